@@ -1,0 +1,1 @@
+"""Trained runs → judgement: controls, metrics, comparison, report, rendering."""

@@ -1,0 +1,1 @@
+"""Everything gin can build on top of ddsp, and the program that trains it."""

@@ -1,0 +1,1 @@
+"""wav → TFRecord: reads recordings, measures pitch and loudness, writes examples."""
