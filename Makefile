@@ -1,28 +1,60 @@
 # Every habit of the project, one word each. All of it works in .venv, which the first
-# call makes; `make help` lists the words.
-PYTHON ?= python3.11
+# call makes; `make` alone lists the words.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Recordings for `make demo`; without it the demo plays its own instrument.
 INPUT ?=
-export TF_USE_LEGACY_KERAS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-ddsp check lint lock bench bench-prep bench-training clean
+.PHONY: help setup demo test test-ddsp check format lock bench bench-prep \
+	bench-training bench-render
 
-help: ## lists the words
+help:  ## lists the words
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
 
 $(READY): requirements.txt setup.cfg pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v in ((3, 11), (3, 12)) else f"$(PYTHON) is Python {v[0]}.{v[1]}; 3.11 or 3.12 is needed: make PYTHON=python3.12 ...")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-deps --disable-pip-version-check -r requirements.txt
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --disable-pip-version-check -e .
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v in ((3, 11), (3, 12)) else f"$(PYTHON) is Python {v[0]}.{v[1]}, and 3.11 or 3.12 is needed: make PYTHON=/path/to/python3.11 ...")'
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --no-deps --disable-pip-version-check \
+		-r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation \
+		--disable-pip-version-check --editable .
 	@touch $(READY)
 
-setup: $(READY) ## makes .venv with everything pinned
+setup: $(READY)  ## makes .venv with everything pinned, and installs the project in it
 
-lock: ## regenerates requirements.txt from setup.cfg
+demo: $(READY)  ## recordings to report in minutes; INPUT=my_wavs/ takes your own
+	$(BIN)/python -m evaluation.run_demo $(if $(INPUT),--input="$(INPUT)")
+
+test: $(READY)  ## all tests, without network
+	$(BIN)/python -m pytest
+
+test-ddsp: $(READY)  ## ddsp 3.7.0's own tests in this environment
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## format, lint, types and the fast tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy ddsp_compat.py prep models evaluation benchmarks
+	$(BIN)/python -m pytest -m "not slow and not browser"
+
+format: $(READY)  ## writes the format that check asks for
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock:  ## regenerates requirements.txt from setup.cfg
 	test -x build/uv/bin/uv || { $(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv; }
-	build/uv/bin/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate \
-	  --extra dev --override requirements-overrides.txt setup.cfg --output-file requirements.txt
+	build/uv/bin/uv pip compile --quiet --upgrade --python-version 3.11 --no-header \
+		--no-annotate --extra dev --override requirements-overrides.txt setup.cfg \
+		--output-file requirements.txt
+
+bench: bench-prep bench-training  ## every benchmark
+
+bench-prep: $(READY)  ## CREPE and the pipeline against the stock libraries
+	$(BIN)/python -m benchmarks.bench_crepe
+	$(BIN)/python -m benchmarks.bench_prep
+
+bench-training: $(READY)  ## a training step against stock ddsp
+	$(BIN)/python -m benchmarks.bench_training

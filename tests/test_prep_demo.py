@@ -1,6 +1,7 @@
 """Tests of prep.demo: what the rendered instrument sounds like."""
 
 import hashlib
+import itertools
 import pathlib
 
 import numpy as np
@@ -19,7 +20,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> list[pathlib.Path]:
 def test_improvise_never_overlaps_and_stays_in_range(rng):
     notes = demo.improvise(rng, lowest=60, secs=30.0)
     assert len(notes) > 10
-    for note, following in zip(notes, notes[1:], strict=False):
+    for note, following in itertools.pairwise(notes):
         assert note.start_secs < note.end_secs <= following.start_secs
     assert all(60 <= note.pitch <= 60 + demo.RANGE_SEMITONES for note in notes)
     assert notes[-1].end_secs < 30.0
