@@ -1,0 +1,253 @@
+"""Collapse metrics: numbers that say how much a clip's controls still move and differ.
+
+Every function takes arrays of one clip. A metric that the clip does not determine (no
+pitch, one frame, a constant) is NaN with a reason. What each metric ranges over, which
+way is better and what a healthy and a collapsed clip score stands in
+`evaluation.metrics` and docs/metrics.md.
+
+`p[t]` is the harmonic distribution of frame t, shares of amplitude below Nyquist.
+Sources: Shannon entropy and its exponential (Hill number of order 1); Jensen-Shannon
+    divergence, Lin, "Divergence measures based on the Shannon entropy", IEEE Trans.
+    Inf. Theory 1991. The selection is own.
+"""
+
+import math
+
+import numpy as np
+import scipy.stats
+
+from evaluation import controls
+from evaluation import scores
+
+SILENT_BELOW_DB = 30.0  # dB under the recording: the model has left the frame out
+SATURATION_MARGIN = 0.01  # share of the limit, as close to it counts as reached
+AMPS_LIMITS = (1e-7, 2.0)  # linear; threshold and maximum of ddsp's exp_sigmoid
+MIN_CORRELATION_RANGE = 1e-6  # below, a curve is constant and has no ranks
+RANGE_PERCENTILES = (5.0, 95.0)  # what "dynamic range" spans
+_TINY = 1e-12
+
+
+def measure(
+    clip: controls.Controls,
+    masks: controls.Masks,
+    *,
+    loudness_db: np.ndarray,
+    ref_power: np.ndarray,
+) -> dict[str, scores.Score]:
+    """Measures all collapse metrics of one clip but those that need other clips.
+
+    Args:
+        clip: Controls of a model or measured from the recording.
+        masks: Frames that count, from the recording.
+        loudness_db: A-weighted loudness of the recording. Shape [n_frames].
+        ref_power: Mean square of the recording's controls, for the silence rate.
+            Shape [n_frames].
+
+    Returns:
+        Score by metric key.
+
+    Raises:
+        ValueError: If the arrays have different lengths.
+    """
+    lengths = {clip.n_frames, masks.audible.size, loudness_db.size, ref_power.size}
+    if len(lengths) != 1:
+        raise ValueError(
+            f"controls, masks, loudness and reference have {sorted(lengths)} frames; "
+            "all must come from the same clip at the same frame rate"
+        )
+    result = _distribution_scores(clip, masks)
+    result |= _gain_scores(clip, masks)
+    result |= _response_scores(clip, masks, loudness_db=loudness_db)
+    result["noise_share"] = noise_share(clip, masks)
+    result["silence_rate"] = silence_rate(clip, masks, ref_power=ref_power)
+    return result
+
+
+def _distribution_scores(
+    clip: controls.Controls, masks: controls.Masks
+) -> dict[str, scores.Score]:
+    """Concentration and movement of the harmonic distribution."""
+    keys = (
+        "harmonic_distribution_entropy",
+        "effective_harmonics",
+        "top1_share",
+        "top3_share",
+        "modal_share",
+        "distribution_flux",
+        "static_distance",
+    )
+    frames = masks.pitched & (clip.harmonic_distribution.sum(axis=1) > 0)
+    if np.count_nonzero(frames) < controls.MIN_FRAMES:
+        reason = f"fewer than {controls.MIN_FRAMES} pitched frames"
+        return {key: scores.missing(reason) for key in keys}
+    shares = clip.harmonic_distribution[frames]
+    n_valid = clip.valid_harmonics[frames].sum(axis=1)
+    entropy = entropy_nats(shares)
+    ordered = np.sort(shares, axis=1)[:, ::-1]
+    several = n_valid > 1
+    normalised = (
+        scores.Score(float(np.mean(entropy[several] / np.log(n_valid[several]))))
+        if np.any(several)
+        else scores.missing("only one harmonic lies below Nyquist")
+    )
+    modes = np.bincount(np.argmax(shares, axis=1))
+    return {
+        "harmonic_distribution_entropy": normalised,
+        "effective_harmonics": scores.Score(float(np.mean(np.exp(entropy)))),
+        "top1_share": scores.Score(float(np.mean(ordered[:, 0]))),
+        "top3_share": scores.Score(float(np.mean(ordered[:, :3].sum(axis=1)))),
+        "modal_share": scores.Score(float(modes.max() / modes.sum())),
+        "distribution_flux": distribution_flux(clip.harmonic_distribution, frames),
+        "static_distance": scores.Score(static_distance(shares)),
+    }
+
+
+def entropy_nats(shares: np.ndarray) -> np.ndarray:
+    """Shannon entropy of each row in nats; 0 for a single harmonic.
+
+    Args:
+        shares: Rows that sum to one. Shape [n_frames, n_harmonics].
+
+    Returns:
+        Entropy between 0 and log(n_harmonics). Shape [n_frames].
+    """
+    return -np.sum(shares * np.log(np.maximum(shares, _TINY)), axis=1)
+
+
+def jensen_shannon(shares: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Jensen-Shannon divergence row by row, in bits: 0 equal, 1 without overlap.
+
+    Args:
+        shares: Rows that sum to one. Shape [n_frames, n_harmonics].
+        others: The same, or one row for all.
+
+    Returns:
+        Divergence in [0, 1]. Shape [n_frames].
+    """
+    middle = 0.5 * (shares + others)
+    divergence = entropy_nats(middle) - 0.5 * (
+        entropy_nats(shares) + entropy_nats(np.atleast_2d(others))
+    )
+    return np.clip(divergence / math.log(2.0), 0.0, 1.0)
+
+
+def distribution_flux(distribution: np.ndarray, frames: np.ndarray) -> scores.Score:
+    """Mean Jensen-Shannon divergence between neighbouring frames that both count."""
+    neighbours = frames[1:] & frames[:-1]
+    if not np.any(neighbours):
+        return scores.missing("no two neighbouring pitched frames")
+    steps = jensen_shannon(distribution[1:][neighbours], distribution[:-1][neighbours])
+    return scores.Score(float(np.mean(steps)))
+
+
+def static_distance(shares: np.ndarray) -> float:
+    """Mean Kullback-Leibler divergence of the frames from their mean, in nats."""
+    mean = shares.mean(axis=0)
+    ratio = np.log(np.maximum(shares, _TINY)) - np.log(np.maximum(mean, _TINY))
+    return float(np.mean(np.sum(shares * ratio, axis=1)))
+
+
+def _gain_scores(
+    clip: controls.Controls, masks: controls.Masks
+) -> dict[str, scores.Score]:
+    """Movement, range and saturation of the gains."""
+    keys = ("gain_variation", "noise_variation", "gain_range", "saturation_rate")
+    frames = masks.audible
+    if np.count_nonzero(frames) < controls.MIN_FRAMES:
+        reason = f"fewer than {controls.MIN_FRAMES} audible frames"
+        return {key: scores.missing(reason) for key in keys}
+    neighbours = frames[1:] & frames[:-1]
+    level = level_db(clip.harmonic_power)
+    noise_level = level_db(clip.noise_power)
+    low, high = np.percentile(level_db(clip.power)[frames], RANGE_PERCENTILES)
+    bottom, top = AMPS_LIMITS
+    saturated = (clip.amps >= top * (1 - SATURATION_MARGIN)) | (
+        clip.amps <= bottom * (1 + SATURATION_MARGIN)
+    )
+    return {
+        "gain_variation": _variation(level, neighbours, frame_rate=clip.frame_rate),
+        "noise_variation": _variation(
+            noise_level, neighbours, frame_rate=clip.frame_rate
+        ),
+        "gain_range": scores.Score(float(high - low)),
+        "saturation_rate": scores.Score(float(np.mean(saturated[frames]))),
+    }
+
+
+def level_db(power: np.ndarray, *, floor_db: float = -100.0) -> np.ndarray:
+    """Mean square in dB re full scale, not below `floor_db`."""
+    return 10.0 * np.log10(np.maximum(power, 10.0 ** (floor_db / 10.0)))
+
+
+def _variation(
+    level: np.ndarray, neighbours: np.ndarray, *, frame_rate: int
+) -> scores.Score:
+    """Total variation of a level in dB per second."""
+    if not np.any(neighbours):
+        return scores.missing("no two neighbouring audible frames")
+    return scores.Score(float(np.mean(np.abs(np.diff(level)[neighbours])) * frame_rate))
+
+
+def _response_scores(
+    clip: controls.Controls, masks: controls.Masks, *, loudness_db: np.ndarray
+) -> dict[str, scores.Score]:
+    """Rank correlations: does the sound follow what is asked of it?"""
+    sounding = masks.pitched & (clip.harmonic_distribution.sum(axis=1) > 0)
+    brightness = brightness_octaves(clip)
+    return {
+        "loudness_response": rank_correlation(
+            level_db(clip.power)[masks.audible], loudness_db[masks.audible]
+        ),
+        "brightness_loudness": rank_correlation(
+            brightness[sounding], loudness_db[sounding]
+        ),
+        "brightness_pitch": rank_correlation(
+            brightness[sounding], clip.f0_hz[sounding]
+        ),
+    }
+
+
+def brightness_octaves(clip: controls.Controls) -> np.ndarray:
+    """Centroid of the harmonic amplitudes in octaves above f0. Shape [n_frames]."""
+    index = np.arange(1, clip.harmonic_distribution.shape[1] + 1)
+    centroid = clip.harmonic_distribution @ index
+    return np.log2(np.maximum(centroid, 1.0))
+
+
+def rank_correlation(values: np.ndarray, others: np.ndarray) -> scores.Score:
+    """Spearman's rank correlation, missing when one side is constant.
+
+    Args:
+        values: One curve. Shape [n].
+        others: The other curve. Shape [n].
+
+    Returns:
+        Correlation in [-1, 1].
+    """
+    if values.size < controls.MIN_FRAMES:
+        return scores.missing(f"fewer than {controls.MIN_FRAMES} frames to correlate")
+    if np.ptp(others) < MIN_CORRELATION_RANGE:
+        return scores.missing("the recording does not vary in what is followed")
+    if np.ptp(values) < MIN_CORRELATION_RANGE:
+        return scores.Score(0.0)  # a constant follows nothing: that is a result
+    return scores.guarded(float(scipy.stats.spearmanr(values, others).statistic))
+
+
+def noise_share(clip: controls.Controls, masks: controls.Masks) -> scores.Score:
+    """Share of the noise part in the power of the audible frames."""
+    if np.count_nonzero(masks.audible) < controls.MIN_FRAMES:
+        return scores.missing(f"fewer than {controls.MIN_FRAMES} audible frames")
+    total = np.sum(clip.power[masks.audible])
+    if total < controls.SILENT_SHARE * masks.audible.size:
+        return scores.missing("the system is silent")
+    return scores.Score(float(np.sum(clip.noise_power[masks.audible]) / total))
+
+
+def silence_rate(
+    clip: controls.Controls, masks: controls.Masks, *, ref_power: np.ndarray
+) -> scores.Score:
+    """Share of the audible frames that lie `SILENT_BELOW_DB` under the recording."""
+    if not np.any(masks.audible):
+        return scores.missing("the recording is silent")
+    gap = level_db(ref_power) - level_db(clip.power)
+    return scores.Score(float(np.mean(gap[masks.audible] > SILENT_BELOW_DB)))
