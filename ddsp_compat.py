@@ -36,9 +36,9 @@ def use_legacy_keras() -> None:
         return
     if "tensorflow" in sys.modules:
         raise RuntimeError(
-            "TensorFlow was imported before ddsp_compat, so tf.keras is Keras 3 and ddsp's "
-            "layers cannot be built; write `import ddsp_compat` above every import of "
-            f"tensorflow or ddsp, or set {LEGACY_KERAS}=1 in the environment."
+            "TensorFlow was imported before ddsp_compat, so tf.keras is Keras 3 and "
+            "ddsp's layers cannot be built; write `import ddsp_compat` above every "
+            f"import of tensorflow or ddsp, or set {LEGACY_KERAS}=1 in the environment."
         )
     os.environ[LEGACY_KERAS] = "1"
 
@@ -59,7 +59,7 @@ def _crepe_is_installed() -> bool:
 
 
 def _stand_in(name: str) -> types.ModuleType:
-    """An importable module whose attributes come from `prep.crepe_api` when asked for."""
+    """An importable module whose attributes come from `prep.crepe_api` on demand."""
 
     def from_api(attribute: str) -> object:
         if attribute.startswith("__"):
@@ -70,8 +70,8 @@ def _stand_in(name: str) -> types.ModuleType:
             return getattr(crepe_api, attribute)
         except AttributeError:
             raise AttributeError(
-                f"{name}.{attribute} is not part of ddsp-ladder's stand-in for crepe, which "
-                f"has {', '.join(crepe_api.__all__)}."
+                f"{name}.{attribute} is not part of ddsp-ladder's stand-in for crepe; "
+                f"it has {', '.join(crepe_api.__all__)}."
             ) from None
 
     module = types.ModuleType(name, doc=__doc__)
@@ -90,9 +90,8 @@ def offer_crepe() -> None:
     sys.modules.update(zip(_CREPE_NAMES, (package, core), strict=True))
 
 
-os.environ.setdefault(
-    "TF_CPP_MIN_LOG_LEVEL", "1"
-)  # no start-up lines about absent GPUs
+# No start-up lines about absent GPUs.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
 # pydub looks for ffmpeg when it is imported; audio is read by soundfile here.
 warnings.filterwarnings(
     "ignore", message="Couldn't find ffmpeg", category=RuntimeWarning
