@@ -1,0 +1,74 @@
+"""Framewise decoder: every frame is decoded from its own inputs alone."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+from ddsp.training import nn
+
+import gin
+from models.decoders import base
+
+ACTIVATIONS = ("tanh", "leaky_relu")
+
+
+@gin.register(module="models.decoders")
+class MlpDecoder(base.LadderDecoder):
+    """Dense layers over the inputs of one frame.
+
+    Attributes set by gin:
+        hidden: Width of the trunk.
+        n_layers: Depth of the trunk, at least 1.
+        activation: "tanh" (the earlier implementation's trunk, small uniform weights)
+            or "leaky_relu" (dense, layer norm, leaky ReLU, as in the paper's stacks).
+        stack_layers: Layers of a separate stack for each input before the trunk;
+            0 concatenates the inputs as they are.
+        stack_ch: Width of those stacks.
+
+    Source:
+        The plan, stages 0 to 3; reference_formulas, E3, for the tanh trunk.
+    """
+
+    def __init__(
+        self,
+        hidden: int = 128,
+        n_layers: int = 2,
+        activation: str = "tanh",
+        stack_layers: int = 0,
+        stack_ch: int = 64,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation={activation!r} is not one of {ACTIVATIONS}.")
+        if n_layers < 1:
+            raise ValueError(f"n_layers={n_layers}: an MLP needs at least 1 layer.")
+        self.dense_out = base.small_output(self.n_out)
+        self.input_stacks = base.per_input_stacks(
+            self.n_inputs, ch=stack_ch, n_layers=stack_layers
+        )
+        self.trunk = self._trunk(hidden, n_layers=n_layers, activation=activation)
+
+    @staticmethod
+    def _trunk(hidden: int, *, n_layers: int, activation: str) -> tf.keras.Sequential:
+        """The dense layers."""
+        if activation == "leaky_relu":
+            return nn.FcStack(hidden, n_layers)
+        layer = lambda: tf.keras.layers.Dense(
+            hidden, activation="tanh", kernel_initializer=base.scaled_uniform(0.5)
+        )
+        return tf.keras.Sequential([layer() for _ in range(n_layers)])
+
+    def compute_output(self, *inputs: tf.Tensor) -> tf.Tensor:
+        """Hidden output of every frame.
+
+        Args:
+            *inputs: In the order of `input_keys`, each [batch, n_frames, n_channels].
+
+        Returns:
+            [batch, n_frames, hidden].
+        """
+        if self.input_stacks:
+            inputs = tuple(
+                stack(x) for stack, x in zip(self.input_stacks, inputs, strict=True)
+            )
+        return self.trunk(tf.concat(inputs, axis=-1))

@@ -1,0 +1,357 @@
+"""Smoothing of control curves: one-pole, biquad, FIR, and the AR residual path.
+
+Each smoother has a sequence form, `smoother(frames)` on [batch, n_frames, n_channels],
+parallel in time, and a step form, `initial_state(frame)` and `step(frame, state)`, with
+the same output. Recurrences start settled on the first frame, so there is no fade-in.
+
+Coefficients live at the frame rate. A learned coefficient is stored as a logit, so
+every value that training can reach is stable.
+"""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+import gin
+from models import recurrences
+
+FIR_TAPS = (0.1, 0.2, 0.4, 0.2, 0.1)  # the earlier implementation's kernel
+MIN_CUTOFF_HZ = 0.1
+MIN_Q, MAX_Q = 0.1, 10.0
+NYQUIST_MARGIN = 0.99  # highest cutoff as a share of half the frame rate
+
+
+def _logit(probability: float) -> float:
+    """Inverse of the sigmoid."""
+    return math.log(probability / (1.0 - probability))
+
+
+def one_pole(alpha: tf.Tensor) -> recurrences.StateSpace:
+    """y[t] = alpha y[t-1] + (1 - alpha) x[t] as a filter with gain 1 at 0 Hz."""
+    return recurrences.StateSpace(
+        transition=tf.reshape(alpha, [1, 1]),
+        input_gain=tf.reshape(1.0 - alpha, [1]),
+        output_gain=tf.reshape(alpha, [1]),
+        feedthrough=1.0 - alpha,
+    )
+
+
+def leaky_integrator(leak: tf.Tensor) -> recurrences.StateSpace:
+    """y[t] = leak y[t-1] + x[t]; leak 1 is a plain sum."""
+    return recurrences.StateSpace(
+        transition=tf.reshape(leak, [1, 1]),
+        input_gain=tf.ones([1], leak.dtype),
+        output_gain=tf.reshape(leak, [1]),
+        feedthrough=tf.ones([], leak.dtype),
+    )
+
+
+def biquad_lowpass(
+    cutoff_hz: tf.Tensor, q: tf.Tensor, *, frame_rate: float
+) -> recurrences.StateSpace:
+    """The RBJ low-pass as a state-space filter, gain 1 at 0 Hz.
+
+    Stable for every 0 < cutoff_hz < frame_rate / 2 and q > 0: then alpha = sin(w) / 2q
+    is positive, so |a2| = |1 - alpha| / (1 + alpha) < 1 and |a1| < 1 + a2, which is
+    the stability triangle.
+
+    Args:
+        cutoff_hz: -3 dB frequency for q = 1/sqrt(2), Hz, scalar.
+        q: Resonance, scalar; above 1/sqrt(2) the response overshoots.
+        frame_rate: Frames per second.
+
+    Returns:
+        Filter with two states (transposed direct form II).
+
+    Source:
+        Bristow-Johnson, "Audio EQ cookbook", LPF. The earlier implementation assumed
+        44.1 kHz whatever the rate; here the rate is the frame rate.
+    """
+    omega = 2.0 * math.pi * cutoff_hz / frame_rate
+    alpha = tf.sin(omega) / (2.0 * q)
+    a0 = 1.0 + alpha
+    a1 = -2.0 * tf.cos(omega) / a0
+    a2 = (1.0 - alpha) / a0
+    b1 = 2.0 * tf.square(tf.sin(omega / 2.0)) / a0  # 1 - cos, without cancellation
+    b0 = b1 / 2.0
+    b2 = b0
+    one, zero = tf.ones_like(a1), tf.zeros_like(a1)
+    return recurrences.StateSpace(
+        transition=tf.stack([tf.stack([-a1, one]), tf.stack([-a2, zero])]),
+        input_gain=tf.stack([b1 - a1 * b0, b2 - a2 * b0]),
+        output_gain=tf.stack([one, zero]),
+        feedthrough=b0,
+    )
+
+
+class Smoother(tf.keras.layers.Layer):
+    """What all smoothers offer; subclasses give `systems`, filters in series."""
+
+    latency_frames = 0  # how many frames `step` lags behind the sequence form
+
+    def systems(self) -> list[recurrences.StateSpace]:
+        """The filters, in the order in which they are applied."""
+        raise NotImplementedError
+
+    def initial_state(self, frame: tf.Tensor) -> list[tf.Tensor]:
+        """State before the first frame, settled on it.
+
+        Args:
+            frame: The first frame, [batch, n_channels].
+
+        Returns:
+            One state for each filter.
+        """
+        return [recurrences.steady_state(system, frame) for system in self.systems()]
+
+    def step(
+        self, frame: tf.Tensor, state: list[tf.Tensor]
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Smooths one frame.
+
+        Args:
+            frame: [batch, n_channels].
+            state: From `initial_state` or the step before.
+
+        Returns:
+            The smoothed frame and the next state.
+        """
+        following = []
+        for system, current in zip(self.systems(), state, strict=True):
+            frame, after = recurrences.filter_step(system, frame, current)
+            following.append(after)
+        return frame, following
+
+    def call(self, frames: tf.Tensor) -> tf.Tensor:
+        """Smooths a sequence.
+
+        Args:
+            frames: [batch, n_frames, n_channels].
+
+        Returns:
+            Same shape; a constant comes back unchanged.
+        """
+        states = self.initial_state(frames[:, 0])
+        for system, state in zip(self.systems(), states, strict=True):
+            frames = recurrences.filter_frames(system, frames, initial_state=state)
+        return frames
+
+
+@gin.register(module="models.smoothing")
+class OnePole(Smoother):
+    """y[t] = alpha y[t-1] + (1 - alpha) x[t], starting at y = x[0].
+
+    Attributes set by gin:
+        alpha: 0 leaves the curve alone, 0.9 averages over about 10 frames, near 1
+            freezes it. Must be in [0, 1), above 0 if learned.
+        learned: Whether training moves alpha, within (0, 1).
+
+    Source:
+        The plan, "recurrent-lite building blocks", 1.
+    """
+
+    def __init__(self, alpha: float = 0.8, learned: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        lowest = math.ulp(0.0) if learned else 0.0
+        if not lowest <= alpha < 1.0:
+            raise ValueError(
+                f"alpha={alpha} of a one-pole must be in [0, 1), and above 0 if "
+                "learned: 0 smooths nothing, 1 never moves."
+            )
+        self.learned = learned
+        self._alpha = alpha
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """Adds the coefficient's logit where it is learned."""
+        if self.learned:
+            self.alpha_logit = self.add_weight(
+                name="alpha_logit",
+                shape=[],
+                initializer=tf.keras.initializers.Constant(_logit(self._alpha)),
+            )
+        super().build(input_shape)
+
+    @property
+    def alpha(self) -> tf.Tensor:
+        """The coefficient in use."""
+        if self.learned:
+            return tf.sigmoid(self.alpha_logit)
+        return tf.constant(self._alpha, self.compute_dtype)
+
+    def systems(self) -> list[recurrences.StateSpace]:
+        """One filter."""
+        return [one_pole(self.alpha)]
+
+
+@gin.register(module="models.smoothing")
+class Biquad(Smoother):
+    """RBJ low-pass by cutoff and Q at the frame rate, one or more in series.
+
+    Attributes set by gin:
+        cutoff_hz: Above 0 and below 0.495 * frame_rate. Vibrato lives at 4-8 Hz, note
+            onsets need 20 Hz and more.
+        q: 0.1 to 10; 0.7071 is the flattest, 0.5 the fastest without overshoot.
+        n_sections: Sections in series; each has its own coefficients if learned.
+        frame_rate: Frames per second.
+        learned: Whether training moves cutoff and Q; their logits are bounded to the
+            ranges above, so that no value is unstable.
+
+    Source:
+        The plan, "optional stronger smoothing mode"; formulas in `biquad_lowpass`.
+    """
+
+    def __init__(
+        self,
+        cutoff_hz: float = 20.0,
+        q: float = 0.7071,
+        n_sections: int = 1,
+        frame_rate: float = 250.0,
+        learned: bool = False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.max_cutoff_hz = NYQUIST_MARGIN * frame_rate / 2.0
+        if not MIN_CUTOFF_HZ < cutoff_hz < self.max_cutoff_hz:
+            raise ValueError(
+                f"cutoff_hz={cutoff_hz} must be between {MIN_CUTOFF_HZ} and "
+                f"{self.max_cutoff_hz} Hz at frame_rate={frame_rate}."
+            )
+        if not MIN_Q < q < MAX_Q:
+            raise ValueError(f"q={q} must be between {MIN_Q} and {MAX_Q}.")
+        if n_sections < 1:
+            raise ValueError(f"n_sections={n_sections}: give at least 1.")
+        self.cutoff_hz, self.q = cutoff_hz, q
+        self.n_sections = n_sections
+        self.frame_rate = frame_rate
+        self.learned = learned
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """Adds the coefficients' logits where they are learned."""
+        if self.learned:
+            self.cutoff_logit = self._logit_weight(
+                "cutoff_logit",
+                self.cutoff_hz,
+                low=MIN_CUTOFF_HZ,
+                high=self.max_cutoff_hz,
+            )
+            self.q_logit = self._logit_weight("q_logit", self.q, low=MIN_Q, high=MAX_Q)
+        super().build(input_shape)
+
+    def _logit_weight(
+        self, name: str, value: float, *, low: float, high: float
+    ) -> tf.Variable:
+        """One logit a section, starting at `value` on a log scale from low to high."""
+        position = math.log(value / low) / math.log(high / low)
+        return self.add_weight(
+            name=name,
+            shape=[self.n_sections],
+            initializer=tf.keras.initializers.Constant(_logit(position)),
+        )
+
+    def _coefficients(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Cutoff in Hz and Q of every section, each [n_sections]."""
+        if not self.learned:
+            ones = tf.ones([self.n_sections], self.compute_dtype)
+            return self.cutoff_hz * ones, self.q * ones
+        cutoff = MIN_CUTOFF_HZ * tf.pow(
+            self.max_cutoff_hz / MIN_CUTOFF_HZ, tf.sigmoid(self.cutoff_logit)
+        )
+        return cutoff, MIN_Q * tf.pow(MAX_Q / MIN_Q, tf.sigmoid(self.q_logit))
+
+    def systems(self) -> list[recurrences.StateSpace]:
+        """One filter a section."""
+        cutoff, q = self._coefficients()
+        return [
+            biquad_lowpass(cutoff[section], q[section], frame_rate=self.frame_rate)
+            for section in range(self.n_sections)
+        ]
+
+
+@gin.register(module="models.smoothing")
+class ArResidual(Smoother):
+    """Reads the curve as changes and adds them up, with a leak.
+
+    y[t] = leak y[t-1] + x[t] from y[-1] = 0. With a leak below 1 the curve forgets
+    within 1 / (1 - leak) frames. Meant for raw controls, before the head: integrated
+    amplitudes would only grow.
+
+    Attributes set by gin:
+        leak: In (0, 1]; 1 adds up for ever. Must be below 1 if learned.
+        learned: Whether training moves the leak, within (0, 1).
+
+    Source:
+        The plan, "recurrent-lite building blocks", 2.
+    """
+
+    def __init__(self, leak: float = 0.95, learned: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        if not 0.0 < leak <= 1.0 or (learned and leak == 1.0):
+            raise ValueError(
+                f"leak={leak} of the AR residual must be in (0, 1], and below 1 if "
+                "learned."
+            )
+        self.learned = learned
+        self._leak = leak
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """Adds the leak's logit where it is learned."""
+        if self.learned:
+            self.leak_logit = self.add_weight(
+                name="leak_logit",
+                shape=[],
+                initializer=tf.keras.initializers.Constant(_logit(self._leak)),
+            )
+        super().build(input_shape)
+
+    @property
+    def leak(self) -> tf.Tensor:
+        """The leak in use."""
+        if self.learned:
+            return tf.sigmoid(self.leak_logit)
+        return tf.constant(self._leak, self.compute_dtype)
+
+    def systems(self) -> list[recurrences.StateSpace]:
+        """One filter."""
+        return [leaky_integrator(self.leak)]
+
+    def initial_state(self, frame: tf.Tensor) -> list[tf.Tensor]:
+        """Zero: the first change is counted from 0."""
+        return [tf.zeros_like(frame)[:, tf.newaxis, :]]
+
+
+@gin.register(module="models.smoothing")
+class Fir(Smoother):
+    """Symmetric five-tap average; not causal, repeats the edges.
+
+    The step form needs the two following frames: it returns the smoothed frame of two
+    steps ago, and its first two outputs are to be dropped.
+
+    Source:
+        reference_formulas, E4: taps [0.1, 0.2, 0.4, 0.2, 0.1], edges replicated.
+    """
+
+    latency_frames = len(FIR_TAPS) // 2
+
+    def initial_state(self, frame: tf.Tensor) -> list[tf.Tensor]:
+        """The frames before the first one, which repeat it."""
+        return [tf.repeat(frame[:, tf.newaxis], len(FIR_TAPS) - 1, axis=1)]
+
+    def step(
+        self, frame: tf.Tensor, state: list[tf.Tensor]
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """The smoothed frame of `latency_frames` steps ago; see the base class."""
+        window = tf.concat([state[0], frame[:, tf.newaxis]], axis=1)
+        taps = tf.constant(FIR_TAPS, frame.dtype)
+        return tf.einsum("t,btc->bc", taps, window), [window[:, 1:]]
+
+    def call(self, frames: tf.Tensor) -> tf.Tensor:
+        """Smooths a sequence; see the base class."""
+        first = tf.repeat(frames[:, :1], self.latency_frames, axis=1)
+        last = tf.repeat(frames[:, -1:], self.latency_frames, axis=1)
+        padded = tf.concat([first, frames, last], axis=1)
+        n_frames = frames.shape[1]
+        return tf.add_n(
+            [tap * padded[:, lag : lag + n_frames] for lag, tap in enumerate(FIR_TAPS)]
+        )
