@@ -1,0 +1,311 @@
+"""A run from its request to its end: configuration, checks, start, loop, record."""
+
+import dataclasses
+import logging as std_logging
+import os
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+from ddsp.training import eval_util
+from ddsp.training import train_util
+
+import gin
+from models import assembly
+from models import checkpointing
+from models import data
+from models import dataset_info
+from models import gin_config
+from models import loop
+from models import resuming
+from models import run_record
+from models import runs
+from models import selection
+from models import trainer as trainer_lib
+
+# What a person can put right; shown as one sentence instead of a stack trace.
+USER_ERRORS = (ValueError, FileNotFoundError, KeyError, TypeError, loop.NonFiniteError)
+_LOOP_BLOCK = "models.loop.LoopOptions"
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What a person asks for; the fields are the flags of `ddsp_run`."""
+
+    save_dir: str
+    restore_dir: str = ""
+    init_from: str = ""
+    gin_files: tuple[str, ...] = ()
+    bindings: tuple[str, ...] = ()
+    search_paths: tuple[str, ...] = ()
+    data_dir: str | None = None
+    resume: str = "auto"
+    seed: int = 0
+    num_steps: int | None = None
+    loop_options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    tpu: str = ""
+    cluster_config: str = ""
+    quiet: bool = False
+
+
+def sentence(error: BaseException) -> str:
+    """An error as one line."""
+    text = str(error.args[0]) if isinstance(error, KeyError) else str(error)
+    return " ".join(text.split())
+
+
+def configure(request: Request) -> dataset_info.DatasetInfo | None:
+    """Puts the configuration of a request in force, checked.
+
+    Returns:
+        The prepared dataset it means, if it means one.
+
+    Raises:
+        ValueError: If something in it is wrong; the message says what.
+        FileNotFoundError: If the dataset is missing or unfinished.
+    """
+    directory = request.restore_dir or request.save_dir
+    sources = gin_config.Sources(
+        gin_files=request.gin_files,
+        bindings=request.bindings,
+        search_paths=request.search_paths,
+        operative=_operative(directory) if request.resume != "never" else None,
+        use_tpu=bool(request.tpu),
+    )
+    gin_config.parse_files(sources)
+    gin_config.parse_bindings(_all_bindings(request))
+    info = assembly.dataset_of_config(request.data_dir)
+    if info is not None:
+        gin_config.bind_dataset(info, sources=sources)
+        gin_config.parse_bindings(_all_bindings(request))
+        assembly.bind_provider_defaults(info)
+        gin_config.check_rates(info)
+    gin_config.check_complete(request.bindings)
+    return info
+
+
+def _all_bindings(request: Request) -> list[str]:
+    """The request's bindings, and its flags that stand for bindings."""
+    bindings = list(request.bindings)
+    if request.num_steps is not None:
+        bindings.append(f"train.num_steps = {request.num_steps}")
+    for name, value in request.loop_options.items():
+        bindings.append(f"{_LOOP_BLOCK}.{name} = {value!r}")
+    return bindings
+
+
+def _operative(directory: str) -> str | None:
+    try:
+        return train_util.get_latest_operative_config(directory)
+    except FileNotFoundError:
+        return None
+
+
+def make_strategy(request: Request) -> tf.distribute.Strategy:
+    """Where to run: ddsp's strategies, or TensorFlow's plain one on one device."""
+    one_device = len(tf.config.list_logical_devices("GPU")) <= 1
+    if one_device and not request.tpu and not request.cluster_config:
+        return tf.distribute.get_strategy()
+    return train_util.get_strategy(
+        tpu=request.tpu, cluster_config=request.cluster_config
+    )
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes the run directory."""
+    resolver = strategy.cluster_resolver
+    return resolver is None or not resolver.task_id
+
+
+def train(
+    request: Request, *, say: Callable[[str], None] = logging.info
+) -> loop.Outcome:
+    """Trains as a request says.
+
+    Args:
+        request: What to train, where.
+        say: Takes the line that tells what was restored, and the last one.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        ValueError: If the request cannot work; before minutes are spent.
+        FileNotFoundError: If the dataset is missing.
+        loop.NonFiniteError: If training fell apart.
+    """
+    # Collective operations must be set up before any other.
+    strategy = make_strategy(request) if request.cluster_config else None
+    info = configure(request)
+    save_dir = pathlib.Path(request.save_dir)
+    resuming.check_writable(save_dir)
+    strategy = strategy or make_strategy(request)
+    found = resuming.find_start(
+        save_dir,
+        restore_dir=pathlib.Path(request.restore_dir) if request.restore_dir else None,
+        mode=request.resume,
+    )
+    tf.keras.utils.set_random_seed(request.seed)
+    block = assembly.train_block(seed=request.seed)
+    options = gin.get_configurable(_LOOP_BLOCK)()
+    held_out = _checked_data(block, info, strategy=strategy, options=options)
+    model = assembly.make_model(strategy)
+    trainer = assembly.make_trainer(
+        model, strategy, num_steps=block.num_steps, seed=request.seed
+    )
+    if not isinstance(trainer, trainer_lib.LadderTrainer):
+        return _train_with_stock_loop(request, trainer)
+    progress = selection.Progress(request.seed)
+    trainer.build({key: value[:1] for key, value in held_out.batch.items()})
+    first_line = _start(trainer, progress, found=found, init_from=request.init_from)
+    say(first_line)
+    outcome = _run_loop(
+        request,
+        loop.Loop(
+            trainer,
+            block.provider,
+            held_out=held_out,
+            progress=progress,
+            run_dir=save_dir if is_chief(strategy) else None,
+            batch_size=block.batch_size,
+            num_steps=block.num_steps,
+            steps_per_save=block.steps_per_save,
+            options=options,
+            quiet=request.quiet,
+        ),
+        info=info,
+        first_line=first_line,
+    )
+    say(_last_line(save_dir, outcome))
+    return outcome
+
+
+def _checked_data(
+    block: assembly.TrainBlock,
+    info: dataset_info.DatasetInfo | None,
+    *,
+    strategy: tf.distribute.Strategy,
+    options: loop.LoopOptions,
+) -> selection.HeldOut:
+    """Checks that batches can be made; returns the held-out one."""
+    if isinstance(block.provider, data.PreparedDataset):
+        block.provider.check_batch_size(block.batch_size)
+    if block.batch_size % strategy.num_replicas_in_sync:
+        raise ValueError(
+            f"batch_size={block.batch_size} cannot be shared by "
+            f"{strategy.num_replicas_in_sync} devices evenly."
+        )
+    return assembly.make_held_out(block.provider, info, options=options)
+
+
+def _start(
+    trainer: trainer_lib.LadderTrainer,
+    progress: selection.Progress,
+    *,
+    found: checkpointing.Found | None,
+    init_from: str,
+) -> str:
+    """Restores what is to be restored; returns the line that says what was."""
+    if found is not None:
+        return resuming.restore_trainer(trainer, progress, found=found)
+    if init_from:
+        source = runs.find_weights(init_from)
+        checkpointing.check_architecture(source.path, trainer.model)
+        with trainer.strategy.scope():
+            checkpointing.restore(
+                source.path, trackables={"model": trainer.model}, partial=True
+            )
+        return f"weights of step {source.step} from {source.path} ({source.digest})"
+    return "new run from step 0"
+
+
+def _run_loop(
+    request: Request,
+    training: loop.Loop,
+    *,
+    info: dataset_info.DatasetInfo | None,
+    first_line: str,
+) -> loop.Outcome:
+    """Runs the loop between the first and the last line of the run's record."""
+    save_dir = pathlib.Path(request.save_dir)
+    writes = training.run_dir is not None
+    if writes:
+        _write_config(save_dir, training.step)
+        settings = {
+            "gin_files": list(request.gin_files),
+            "bindings": _all_bindings(request),
+            "seed": request.seed,
+            "first_step": training.step,
+            "start_from": first_line,
+            "n_parameters": sum(
+                int(tf.size(item))
+                for item in training.trainer.model.trainable_variables
+            ),
+        }
+        run_record.started(
+            save_dir, info=info, config_text=gin_config.config_text(), settings=settings
+        )
+    outcome_name = "failed"
+    facts: dict[str, Any] = {}
+    try:
+        outcome = training.run()
+        outcome_name = outcome.reason
+        facts = dataclasses.asdict(outcome)
+    except loop.NonFiniteError as error:
+        facts = {"error": str(error)}
+        outcome_name = "not finite"
+        raise
+    finally:
+        if writes:
+            run_record.ended(save_dir, outcome=outcome_name, facts=facts)
+    return outcome
+
+
+def _last_line(save_dir: pathlib.Path, outcome: loop.Outcome) -> str:
+    return (
+        f"{outcome.reason} at step {outcome.step}: best held-out spectral loss "
+        f"{outcome.best_loss:.4f} at step {outcome.best_step}; the run is in {save_dir}"
+    )
+
+
+def _write_config(save_dir: pathlib.Path, step: int) -> None:
+    path = save_dir / f"operative_config-{step}.gin"
+    aside = path.with_suffix(".tmp")
+    aside.write_text(gin_config.config_text(), encoding="utf-8")
+    os.replace(aside, path)
+
+
+def _train_with_stock_loop(request: Request, trainer: Any) -> loop.Outcome:
+    """Runs ddsp's own loop for a trainer that is not ours."""
+    train_util.train(
+        data_provider=gin.REQUIRED,
+        trainer=trainer,
+        save_dir=request.save_dir,
+        restore_dir=request.restore_dir or request.save_dir,
+        early_stop_loss_value=request.loop_options.get("early_stop_loss_value"),
+    )
+    step = int(trainer.step.numpy())
+    return loop.Outcome("finished", step, float("nan"), -1, 0)
+
+
+def evaluate_or_sample(request: Request, *, mode: str, run_once: bool) -> None:
+    """Runs ddsp's evaluation or sampling on the eval split.
+
+    Args:
+        request: Which run (save_dir), and its gin files if it has no configuration yet.
+        mode: 'eval' or 'sample'.
+        run_once: Whether to stop after the newest checkpoint.
+    """
+    std_logging.getLogger("absl").setLevel(std_logging.INFO)
+    configure(request)
+    model = assembly.make_model(tf.distribute.get_strategy())
+    function = eval_util.evaluate if mode == "eval" else eval_util.sample
+    function(
+        data_provider=gin.REQUIRED,
+        model=model,
+        save_dir=request.save_dir,
+        restore_dir=request.restore_dir or request.save_dir,
+        run_once=run_once,
+    )

@@ -1,0 +1,131 @@
+"""Random access to TFRecord files: where each record lies, and its bytes on demand.
+
+`tf.data.TFRecordDataset` only reads forwards, so a run that goes on at batch 90000
+would have to read 90000 batches first, and a shuffle is only as good as its buffer. An
+index of offsets costs 12 bytes of reading a record and gives exact shuffling and exact
+resumption at any position, for datasets larger than memory too: the operating system's
+page cache is the only copy.
+
+Source: the record format is described in TensorFlow's tensorflow/core/lib/io (length,
+    masked CRC-32C of the length, data, masked CRC-32C of the data; little endian).
+"""
+
+import dataclasses
+import mmap
+import pathlib
+import struct
+from collections.abc import Sequence
+
+import google_crc32c
+
+HEADER_SIZE = 12  # bytes: uint64 length, uint32 checksum of the length
+FOOTER_SIZE = 4  # bytes: uint32 checksum of the data
+_MASK_DELTA = 0xA282EAD8  # added to a rotated checksum by the format
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordSpan:
+    """Where the data of one record lies: file number, first byte, length in bytes."""
+
+    file_index: int
+    offset: int
+    length: int
+
+
+def masked_crc(data: bytes) -> int:
+    """CRC-32C of `data`, rotated and offset as the record format asks."""
+    crc = google_crc32c.value(data)
+    return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def frame_record(data: bytes) -> bytes:
+    """The bytes that a TFRecord file holds for one record."""
+    length = struct.pack("<Q", len(data))
+    return b"".join(
+        (
+            length,
+            struct.pack("<I", masked_crc(length)),
+            data,
+            struct.pack("<I", masked_crc(data)),
+        )
+    )
+
+
+class RecordIndex:
+    """The records of some TFRecord files, in file order, readable in any order."""
+
+    def __init__(self, paths: Sequence[pathlib.Path]):
+        """Indexes uncompressed TFRecord files.
+
+        Args:
+            paths: The files; their order is the order of the records.
+
+        Raises:
+            FileNotFoundError: If a file is missing.
+            ValueError: If a file is not a whole, uncompressed TFRecord file.
+        """
+        self.paths = list(paths)
+        self._maps = [_map_file(path) for path in self.paths]
+        self.spans = [
+            span
+            for file_index, path in enumerate(self.paths)
+            for span in _spans(self._maps[file_index], path, file_index=file_index)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.spans)
+
+    def read(self, index: int) -> bytes:
+        """The data of one record, its checksum verified.
+
+        Raises:
+            ValueError: If the data on disk does not match its checksum.
+        """
+        span = self.spans[index]
+        content = self._maps[span.file_index]
+        end = span.offset + span.length
+        data = bytes(content[span.offset : end])
+        (stored,) = struct.unpack("<I", content[end : end + FOOTER_SIZE])
+        if masked_crc(data) != stored:
+            raise ValueError(
+                f"record {index} at byte {span.offset} of "
+                f"{self.paths[span.file_index]} does not match its checksum: the file "
+                "is damaged; prepare the dataset again."
+            )
+        return data
+
+
+def _map_file(path: pathlib.Path) -> mmap.mmap | bytes:
+    """The content of a file, mapped; an empty file cannot be mapped."""
+    with open(path, "rb") as handle:
+        if path.stat().st_size == 0:
+            return b""
+        return mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _spans(
+    content: mmap.mmap | bytes, path: pathlib.Path, *, file_index: int
+) -> list[RecordSpan]:
+    """Walks the headers of one file."""
+    spans = []
+    position = 0
+    while position < len(content):
+        header = content[position : position + HEADER_SIZE]
+        if len(header) < HEADER_SIZE:
+            raise _broken(path, position)
+        length_bytes = header[:8]
+        (length,) = struct.unpack("<Q", length_bytes)
+        (stored,) = struct.unpack("<I", header[8:])
+        end = position + HEADER_SIZE + length + FOOTER_SIZE
+        if masked_crc(length_bytes) != stored or end > len(content):
+            raise _broken(path, position)
+        spans.append(RecordSpan(file_index, position + HEADER_SIZE, length))
+        position = end
+    return spans
+
+
+def _broken(path: pathlib.Path, position: int) -> ValueError:
+    return ValueError(
+        f"{path} is not a whole, uncompressed TFRecord file: no record begins at byte "
+        f"{position}; prepare the dataset again."
+    )
