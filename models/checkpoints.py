@@ -1,0 +1,197 @@
+"""Loads weights into a model that is not the one they were saved from.
+
+A rung that gained a smoother, or whose decoder was exchanged, starts from the weights
+that the two have in common. What matched, what stayed as it was and what was not used
+is returned and logged, never guessed. ddsp's own checkpoints of solo_instrument load
+into stage5, because the modules bear the same names.
+
+Source: own; names are those of TensorFlow's object-based checkpoints.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+import tensorflow as tf
+from absl import logging
+from ddsp.training import train_util
+
+SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+ROOT = "model/"
+COUNTERS = (
+    "step",
+)  # the schedules' clock: set by the trainer, never restored from here
+
+
+@dataclasses.dataclass(frozen=True)
+class RestoreReport:
+    """What became of every variable, by its path in the model.
+
+    Attributes:
+        checkpoint: The checkpoint that was read.
+        matched: Restored.
+        initial: In the model but not in the checkpoint: left as they were.
+        ignored: In the checkpoint but not in the model.
+        mismatched: In both, with other shapes: (path, shape saved, shape here).
+    """
+
+    checkpoint: str
+    matched: tuple[str, ...]
+    initial: tuple[str, ...]
+    ignored: tuple[str, ...]
+    mismatched: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
+
+    def text(self) -> str:
+        """The report in lines, one group after the other."""
+        lines = [
+            f"{self.checkpoint}: {len(self.matched)} variables restored, "
+            f"{len(self.initial)} left at their initial value, {len(self.ignored)} not "
+            f"used, {len(self.mismatched)} of another shape"
+        ]
+        lines += [f"  restored: {path}" for path in self.matched]
+        lines += [f"  initial:  {path}" for path in self.initial]
+        lines += [f"  not used: {path}" for path in self.ignored]
+        lines += [
+            f"  shape:    {path}: {list(saved)} saved, {list(here)} here"
+            for path, saved, here in self.mismatched
+        ]
+        return "\n".join(lines)
+
+
+def variables_by_path(model: tf.keras.Model) -> dict[str, tf.Variable]:
+    """The model's variables under the names that a checkpoint gives them.
+
+    Args:
+        model: A built model.
+
+    Returns:
+        Path from the model, e.g. "decoder/dense_out/kernel", to variable. An object
+        that is reachable by two paths has the shortest, as in TensorFlow's checkpoints.
+    """
+    view = tf.train.TrackableView(model)
+    paths: dict[str, tf.Variable] = {}
+    queue = collections.deque([("", model)])
+    seen = {id(model)}
+    while queue:
+        prefix, item = queue.popleft()
+        if isinstance(item, tf.Variable):
+            paths[prefix] = item
+        for name, child in view.children(item).items():
+            if id(child) not in seen:
+                seen.add(id(child))
+                queue.append((f"{prefix}/{name}" if prefix else name, child))
+    return paths
+
+
+def _renamed(path: str, renames: Mapping[str, str]) -> str:
+    """A path with the first prefix that applies replaced."""
+    for old, new in renames.items():
+        if path.startswith(old):
+            return new + path[len(old) :]
+    return path
+
+
+def _saved_shapes(path: str) -> dict[str, tuple[int, ...]]:
+    """Shapes of the model's variables in a checkpoint, by path from the model."""
+    return {
+        name[len(ROOT) : -len(SUFFIX)]: tuple(shape)
+        for name, shape in tf.train.list_variables(path)
+        if name.startswith(ROOT) and name.endswith(SUFFIX)
+    }
+
+
+def compare(
+    model: tf.keras.Model, path: str, *, renames: Mapping[str, str] | None = None
+) -> RestoreReport:
+    """What restoring would do, without doing it.
+
+    Args:
+        model: A built model.
+        path: A checkpoint, or a folder whose newest is meant.
+        renames: Prefixes of saved paths to the prefixes they have in this model.
+
+    Returns:
+        The report.
+
+    Raises:
+        FileNotFoundError: If there is no checkpoint.
+    """
+    path = train_util.get_latest_checkpoint(path)
+    saved = {
+        _renamed(name, renames or {}): shape
+        for name, shape in _saved_shapes(path).items()
+    }
+    here = {
+        name: tuple(variable.shape)
+        for name, variable in variables_by_path(model).items()
+        if name not in COUNTERS
+    }
+    both = sorted(saved.keys() & here.keys())
+    return RestoreReport(
+        checkpoint=path,
+        matched=tuple(name for name in both if saved[name] == here[name]),
+        initial=tuple(sorted(here.keys() - saved.keys())),
+        ignored=tuple(sorted(saved.keys() - here.keys() - set(COUNTERS))),
+        mismatched=tuple(
+            (name, saved[name], here[name])
+            for name in both
+            if saved[name] != here[name]
+        ),
+    )
+
+
+def restore_matching(
+    model: tf.keras.Model,
+    path: str,
+    *,
+    renames: Mapping[str, str] | None = None,
+    allow_shape_mismatch: bool = False,
+    required: Sequence[str] = (),
+) -> RestoreReport:
+    """Restores what a checkpoint and a model have in common.
+
+    Args:
+        model: A built model.
+        path: A checkpoint, or a folder whose newest is meant.
+        renames: Prefixes of saved paths to the prefixes they have in this model.
+        allow_shape_mismatch: Leave variables of another shape as they are, instead of
+            raising.
+        required: Prefixes of which every variable of the model must be restored.
+
+    Returns:
+        What was restored and what was not; also logged.
+
+    Raises:
+        FileNotFoundError: If there is no checkpoint.
+        ValueError: If shapes differ, if a required variable is missing, or if nothing
+            matches at all. The model is unchanged then.
+    """
+    renames = renames or {}
+    report = compare(model, path, renames=renames)
+    if report.mismatched and not allow_shape_mismatch:
+        raise ValueError(
+            f"{report.text()}\nShapes differ; build the model with the sizes it was "
+            "saved with, or pass allow_shape_mismatch=True to leave these as they are."
+        )
+    lacking = [
+        name
+        for name in (*report.initial, *(item[0] for item in report.mismatched))
+        if name.startswith(tuple(required))
+    ]
+    if required and lacking:
+        raise ValueError(f"{report.text()}\nRequired but not restored: {lacking}.")
+    if not report.matched:
+        raise ValueError(
+            f"{report.text()}\nNothing matches; is it a checkpoint of this?"
+        )
+    reader = tf.train.load_checkpoint(report.checkpoint)
+    variables = variables_by_path(model)
+    for name in _saved_shapes(report.checkpoint):
+        target = _renamed(name, renames)
+        if target in set(report.matched):
+            variables[target].assign(reader.get_tensor(f"{ROOT}{name}{SUFFIX}"))
+    logging.info("%s", report.text())
+    return report
