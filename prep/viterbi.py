@@ -14,7 +14,8 @@ import numpy as np
 N_BINS = 360
 TRANSITION_REACH = 11  # bins to either side
 SELF_EMISSION = 0.1  # probability that the true bin is the strongest, above chance
-_FLUSH_FRAMES = 512  # frames between two looks for what is already decided
+_INNER = slice(TRANSITION_REACH, TRANSITION_REACH + N_BINS)  # of a padded row
+_FLUSH_FRAMES = 4096  # frames between two looks for what is already decided
 
 
 def viterbi_path(observations: np.ndarray) -> np.ndarray:
@@ -62,6 +63,8 @@ class ViterbiDecoder:
         self._log_hit = np.log(SELF_EMISSION + chance)
         self._padded = np.full(N_BINS + 2 * TRANSITION_REACH, -np.inf)
         self._shifted = np.lib.stride_tricks.sliding_window_view(self._padded, N_BINS)
+        self._scores = np.empty_like(self._log_transitions)
+        self._shifts = np.arange(2 * TRANSITION_REACH + 1)[:, np.newaxis]
         self._rows: list[np.ndarray] = []  # delta of the undecided frames
         self._n_since_look = 0
 
@@ -86,15 +89,15 @@ class ViterbiDecoder:
         """The rest of the path; the decoder is empty afterwards."""
         if not self._rows:
             return np.zeros(0, np.int64)
-        path = self._trace_back(np.array([self._rows[-1].argmax()]))[:, 0]
+        path = self._path_to(int(self._rows[-1].argmax()), len(self._rows) - 1)
         self._rows = []
         return path
 
     def _step(self, observation: int) -> None:
         if self._rows:
-            inner = slice(TRANSITION_REACH, TRANSITION_REACH + N_BINS)
-            self._padded[inner] = self._rows[-1]
-            delta = (self._shifted + self._log_transitions).max(axis=0)
+            self._padded[_INNER] = self._rows[-1]
+            np.add(self._shifted, self._log_transitions, out=self._scores)
+            delta = self._scores.max(axis=0)
         else:
             delta = np.full(N_BINS, np.log(1 / N_BINS))
         hit = delta[observation] + self._log_hit
@@ -102,26 +105,29 @@ class ViterbiDecoder:
         delta[observation] = hit
         self._rows.append(delta)
 
-    def _trace_back(self, last_bins: np.ndarray) -> np.ndarray:
-        """The best paths that end in some bins, [n_undecided, n_paths]."""
-        paths = np.empty((len(self._rows), len(last_bins)), np.int64)
-        paths[-1] = last_bins
-        offsets = np.arange(2 * TRANSITION_REACH + 1)[:, np.newaxis]
-        inner = slice(TRANSITION_REACH, TRANSITION_REACH + N_BINS)
-        for frame in range(len(self._rows) - 2, -1, -1):
-            bins = paths[frame + 1]
-            self._padded[inner] = self._rows[frame]
-            scores = self._padded[bins + offsets] + self._log_transitions[:, bins]
-            from_top = scores[::-1].argmax(axis=0)  # the first of the reversed: largest
-            paths[frame] = bins + TRANSITION_REACH - from_top
-        return paths
+    def _predecessors(self, bins: np.ndarray, frame: int) -> np.ndarray:
+        """The best bins in undecided frame `frame` to come from, [n_paths]."""
+        self._padded[_INNER] = self._rows[frame]
+        scores = self._padded[bins + self._shifts] + self._log_transitions[:, bins]
+        from_top = scores[::-1].argmax(axis=0)  # first of the reversed: the largest bin
+        return bins + TRANSITION_REACH - from_top
+
+    def _path_to(self, last_bin: int, last_frame: int) -> np.ndarray:
+        """The best path that ends in a bin of an undecided frame, [last_frame + 1]."""
+        path = np.empty(last_frame + 1, np.int64)
+        path[last_frame] = last_bin
+        for frame in range(last_frame - 1, -1, -1):
+            path[frame] = self._predecessors(path[frame + 1 : frame + 2], frame)[0]
+        return path
 
     def _take_decided(self) -> np.ndarray:
-        """Gives out what all paths have in common."""
+        """Gives out what the best paths to all 360 bins have in common."""
         self._n_since_look = 0
-        paths = self._trace_back(np.arange(N_BINS))
-        common = (paths == paths[:, :1]).all(axis=1)
-        # Paths that met stay together further back, so these are the first frames.
-        n_decided = int(common.sum())
-        del self._rows[:n_decided]
-        return paths[:n_decided, 0]
+        bins = np.arange(N_BINS)
+        for frame in range(len(self._rows) - 2, -1, -1):
+            bins = self._predecessors(bins, frame)
+            if (bins == bins[0]).all():
+                path = self._path_to(int(bins[0]), frame)
+                del self._rows[: frame + 1]
+                return path
+        return np.zeros(0, np.int64)
