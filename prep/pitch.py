@@ -98,7 +98,12 @@ class _Network(Protocol):
     """What a tracker needs of `prep.crepe.CrepeNetwork`."""
 
     def activation_blocks(
-        self, chunks: Iterable[np.ndarray], hop_size: int, *, n_frames: int
+        self,
+        chunks: Iterable[np.ndarray],
+        hop_size: int,
+        *,
+        n_frames: int | None,
+        center: bool,
     ) -> Iterator[np.ndarray]: ...
 
 
@@ -126,7 +131,7 @@ class CrepeTracker:
         self._network: _Network | None = None
 
     def __call__(
-        self, audio_16k: np.ndarray, frame_rate: float
+        self, audio_16k: np.ndarray, frame_rate: float, *, center: bool = True
     ) -> tuple[np.ndarray, np.ndarray]:
         """Tracks one recording.
 
@@ -134,20 +139,25 @@ class CrepeTracker:
             audio_16k: Audio at 16 kHz, [n_samples], finite.
             frame_rate: Frames per second; must divide 16000. Fast where the hop is a
                 multiple of 64 samples (250, 125, 50, 25).
+            center: Whether frame i is centred on its time or begins there; then only
+                frames that lie wholly inside are answered.
 
         Returns:
             f0_hz (> 0) and f0_confidence (0 .. 1), each float32 [n_frames], with
             `n_frames = round(n_samples / 16000 * frame_rate)`. Frame i describes the
-            audio around sample `i * 16000 / frame_rate`.
+            audio around sample `i * 16000 / frame_rate`. Without centring, n_frames is
+            `1 + (n_samples - 1024) // hop_size`.
 
         Raises:
             ValueError: If the frame rate does not divide 16000 or the audio is not one
                 row of finite numbers.
         """
         hop_size = hop_of(frame_rate)
-        n_frames = round(len(audio_16k) / SAMPLE_RATE * frame_rate)
+        n_frames = None
+        if center:
+            n_frames = round(len(audio_16k) / SAMPLE_RATE * frame_rate)
         blocks = self._built().activation_blocks(
-            [audio_16k], hop_size, n_frames=n_frames
+            [audio_16k], hop_size, n_frames=n_frames, center=center
         )
         if self.decoder == "viterbi":
             decoded = list(_decode_along_path(blocks))

@@ -1,0 +1,327 @@
+"""Pitch and loudness of a recording on one time grid.
+
+Arrays in, arrays out. Frame `i` describes the signal around sample `i * hop_size`
+(framing "aligned"); outside the recording there are zeros. "ddsp_center" has the same
+frames and one more; in "ddsp_same" frames begin, not stand, at `i * hop_size`, so pitch
+runs 512 and loudness 256 samples (at 16 kHz) ahead: the stock library's default.
+
+Both features are measured at 16 kHz, whatever the dataset's sample rate. Pitch is
+tracked in segments of a minute, each with a margin of its neighbours' audio on both
+sides, on a grid that depends on the recording alone: so the values depend neither on
+how many processes worked nor on which examples were cut. On both sides of a border
+stand values of two decodings that both heard what surrounds it; within the margin the
+most likely paths of both have run into one.
+
+Source: loudness as `ddsp.spectral_ops.compute_loudness` (Engel et al., "DDSP", ICLR
+2020, and Hantrakul et al., ISMIR 2019), in NumPy and without a recording in memory.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Protocol
+
+import librosa
+import numpy as np
+import scipy.fft
+import scipy.signal
+
+from prep import audio as audio_lib
+from prep import settings as settings_lib
+
+CREPE_RATE = settings_lib.CREPE_RATE
+CREPE_FRAME = 1024  # samples at 16 kHz that the pitch tracker sees
+LOUDNESS_FFT = 512  # samples at 16 kHz
+MIN_DB = -80.0  # dB, floor of loudness
+ENVELOPE_RATE = 50  # values/s, about, of the loudness envelope
+ENVELOPE_SECS = 0.032  # s, about, window of the envelope: as LOUDNESS_FFT at 16 kHz
+SEGMENT_SECS = 60  # s of features that are computed at once
+MARGIN_SECS = 2  # s of context on both sides, in which Viterbi paths have merged
+_ROWS = 1024  # windows in one FFT call
+
+# Audio from sample `start` to `stop` at 16 kHz, zeros outside the recording.
+ReadSpan = Callable[[int, int], np.ndarray]
+
+
+class Tracker(Protocol):
+    """Measures pitch."""
+
+    def __call__(
+        self, audio_16k: np.ndarray, frame_rate: int, *, center: bool = True
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Pitch and confidence of frames of 1024 samples.
+
+        Args:
+            audio_16k: float32, shape [n_samples].
+            frame_rate: Frames/s, divides 16000.
+            center: Whether frame `i` stands at `i * hop` (zeros around the signal), or
+                begins there and lies wholly inside.
+
+        Returns:
+            f0_hz and f0_confidence, shape [n_frames] each; without `center`, n_frames
+            is `1 + (n_samples - 1024) // hop`.
+        """
+        ...
+
+
+@functools.cache
+def _weights(n_fft: int, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
+    """Window [n_fft] and the A-weighting of power, over the bins' number [n_bins]."""
+    window = scipy.signal.get_window("hann", n_fft, fftbins=True)
+    frequencies = librosa.fft_frequencies(sr=sample_rate, n_fft=n_fft)
+    with np.errstate(divide="ignore"):  # librosa floors what 0 Hz gives
+        weighting = 10.0 ** (librosa.A_weighting(frequencies) / 10.0)
+    return window.astype(np.float32), (weighting / len(weighting)).astype(np.float32)
+
+
+def _framed_loudness(
+    audio: np.ndarray, *, sample_rate: int, hop_size: int, n_fft: int
+) -> np.ndarray:
+    """Loudness of each window that lies wholly inside `audio`; dB, shape [n_frames]."""
+    window, weighting = _weights(n_fft, sample_rate)
+    frames = np.lib.stride_tricks.sliding_window_view(audio, n_fft)[::hop_size]
+    power = np.empty(len(frames), np.float32)
+    for start in range(0, len(frames), _ROWS):
+        rows = slice(start, start + _ROWS)
+        spectrum = scipy.fft.rfft(frames[rows] * window, axis=-1)
+        magnitude = spectrum.real**2 + spectrum.imag**2  # [rows, n_bins]
+        power[rows] = np.sum(magnitude * weighting, axis=-1)
+    return 10.0 * np.log10(np.maximum(power, np.float32(10.0 ** (MIN_DB / 10.0))))
+
+
+def count_frames(n_samples: int, hop_size: int, *, framing: str = "aligned") -> int:
+    """Frames of a whole recording."""
+    if framing == "ddsp_center":
+        return n_samples // hop_size + 1
+    return -(-n_samples // hop_size)
+
+
+def loudness_db(
+    audio: np.ndarray,
+    sample_rate: int = CREPE_RATE,
+    *,
+    frame_rate: int = 250,
+    n_fft: int = LOUDNESS_FFT,
+    framing: str = "aligned",
+) -> np.ndarray:
+    """A-weighted loudness; `ddsp.spectral_ops.compute_loudness` in NumPy.
+
+    Args:
+        audio: float32, shape [n_samples].
+        sample_rate: Samples/s; records hold the loudness of `audio_16k`.
+        frame_rate: Frames/s, divides `sample_rate`.
+        n_fft: Window, samples, a power of two.
+        framing: See the module.
+
+    Returns:
+        dB, floor -80, full scale near +20; float32, shape [n_frames].
+
+    Raises:
+        ValueError: If `frame_rate` does not divide `sample_rate`, `n_fft` is no power
+            of two, `framing` is unknown or `audio` is not [n_samples].
+    """
+    _check_audio(audio)
+    if sample_rate % frame_rate:
+        raise ValueError(
+            f"frame_rate={frame_rate} does not divide sample_rate={sample_rate}: the "
+            f"hop would be {sample_rate / frame_rate:.2f} samples."
+        )
+    if n_fft < 2 or n_fft & (n_fft - 1):
+        raise ValueError(f"n_fft={n_fft} is not a power of two.")
+    _check_framing(framing)
+    hop_size = sample_rate // frame_rate
+    n_frames = count_frames(len(audio), hop_size, framing=framing)
+    if n_frames == 0:
+        return np.zeros(0, np.float32)
+    start = 0 if framing == "ddsp_same" else -(n_fft // 2)
+    padded = read_array(audio, start, start + (n_frames - 1) * hop_size + n_fft)
+    return _framed_loudness(
+        padded, sample_rate=sample_rate, hop_size=hop_size, n_fft=n_fft
+    )
+
+
+def envelope_hop(sample_rate: int) -> int:
+    """Samples between two values of the loudness envelope."""
+    return max(1, round(sample_rate / ENVELOPE_RATE))
+
+
+def loudness_envelope(blocks: Iterable[np.ndarray], sample_rate: int) -> np.ndarray:
+    """Coarse loudness of a stream, for finding silence before anything is resampled.
+
+    The same measure as `loudness_db`, about 50 times a second and at the recording's
+    own sample rate; brought to the scale of a window of 512 samples.
+
+    Args:
+        blocks: Mono, float32, shape [n] each.
+        sample_rate: Samples/s of the stream.
+
+    Returns:
+        dB; value `i` is centred on sample `i * envelope_hop(sample_rate)`.
+    """
+    hop_size = envelope_hop(sample_rate)
+    n_fft = max(2, 2 ** round(np.log2(ENVELOPE_SECS * sample_rate)))
+    pending = np.zeros(n_fft // 2, np.float32)
+    parts = []
+    for block in itertools.chain(blocks, [np.zeros(n_fft // 2, np.float32)]):
+        pending = np.concatenate([pending, block])
+        n_frames = (len(pending) - n_fft) // hop_size + 1
+        if n_frames <= 0:
+            continue
+        parts.append(
+            _framed_loudness(
+                pending[: (n_frames - 1) * hop_size + n_fft],
+                sample_rate=sample_rate,
+                hop_size=hop_size,
+                n_fft=n_fft,
+            )
+        )
+        pending = pending[n_frames * hop_size :]
+    loudness = np.concatenate([np.full(0, MIN_DB, np.float32), *parts])
+    return np.maximum(loudness - 10.0 * np.log10(n_fft / LOUDNESS_FFT), MIN_DB)
+
+
+def read_array(audio: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """Samples `start` to `stop` of an array, zeros outside it; a copy."""
+    span = np.zeros(stop - start, np.float32)
+    inside = slice(max(start, 0), max(min(stop, len(audio)), max(start, 0)))
+    part = audio[inside]
+    span[inside.start - start : inside.start - start + len(part)] = part
+    return span
+
+
+def count_segments(n_frames: int, frame_rate: int) -> int:
+    """Segments in which a recording's features are computed."""
+    return -(-n_frames // (SEGMENT_SECS * frame_rate))
+
+
+def analyse_segment(
+    read_16k: ReadSpan,
+    segment: int,
+    *,
+    n_frames: int,
+    frame_rate: int,
+    framing: str,
+    tracker: Tracker,
+) -> np.ndarray:
+    """Features of one segment of a recording.
+
+    Args:
+        read_16k: Gives the recording at 16 kHz.
+        segment: Number of the segment, from 0.
+        n_frames: Of the whole recording, see `count_frames`.
+        frame_rate: Frames/s.
+        framing: See the module.
+        tracker: Measures pitch.
+
+    Returns:
+        f0_hz, f0_confidence and loudness_db; float32, shape [3, n], `n` being
+        `SEGMENT_SECS * frame_rate` except in the last segment.
+
+    Raises:
+        ValueError: If the tracker's answer is not finite or not one value a frame.
+    """
+    hop = CREPE_RATE // frame_rate
+    shift = framing == "ddsp_same"
+    first = segment * SEGMENT_SECS * frame_rate
+    n = min(SEGMENT_SECS * frame_rate, n_frames - first)
+    begin = max(0, first - MARGIN_SECS * frame_rate)
+    end = min(n_frames, first + n + MARGIN_SECS * frame_rate)
+    start = begin * hop - (0 if shift else CREPE_FRAME // 2)
+    heard = read_16k(start, start + (end - begin - 1) * hop + CREPE_FRAME)
+    f0_hz, f0_confidence = tracker(heard, frame_rate, center=False)
+    if f0_hz.shape != (end - begin,) or f0_confidence.shape != (end - begin,):
+        raise ValueError(
+            f"the pitch tracker gave {f0_hz.shape} pitches and {f0_confidence.shape} "
+            f"confidences for {end - begin} frames."
+        )
+    start = first * hop - (0 if shift else LOUDNESS_FFT // 2)
+    heard = read_16k(start, start + (n - 1) * hop + LOUDNESS_FFT)
+    loudness = _framed_loudness(
+        heard, sample_rate=CREPE_RATE, hop_size=hop, n_fft=LOUDNESS_FFT
+    )
+    keep = slice(first - begin, first - begin + n)
+    features = np.stack([f0_hz[keep], f0_confidence[keep], loudness])
+    if not np.isfinite(features).all():
+        raise ValueError(
+            f"{np.count_nonzero(~np.isfinite(features))} features of segment {segment} "
+            "are not finite."
+        )
+    return features.astype(np.float32)
+
+
+def compute_features(
+    audio: np.ndarray,
+    sample_rate: int = CREPE_RATE,
+    *,
+    tracker: Tracker,
+    frame_rate: int = 250,
+    framing: str = "aligned",
+) -> dict[str, np.ndarray]:
+    """Everything that a record holds, of a clip of any length in memory.
+
+    The same numbers as the pipeline writes for the same recording.
+
+    Args:
+        audio: Mono, shape [n_samples].
+        sample_rate: Samples/s, of which `frame_rate` is a divisor.
+        tracker: Measures pitch, for instance `prep.pitch.CrepeTracker`.
+        frame_rate: Frames/s; also divides 16000.
+        framing: See the module.
+
+    Returns:
+        float32: `audio` and `audio_16k`, zeros appended up to a whole frame; `f0_hz`,
+        `f0_confidence`, `loudness_db`, shape [n_frames].
+
+    Raises:
+        ValueError: If a rate does not fit, `audio` is empty, of another shape or not
+            finite.
+    """
+    _check_audio(audio)
+    _check_framing(framing)
+    settings_lib.Settings(
+        sample_rate=sample_rate, frame_rate=frame_rate, example_secs=1.0
+    )
+    if not len(audio) or not np.isfinite(audio).all():
+        raise ValueError("audio is empty or holds NaN or infinite samples.")
+    hop_size = sample_rate // frame_rate
+    n_whole = -(-len(audio) // hop_size)
+    n_frames = count_frames(len(audio), hop_size, framing=framing)
+    audio_16k = audio.astype(np.float32)
+    if sample_rate != CREPE_RATE:
+        audio_16k = audio_lib.resample_audio(
+            audio_16k, sample_rate, out_rate=CREPE_RATE
+        )
+    read = functools.partial(read_array, audio_16k)
+    values = np.concatenate(
+        [
+            analyse_segment(
+                read,
+                segment,
+                n_frames=n_frames,
+                frame_rate=frame_rate,
+                framing=framing,
+                tracker=tracker,
+            )
+            for segment in range(count_segments(n_frames, frame_rate))
+        ],
+        axis=1,
+    )
+    return {
+        "audio": read_array(audio, 0, n_whole * hop_size),
+        "audio_16k": read(0, n_whole * CREPE_RATE // frame_rate),
+        "f0_hz": values[0],
+        "f0_confidence": values[1],
+        "loudness_db": values[2],
+    }
+
+
+def _check_audio(audio: np.ndarray) -> None:
+    if audio.ndim != 1:
+        raise ValueError(f"audio has shape {audio.shape}; [n_samples] is needed.")
+
+
+def _check_framing(framing: str) -> None:
+    if framing not in settings_lib.FRAMINGS:
+        allowed = ", ".join(settings_lib.FRAMINGS)
+        raise ValueError(f"framing={framing!r} is not one of {allowed}.")

@@ -1,0 +1,125 @@
+"""Finds the recordings that a folder, a file or a glob names.
+
+Folders are searched to any depth, through symbolic links too, each real folder once.
+What has no audio file's ending is not a recording and is only counted, by ending.
+"""
+
+import collections
+import dataclasses
+import glob
+import os
+from collections.abc import Iterable
+
+# Endings that libsndfile reads, as `soundfile` 0.13 and later bring it.
+AUDIO_SUFFIXES = frozenset(
+    ".wav .wave .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .snd .caf .w64 .rf64"
+    " .mp2 .voc .sd2".split()
+)
+# Audio that it does not read: named in rejected.jsonl instead of being passed over.
+FOREIGN_SUFFIXES = frozenset(
+    ".m4a .mp4 .aac .wma .ape .wv .alac .mka .webm .ac3 .dsf .amr .mov .mkv".split()
+)
+_GLOB_CHARACTERS = "*?["
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        paths: Absolute paths with an audio ending (or named outright), sorted.
+        names: A name for each path: relative to what was searched, unique.
+        passed_over: Count of other files by ending, such as `{".txt": 2}`.
+    """
+
+    paths: tuple[str, ...]
+    names: tuple[str, ...]
+    passed_over: dict[str, int]
+
+
+def _is_audio(path: str) -> bool:
+    return os.path.splitext(path)[1].lower() in AUDIO_SUFFIXES | FOREIGN_SUFFIXES
+
+
+def _walk(folder: str) -> Iterable[str]:
+    """All files under `folder`; a folder reached twice (by links) is read once."""
+    seen: set[tuple[int, int]] = set()
+    stack = [folder]
+    while stack:
+        current = stack.pop()
+        try:
+            status = os.stat(current)
+            entries = sorted(os.scandir(current), key=lambda entry: entry.name)
+        except OSError:
+            yield current  # the probe will say why it cannot be read
+            continue
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for entry in entries:
+            if os.path.isdir(entry.path):
+                stack.append(entry.path)
+            else:
+                yield entry.path
+
+
+def _expand(pattern: str) -> tuple[str, list[str], list[str]]:
+    """Root for names, files meant to be recordings, files passed over."""
+    path = os.path.abspath(os.path.expanduser(pattern))
+    if os.path.isdir(path):
+        files = list(_walk(path))
+        # A folder that could not be opened comes back by its own name: keep it.
+        audio = [f for f in files if _is_audio(f) or os.path.isdir(f)]
+        return path, audio, [f for f in files if not _is_audio(f)]
+    if os.path.lexists(path):
+        return os.path.dirname(path), [path], []
+    if any(character in pattern for character in _GLOB_CHARACTERS):
+        matches = sorted(glob.glob(path, recursive=True))
+        root = os.path.dirname(path.split("*")[0].split("?")[0].split("[")[0])
+        # A folder among the matches of a glob was not asked for: its files were not.
+        files = [f for f in matches if not os.path.isdir(f)]
+        audio = [f for f in files if _is_audio(f)]
+        others = [f for f in matches if f not in audio]
+        return root, audio or files, others if audio else []
+    raise FileNotFoundError(f"--input={pattern!r}: no such file or folder ({path}).")
+
+
+def find_recordings(patterns: Iterable[str]) -> Found:
+    """Lists the files that `patterns` name.
+
+    Args:
+        patterns: Folders, files or globs (`**` goes to any depth).
+
+    Returns:
+        The files, each once, in the order of their names.
+
+    Raises:
+        FileNotFoundError: If a pattern names nothing; says what was searched.
+    """
+    names: dict[str, str] = {}
+    passed_over: collections.Counter[str] = collections.Counter()
+    for pattern in patterns:
+        root, audio, others = _expand(pattern)
+        if not audio:
+            raise FileNotFoundError(_nothing_found(pattern, others))
+        for path in audio:
+            names.setdefault(path, os.path.relpath(path, root))
+        for path in others:
+            suffix = os.path.splitext(path)[1].lower()
+            passed_over["folder" if os.path.isdir(path) else suffix or "no ending"] += 1
+    ordered = sorted(names, key=lambda path: (names[path], path))
+    unique = collections.Counter(names.values())
+    return Found(
+        paths=tuple(ordered),
+        names=tuple(names[p] if unique[names[p]] == 1 else p for p in ordered),
+        passed_over=dict(sorted(passed_over.items())),
+    )
+
+
+def _nothing_found(pattern: str, others: list[str]) -> str:
+    endings = " ".join(sorted(AUDIO_SUFFIXES))
+    seen = f"{len(others)} other entries" if others else "nothing at all"
+    return (
+        f"--input={pattern!r} holds no recording: {seen} under "
+        f"{os.path.abspath(os.path.expanduser(pattern))}. Audio files end in {endings}."
+    )

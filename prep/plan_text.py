@@ -1,0 +1,117 @@
+"""The plan and its troubles in words, for a terminal."""
+
+import collections
+import os
+
+from prep import plan as plan_lib
+from prep import probe as probe_lib
+from prep import splits
+
+# Seconds of two cores per second of audio, measured (docs/prep.md); for estimates only.
+_COST = {"full": 0.24, "tiny": 0.03}
+_COST_CORES = 2
+_COST_START = 8.0  # s, imports and the first call
+_SHOWN = 10  # lines of a kind
+
+
+def show_name(name: str) -> str:
+    """A file's name on one line, whatever it holds."""
+    readable = name.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in readable)
+
+
+def show_bytes(n_bytes: float) -> str:
+    """A size for people."""
+    for unit in ("B", "kB", "MB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.3g} GB"
+
+
+def show_secs(secs: float) -> str:
+    """A length of time for people."""
+    if secs < 90:
+        return f"{secs:.1f} s"
+    if secs < 5400:
+        return f"{secs / 60:.1f} min"
+    return f"{secs / 3600:.1f} h"
+
+
+def estimate_secs(plan: plan_lib.Plan) -> float:
+    """Time that all cores of this machine need for the plan, about."""
+    cores = os.cpu_count() or 1
+    cost = _COST.get(plan.settings.crepe_capacity, _COST["full"])
+    return _COST_START + plan.segment_secs * cost * _COST_CORES / cores
+
+
+def describe(plan: plan_lib.Plan) -> str:
+    """The plan: recordings, minutes, examples, shards, time, what is left out."""
+    settings = plan.settings
+    total = sum(recording.secs for recording in plan.recordings)
+    lines = [
+        f"{len(plan.recordings)} of {plan.n_found} recordings, {show_secs(total)}; "
+        f"{settings.example_secs:g} s examples at {settings.sample_rate} Hz, "
+        f"{settings.frame_rate} frames/s"
+    ]
+    for split in plan.split_names():
+        shards = [shard for shard in plan.shards if shard.split == split]
+        used = {plan.sources[s].recording for x in shards for s, _ in x.examples}
+        lines.append(
+            f"  {split}: {plan.n_examples(split)} examples from "
+            f"{show_secs(plan.seconds[split])} of {len(used)} recordings, "
+            f"{len(shards)} shards"
+        )
+    if splits.EVAL not in plan.split_names():
+        lines.append("  no eval split (--eval_split_fraction=0)")
+    lines += [f"  note: {show_name(n)}: {t}" for n, t in _notes(plan)[:_SHOWN]]
+    lines += _left_out(plan.rejections)
+    lines.append(
+        f"  pitch of {show_secs(plan.segment_secs)} by CREPE "
+        f"({settings.crepe_capacity}): about {show_secs(estimate_secs(plan))} on "
+        f"{os.cpu_count()} cores; {show_bytes(plan.n_bytes)} on disk"
+    )
+    return "\n".join(lines)
+
+
+def _notes(plan: plan_lib.Plan) -> list[tuple[str, str]]:
+    notes = [(r.name, note) for r in plan.recordings for note in r.notes]
+    rate = plan.settings.sample_rate
+    low = [r for r in plan.recordings if r.in_rate < rate]
+    if low:
+        notes.append(
+            (
+                f"{len(low)} recordings",
+                f"sampled below {rate} Hz: nothing above "
+                f"{min(r.in_rate for r in low) // 2} Hz in the lowest",
+            )
+        )
+    return notes
+
+
+def _left_out(rejections: tuple[probe_lib.Rejection, ...]) -> list[str]:
+    whole = [r for r in rejections if r.part == "all"]
+    lines = [f"  not used: {show_name(r.name)}: {r.reason}" for r in whole[:_SHOWN]]
+    if len(whole) > _SHOWN:
+        lines.append(f"  not used: {len(whole) - _SHOWN} more, see rejected.jsonl")
+    by_reason: collections.Counter[str] = collections.Counter()
+    for rejection in rejections:
+        if rejection.part != "all":
+            by_reason[rejection.reason] += rejection.numbers["seconds"]
+    for reason, secs in by_reason.items():
+        lines.append(f"  left out: {show_secs(secs)}: {reason}")
+    return lines
+
+
+def too_many(plan: plan_lib.Plan, allowed: float) -> str:
+    """Why the job stops when more than `allowed` of the recordings are unusable."""
+    whole = [r for r in plan.rejections if r.part == "all"]
+    share = len(whole) / plan.n_found
+    shown = "".join(f"\n  {show_name(r.name)}: {r.reason}" for r in whole[:_SHOWN])
+    more = f"\n  and {len(whole) - _SHOWN} more" if len(whole) > _SHOWN else ""
+    enough = min(1.0, int(share * 100 + 1) / 100)
+    return (
+        f"{len(whole)} of {plan.n_found} recordings ({share:.0%}) cannot be used, and "
+        f"--max_rejected={allowed:g} allows {allowed:.0%}:{shown}{more}\nPut them "
+        f"right or remove them, or go on without them: --max_rejected={enough:.2f}"
+    )

@@ -1,0 +1,254 @@
+"""The whole job: probe, plan, compute, finish.
+
+Each stage leaves something on disk that the next run can go on from. `COMPLETED` is
+written last; without it a folder is not a dataset.
+"""
+
+import dataclasses
+import json
+import pathlib
+import shutil
+from collections.abc import Callable
+from collections.abc import Sequence
+
+from apache_beam.options import pipeline_options
+
+from prep import dataset_page
+from prep import dataset_statistics
+from prep import engines
+from prep import features
+from prep import inputs
+from prep import pipeline
+from prep import plan as plan_lib
+from prep import plan_text
+from prep import planning
+from prep import probe as probe_lib
+from prep import progress
+from prep import records
+from prep import settings as settings_lib
+from prep import store
+
+Say = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What the command line asks for.
+
+    Attributes:
+        inputs: Folders, files or globs.
+        eval_inputs: The same, for evaluation only.
+        output: The dataset's folder.
+        cache_dir: Folder of features, None for the one inside `output`.
+        settings: Of the dataset.
+        tracker_id: Names the pitch tracker.
+        make_tracker: Loads it; picklable.
+        options: Of the Beam pipeline.
+        max_rejected: Share of the recordings that may be unusable, [0, 1].
+        overwrite: Whether another dataset in `output` is replaced.
+        dry_run: Whether to stop after the plan.
+        quiet: Whether only errors are shown.
+    """
+
+    inputs: Sequence[str]
+    output: str
+    settings: settings_lib.Settings
+    tracker_id: str
+    make_tracker: pipeline.TrackerFactory
+    options: pipeline_options.PipelineOptions
+    eval_inputs: Sequence[str] = ()
+    cache_dir: str | None = None
+    max_rejected: float = 0.1
+    overwrite: bool = False
+    dry_run: bool = False
+    quiet: bool = False
+
+
+def prepare(request: Request, say: Say) -> None:
+    """Makes a dataset, or finishes one that was begun.
+
+    Args:
+        request: What is asked for.
+        say: Shows a line to the person.
+
+    Raises:
+        settings_lib.PrepError: If something is in the way; the message says what.
+    """
+    found = _find(request.inputs)
+    eval_found = _find(request.eval_inputs) if request.eval_inputs else None
+    layout = store.Layout(request.output, request.cache_dir)
+    if request.dry_run:
+        say(plan_text.describe(_plan(request, found, eval_found, layout=None)))
+        return
+    layout.make_folders()
+    with store.locked(layout):
+        store.clear_unfinished(layout)
+        plan = _plan(request, found, eval_found, layout=layout)
+        say(plan_text.describe(plan))
+        if _is_complete(plan, layout, request):
+            say(f"{layout.output} holds exactly this dataset already: nothing to do.")
+            return
+        _check_space(plan, layout)
+        store.write_text(layout, store.PLAN, plan.to_json())
+        job = pipeline.Job(
+            output=str(layout.output),
+            cache=request.cache_dir and str(layout.cache),
+            plan_hash=plan.hash,
+            make_tracker=request.make_tracker,
+        )
+        _compute(job, request)
+        _finish(job, say)
+
+
+def _find(patterns: Sequence[str]) -> inputs.Found:
+    try:
+        return inputs.find_recordings(patterns)
+    except FileNotFoundError as error:
+        raise settings_lib.PrepError(str(error)) from error
+
+
+def _plan(
+    request: Request,
+    found: inputs.Found,
+    eval_found: inputs.Found | None,
+    *,
+    layout: store.Layout | None,
+) -> plan_lib.Plan:
+    """Probes and plans; leaves `rejected.jsonl` even if that ends the job."""
+    n_files = len(found.paths) + (len(eval_found.paths) if eval_found else 0)
+    settings = request.settings
+    with progress.bar(n_files, unit="files", label="probing", quiet=request.quiet) as b:
+
+        def probe(what: inputs.Found) -> list[probe_lib.Probe | probe_lib.Rejection]:
+            return probe_lib.probe_recordings(
+                what,
+                min_loudness_db=settings.min_loudness_db,
+                min_input_rate=settings.min_input_rate,
+                on_done=lambda: b.update(1),
+            )
+
+        probes = probe(found)
+        eval_probes = probe(eval_found) if eval_found else []
+    try:
+        plan = planning.make_plan(
+            probes, settings, eval_probes=eval_probes, tracker_id=request.tracker_id
+        )
+    except planning.NothingLeftError as error:
+        if layout and not layout.file(store.PLAN).exists():
+            _write_rejections(layout, error.rejections)
+        raise
+    n_rejected = sum(rejection.part == "all" for rejection in plan.rejections)
+    if layout and not layout.file(store.PLAN).exists():
+        _write_rejections(layout, plan.rejections)
+    if n_rejected > request.max_rejected * plan.n_found:
+        raise settings_lib.PrepError(plan_text.too_many(plan, request.max_rejected))
+    return plan
+
+
+def _write_rejections(
+    layout: store.Layout, rejections: Sequence[probe_lib.Rejection]
+) -> None:
+    lines = [json.dumps(dataclasses.asdict(r), sort_keys=True) for r in rejections]
+    store.write_text(layout, store.REJECTED, "".join(f"{line}\n" for line in lines))
+
+
+def _is_complete(plan: plan_lib.Plan, layout: store.Layout, request: Request) -> bool:
+    """Compares the plan with what `output` holds; clears it if `overwrite`.
+
+    Raises:
+        settings_lib.PrepError: If it holds something else.
+    """
+    path = layout.file(store.PLAN)
+    if path.exists():
+        try:
+            old = plan_lib.Plan.from_json(path.read_text())
+            differences = plan_lib.describe_difference(old, plan)
+        except settings_lib.PrepError as error:
+            differences = [str(error)]
+        if not differences:
+            return layout.file(store.COMPLETED).exists()
+        if not request.overwrite:
+            listed = "".join(f"\n  {line}" for line in differences)
+            raise settings_lib.PrepError(
+                f"{layout.output} holds another dataset, finished or begun:{listed}\n"
+                "Choose another --output, or replace it with --overwrite."
+            )
+    elif any(True for p in store.OWN_PATTERNS for _ in layout.output.glob(p)):
+        if not request.overwrite:
+            raise settings_lib.PrepError(
+                f"{layout.output} holds TFRecords that were not made by this program. "
+                "Choose another --output, or replace them with --overwrite."
+            )
+    store.remove_dataset(layout)
+    layout.make_folders()
+    _write_rejections(layout, plan.rejections)
+    return False
+
+
+def _check_space(plan: plan_lib.Plan, layout: store.Layout) -> None:
+    there = sum(
+        path.stat().st_size
+        for folder in (layout.audio, layout.output)
+        for path in folder.iterdir()
+        if path.is_file()
+    )
+    free = shutil.disk_usage(layout.output).free
+    if plan.n_bytes - there > free:
+        raise settings_lib.PrepError(
+            f"the dataset needs about {plan_text.show_bytes(plan.n_bytes - there)} in "
+            f"{layout.output}, and {plan_text.show_bytes(free)} are free there. Make "
+            "room, choose another --output, or use a longer --hop_secs."
+        )
+
+
+def _compute(job: pipeline.Job, request: Request) -> None:
+    plan, layout = job.plan, job.layout
+    if not pipeline.unfinished_shards(job):
+        return
+    rate = plan.settings.frame_rate
+    per_segment = features.SEGMENT_SECS * rate
+    weights: dict[pathlib.Path, float] = {}
+    for index, source in enumerate(plan.sources):
+        for segment in source.segments:
+            n_frames = min(per_segment, source.n_frames - segment * per_segment)
+            path = layout.features(plan.features_id(index), segment)
+            weights[path] = n_frames / rate
+    with progress.watching(
+        weights, unit="s of audio", label="computing", quiet=request.quiet
+    ):
+        try:
+            pipeline.run(job, request.options)
+        # A runner may raise anything, and wraps what its workers raise.
+        except Exception as error:
+            raise settings_lib.PrepError(engines.explain(error)) from error
+    missing = pipeline.unfinished_shards(job)
+    if missing:
+        raise settings_lib.PrepError(_failed(job, len(missing)))
+
+
+def _failed(job: pipeline.Job, n_missing: int) -> str:
+    notes = [json.loads(p.read_text()) for p in sorted(job.layout.failures.iterdir())]
+    lines = [f"\n  {plan_text.show_name(n['name'])}: {n['reason']}" for n in notes]
+    return (
+        f"{n_missing} of {len(job.plan.shards)} shards could not be written, because of"
+        f"{''.join(lines) or ' nothing that was noted'}\nWhat is finished is kept. Put "
+        "the recordings right, or take them out, and run the same command again."
+    )
+
+
+def _finish(job: pipeline.Job, say: Say) -> None:
+    """Writes what describes the dataset, then `COMPLETED`, then tidies up."""
+    plan, layout = job.plan, job.layout
+    _write_rejections(layout, plan.rejections)
+    statistics = dataset_statistics.measure(job)
+    store.write_text(layout, store.STATISTICS, store.to_json(statistics))
+    store.write_text(layout, store.GIN, records.dataset_gin(plan, layout.output))
+    store.write_text(layout, store.INFO, store.to_json(records.dataset_info(plan)))
+    store.write_text(layout, store.PAGE, dataset_page.render(job, statistics))
+    store.write_text(layout, store.COMPLETED, plan.hash + "\n")
+    shutil.rmtree(layout.audio, ignore_errors=True)
+    shutil.rmtree(layout.temporary, ignore_errors=True)
+    shutil.rmtree(layout.failures, ignore_errors=True)
+    for line in dataset_statistics.summarize(statistics):
+        say(line)
+    say(f"dataset: {layout.output}, shown in {layout.file(store.PAGE)}")

@@ -1,0 +1,349 @@
+"""Looks at every recording from end to end before anything is computed.
+
+One decode gives the true length (headers lie), the content's hash, peak, offset,
+clipping, samples that are no numbers, and the loudness over time that later decides
+what is silence. A file that cannot be used is rejected with the reason and its numbers.
+"""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from prep import audio
+from prep import features
+from prep import inputs
+
+DIGEST_BYTES = 8  # 16 hexadecimal digits; 1e-9 chance of a clash among 200,000 files
+FULL_SCALE = 0.9995  # of 1.0; samples from here on count as clipped in runs of ...
+CLIP_RUN = 3  # samples
+CLIPPED_SHARE = 1e-4  # of the samples, from which a recording is called clipped
+MAX_OFFSET = 0.01  # of full scale, from which an offset is worth a note
+CANCELLED_DB = 20.0  # dB that the downmix loses when channels are out of phase
+HEADER_TOLERANCE = 0.01  # of the length, that a header may be wrong without a note
+_READ_BYTES = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Rejection:
+    """An input that is not used, whole or in part.
+
+    Attributes:
+        name: Of the recording.
+        path: Where it is.
+        part: "all", or which part, such as "0.00-1.25 s".
+        reason: A sentence.
+        numbers: What the reason is about, by name with unit.
+    """
+
+    name: str
+    path: str
+    part: str
+    reason: str
+    numbers: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Recording:
+    """A recording that can be used.
+
+    Attributes:
+        name: Unique, for people.
+        path: Absolute.
+        recording_id: Hash of the file's content, hexadecimal.
+        n_bytes: Size of the file.
+        in_rate: Samples/s in the file.
+        n_in: Samples per channel that were decoded.
+        channels: Number.
+        codec: libsndfile's names, such as "WAV PCM_16".
+        peak: Highest absolute value of the downmix.
+        offset: Mean of the downmix.
+        clipped_share: Of all samples.
+        silent_share: Of the length, below `min_loudness_db`.
+        max_loudness_db: Of the loudest moment.
+        floor_loudness_db: Loudness that is exceeded nine tenths of the time.
+        notes: Things worth knowing; the recording is used all the same.
+    """
+
+    name: str
+    path: str
+    recording_id: str
+    n_bytes: int
+    in_rate: int
+    n_in: int
+    channels: int
+    codec: str
+    peak: float
+    offset: float
+    clipped_share: float
+    silent_share: float
+    max_loudness_db: float
+    floor_loudness_db: float
+    notes: tuple[str, ...]
+
+    @property
+    def secs(self) -> float:
+        """Length."""
+        return self.n_in / self.in_rate
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """A recording and its loudness over time (`features.ENVELOPE_RATE`, dB)."""
+
+    recording: Recording
+    envelope: np.ndarray
+
+
+@dataclasses.dataclass
+class _Tally:
+    """What is summed while the blocks pass."""
+
+    n_in: int = 0
+    peak: float = 0.0
+    total: float = 0.0
+    power: float = 0.0
+    channel_power: float = 0.0
+    n_clipped: int = 0
+    n_not_finite: int = 0
+    first_not_finite: int = -1
+
+    def add(self, block: np.ndarray) -> np.ndarray:
+        """Counts a block [n, channels]; returns its downmix [n]."""
+        finite = np.isfinite(block).all(axis=1)
+        if not finite.all():
+            if self.first_not_finite < 0:
+                self.first_not_finite = self.n_in + int(np.argmin(finite))
+            self.n_not_finite += int(np.count_nonzero(~finite))
+            block = np.where(finite[:, np.newaxis], block, np.float32(0))
+        mono = audio.downmix(block)
+        self.peak = max(self.peak, float(np.abs(mono).max()))
+        self.total += float(mono.sum(dtype=np.float64))
+        self.power += float(np.square(mono, dtype=np.float64).sum())
+        self.channel_power += float(np.square(block, dtype=np.float64).sum(0).mean())
+        full = (np.abs(block) >= FULL_SCALE).any(axis=1)
+        runs = np.lib.stride_tricks.sliding_window_view(full, min(CLIP_RUN, len(full)))
+        self.n_clipped += int(np.count_nonzero(runs.all(axis=1)))
+        self.n_in += len(block)
+        return mono
+
+
+def hash_file(path: str) -> str:
+    """Hash of a file's content, hexadecimal."""
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    with open(path, "rb") as file:
+        while chunk := file.read(_READ_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _check_file(path: str) -> int:
+    """Size of a file that may hold audio.
+
+    Raises:
+        audio.UnreadableError: If it is no file, empty, or of a kind never read.
+    """
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        what = "a broken link" if os.path.islink(path) else "cannot be opened"
+        raise audio.UnreadableError(f"{what}: {error.strerror}") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise audio.UnreadableError("a folder that cannot be opened")
+    if not stat.S_ISREG(status.st_mode):
+        raise audio.UnreadableError("no ordinary file (a device, pipe or socket)")
+    if status.st_size == 0:
+        raise audio.UnreadableError("an empty file (0 bytes)")
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix in inputs.FOREIGN_SUFFIXES:
+        raise audio.UnreadableError(
+            f"{suffix} is not a format that libsndfile reads; convert it, for instance "
+            "with: ffmpeg -i in" + suffix + " out.flac"
+        )
+    return status.st_size
+
+
+def probe_recording(
+    path: str, name: str, *, min_loudness_db: float, min_input_rate: int
+) -> Probe | Rejection:
+    """Decodes one recording and judges it.
+
+    Args:
+        path: Of the file.
+        name: For people.
+        min_loudness_db: Below this is silence.
+        min_input_rate: Sample rate from which a recording is good enough.
+
+    Returns:
+        The probe, or why the recording cannot be used.
+    """
+    numbers: dict[str, Any] = {}
+    try:
+        n_bytes = _check_file(path)
+        with audio.open_recording(path) as file:
+            numbers["sample_rate"] = file.samplerate
+            if file.samplerate < min_input_rate:
+                raise audio.UnreadableError(
+                    f"its sample rate, {file.samplerate} Hz, is below {min_input_rate} "
+                    "Hz: half of what the model learns would be missing; "
+                    f"--min_input_rate={file.samplerate} uses it all the same"
+                )
+            tally = _Tally()
+            envelope = features.loudness_envelope(
+                (tally.add(block) for block in audio.read_blocks(file)),
+                file.samplerate,
+            )
+            facts = {
+                "in_rate": file.samplerate,
+                "channels": file.channels,
+                "codec": f"{file.format} {file.subtype}",
+                "header_frames": file.frames,
+            }
+        digest = hash_file(path)
+        _check_samples(tally, facts["in_rate"], envelope, min_loudness_db, numbers)
+    except audio.UnreadableError as error:
+        return Rejection(name, path, "all", str(error), numbers)
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}"
+        return Rejection(name, path, "all", reason, numbers)
+    header_frames = facts.pop("header_frames")
+    recording = Recording(
+        name=name,
+        path=path,
+        recording_id=digest,
+        n_bytes=n_bytes,
+        n_in=tally.n_in,
+        peak=tally.peak,
+        offset=tally.total / tally.n_in,
+        clipped_share=tally.n_clipped / tally.n_in,
+        silent_share=float(np.mean(envelope < min_loudness_db)),
+        max_loudness_db=float(envelope.max()),
+        floor_loudness_db=float(np.percentile(envelope, 10)),
+        notes=tuple(_notes(tally, header_frames, n_bytes, facts)),
+        **facts,
+    )
+    return Probe(recording, envelope)
+
+
+def _check_samples(
+    tally: _Tally,
+    in_rate: int,
+    envelope: np.ndarray,
+    min_loudness_db: float,
+    numbers: dict[str, Any],
+) -> None:
+    """Raises `UnreadableError` where the samples are of no use; fills `numbers`."""
+    numbers["seconds"] = round(tally.n_in / in_rate, 3)
+    if tally.n_in == 0:
+        raise audio.UnreadableError("holds no sample")
+    if tally.n_not_finite:
+        numbers["samples_not_finite"] = tally.n_not_finite
+        numbers["first_at_seconds"] = round(tally.first_not_finite / in_rate, 3)
+        raise audio.UnreadableError(
+            f"{tally.n_not_finite} samples are NaN or infinite, the first at "
+            f"{tally.first_not_finite / in_rate:.3f} s"
+        )
+    loudest = float(envelope.max())
+    if loudest < min_loudness_db:
+        numbers["max_loudness_db"] = round(loudest, 2)
+        raise audio.UnreadableError(
+            f"silent: never louder than {loudest:.1f} dB, and --min_loudness_db is "
+            f"{min_loudness_db:g}"
+        )
+
+
+def _notes(
+    tally: _Tally, header_frames: int, n_bytes: int, facts: dict[str, Any]
+) -> list[str]:
+    """What a person should know about a recording that is used."""
+    notes = []
+    rate = facts["in_rate"]
+    wrong = abs(header_frames - tally.n_in) / max(header_frames, tally.n_in)
+    if wrong > HEADER_TOLERANCE:
+        notes.append(
+            f"its header says {header_frames / rate:.2f} s, it holds "
+            f"{tally.n_in / rate:.2f} s: cut off?"
+        )
+    elif facts["codec"] in _WAV_BYTES:
+        declared = tally.n_in * facts["channels"] * _WAV_BYTES[facts["codec"]]
+        if n_bytes > 2 * declared + (1 << 16):
+            notes.append(
+                f"its header says {declared} bytes of audio, the file has {n_bytes}: "
+                "the rest is not used"
+            )
+    if tally.n_clipped / tally.n_in > CLIPPED_SHARE:
+        notes.append(f"clipped: {tally.n_clipped / tally.n_in:.2%} at full scale")
+    if abs(tally.total / tally.n_in) > MAX_OFFSET:
+        notes.append(f"offset of {tally.total / tally.n_in:+.3f} of full scale")
+    if tally.power * 10 ** (CANCELLED_DB / 10) < tally.channel_power:
+        notes.append("its channels cancel each other in the downmix (out of phase?)")
+    return notes
+
+
+_WAV_BYTES = {
+    "WAV PCM_U8": 1,
+    "WAV PCM_16": 2,
+    "WAV PCM_24": 3,
+    "WAV PCM_32": 4,
+    "WAV FLOAT": 4,
+}
+
+
+def probe_recordings(
+    found: inputs.Found,
+    *,
+    min_loudness_db: float,
+    min_input_rate: int,
+    on_done: Callable[[], None] = lambda: None,
+) -> list[Probe | Rejection]:
+    """Probes all recordings, as many at once as there are cores; keeps their order."""
+
+    def probe(index: int) -> Probe | Rejection:
+        result = probe_recording(
+            found.paths[index],
+            found.names[index],
+            min_loudness_db=min_loudness_db,
+            min_input_rate=min_input_rate,
+        )
+        on_done()
+        return result
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(probe, range(len(found.paths))))
+
+
+def reject_duplicates(
+    probes: Sequence[Probe | Rejection],
+) -> tuple[list[Probe], list[Rejection]]:
+    """Separates what can be used; the same content is used once.
+
+    Two copies of a recording would count twice and could stand in both splits.
+    """
+    first: dict[str, str] = {}
+    usable: list[Probe] = []
+    rejections: list[Rejection] = []
+    for probe in probes:
+        if isinstance(probe, Rejection):
+            rejections.append(probe)
+            continue
+        recording = probe.recording
+        original = first.setdefault(recording.recording_id, recording.name)
+        if original == recording.name:
+            usable.append(probe)
+            continue
+        rejections.append(
+            Rejection(
+                recording.name,
+                recording.path,
+                "all",
+                f"the same content as {original}",
+                {"seconds": round(recording.secs, 3)},
+            )
+        )
+    return usable, rejections

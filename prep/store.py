@@ -1,0 +1,175 @@
+"""Where things lie on disk, and how they get there whole.
+
+A file appears under its name only when it is complete: it is written under `.prep/tmp`,
+flushed to the disk and renamed. Nothing is written outside the output folder and the
+cache folder.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from prep import settings as settings_lib
+
+COMPLETED = "COMPLETED"
+INFO = "dataset_info.json"
+PLAN = "plan.json"
+REJECTED = "rejected.jsonl"
+STATISTICS = "statistics.json"
+PAGE = "dataset.html"
+GIN = "dataset.gin"
+# Everything that a dataset's folder may hold; `--overwrite` removes nothing else.
+OWN_FILES = (COMPLETED, INFO, PLAN, REJECTED, STATISTICS, PAGE, GIN)
+OWN_PATTERNS = ("train.tfrecord-*-of-*", "eval.tfrecord-*-of-*")
+
+
+class Layout:
+    """The paths of a dataset under construction."""
+
+    def __init__(self, output: str | os.PathLike[str], cache: str | None = None):
+        """Names the paths; touches nothing.
+
+        Args:
+            output: The dataset's folder.
+            cache: Folder of features, None for the one inside `output`.
+        """
+        self.output = pathlib.Path(output).absolute()
+        self.work = self.output / ".prep"
+        self.temporary = self.work / "tmp"
+        self.audio = self.work / "audio"
+        self.failures = self.work / "failures"
+        self.cache = pathlib.Path(cache).absolute() if cache else self.work / "cache"
+
+    def file(self, name: str) -> pathlib.Path:
+        """A file of the dataset."""
+        return self.output / name
+
+    def spool(self, source_id: str, rate: int) -> pathlib.Path:
+        """A recording's samples at `rate`, raw float32."""
+        return self.audio / f"{source_id}-{rate}.f32"
+
+    def features(self, features_id: str, segment: int) -> pathlib.Path:
+        """The features of one segment of a recording."""
+        return self.cache / features_id[:2] / f"{features_id}-{segment:05d}.npy"
+
+    def make_folders(self) -> None:
+        """Creates the folders.
+
+        Raises:
+            settings_lib.PrepError: If they cannot be written to.
+        """
+        for folder in (self.temporary, self.audio, self.failures, self.cache):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                probe = folder / f".write-{os.getpid()}"
+                probe.touch()
+                probe.unlink()
+            except OSError as error:
+                raise settings_lib.PrepError(
+                    f"cannot write to {folder}: {error.strerror}. Choose another "
+                    "folder with --output or --cache_dir, or make this one writable."
+                ) from error
+
+
+@contextlib.contextmanager
+def replacing(path: pathlib.Path, temporary: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Gives a temporary path and moves it to `path` when all went well.
+
+    Args:
+        path: Where the file shall appear.
+        temporary: Folder for unfinished files, on the same file system unless it is
+            the cache's.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if os.stat(temporary).st_dev != os.stat(path.parent).st_dev:
+        temporary = path.parent  # renaming does not cross file systems
+    owner = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
+    unfinished = temporary / f".{path.name}.{owner}.tmp"
+    try:
+        yield unfinished
+        with open(unfinished, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def write_text(layout: Layout, name: str, text: str) -> None:
+    """Writes a file of the dataset, whole or not at all."""
+    with replacing(layout.file(name), layout.temporary) as path:
+        # Names of files may hold bytes that are no UTF-8.
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def to_json(values: Any) -> str:
+    """Readable JSON with sorted keys; ASCII, so any file name survives."""
+    return json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def write_array(path: pathlib.Path, array: np.ndarray, *, temporary: pathlib.Path):
+    """Writes an array, whole or not at all."""
+    with replacing(path, temporary) as unfinished, open(unfinished, "wb") as file:
+        np.save(file, array)
+
+
+def read_span(path: pathlib.Path, start: int, stop: int) -> np.ndarray:
+    """Samples `start` to `stop` of a raw float32 file, zeros outside it."""
+    span = np.zeros(stop - start, np.float32)
+    offset = max(start, 0)
+    if stop > offset:
+        part = np.fromfile(path, np.float32, stop - offset, offset=4 * offset)
+        span[offset - start : offset - start + len(part)] = part
+    return span
+
+
+@contextlib.contextmanager
+def locked(layout: Layout) -> Iterator[None]:
+    """Keeps a second run out of the output folder.
+
+    The lock belongs to the process: it is gone when the process is, however it ended.
+
+    Raises:
+        settings_lib.PrepError: If another run holds it.
+    """
+    with open(layout.work / "lock", "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            raise settings_lib.PrepError(
+                f"another run ({file.read().strip() or 'unknown'}) is writing to "
+                f"{layout.output}. Wait for it or choose another --output."
+            ) from error
+        file.seek(0)
+        file.truncate()
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield
+
+
+def clear_unfinished(layout: Layout) -> None:
+    """Removes what a killed run left half-written; call under the lock."""
+    shutil.rmtree(layout.temporary, ignore_errors=True)
+    shutil.rmtree(layout.failures, ignore_errors=True)
+    layout.make_folders()
+
+
+def remove_dataset(layout: Layout) -> None:
+    """Removes a dataset's own files, `COMPLETED` first; nobody else's."""
+    for name in OWN_FILES:
+        layout.file(name).unlink(missing_ok=True)
+    for pattern in OWN_PATTERNS:
+        for path in layout.output.glob(pattern):
+            path.unlink()
+    shutil.rmtree(layout.audio, ignore_errors=True)
+    layout.audio.mkdir(parents=True, exist_ok=True)
