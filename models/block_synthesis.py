@@ -1,0 +1,296 @@
+"""Controls -> audio block by block: harmonics with carried phase, filtered noise.
+
+The same sound as ddsp's `Harmonic` and `FilteredNoise` over the whole sequence. Frame i
+stands at sample i * hop_size; between two frames pitch is interpolated and amplitudes
+cross over, so sound is made for a frame when the next one is known, and, because noise
+filters are centred, when the half of a filter has passed: the output lags behind by
+`latency_frames`.
+
+Only operations that TensorFlow Lite has are used: float32, products, no FFT. The noise
+filter's transform is a product with a constant matrix.
+
+Source: ddsp.core.harmonic_synthesis, upsample_with_windows, frequency_filter. Differs:
+the phase does not lose precision with time (`models.phase`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+import ddsp
+import numpy as np
+import tensorflow as tf
+
+from models import oscillators
+from models import phase
+
+State = dict[str, tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class SynthSettings:
+    """What decides the sound beside the controls.
+
+    Attributes:
+        sample_rate: Hz.
+        hop_size: Samples between frames.
+        n_harmonics: Sinusoids.
+        n_noise_bands: Bands of the noise filter; 0 for none.
+        noise_window: ddsp's `window_size` of the noise filter; 0 means its own length.
+        amplitude_method: "window" or "linear", as ddsp's `amp_resample_method`.
+    """
+
+    sample_rate: int
+    hop_size: int
+    n_harmonics: int
+    n_noise_bands: int
+    noise_window: int = 0
+    amplitude_method: str = "window"
+
+    def __post_init__(self) -> None:
+        if self.amplitude_method not in ("window", "linear"):
+            raise ValueError(
+                f"amp_resample_method={self.amplitude_method!r} cannot be streamed; "
+                "'window' and 'linear' can."
+            )
+        if self.n_harmonics > phase.MAX_HARMONICS:
+            raise ValueError(
+                f"{self.n_harmonics} harmonics: those above {phase.MAX_HARMONICS} have "
+                "no exact phase."
+            )
+
+
+class BlockSynth:
+    """Plays controls in blocks of frames.
+
+    Args:
+        settings: What decides the sound.
+    """
+
+    def __init__(self, settings: SynthSettings):
+        self.settings = settings
+        hop = settings.hop_size
+        self._cross = _crossing(hop, settings.amplitude_method)
+        basis = _noise_basis(settings.n_noise_bands, settings.noise_window)
+        self._n_taps = basis.shape[1]
+        self._filters = FrameConvolution(hop, basis)
+        # ddsp drops so much of the convolution to centre the filter.
+        self._noise_lead = (self._n_taps - 1) // 2 - 1
+        self.latency_frames = max(1, math.ceil(self._noise_lead / hop))
+
+    def initial_state(self, batch_size: int | tf.Tensor = 1) -> State:
+        """State before the first frame."""
+        hop, lag = self.settings.hop_size, self.latency_frames
+        zeros = lambda *shape: tf.zeros([batch_size, *shape])
+        n_tail = lag * hop - self._noise_lead + self._n_taps - 1
+        return {
+            "started": zeros(1, 1),
+            "f0_hz": zeros(1, 1),
+            "harmonics": zeros(1, self.settings.n_harmonics),
+            "phase_ticks": zeros(1),
+            "phase_rest": zeros(1),
+            "queue": zeros((lag - 1) * hop),
+            "noise_tail": zeros(n_tail),
+        }
+
+    def __call__(
+        self, controls: Mapping[str, tf.Tensor], noise: tf.Tensor, *, state: State
+    ) -> tuple[tf.Tensor, tf.Tensor, State]:
+        """Plays a block.
+
+        Args:
+            controls: amps, harmonic_distribution, noise_magnitudes, f0_hz as they
+                sound, each [batch, n_frames, n_channels], n_frames static.
+            noise: White noise of the block's frames in [-1, 1],
+                [batch, n_frames * hop_size]; zeros after the end of the sound.
+            state: From `initial_state` or the block before.
+
+        Returns:
+            Harmonic and noise audio, each [batch, n_frames * hop_size],
+            `latency_frames` behind the controls; the next state. The first
+            `latency_frames` frames of all come before the beginning: drop them.
+        """
+        following = {"started": tf.ones_like(state["started"])}
+        harmonic, parts = self._play_harmonics(controls, state)
+        following |= parts
+        joined = tf.concat([state["queue"], harmonic], axis=1)
+        n_samples = noise.shape[1]
+        following["queue"] = joined[:, n_samples:]
+        filtered, following["noise_tail"] = self._filter_noise(
+            controls["noise_magnitudes"], noise, state["noise_tail"]
+        )
+        return joined[:, :n_samples], filtered, following
+
+    def _play_harmonics(
+        self, controls: Mapping[str, tf.Tensor], state: State
+    ) -> tuple[tf.Tensor, State]:
+        """Harmonic audio from the frame before the block to its last frame."""
+        hop, rate = self.settings.hop_size, self.settings.sample_rate
+        f0_hz = tf.concat([state["f0_hz"], controls["f0_hz"]], axis=1)
+        loud = controls["amps"] * controls["harmonic_distribution"]
+        loud = tf.concat([state["harmonics"], loud], axis=1)
+        ticks, rest = phase.advance(
+            f0_hz[:, :, 0],
+            state=(
+                state["phase_ticks"],
+                state["phase_rest"],
+                state["started"][:, :, 0],
+            ),
+            hop_size=hop,
+            sample_rate=rate,
+        )  # [batch, n_frames + 1] each: where each frame begins
+        n_frames = int(controls["f0_hz"].shape[1])
+        flat = lambda x: tf.reshape(x, [-1, 1])  # [batch * n_frames, 1]
+        first_hz = flat(f0_hz[:, :-1])
+        change = flat(f0_hz[:, 1:]) - first_hz
+        j = tf.range(hop, dtype=tf.float32)
+        ends = tf.stack([loud[:, :-1], loud[:, 1:]], axis=2)
+        ends = tf.reshape(ends, [-1, 2, self.settings.n_harmonics])
+        audio = self._bank(
+            ticks=flat(ticks[:, :n_frames]),
+            rest=flat(rest[:, :n_frames]),
+            # As in ddsp, a sample's phase includes its own frequency.
+            within=((j + 1.0) * first_hz + (0.5 / hop * j * (j + 1.0)) * change) / rate,
+            moving_hz=first_hz + change * (j / hop),
+            ends=ends,
+        )
+        return tf.reshape(audio, [-1, n_frames * hop]), {
+            "f0_hz": f0_hz[:, -1:],
+            "harmonics": loud[:, -1:],
+            "phase_ticks": ticks[:, -1:],
+            "phase_rest": rest[:, -1:],
+        }
+
+    def _bank(
+        self,
+        *,
+        ticks: tf.Tensor,
+        rest: tf.Tensor,
+        within: tf.Tensor,
+        moving_hz: tf.Tensor,
+        ends: tf.Tensor,
+    ) -> tf.Tensor:
+        """Sums harmonics between frames, each cut off where it reaches Nyquist.
+
+        With k = 8 block + column, sin(k p) is a sum of products of sines of 8 columns
+        and of the blocks, as in `models.oscillators`.
+
+        Args:
+            ticks: Phase at the frame, [n_intervals, 1].
+            rest: Its rest in cycles, same shape.
+            within: Cycles since the frame, [n_intervals, hop_size].
+            moving_hz: Pitch, same shape.
+            ends: Amplitudes at both ends, [n_intervals, 2, n_harmonics].
+
+        Returns:
+            [n_intervals, hop_size].
+        """
+        n_harmonics, width = self.settings.n_harmonics, oscillators.WIDTH
+        n_blocks = -(-n_harmonics // width)
+        padded = n_blocks * width
+        multiples = np.concatenate(
+            [np.arange(1.0, width + 1.0), width * np.arange(float(n_blocks))]
+        )
+        number = tf.constant(multiples, tf.float32)
+        cycles = phase.of_harmonics(ticks, rest, number)
+        cycles += phase.wrap(within[..., tf.newaxis] * number)
+        sine, cosine = oscillators.sine_and_cosine(phase.wrap(cycles))
+        ends = tf.pad(ends, [[0, 0], [0, 0], [0, padded - n_harmonics]])
+        loud = tf.matmul(self._cross, ends)  # [n_intervals, hop, padded]
+        harmonic = tf.range(1, padded + 1, dtype=tf.float32)
+        audible = moving_hz[..., tf.newaxis] * harmonic < self.settings.sample_rate / 2
+        loud *= tf.cast(audible, tf.float32)
+        loud = tf.reshape(loud, [-1, self.settings.hop_size, n_blocks, width])
+        of_sine = tf.reduce_sum(loud * cosine[:, :, tf.newaxis, :width], axis=-1)
+        of_cosine = tf.reduce_sum(loud * sine[:, :, tf.newaxis, :width], axis=-1)
+        blocks = of_sine * sine[:, :, width:] + of_cosine * cosine[:, :, width:]
+        return tf.reduce_sum(blocks, axis=-1)
+
+    def _filter_noise(
+        self, magnitudes: tf.Tensor, noise: tf.Tensor, tail: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Noise through each frame's filter, added up where filters ring on."""
+        hop = self.settings.hop_size
+        n_frames = int(magnitudes.shape[1])
+        framed = tf.reshape(noise, [-1, n_frames, hop])
+        ringing = self._filters(framed, magnitudes)  # [batch, n_frames, hop + taps - 1]
+        added = _overlap_add(ringing, hop)
+        offset = int(tail.shape[1]) - (self._n_taps - 1)
+        tail = tf.pad(tail, [[0, 0], [0, n_frames * hop]])
+        tail += tf.pad(added, [[0, 0], [offset, 0]])
+        return tail[:, : n_frames * hop], tail[:, n_frames * hop :]
+
+
+def _crossing(hop_size: int, method: str) -> tf.Tensor:
+    """Weights of a frame and of the next one between them, [1, hop_size, 2]."""
+    position = np.arange(hop_size) / hop_size
+    if method == "window":
+        position = 0.5 - 0.5 * np.cos(np.pi * position)
+    weights = np.stack([1.0 - position, position], axis=-1)
+    return tf.constant(weights[np.newaxis], tf.float32)
+
+
+def _noise_basis(n_bands: int, window_size: int) -> np.ndarray:
+    """Impulse response of each noise band alone, [n_bands, n_taps].
+
+    ddsp's filter is linear in its magnitudes, so this is all there is to know of it.
+    """
+    identity = tf.eye(n_bands)[tf.newaxis]  # a frame a band
+    return ddsp.core.frequency_impulse_response(identity, window_size)[0].numpy()
+
+
+class FrameConvolution:
+    """Convolves each frame of a signal with a filter of its own.
+
+    As products with constant matrices: transform, multiply, transform back.
+
+    Args:
+        frame_size: Samples in a frame.
+        basis: Impulse responses whose weighted sum is a frame's filter,
+            [n_weights, n_taps].
+    """
+
+    def __init__(self, frame_size: int, basis: np.ndarray):
+        n_out = frame_size + basis.shape[1] - 1
+        n_fft = n_out + n_out % 2
+        halves = lambda z: np.concatenate([z.real, z.imag], axis=-1)
+        to_spectrum = halves(np.fft.rfft(np.eye(frame_size), n_fft))
+        to_response = halves(np.fft.rfft(basis, n_fft))
+        n_bins = n_fft // 2 + 1
+        unit = np.eye(n_bins)
+        back = [np.fft.irfft(unit, n_fft), np.fft.irfft(1j * unit, n_fft)]
+        self._to_spectrum = tf.constant(to_spectrum, tf.float32)
+        self._to_response = tf.constant(to_response, tf.float32)
+        self._to_audio = tf.constant(np.concatenate(back)[:, :n_out], tf.float32)
+
+    def __call__(self, frames: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        """Convolves.
+
+        Args:
+            frames: [batch, n_frames, frame_size].
+            weights: Of the basis, [batch, n_frames, n_weights].
+
+        Returns:
+            [batch, n_frames, frame_size + n_taps - 1].
+        """
+        real, imag = tf.split(_product(frames, self._to_spectrum), 2, axis=-1)
+        of_real, of_imag = tf.split(_product(weights, self._to_response), 2, axis=-1)
+        product = tf.concat(
+            [real * of_real - imag * of_imag, real * of_imag + imag * of_real], axis=-1
+        )
+        return _product(product, self._to_audio)
+
+
+def _product(frames: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
+    """Frames times a constant matrix, as one plain product."""
+    flat = tf.matmul(tf.reshape(frames, [-1, matrix.shape[0]]), matrix)
+    return tf.reshape(flat, [-1, frames.shape[1], matrix.shape[1]])
+
+
+def _overlap_add(frames: tf.Tensor, hop_size: int) -> tf.Tensor:
+    """Adds frames up, each hop_size after the one before; [batch, n_samples]."""
+    if frames.shape[1] == 1:
+        return frames[:, 0]
+    return tf.signal.overlap_and_add(frames, hop_size)
