@@ -81,7 +81,7 @@ def _distribution_scores(
         reason = f"fewer than {controls.MIN_FRAMES} pitched frames"
         return {key: scores.missing(reason) for key in keys}
     shares = clip.harmonic_distribution[frames]
-    n_valid = clip.valid_harmonics[frames].sum(axis=1)
+    n_valid = clip.n_below_nyquist[frames]
     entropy = entropy_nats(shares)
     ordered = np.sort(shares, axis=1)[:, ::-1]
     several = n_valid > 1

@@ -71,6 +71,15 @@ class Controls:
         )
 
     @property
+    def n_below_nyquist(self) -> np.ndarray:
+        """How many harmonics fit below Nyquist, however many there are controls for.
+
+        Shape [n_frames], int; 0 without pitch.
+        """
+        limit = np.nan_to_num(self.sample_rate / 2 / self.f0_hz, nan=0.0)
+        return np.maximum(np.ceil(limit).astype(int) - 1, 0)
+
+    @property
     def harmonic_power(self) -> np.ndarray:
         """Mean square of the harmonic part. Shape [n_frames]."""
         squares = np.sum(np.square(self.harmonic_distribution), axis=1)
@@ -122,6 +131,25 @@ def normalise_distribution(
     shares = np.where(valid, np.maximum(shares, 0.0), 0.0)
     total = shares.sum(axis=1, keepdims=True)
     return np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
+
+
+def widen(clip: Controls, *, n_harmonics: int) -> Controls:
+    """Adds silent harmonics, so that clips of different pitch have the same width.
+
+    Args:
+        clip: Controls with at most so many harmonics.
+        n_harmonics: Width of the result.
+
+    Raises:
+        ValueError: If the clip has more harmonics.
+    """
+    missing = n_harmonics - clip.harmonic_distribution.shape[1]
+    if missing < 0:
+        raise ValueError(
+            f"the clip has {n_harmonics - missing} harmonics, more than {n_harmonics}"
+        )
+    padded = np.pad(clip.harmonic_distribution, ((0, 0), (0, missing)))
+    return dataclasses.replace(clip, harmonic_distribution=padded)
 
 
 def noise_power(noise_magnitudes: np.ndarray) -> np.ndarray:

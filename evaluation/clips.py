@@ -1,0 +1,313 @@
+"""What is known of one eval clip before any score: its audio, its controls, its pitch.
+
+Everything is measured from the audio again, at 16 kHz and centred on sample
+i * hop_size, on both sides alike. The dataset's own features are not used for scoring:
+they may have been prepared with another framing.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+import soxr
+
+from evaluation import collapse
+from evaluation import collapse_index
+from evaluation import controls
+from evaluation import fidelity
+from evaluation import pitch_scores
+from evaluation import reference
+from evaluation import scores
+from prep import features
+
+FEATURE_RATE = 16000  # samples a second at which pitch and loudness are measured
+N_REFERENCE_HARMONICS = 100  # at most; what lies above Nyquist is zero
+
+Tracker = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """One example of the eval split.
+
+    Attributes:
+        name: Recording and start, unique in the split.
+        recording_id: Where it was cut from.
+        start_secs: Where it begins in the recording.
+        audio: Shape [n_samples].
+        sample_rate: Hz.
+        frame_rate: Control frames per second.
+    """
+
+    name: str
+    recording_id: str
+    start_secs: float
+    audio: np.ndarray
+    sample_rate: int
+    frame_rate: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Hearing:
+    """What is measured from audio, recorded or generated.
+
+    Attributes:
+        loudness_db: A-weighted. Shape [n_frames].
+        pitch: The tracker's answer.
+    """
+
+    loudness_db: np.ndarray
+    pitch: pitch_scores.PitchTrack
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """A clip with all that its recording says.
+
+    Attributes:
+        clip: The clip.
+        hearing: Loudness and pitch of the recording.
+        masks: Frames that count.
+        controls: The recording's own controls.
+        scores: Collapse metrics of the recording.
+    """
+
+    clip: Clip
+    hearing: Hearing
+    masks: controls.Masks
+    controls: controls.Controls
+    scores: dict[str, scores.Score]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rendering:
+    """What a system makes of a clip.
+
+    Attributes:
+        audio: Shape [n_samples].
+        controls: The synthesiser controls behind it.
+    """
+
+    audio: np.ndarray
+    controls: controls.Controls
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """A system's rendering of a clip with its scores.
+
+    Attributes:
+        rendering: Audio and controls.
+        hearing: Loudness and pitch of the audio.
+        scores: Score by metric key, without those that need other clips.
+    """
+
+    rendering: Rendering
+    hearing: Hearing
+    scores: dict[str, scores.Score]
+
+
+def hear(audio: np.ndarray, *, clip: Clip, tracker: Tracker) -> Hearing:
+    """Measures loudness and pitch of a signal as long as the clip.
+
+    Args:
+        audio: Shape [n_samples].
+        clip: For the rates.
+        tracker: Audio at 16 kHz and a frame rate -> f0_hz and f0_confidence.
+
+    Returns:
+        Curves with as many frames as the clip has.
+    """
+    audio_16k = np.asarray(audio, np.float32)
+    if clip.sample_rate != FEATURE_RATE:
+        audio_16k = soxr.resample(audio_16k, clip.sample_rate, FEATURE_RATE)
+    n_frames = count_frames(clip)
+    loudness = features.loudness_db(audio_16k, FEATURE_RATE, frame_rate=clip.frame_rate)
+    f0_hz, confidence = tracker(audio_16k, clip.frame_rate)
+    lengths = {len(loudness), len(f0_hz), len(confidence)}
+    if min(lengths) < n_frames:
+        raise ValueError(
+            f"{clip.name}: features have {sorted(lengths)} frames where the clip has "
+            f"{n_frames}; its length must be a whole number of frames"
+        )
+    return Hearing(
+        loudness_db=np.asarray(loudness[:n_frames], np.float64),
+        pitch=pitch_scores.PitchTrack(
+            np.asarray(f0_hz[:n_frames], np.float64),
+            np.asarray(confidence[:n_frames], np.float64),
+        ),
+    )
+
+
+def count_frames(clip: Clip) -> int:
+    """Control frames of a clip."""
+    return clip.audio.size * clip.frame_rate // clip.sample_rate
+
+
+def measure_reference(
+    clip: Clip, *, tracker: Tracker, settings: controls.MaskSettings
+) -> Reference:
+    """Measures all that a recording says of a clip.
+
+    Args:
+        clip: The clip.
+        tracker: See `hear`.
+        settings: What counts as pitched and audible.
+    """
+    hearing = hear(clip.audio, clip=clip, tracker=tracker)
+    masks = controls.make_masks(
+        hearing.loudness_db, hearing.pitch.confidence, settings=settings
+    )
+    measured = _measure_controls(clip.audio, clip=clip, hearing=hearing, masks=masks)
+    own_scores = collapse.measure(
+        measured,
+        masks,
+        loudness_db=hearing.loudness_db,
+        ref_power=measured.power,
+    )
+    # A gain sticks to the limits of a synthesiser; a recording has none.
+    own_scores["saturation_rate"] = scores.missing("a recording has no gain limit")
+    return Reference(
+        clip=clip, hearing=hearing, masks=masks, controls=measured, scores=own_scores
+    )
+
+
+def _measure_controls(
+    audio: np.ndarray, *, clip: Clip, hearing: Hearing, masks: controls.Masks
+) -> controls.Controls:
+    """Controls of audio around the recording's pitch, where it has one."""
+    f0_hz = np.where(masks.pitched, hearing.pitch.f0_hz, math.nan)
+    lowest = np.nanmin(f0_hz) if np.any(masks.pitched) else clip.sample_rate / 2
+    n_harmonics = max(1, int(clip.sample_rate / 2 / lowest))
+    measured = reference.measure_controls(
+        audio,
+        f0_hz,
+        sample_rate=clip.sample_rate,
+        frame_rate=clip.frame_rate,
+        n_harmonics=min(N_REFERENCE_HARMONICS, n_harmonics),
+    )
+    return controls.widen(measured, n_harmonics=N_REFERENCE_HARMONICS)
+
+
+def score_rendering(
+    ref: Reference,
+    rendering: Rendering,
+    *,
+    tracker: Tracker,
+    settings: controls.MaskSettings,
+) -> Scored:
+    """Scores what a system makes of a clip.
+
+    Args:
+        ref: The clip and its recording.
+        rendering: The system's audio and controls.
+        tracker: See `hear`.
+        settings: What counts as pitched and audible.
+    """
+    hearing = hear(rendering.audio, clip=ref.clip, tracker=tracker)
+    recording = np.asarray(ref.clip.audio, np.float64)
+    audio = np.asarray(rendering.audio, np.float64)
+    heard = _measure_controls(
+        audio, clip=ref.clip, hearing=ref.hearing, masks=ref.masks
+    )
+    result = collapse.measure(
+        rendering.controls,
+        ref.masks,
+        loudness_db=ref.hearing.loudness_db,
+        ref_power=ref.controls.power,
+    )
+    result |= fidelity.spectral_scores(recording, audio)
+    result["log_spectral_distance"] = fidelity.log_spectral_distance(recording, audio)
+    result["loudness_distance"] = fidelity.loudness_distance(
+        ref.hearing.loudness_db, hearing.loudness_db, audible=ref.masks.audible
+    )
+    result["harmonic_error"] = fidelity.harmonic_error(
+        ref.controls, heard, pitched=ref.masks.pitched
+    )
+    result |= pitch_scores.measure(
+        ref.hearing.pitch,
+        hearing.pitch,
+        audible=ref.masks.audible,
+        min_confidence=settings.min_confidence,
+    )
+    return Scored(rendering=rendering, hearing=hearing, scores=result)
+
+
+def compare_across_clips(
+    references: list[Reference], scored: list[Scored]
+) -> list[dict[str, float]]:
+    """Adds the scores that need all clips of a system; returns the index's sums.
+
+    Args:
+        references: The clips, in order.
+        scored: A system's renderings of them; `clip_diversity` and `collapse_index`
+            are added to their scores.
+
+    Returns:
+        The sums of `collapse_index.clip_sums`, clip by clip.
+    """
+    masks = [ref.masks for ref in references]
+    recorded = [ref.controls for ref in references]
+    played = [one.rendering.controls for one in scored]
+    ref_typical = collapse_index.measure_typical(recorded, masks)
+    est_typical = collapse_index.measure_typical(played, masks)
+    all_sums = []
+    for ref, one in zip(references, scored, strict=True):
+        sums = collapse_index.clip_sums(
+            ref.controls,
+            one.rendering.controls,
+            masks=ref.masks,
+            ref_typical=ref_typical,
+            est_typical=est_typical,
+        )
+        verdict = collapse_index.judge(sums)
+        one.scores["collapse_index"] = scores.guarded(
+            verdict.index, reason="the recording determines no component"
+        )
+        one.scores["clip_diversity"] = clip_diversity(
+            one.rendering.controls, ref.masks, typical=est_typical
+        )
+        all_sums.append(sums)
+    return all_sums
+
+
+def add_reference_diversity(references: list[Reference]) -> None:
+    """Adds `clip_diversity` to the recordings' own scores."""
+    typical = collapse_index.measure_typical(
+        [ref.controls for ref in references], [ref.masks for ref in references]
+    )
+    for ref in references:
+        ref.scores["clip_diversity"] = clip_diversity(
+            ref.controls, ref.masks, typical=typical
+        )
+
+
+def clip_diversity(
+    played: controls.Controls,
+    masks: controls.Masks,
+    *,
+    typical: collapse_index.Typical,
+) -> scores.Score:
+    """Jensen-Shannon divergence of a clip's mean distribution from the typical one.
+
+    Args:
+        played: Controls of the clip.
+        masks: Frames that count.
+        typical: The same system's averages over all clips.
+
+    Returns:
+        Bits in [0, 1]; harmonics above the clip's Nyquist do not count.
+    """
+    if np.count_nonzero(masks.pitched) < controls.MIN_FRAMES:
+        return scores.missing(f"fewer than {controls.MIN_FRAMES} pitched frames")
+    shares = played.harmonic_distribution[masks.pitched]
+    means = controls.normalise_distribution(
+        np.broadcast_to(typical.distribution, shares.shape),
+        f0_hz=played.f0_hz[masks.pitched],
+        sample_rate=played.sample_rate,
+    )
+    divergence = collapse.jensen_shannon(
+        shares.mean(axis=0)[np.newaxis], means.mean(axis=0)[np.newaxis]
+    )
+    return scores.Score(float(divergence[0]))

@@ -1,0 +1,243 @@
+"""Paired comparison of two systems over the same clips.
+
+The unit is the recording: clips of one recording share a player, a room and an
+afternoon, so their differences are averaged first. With fewer than `MIN_UNITS`
+recordings clips become the units, which is said, and an interval then speaks about
+these recordings only. Several seeds of a system are averaged clip by clip; a
+difference is called decided only when every pair of seeds agrees on its sign.
+
+All values are *badness*: turned so that lower is better (`metrics.Metric.badness`). A
+clip counts when both systems have a value; the rest is counted as skipped.
+
+Sources: percentile bootstrap, Efron and Tibshirani, "An Introduction to the Bootstrap",
+    1993, ch. 13, by scipy.stats.bootstrap; Bonferroni's correction over the headline
+    metrics; effect size d_z (mean over standard deviation of the differences), Lakens,
+    "Calculating and reporting effect sizes", Frontiers in Psychology 2013.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.stats
+
+MIN_UNITS = 5  # recordings or clips; below, resampling them cannot give an interval
+N_RESAMPLES = 9999  # bootstrap resamples; the interval's ends then move < 2 %
+N_INDEX_RESAMPLES = 1999  # resamples of a statistic that is no mean, for its cost
+CONFIDENCE = 0.95
+SEED = 20201  # of the resampling: the same scores give the same report
+
+BETTER = "better"
+WORSE = "worse"
+UNDECIDED = "not decided"
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """An estimate with its confidence interval; NaN ends where there is none."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Candidate minus baseline in one metric, as badness: below 0 is better.
+
+    Attributes:
+        difference: Mean over units with the interval of level `CONFIDENCE`.
+        simultaneous: The same mean with the wider interval that holds for all
+            headline metrics at once.
+        effect_size: Mean over standard deviation of the differences; NaN for fewer
+            than two units or equal differences.
+        share_better: Share of the clips in which the candidate is better.
+        unit: "recording" or "clip".
+        n_units: Units used.
+        n_clips: Clips used.
+        n_skipped: Clips in which a system has no value.
+        outcome: `BETTER`, `WORSE` or `UNDECIDED`.
+        reason: Why it is not decided; empty otherwise.
+    """
+
+    difference: Interval
+    simultaneous: Interval
+    effect_size: float
+    share_better: float
+    unit: str
+    n_units: int
+    n_clips: int
+    n_skipped: int
+    outcome: str
+    reason: str
+
+
+def bootstrap_mean(values: np.ndarray, *, confidence: float = CONFIDENCE) -> Interval:
+    """Mean with its percentile bootstrap interval.
+
+    Args:
+        values: One value a unit. Shape [n_units].
+        confidence: Of the interval, between 0 and 1.
+
+    Returns:
+        The mean, and the interval where there are `MIN_UNITS` units. Equal values
+        give an interval of no width.
+    """
+    if values.size == 0:
+        return Interval(math.nan, math.nan, math.nan)
+    mean = float(np.mean(values))
+    if values.size < MIN_UNITS:
+        return Interval(mean, math.nan, math.nan)
+    if np.ptp(values) == 0:
+        return Interval(mean, mean, mean)
+    result = scipy.stats.bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=N_RESAMPLES,
+        confidence_level=confidence,
+        method="percentile",
+        rng=np.random.default_rng(SEED),
+    )
+    ends = result.confidence_interval
+    return Interval(mean, float(ends.low), float(ends.high))
+
+
+def pair_units(
+    differences: np.ndarray, recordings: Sequence[str]
+) -> tuple[np.ndarray, str]:
+    """Averages clips of a recording; leaves clips alone where recordings are few.
+
+    Args:
+        differences: One difference a clip, all finite. Shape [n_clips].
+        recordings: Recording of each clip.
+
+    Returns:
+        One difference a unit, and "recording" or "clip".
+    """
+    names = sorted(set(recordings))
+    if len(names) < MIN_UNITS < differences.size:
+        return differences, "clip"
+    owner = np.asarray(recordings)
+    means = [float(np.mean(differences[owner == name])) for name in names]
+    return np.asarray(means), "recording"
+
+
+def compare(
+    baseline: np.ndarray,
+    candidate: np.ndarray,
+    *,
+    recordings: Sequence[str],
+    n_tests: int,
+) -> Comparison:
+    """Compares two systems in one metric.
+
+    Args:
+        baseline: Badness by seed and clip, NaN where missing. Shape
+            [n_seeds, n_clips].
+        candidate: The same for the candidate; the number of seeds may differ.
+        recordings: Recording of each clip. Length n_clips.
+        n_tests: How many metrics are judged together; the deciding interval has the
+            level 1 - 0.05 / n_tests.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        ValueError: If the numbers of clips differ.
+    """
+    n_clips = len(recordings)
+    if baseline.shape[1:] != (n_clips,) or candidate.shape[1:] != (n_clips,):
+        raise ValueError(
+            f"baseline {baseline.shape}, candidate {candidate.shape} and "
+            f"{n_clips} recordings must agree in the number of clips"
+        )
+    used = np.all(np.isfinite(baseline), axis=0) & np.all(
+        np.isfinite(candidate), axis=0
+    )
+    owners = [name for name, keep in zip(recordings, used, strict=True) if keep]
+    baseline, candidate = baseline[:, used], candidate[:, used]
+    differences = candidate.mean(axis=0) - baseline.mean(axis=0)
+    units, unit = pair_units(differences, owners)
+    simultaneous = bootstrap_mean(units, confidence=1 - (1 - CONFIDENCE) / n_tests)
+    by_seed = (
+        np.array([])
+        if units.size == 0
+        else candidate.mean(axis=1)[:, np.newaxis] - baseline.mean(axis=1)
+    )
+    outcome, reason = decide(simultaneous, by_seed, unit=unit, n_units=units.size)
+    return Comparison(
+        difference=bootstrap_mean(units),
+        simultaneous=simultaneous,
+        effect_size=_effect_size(units),
+        share_better=float(np.mean(differences < 0)) if differences.size else math.nan,
+        unit=unit,
+        n_units=units.size,
+        n_clips=int(np.count_nonzero(used)),
+        n_skipped=int(np.count_nonzero(~used)),
+        outcome=outcome,
+        reason=reason,
+    )
+
+
+def decide(
+    interval: Interval, by_seed: np.ndarray, *, unit: str, n_units: int
+) -> tuple[str, str]:
+    """Says whether an interval decides a comparison.
+
+    Args:
+        interval: Of the difference; below 0 is better.
+        by_seed: The difference for every pair of seeds.
+        unit: What a unit is.
+        n_units: How many there are.
+
+    Returns:
+        `BETTER`, `WORSE` or `UNDECIDED`, and for the last the reason.
+    """
+    if math.isnan(interval.mean):
+        return UNDECIDED, "no clip has a value for both systems"
+    if math.isnan(interval.low):
+        plural = "s" if n_units > 1 else ""
+        return UNDECIDED, f"only {n_units} {unit}{plural}; {MIN_UNITS} needed"
+    if interval.low <= 0 <= interval.high:
+        return UNDECIDED, "the interval contains no difference"
+    if np.any(np.sign(by_seed) != np.sign(interval.mean)):
+        return UNDECIDED, "the seeds disagree"
+    return (BETTER if interval.mean < 0 else WORSE), ""
+
+
+def _effect_size(units: np.ndarray) -> float:
+    """Mean over standard deviation; NaN where there is no spread."""
+    if units.size < 2:
+        return math.nan
+    spread = float(np.std(units, ddof=1))
+    return float(np.mean(units)) / spread if spread > 0 else math.nan
+
+
+def bootstrap_statistic(
+    n_units: int,
+    statistic: Callable[[np.ndarray], float],
+    *,
+    confidence: float = CONFIDENCE,
+) -> Interval:
+    """Interval of any statistic of resampled units.
+
+    Args:
+        n_units: How many units there are.
+        statistic: Takes indices of units, with repeats, and returns a number.
+        confidence: Of the interval.
+
+    Returns:
+        The statistic over all units once, with a percentile interval where there are
+        `MIN_UNITS` units; resamples that do not determine it are left out.
+    """
+    whole = float(statistic(np.arange(n_units))) if n_units else math.nan
+    if n_units < MIN_UNITS or not math.isfinite(whole):
+        return Interval(whole, math.nan, math.nan)
+    generator = np.random.default_rng(SEED)
+    draws = generator.integers(n_units, size=(N_INDEX_RESAMPLES, n_units))
+    values = np.array([statistic(draw) for draw in draws])
+    tail = (1 - confidence) / 2
+    low, high = np.nanquantile(values, [tail, 1 - tail])
+    return Interval(whole, float(low), float(high))

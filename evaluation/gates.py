@@ -1,0 +1,205 @@
+"""The plan's decision gates: questions with an answer, a rule and the evidence.
+
+Each gate is answered "yes", "no", "not decided" or "not run". The first two need an
+interval that lies on one side of the line; an estimate alone decides nothing. Systems
+are recognised as rungs of the ladder by their names (`stage0` to `stage5`,
+`transformer`, with anything after a dash or underscore).
+"""
+
+import dataclasses
+import math
+import re
+
+import numpy as np
+
+from evaluation import compare
+from evaluation import index_statistics
+from evaluation import score_table
+
+RUNGS = ("stage0", "stage1", "stage2", "stage3", "stage4", "transformer", "stage5")
+TITLES = {
+    "stage0": "legacy heads (stage 0)",
+    "stage1": "framewise MLP (stage 1)",
+    "stage2": "recurrent-lite (stage 2)",
+    "stage3": "wider recurrent-lite (stage 3)",
+    "stage4": "micro-RNN (stage 4)",
+    "transformer": "transformer",
+    "stage5": "the paper's GRU (stage 5)",
+}
+MARGIN = 0.05  # of the best system's spectral loss: that much worse is still as good
+INDEX_MARGIN = 0.1  # of the collapse index: that much more is still as good
+YES = "yes"
+NO = "no"
+OPEN = "not decided"
+ABSENT = "not run"
+_RUNG = re.compile(r"(stage[0-5]|transformer)(?![0-9a-z])")
+
+
+@dataclasses.dataclass(frozen=True)
+class Gate:
+    """A question of the plan and what the scores say.
+
+    Attributes:
+        key: Short name.
+        question: In words.
+        answer: `YES`, `NO`, `OPEN`, `ABSENT`, or the name of a rung.
+        rule: What decides it.
+        evidence: The numbers, a sentence each.
+    """
+
+    key: str
+    question: str
+    answer: str
+    rule: str
+    evidence: list[str]
+
+
+def find_rungs(systems: list[str]) -> dict[str, str]:
+    """The system of each rung, the shortest name where several would do."""
+    found: dict[str, str] = {}
+    for name in sorted(systems, key=lambda name: (len(name), name)):
+        match = _RUNG.match(name.lower())
+        if match:
+            found.setdefault(match.group(1), name)
+    return {rung: found[rung] for rung in RUNGS if rung in found}
+
+
+def decide_all(table: score_table.ScoreTable) -> list[Gate]:
+    """Answers every gate from the scores.
+
+    Args:
+        table: All scores.
+    """
+    rungs = find_rungs(list(table.systems))
+    return [
+        lowest_rung(table, rungs),
+        resolves_collapse(table, rungs, rung="stage1"),
+        resolves_collapse(table, rungs, rung="stage2"),
+        transformer_benefit(table, rungs),
+    ]
+
+
+def lowest_rung(table: score_table.ScoreTable, rungs: dict[str, str]) -> Gate:
+    """The lowest rung that is not worse than the best by more than the margins."""
+    question = "Which is the lowest rung that is as good as the best?"
+    rule = (
+        f"Best: the lowest mean spectral loss. A rung is as good when the 95 % "
+        f"interval of its difference stays below {MARGIN:.0%} of the best's spectral "
+        f"loss and below {INDEX_MARGIN} of collapse index, and worse when it lies "
+        "above either."
+    )
+    if len(rungs) < 2:
+        return Gate("lowest_rung", question, ABSENT, rule, ["Fewer than two rungs."])
+    losses = {
+        rung: table.mean(table.badness(name, "spectral_loss").mean(axis=0))
+        for rung, name in rungs.items()
+    }
+    best = min(losses, key=lambda rung: losses[rung])
+    evidence = [f"Best: {TITLES[best]}, spectral loss {losses[best]:.3f}."]
+    for rung, name in rungs.items():
+        if rung == best:
+            return Gate("lowest_rung", question, rung, rule, evidence)
+        state, line = _as_good(
+            table, name, best=rungs[best], margin=MARGIN * losses[best]
+        )
+        evidence.append(f"{TITLES[rung]}: {line}")
+        if state != NO:
+            answer = rung if state == YES else OPEN
+            return Gate("lowest_rung", question, answer, rule, evidence)
+    raise AssertionError("the best rung is among the rungs")
+
+
+def _as_good(
+    table: score_table.ScoreTable, system: str, *, best: str, margin: float
+) -> tuple[str, str]:
+    """Whether a system is as good as the best, and the numbers."""
+    loss = compare.compare(
+        table.badness(best, "spectral_loss"),
+        table.badness(system, "spectral_loss"),
+        recordings=table.recordings,
+        n_tests=1,
+    ).difference
+    index = index_statistics.compare_index(table, best, system, n_tests=1).difference
+    line = (
+        f"spectral loss {_show(loss)} against a margin of {margin:.3f}, collapse index "
+        f"{_show(index)} against {INDEX_MARGIN}"
+    )
+    if loss.low > margin or index.low > INDEX_MARGIN:
+        return NO, line + ": worse."
+    if loss.high <= margin and index.high <= INDEX_MARGIN:
+        return YES, line + ": as good."
+    return OPEN, line + ": the interval does not decide it."
+
+
+def resolves_collapse(
+    table: score_table.ScoreTable, rungs: dict[str, str], *, rung: str
+) -> Gate:
+    """Whether a rung's controls do not collapse."""
+    question = f"Does the {TITLES[rung]} alone resolve collapse?"
+    rule = "The 95 % interval of its collapse index lies below (yes) or above (no) 0.5."
+    key = f"{rung}_resolves"
+    if rung not in rungs:
+        return Gate(key, question, ABSENT, rule, [f"No run named {rung}."])
+    evidence = []
+    for shown in dict.fromkeys(("stage0", rung, "stage5")):
+        if shown in rungs:
+            index = index_statistics.system_index(table, rungs[shown])
+            evidence.append(
+                f"{TITLES[shown]}: collapse index {_show(index.interval)} over "
+                f"{index.n_units} {index.unit}s."
+            )
+    state = index_statistics.system_index(table, rungs[rung]).state
+    answers = {
+        index_statistics.HEALTHY: YES,
+        index_statistics.COLLAPSED: NO,
+        index_statistics.OPEN: OPEN,
+    }
+    return Gate(key, question, answers[state], rule, evidence)
+
+
+def transformer_benefit(table: score_table.ScoreTable, rungs: dict[str, str]) -> Gate:
+    """Whether the transformer beats the framewise MLP."""
+    question = "Does the transformer show a clear benefit over the framewise MLP?"
+    rule = (
+        "Yes when it is better in collapse index or spectral loss and worse in "
+        "neither; no when it is worse in one, or better in neither by more than the "
+        "margins; the intervals hold for both at once."
+    )
+    if not {"transformer", "stage1"} <= set(rungs):
+        missing = [r for r in ("transformer", "stage1") if r not in rungs]
+        line = f"No run named {' or '.join(missing)}."
+        return Gate("transformer_benefit", question, ABSENT, rule, [line])
+    baseline, candidate = rungs["stage1"], rungs["transformer"]
+    index = index_statistics.compare_index(table, baseline, candidate, n_tests=2)
+    base_loss = table.badness(baseline, "spectral_loss")
+    loss = compare.compare(
+        base_loss,
+        table.badness(candidate, "spectral_loss"),
+        recordings=table.recordings,
+        n_tests=2,
+    )
+    evidence = [
+        f"Collapse index, transformer minus MLP: {_show(index.simultaneous)}.",
+        f"Spectral loss, transformer minus MLP: {_show(loss.simultaneous)}.",
+    ]
+    outcomes = {index.outcome, loss.outcome}
+    margins = (INDEX_MARGIN, MARGIN * table.mean(base_loss.mean(axis=0)))
+    if compare.WORSE not in outcomes and compare.BETTER in outcomes:
+        answer = YES
+    elif compare.WORSE in outcomes or all(
+        comparison.simultaneous.low > -margin
+        for comparison, margin in zip((index, loss), margins, strict=True)
+    ):
+        answer = NO
+    else:
+        answer = OPEN
+    return Gate("transformer_benefit", question, answer, rule, evidence)
+
+
+def _show(interval: compare.Interval) -> str:
+    """An estimate with its interval, in words where there is none."""
+    if math.isnan(interval.mean):
+        return "not measured"
+    if not np.isfinite(interval.low):
+        return f"{interval.mean:.3f} (too few clips for an interval)"
+    return f"{interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]"

@@ -1,0 +1,262 @@
+"""Runs trained models over the eval split of their dataset.
+
+All systems of a report see the same clips in the same order with the same noise: what
+ddsp's FilteredNoise draws is a function of the evaluation's seed and the clip. Errors
+of the user's making (no checkpoint, no dataset, runs of different datasets) are raised
+as `InputError` with one sentence that says what to do.
+"""
+
+import dataclasses
+import hashlib
+import pathlib
+import time
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from evaluation import clips
+from evaluation import controls
+from models import data
+from models import randomness
+from models import runs
+
+WARM_UP_BATCHES = 1  # batches not timed: the first traces the graph
+
+
+class InputError(Exception):
+    """Something that the user gave cannot be evaluated."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a run costs.
+
+    Attributes:
+        n_parameters: Trainable numbers.
+        render_secs: Seconds of computing per second of audio, model and synths; NaN
+            when there was a single batch, which also builds the graph.
+        batch_size: Clips rendered at once.
+    """
+
+    n_parameters: int
+    render_secs: float
+    batch_size: int
+
+
+def open_run(run_dir: pathlib.Path, *, checkpoint: str) -> "runs.Run":
+    """Restores a run.
+
+    Args:
+        run_dir: Directory that `ddsp_run` wrote.
+        checkpoint: "best", "last" or a step.
+
+    Raises:
+        InputError: If there is no such run or checkpoint.
+    """
+    if not run_dir.is_dir():
+        raise InputError(
+            f"there is no run at {run_dir}; train one with "
+            f"`ddsp_run --gin_file=gin/stage2.gin --save_dir={run_dir}`."
+        )
+    try:
+        return runs.load_run(run_dir, checkpoint=checkpoint)
+    except (FileNotFoundError, ValueError, KeyError) as error:
+        raise InputError(f"{run_dir} cannot be restored: {_text(error)}") from error
+
+
+def open_dataset(
+    data_dir: str | pathlib.Path, *, split: str = "eval"
+) -> data.PreparedDataset:
+    """Opens a split of a dataset.
+
+    Raises:
+        InputError: If it is missing, unfinished or empty.
+    """
+    try:
+        return data.PreparedDataset(data_dir, split)
+    except (FileNotFoundError, KeyError, ValueError) as error:
+        raise InputError(f"the dataset cannot be read: {_text(error)}") from error
+
+
+def _text(error: Exception) -> str:
+    """An error's sentence; str(KeyError) would put it in quotes."""
+    return str(error.args[0]) if error.args else type(error).__name__
+
+
+def read_clips(
+    dataset: data.PreparedDataset, indices: Sequence[int]
+) -> list[clips.Clip]:
+    """Reads the audio of some examples.
+
+    Args:
+        dataset: An open split.
+        indices: Which examples.
+    """
+    ids = dataset.example_ids(indices)
+    info = dataset.info
+    names = recording_names(info.fields)
+    audio = [dataset.examples([index])["audio"][0] for index in indices]
+    return [
+        clips.Clip(
+            name=f"{names.get(identity.recording_id, identity.recording_id)} "
+            f"@ {identity.start_secs:.2f} s",
+            recording_id=identity.recording_id,
+            start_secs=identity.start_secs,
+            audio=samples,
+            sample_rate=info.sample_rate,
+            frame_rate=info.frame_rate,
+        )
+        for identity, samples in zip(ids, audio, strict=True)
+    ]
+
+
+def recording_names(fields: dict[str, Any]) -> dict[str, str]:
+    """Name of each recording by its id, from the content of dataset_info.json."""
+    return {
+        recording["recording_id"]: recording["name"]
+        for split in fields.get("splits", {}).values()
+        for recording in split.get("recordings", [])
+        if isinstance(recording, dict)
+    }
+
+
+def render_clips(
+    run: "runs.Run",
+    dataset: data.PreparedDataset,
+    indices: Sequence[int],
+    *,
+    seed: int,
+    batch_size: int,
+) -> tuple[list[clips.Rendering], Cost]:
+    """Renders examples with a model; the last, smaller batch is kept.
+
+    Args:
+        run: A restored run.
+        dataset: An open split.
+        indices: Which examples.
+        seed: Decides the noise.
+        batch_size: Clips rendered at once.
+
+    Returns:
+        Renderings in the order of `indices`, and what they cost.
+
+    Raises:
+        InputError: If the model gives no controls or audio of another length.
+    """
+    render = _traced(run.model, seed=seed)
+    renderings: list[clips.Rendering] = []
+    rates = []
+    for number, chunk in enumerate(_chunks(indices, batch_size)):
+        batch = dataset.examples(chunk)
+        begin = time.perf_counter()
+        outputs = render(batch, int(chunk[0]))
+        secs = time.perf_counter() - begin
+        if number >= WARM_UP_BATCHES and len(chunk) == batch_size:
+            rates.append(secs / (len(chunk) * dataset.info.example_secs))
+        renderings.extend(_unpack(outputs, dataset=dataset, run=run))
+    cost = Cost(
+        n_parameters=int(sum(np.prod(v.shape) for v in run.model.trainable_variables)),
+        render_secs=float(np.median(rates)) if rates else float("nan"),
+        batch_size=batch_size,
+    )
+    return renderings, cost
+
+
+def _chunks(indices: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    """Indices in groups, the last one smaller."""
+    for start in range(0, len(indices), size):
+        yield indices[start : start + size]
+
+
+def _traced(model: tf.keras.Model, *, seed: int):
+    """The model as a graph whose noise depends on the seed and the first example."""
+
+    @tf.function  # once for whole batches, once for the last
+    def forward(batch: dict[str, tf.Tensor], first: tf.Tensor) -> dict[str, Any]:
+        n_rows = batch["f0_hz"].shape[0]
+        key = randomness.NoiseKey(seed=seed, step=0, first_row=first, n_rows=n_rows)
+        with randomness.reproducible(key):
+            outputs = model(batch, training=False)
+        return {"audio_synth": outputs["audio_synth"], "controls": outputs["controls"]}
+
+    def render(batch: dict[str, np.ndarray], first: int) -> dict[str, Any]:
+        tensors = {
+            key: tf.constant(value)
+            for key, value in batch.items()
+            if key != "example_index"
+        }
+        outputs = forward(tensors, tf.constant(first, tf.int64))
+        return tf.nest.map_structure(lambda tensor: tensor.numpy(), outputs)
+
+    return render
+
+
+def _unpack(
+    outputs: dict[str, Any], *, dataset: data.PreparedDataset, run: "runs.Run"
+) -> Iterator[clips.Rendering]:
+    """One rendering a row of a batch."""
+    info = dataset.info
+    audio = outputs["audio_synth"]
+    if audio.shape[1] != info.n_samples:
+        raise InputError(
+            f"{run.path} makes {audio.shape[1]} samples where the dataset's clips have "
+            f"{info.n_samples}; it was trained for other lengths."
+        )
+    for row in range(audio.shape[0]):
+        yield clips.Rendering(
+            audio=audio[row],
+            controls=controls.from_model(
+                {key: value[row] for key, value in outputs["controls"].items()},
+                sample_rate=info.sample_rate,
+                frame_rate=info.frame_rate,
+            ),
+        )
+
+
+def check_same_dataset(opened: "Sequence[runs.Run]") -> None:
+    """Refuses runs that were trained on different data.
+
+    Args:
+        opened: The runs of a report.
+
+    Raises:
+        InputError: If their datasets differ in content.
+    """
+    hashes = {str(run.path): dataset_hash(run) for run in opened}
+    if len(set(hashes.values())) > 1:
+        listed = "; ".join(f"{path}: {value}" for path, value in hashes.items())
+        raise InputError(
+            "the runs were trained on different datasets, so their scores cannot be "
+            f"compared ({listed}). Train them on one, or pass --allow_other_dataset to "
+            "score them all on the dataset of the first."
+        )
+
+
+def dataset_hash(run: "runs.Run") -> str:
+    """Identifies the data that a run was trained on."""
+    facts = run.info.get("dataset") or {}
+    return str(facts.get("plan_hash") or run.data_dir)
+
+
+def spread(n_wanted: int, recordings: Sequence[str]) -> list[int]:
+    """Picks clips so that every recording is heard before one is heard twice.
+
+    Args:
+        n_wanted: How many; 0 for all.
+        recordings: Recording of each clip.
+
+    Returns:
+        Indices of clips, ascending.
+    """
+    if not 0 < n_wanted < len(recordings):
+        return list(range(len(recordings)))
+    seen: dict[str, int] = {}
+    ranked = []
+    for index, name in enumerate(recordings):
+        seen[name] = seen.get(name, 0) + 1
+        tie = hashlib.sha256(f"{name}/{seen[name]}".encode()).hexdigest()
+        ranked.append((seen[name], tie, index))
+    return sorted(index for _, _, index in sorted(ranked)[:n_wanted])

@@ -1,0 +1,403 @@
+"""Every metric: what it is called, how it is read, which way is better.
+
+The report's tables, the comparison and docs/metrics.md take names, units, directions
+and reference values from here, and a test checks that all three agree.
+
+`better` is "lower", "higher" or "recording": closer to the recording's own value. The
+collapse metrics are of the last kind, because a clarinet has few harmonics and a steady
+note does not move; low entropy alone is no collapse.
+"""
+
+import dataclasses
+import math
+
+from evaluation import fidelity
+
+LOWER = "lower"
+HIGHER = "higher"
+RECORDING = "recording"
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """How one metric is named, read and judged.
+
+    Attributes:
+        key: Name in JSON.
+        title: Name in tables.
+        unit: Unit, empty for a pure number.
+        group: "collapse", "fidelity" or "cost".
+        better: `LOWER`, `HIGHER` or `RECORDING`.
+        low: Smallest possible value.
+        high: Largest possible value.
+        healthy: Value of the healthy case of the tests.
+        collapsed: Value of the collapsed case of the tests.
+        plain: What it says, in a sentence for a musician.
+        decimals: Digits after the point in tables.
+    """
+
+    key: str
+    title: str
+    unit: str
+    group: str
+    better: str
+    low: float
+    high: float
+    healthy: str
+    collapsed: str
+    plain: str
+    decimals: int = 3
+
+    def badness(self, value: float, recording: float) -> float:
+        """The value turned so that lower is better; NaN where it cannot be.
+
+        Args:
+            value: The system's.
+            recording: The recording's own; ignored unless closeness to it counts.
+        """
+        if self.better == RECORDING:
+            return abs(value - recording)
+        return value if self.better == LOWER else -value
+
+
+def _collapse(
+    key: str, title: str, unit: str, high: float, *texts: str, low: float = 0.0
+) -> Metric:
+    """A metric of the controls, judged by its distance from the recording's."""
+    healthy, collapsed, plain = texts
+    return Metric(
+        key=key,
+        title=title,
+        unit=unit,
+        group="collapse",
+        better=RECORDING,
+        low=low,
+        high=high,
+        healthy=healthy,
+        collapsed=collapsed,
+        plain=plain,
+    )
+
+
+INDEX = Metric(
+    key="collapse_index",
+    title="Collapse index",
+    unit="",
+    group="collapse",
+    better=LOWER,
+    low=0.0,
+    high=1.0,
+    healthy="below 0.5; 0 for the recording itself",
+    collapsed="0.5 and above; 1 when a control is lost altogether",
+    plain="How much of the instrument's life the controls have lost, worst kind first.",
+)
+
+COLLAPSE = (
+    _collapse(
+        "harmonic_distribution_entropy",
+        "Harmonic entropy",
+        "",
+        1.0,
+        "0.6 for shares falling as 1/k; 1 when all harmonics are equal",
+        "0 when one harmonic plays",
+        "How evenly the sound is spread over the harmonics that fit below Nyquist.",
+    ),
+    _collapse(
+        "effective_harmonics",
+        "Effective harmonics",
+        "",
+        math.inf,
+        "several; as many as there are, when all are equal",
+        "1",
+        "How many harmonics really take part.",
+        low=1.0,
+    ),
+    _collapse(
+        "top1_share",
+        "Top-1 share",
+        "",
+        1.0,
+        "0.2 to 0.5",
+        "1 when one harmonic plays",
+        "Share of the strongest harmonic.",
+    ),
+    _collapse(
+        "top3_share",
+        "Top-3 share",
+        "",
+        1.0,
+        "0.5 to 0.9",
+        "1",
+        "Share of the three strongest harmonics.",
+    ),
+    _collapse(
+        "modal_share",
+        "Modal-harmonic share",
+        "",
+        1.0,
+        "below 1 where the strongest harmonic changes with the note",
+        "1 when the same harmonic leads in every frame",
+        "How often the most usual strongest harmonic is the strongest.",
+    ),
+    _collapse(
+        "distribution_flux",
+        "Timbre flux",
+        "bits",
+        1.0,
+        "above 0",
+        "0 when the distribution is frozen",
+        "How much the mix of harmonics changes from one frame to the next.",
+    ),
+    _collapse(
+        "static_distance",
+        "Distance from the mean timbre",
+        "nats",
+        math.inf,
+        "above 0",
+        "0 when the distribution is frozen",
+        "How far the mix of harmonics strays from its own average.",
+    ),
+    _collapse(
+        "gain_variation",
+        "Harmonic level variation",
+        "dB/s",
+        math.inf,
+        "the recording's",
+        "0 when the gain is flat",
+        "How much the level of the tone moves, up and down together.",
+    ),
+    _collapse(
+        "noise_variation",
+        "Noise level variation",
+        "dB/s",
+        math.inf,
+        "the recording's",
+        "0 when the noise gain is flat",
+        "How much the level of the breath or bow noise moves.",
+    ),
+    _collapse(
+        "gain_range",
+        "Dynamic range",
+        "dB",
+        math.inf,
+        "the recording's",
+        "0 when the gain is flat",
+        "From soft to loud within a clip, leaving out the outermost 5 % each.",
+    ),
+    _collapse(
+        "loudness_response",
+        "Loudness response",
+        "",
+        1.0,
+        "near 1",
+        "0 when the gain is flat",
+        "Does it get louder when the recording does?",
+        low=-1.0,
+    ),
+    _collapse(
+        "brightness_loudness",
+        "Brightness follows loudness",
+        "",
+        1.0,
+        "the recording's, mostly above 0",
+        "0 when the distribution is frozen",
+        "Does it get brighter when played louder, as the instrument does?",
+        low=-1.0,
+    ),
+    _collapse(
+        "brightness_pitch",
+        "Brightness follows pitch",
+        "",
+        1.0,
+        "the recording's, mostly below 0",
+        "0 when the distribution is frozen",
+        "Does the tone thin out or fill with pitch, as the instrument's does?",
+        low=-1.0,
+    ),
+    _collapse(
+        "noise_share",
+        "Noise share",
+        "",
+        1.0,
+        "the recording's, mostly below 0.05",
+        "1 when only noise is left",
+        "Share of the breath or bow noise in the power.",
+    ),
+    _collapse(
+        "silence_rate",
+        "Silence rate",
+        "",
+        1.0,
+        "0",
+        "1 when nothing sounds",
+        "Share of the time in which the recording sounds and this does not.",
+    ),
+    _collapse(
+        "saturation_rate",
+        "Saturation rate",
+        "",
+        1.0,
+        "0",
+        "1 when the gain sticks to its limit",
+        "Share of the time with the gain at the end of its scale.",
+    ),
+    _collapse(
+        "clip_diversity",
+        "Diversity across clips",
+        "bits",
+        1.0,
+        "above 0 where clips differ in pitch or loudness",
+        "0 when all clips share one timbre",
+        "How much the average timbre differs from clip to clip.",
+    ),
+)
+
+
+def _fidelity(
+    key: str, title: str, unit: str, *texts: str, better: str = LOWER, high: float
+) -> Metric:
+    """A metric of the audio."""
+    healthy, collapsed, plain = texts
+    return Metric(
+        key=key,
+        title=title,
+        unit=unit,
+        group="fidelity",
+        better=better,
+        low=0.0,
+        high=high,
+        healthy=healthy,
+        collapsed=collapsed,
+        plain=plain,
+    )
+
+
+def _spectral(key: str, title: str, plain: str) -> Metric:
+    """One of the parts of the multi-scale spectral loss."""
+    return _fidelity(
+        key, title, "", "0 for the recording itself", "grows", plain, high=math.inf
+    )
+
+
+FIDELITY = (
+    _spectral(
+        "spectral_loss",
+        "Spectral loss",
+        "How different the two sound at every moment; what training makes small.",
+    ),
+    _spectral("spectral_mag", "Spectral loss, mag", "The part of loud components."),
+    _spectral(
+        "spectral_logmag", "Spectral loss, logmag", "The part that hears quiet ones."
+    ),
+    _fidelity(
+        "log_spectral_distance",
+        "Log-spectral distance",
+        "dB",
+        "0 for the recording itself",
+        "grows",
+        "How far the spectrum is off, in dB.",
+        high=fidelity.DISTANCE_RANGE_DB * 2,
+    ),
+    _fidelity(
+        "loudness_distance",
+        "Loudness distance",
+        "dB",
+        "below 3",
+        "grows with the level that is lost",
+        "How far off the loudness is, on average.",
+        high=math.inf,
+    ),
+    _fidelity(
+        "harmonic_error",
+        "Harmonic level error",
+        "dB",
+        "below 6",
+        "above 12",
+        "How far the strength of each overtone is off, as heard.",
+        high=math.inf,
+    ),
+    _fidelity(
+        "pitch_error_cents",
+        "Pitch error",
+        "cents",
+        "below 10",
+        "not measured where nothing has a pitch",
+        "How far the pitch that is heard is from the recording's.",
+        high=math.inf,
+    ),
+    _fidelity(
+        "raw_pitch_accuracy",
+        "Raw pitch accuracy",
+        "",
+        "near 1",
+        "0 when no pitch is right",
+        "Share of the time within half a semitone of the recording.",
+        better=HIGHER,
+        high=1.0,
+    ),
+    _fidelity(
+        "raw_chroma_accuracy",
+        "Raw chroma accuracy",
+        "",
+        "near 1",
+        "0 when no pitch is right",
+        "The same, octave errors forgiven.",
+        better=HIGHER,
+        high=1.0,
+    ),
+    _fidelity(
+        "voicing_recall",
+        "Voicing recall",
+        "",
+        "near 1",
+        "0 when the pitch is gone",
+        "Share of the recording's pitched time in which a pitch is heard.",
+        better=HIGHER,
+        high=1.0,
+    ),
+    _fidelity(
+        "voicing_false_alarm",
+        "Voicing false alarm",
+        "",
+        "near 0",
+        "1 when everything has a pitch",
+        "Share of the unpitched time in which a pitch is heard all the same.",
+        high=1.0,
+    ),
+    _fidelity(
+        "pitch_outlier",
+        "Pitch outlier",
+        "",
+        "0",
+        "1",
+        "Whether the clip misses the pitch by more than an octave on average.",
+        high=1.0,
+    ),
+)
+
+SCALES = tuple(
+    _spectral(
+        f"spectral_{part}_{size}",
+        f"Spectral loss, {part} {size}",
+        f"The same for windows of {size} samples.",
+    )
+    for part in ("mag", "logmag")
+    for size in fidelity.FFT_SIZES
+)
+
+ALL = (INDEX, *COLLAPSE, *FIDELITY, *SCALES)
+BY_KEY = {metric.key: metric for metric in ALL}
+
+# What the verdict rests on and the first table shows; the family over which the
+# comparison is corrected for testing several things at once.
+HEADLINE = (
+    "collapse_index",
+    "spectral_loss",
+    "spectral_mag",
+    "spectral_logmag",
+    "loudness_distance",
+    "pitch_error_cents",
+    "harmonic_distribution_entropy",
+    "top1_share",
+    "noise_share",
+)

@@ -1,0 +1,239 @@
+"""Scores of all clips -> summary.json: aggregates, comparisons, gates, verdict.
+
+A pure function of the rows of scores.jsonl and of what is known of the runs. Every
+aggregate is the mean over recordings of the mean over their clips (over clips where
+there are fewer than `compare.MIN_UNITS` recordings), and says how many clips it rests
+on, how many were skipped and why. NaN becomes null.
+"""
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from evaluation import collapse_index
+from evaluation import compare
+from evaluation import gates
+from evaluation import index_statistics
+from evaluation import metrics
+from evaluation import score_table
+from evaluation import scores
+from evaluation import verdict
+
+SCHEMA_VERSION = 1
+Json = dict[str, Any]
+
+
+def build(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    runs: Mapping[str, Json],
+    baseline: str,
+    settings: Json,
+    dataset: Json,
+) -> Json:
+    """Builds the summary.
+
+    Args:
+        rows: Of scores.jsonl.
+        runs: What is known of each run by name: path, seed, step, config and so on.
+        baseline: Name of the system that the others are compared with.
+        settings: How it was measured.
+        dataset: What it was measured on.
+
+    Returns:
+        The content of summary.json.
+
+    Raises:
+        KeyError: If there is no such baseline.
+    """
+    table = score_table.ScoreTable(rows)
+    if baseline not in table.systems:
+        raise KeyError(
+            f"baseline {baseline!r} is not among the systems {sorted(table.systems)}"
+        )
+    systems = [
+        _describe_system(table, name, is_baseline=name == baseline)
+        for name in table.systems
+    ]
+    comparisons = [
+        _compare_systems(table, baseline, name)
+        for name in table.systems
+        if name != baseline
+    ]
+    units, unit = table.units()
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "baseline": baseline,
+        "dataset": dataset,
+        "settings": settings,
+        "n_clips": len(rows),
+        "n_recordings": len(set(table.recordings)),
+        "unit": unit,
+        "n_units": len(units),
+        "recording": _describe_recordings(table),
+        "systems": systems,
+        "comparisons": comparisons,
+        "gates": [dataclasses.asdict(gate) for gate in gates.decide_all(table)],
+        "leaderboard": _leaderboard(systems),
+        "runs": dict(runs),
+        "config_differences": config_differences(runs),
+    }
+    document["verdict"] = verdict.write(document)
+    return to_json(document)
+
+
+def _describe_recordings(table: score_table.ScoreTable) -> Json:
+    """Means of the recordings' own scores."""
+    return {
+        metric.key: table.mean(table.recording_values(metric.key))
+        for metric in metrics.COLLAPSE
+    }
+
+
+def _describe_system(
+    table: score_table.ScoreTable, name: str, *, is_baseline: bool
+) -> Json:
+    """Aggregates of one system."""
+    index = index_statistics.system_index(table, name)
+    aggregates = {
+        metric.key: _aggregate(table, name, metric.key) for metric in metrics.ALL
+    }
+    # The index of all clips is not the mean of the clips' indices.
+    aggregates[metrics.INDEX.key] |= dataclasses.asdict(index.interval)
+    return {
+        "name": name,
+        "is_baseline": is_baseline,
+        "runs": table.systems[name],
+        "index": dataclasses.asdict(index),
+        "threshold": collapse_index.THRESHOLD,
+        "metrics": aggregates,
+    }
+
+
+def _aggregate(table: score_table.ScoreTable, system: str, key: str) -> Json:
+    """Mean with interval of one metric of a system, over the clips that have it."""
+    by_run = np.stack([table.values(run, key) for run in table.systems[system]])
+    counted = np.all(np.isfinite(by_run), axis=0)
+    reasons = [
+        reason for run in table.systems[system] for reason in table.reasons(run, key)
+    ]
+    owners = [n for n, keep in zip(table.recordings, counted, strict=True) if keep]
+    units, _ = compare.pair_units(by_run[:, counted].mean(axis=0), owners)
+    own = table.recording_values(key)
+    return {
+        **dataclasses.asdict(compare.bootstrap_mean(units)),
+        "by_run": {
+            run: table.mean(np.where(counted, values, np.nan))
+            for run, values in zip(table.systems[system], by_run, strict=True)
+        },
+        "recording": table.mean(np.where(counted, own, np.nan)),
+        "n": int(np.count_nonzero(counted)),
+        "n_skipped": int(np.count_nonzero(~counted)),
+        "reasons": scores.count_reasons(reasons),
+    }
+
+
+def _compare_systems(
+    table: score_table.ScoreTable, baseline: str, candidate: str
+) -> Json:
+    """All comparisons of a candidate with the baseline."""
+    n_tests = len(metrics.HEADLINE)
+    found = {
+        metric.key: compare.compare(
+            table.badness(baseline, metric.key),
+            table.badness(candidate, metric.key),
+            recordings=table.recordings,
+            n_tests=n_tests if metric.key in metrics.HEADLINE else len(metrics.ALL),
+        )
+        for metric in metrics.ALL
+        if metric is not metrics.INDEX
+    }
+    found[metrics.INDEX.key] = index_statistics.compare_index(
+        table, baseline, candidate, n_tests=n_tests
+    )
+    return {
+        "baseline": baseline,
+        "candidate": candidate,
+        "n_tests": n_tests,
+        "metrics": {
+            key: dataclasses.asdict(found[key])
+            for key in metrics.BY_KEY
+            if key in found
+        },
+    }
+
+
+def _leaderboard(systems: Sequence[Json]) -> list[Json]:
+    """Systems in order: those not collapsed first, by spectral loss."""
+
+    def rank(system: Json) -> tuple[bool, float]:
+        loss = system["metrics"]["spectral_loss"]["mean"]
+        collapsed = system["index"]["point_state"] == index_statistics.COLLAPSED
+        return collapsed, loss if math.isfinite(loss) else math.inf
+
+    return [
+        {"place": place, "system": system["name"]}
+        for place, system in enumerate(sorted(systems, key=rank), start=1)
+    ]
+
+
+def config_differences(runs: Mapping[str, Json]) -> list[Json]:
+    """Bindings of the operative configurations that are not the same in all runs.
+
+    Args:
+        runs: Each with `config`, gin's text.
+
+    Returns:
+        `{"binding": name, "values": {run: value or None}}`, sorted by name.
+    """
+    parsed = {name: parse_bindings(run.get("config", "")) for name, run in runs.items()}
+    names = sorted({binding for bindings in parsed.values() for binding in bindings})
+    rows = []
+    for binding in names:
+        values = {run: bindings.get(binding) for run, bindings in parsed.items()}
+        if len(set(values.values())) > 1:
+            rows.append({"binding": binding, "values": values})
+    return rows
+
+
+def parse_bindings(config: str) -> dict[str, str]:
+    r"""Bindings of a gin configuration text, `name = value`.
+
+    Args:
+        config: Text as gin writes it; values may go on over lines by brackets or `\`.
+
+    Returns:
+        Value by name, white space joined.
+    """
+    bindings: dict[str, str] = {}
+    current = ""
+    for line in config.splitlines():
+        stripped = line.strip()
+        if not stripped or stripped.startswith(("#", "import ", "include ", "from ")):
+            continue
+        if not line[0].isspace() and re.search(r" =( |$)", line):
+            current, value = (part.strip() for part in stripped.split("=", 1))
+            bindings[current] = value.rstrip("\\").strip()
+        elif current:
+            bindings[current] = (
+                f"{bindings[current]} {stripped.rstrip(chr(92))}".strip()
+            )
+    return bindings
+
+
+def to_json(value: Any) -> Any:
+    """The same structure with NaN and infinities as null and numpy's numbers plain."""
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
