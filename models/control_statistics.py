@@ -113,15 +113,15 @@ def statistics(
     n_valid = valid_harmonics(
         controls.f0_hz, sample_rate=sample_rate, n_harmonics=shares.shape[-1]
     )
-    entropy = -np.sum(shares * np.log(shares + _EPSILON), axis=-1)
+    entropy_nats = entropy(shares)
     gain_db = 20.0 * np.log10(np.maximum(controls.amps, GAIN_FLOOR))
     pairs = counted[:, 1:] & counted[:, :-1]
     return {
-        "harmonic_distribution_entropy": _mean(entropy, counted),
+        "harmonic_distribution_entropy": _mean(entropy_nats, counted),
         "normalized_entropy": _mean(
-            entropy / np.log(n_valid.clip(2)), counted & (n_valid > 1)
+            entropy_nats / np.log(n_valid.clip(2)), counted & (n_valid > 1)
         ),
-        "effective_harmonics": _mean(np.exp(entropy), counted),
+        "effective_harmonics": _mean(np.exp(entropy_nats), counted),
         "top1_share": _mean(np.max(shares, axis=-1), counted),
         "amplitude_sum": _mean(controls.amps, counted),
         "gain_median_db": _percentile(gain_db, counted, 50),
@@ -135,6 +135,11 @@ def statistics(
         "distribution_spread": _distribution_spread(shares, counted),
         "noise_share": _noise_share(controls, shares, counted),
     }
+
+
+def entropy(shares: np.ndarray) -> np.ndarray:
+    """Entropy of shares over the last axis, in nats."""
+    return -np.sum(shares * np.log(shares + _EPSILON), axis=-1)
 
 
 def normalized(shares: np.ndarray) -> np.ndarray:

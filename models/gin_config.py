@@ -16,6 +16,7 @@ import pathlib
 import re
 from typing import Any
 
+import tensorflow as tf
 from absl import logging
 from ddsp.training import ddsp_run
 from ddsp.training import models as ddsp_models  # noqa: F401  registers the models
@@ -39,6 +40,7 @@ RATE_PARAMETERS = {
     "time_steps": "n_frames",
     "n_frames": "n_frames",
 }
+KERAS_PARAMETERS = ("name", "trainable", "dtype", "dynamic")
 RATE_MACROS = ("SAMPLE_RATE", "FRAME_RATE", "N_SAMPLES", "TIME_STEPS", "EXAMPLE_SECS")
 # ddsp's own blocks that a run keeps although the function they name is not called.
 STOCK_BLOCKS = (
@@ -192,12 +194,58 @@ def check_complete(bindings: tuple[str, ...] = ()) -> None:
         raise ConfigError(_one_line(error)) from error
 
 
+def check_parameters() -> None:
+    """Checks the parameters of classes that pass unknown ones on, as layers do.
+
+    gin itself accepts any name for those, and Keras would complain only when the model
+    is built.
+
+    Raises:
+        ConfigError: If no constructor along the way knows a name.
+    """
+    for (scope, selector), bound in _bindings().items():
+        del scope
+        known = constructor_parameters(gin.get_configurable(selector))
+        for name in bound:
+            if known is not None and name not in known:
+                raise ConfigError(
+                    f"{selector} has no parameter {name}{_nearest(name, known)}."
+                )
+
+
+def constructor_parameters(configured: Any) -> set[str] | None:
+    """All parameters of a Keras layer or model, through its parents' constructors.
+
+    Returns:
+        Their names; None for anything else, whose parameters gin checks itself.
+    """
+    if not (inspect.isclass(configured) and issubclass(configured, tf.Module)):
+        return None
+    names = set(KERAS_PARAMETERS)
+    for parent in configured.__mro__:
+        constructor = parent.__dict__.get("__init__")
+        if constructor is None or parent.__module__.startswith("tf_keras"):
+            continue
+        parameters = inspect.signature(constructor).parameters
+        names |= set(parameters)
+        if not any(item.kind == item.VAR_KEYWORD for item in parameters.values()):
+            break  # nothing is passed on to its parents
+    return names
+
+
 def check_rates(info: dataset_info.DatasetInfo) -> None:
     """Checks every bound rate and length against the dataset's.
 
     Raises:
         ConfigError: If one differs.
     """
+    for name in RATE_MACROS:
+        if macro_value(name) != info.macros()[name]:
+            raise ConfigError(
+                f"--gin_param={name}={macro_value(name)} contradicts the dataset at "
+                f"{info.data_dir}, which has {info.macros()[name]}; leave it out: the "
+                "dataset says rates and lengths."
+            )
     for (scope, selector), bound in _bindings().items():
         if selector.startswith("gin."):
             continue
@@ -245,9 +293,7 @@ def _parse(parse: Any) -> None:
     try:
         parse()
     except OSError as error:
-        raise ConfigError(
-            f"{_one_line(error)}. Looked in {gin.config._LOCATION_PREFIXES}."
-        ) from error
+        raise ConfigError(_one_line(error).rstrip(".") + ".") from error
     except ImportError as error:
         raise ConfigError(f"a gin file imports what is not there: {error}.") from error
     except (ValueError, SyntaxError) as error:

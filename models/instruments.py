@@ -1,17 +1,28 @@
-"""What is observed on the held-out batch while a model trains."""
+"""What is observed on the held-out batch while a model trains: statistics and alarms.
 
+Statistics go into metrics.jsonl as `controls/<name>` (`control_statistics`), beside
+`reference/<name>`, the same measured from the recordings, in the first row only. What
+a model's own `diagnostics` adds appears as `model/<name>`.
+"""
+
+import functools
 import pathlib
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from models import alarms
+from models import control_dumps
 from models import control_statistics
+from models import harmonic_analysis
 from models import selection
+
+_SILENT_DB = -120.0  # level of digital silence
 
 
 class Instruments:
-    """Statistics of the controls on a fixed batch."""
+    """Observes a model on one fixed batch."""
 
     def __init__(
         self,
@@ -20,48 +31,101 @@ class Instruments:
         *,
         run_dir: pathlib.Path | None,
         alarms_after: int | None,
+        settings: dict[str, Any] | None = None,
     ):
         """Prepares to observe.
 
         Args:
             model: The model that trains.
             held_out: The batch it is observed on.
-            run_dir: Where dumps go.
+            run_dir: Where dumps go; None writes none.
             alarms_after: Steps before the first alarm; None raises none.
+            settings: What made the run; written beside every dump.
         """
         self.model = model
         self.held_out = held_out
-        self.run_dir = run_dir
-        self.alarms_after = alarms_after
-        self.active_alarms: tuple[str, ...] = ()
         self.last_row: dict[str, Any] = {}
-        batch = {key: value.numpy() for key, value in held_out.batch.items()}
-        n_rows = len(batch["audio"])
+        self._watch = (
+            None if alarms_after is None else alarms.Watch(after_step=alarms_after)
+        )
+        self._dumps = (
+            None
+            if run_dir is None
+            else control_dumps.Dumps(run_dir, held_out, settings=settings or {})
+        )
+        self._batch = {key: value.numpy() for key, value in held_out.batch.items()}
+        n_rows = len(self._batch["audio"])
         self.counted = control_statistics.counted_frames(
-            batch["f0_confidence"].reshape(n_rows, -1),
-            batch["loudness_db"].reshape(n_rows, -1),
+            self._batch["f0_confidence"].reshape(n_rows, -1),
+            self._batch["loudness_db"].reshape(n_rows, -1),
         )
 
-    def observe(self, outputs: dict[str, Any], *, step: int) -> dict[str, float]:
-        """Statistics of the outputs, named `controls/…` and `model/…`."""
-        del step
-        row: dict[str, float] = {}
+    @property
+    def active_alarms(self) -> tuple[str, ...]:
+        """The alarms that stand."""
+        return self._watch.active if self._watch else ()
+
+    @functools.cache  # noqa: B019  one instance lives as long as its run
+    def reference(self, n_harmonics: int) -> dict[str, float]:
+        """What the recordings do themselves; measured once."""
+        found = harmonic_analysis.reference_statistics(
+            self._batch,
+            counted=self.counted,
+            sample_rate=self.held_out.sample_rate,
+            n_harmonics=n_harmonics,
+        )
+        return found | {"level_db": level_db(self._batch["audio"])}
+
+    def observe(self, outputs: dict[str, Any], *, step: int) -> dict[str, Any]:
+        """Statistics of the outputs; judges them for collapse."""
         controls = control_statistics.controls_of(outputs)
-        if controls is not None:
-            found = control_statistics.statistics(
-                controls, counted=self.counted, sample_rate=self.held_out.sample_rate
-            )
-            row |= {f"controls/{name}": value for name, value in found.items()}
-        if hasattr(self.model, "diagnostics"):
-            for name, value in self.model.diagnostics(outputs).items():
-                row[f"model/{name}"] = float(np.asarray(value))
+        if controls is None:
+            return {}
+        figures = control_statistics.statistics(
+            controls, counted=self.counted, sample_rate=self.held_out.sample_rate
+        )
+        audio = self.model.get_audio_from_outputs(outputs).numpy()
+        figures["level_db"] = level_db(audio)
+        row: dict[str, Any] = {
+            f"controls/{key}": value for key, value in figures.items()
+        }
+        reference = self.reference(controls.harmonic_distribution.shape[-1])
+        if step == 0:
+            row |= {f"reference/{key}": value for key, value in reference.items()}
+        if self._watch:
+            row["alarms"] = list(self._watch.observe(figures, reference, step=step))
+        row |= self._own_diagnostics(outputs, known=figures)
         self.last_row = row
         return row
+
+    def _own_diagnostics(
+        self, outputs: dict[str, Any], *, known: dict[str, float]
+    ) -> dict[str, float]:
+        """What the model itself has to say, beyond what is measured here."""
+        if not hasattr(self.model, "diagnostics"):
+            return {}
+        own = self.model.diagnostics(outputs)
+        return {
+            f"model/{name}": float(np.asarray(value))
+            for name, value in own.items()
+            if name not in known
+        }
 
     def dump_controls(
         self, outputs: dict[str, Any], distances: np.ndarray, *, step: int
     ) -> None:
-        """Writes the controls of the held-out batch."""
+        """Writes the controls of the held-out batch, with plots."""
+        if self._dumps is not None:
+            self._dumps.write_controls(outputs, distances, step=step)
 
     def render(self, outputs: dict[str, Any], *, step: int) -> None:
         """Writes the audio of the held-out batch."""
+        if self._dumps is not None:
+            audio = self.model.get_audio_from_outputs(outputs).numpy()
+            self._dumps.write_audio(audio, step=step)
+
+
+def level_db(audio: np.ndarray) -> float:
+    """Level of a batch of audio in dB of full scale, by its root mean square."""
+    rms = float(np.sqrt(np.mean(np.square(audio, dtype=np.float64))))
+    return max(20.0 * np.log10(max(rms, 1e-12)), _SILENT_DB)

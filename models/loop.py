@@ -4,11 +4,8 @@ ddsp's `train` block keeps its meaning: `train.data_provider`, `train.batch_size
 `train.num_steps`, `train.steps_per_save`; `LoopOptions` holds what is ours.
 """
 
-import contextlib
 import dataclasses
-import math
 import pathlib
-import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +20,7 @@ from models import feed
 from models import instruments
 from models import metrics_log
 from models import selection
+from models import stopping
 from models import trainer as trainer_lib
 
 BEST_DIR = "best"
@@ -114,6 +112,7 @@ class Loop:
         steps_per_save: int,
         options: LoopOptions,
         quiet: bool = False,
+        settings: dict[str, Any] | None = None,
     ):
         """Prepares a run; the trainer is built and restored.
 
@@ -129,6 +128,7 @@ class Loop:
             steps_per_save: Steps between two checkpoints.
             options: The rest.
             quiet: No progress line.
+            settings: What made the run; written beside dumps.
         """
         self.trainer = trainer
         self.provider = provider
@@ -161,10 +161,12 @@ class Loop:
             held_out,
             run_dir=run_dir,
             alarms_after=options.alarms_after if options.alarms else None,
+            settings=settings,
         )
-        self._means = _Means()
+        self._means = metrics_log.Means()
         self._skipped_in_row = 0
-        self._stop_asked = False
+        self._stopping = stopping.StopOnSignals()
+        self._traced = False
 
     @property
     def step(self) -> int:
@@ -185,7 +187,7 @@ class Loop:
             start_step=int(self.progress.attempts.numpy()),
         )
         reason = "finished"
-        with self._stop_on_signals():
+        with self._stopping:
             if self.step == 0:
                 self._look(0)
             while self.step < self.num_steps:
@@ -205,6 +207,8 @@ class Loop:
         attempt = self.progress.attempts.read_value()
         result = self.trainer.train_step(parts, attempt)
         finite = bool(result["finite"].numpy())
+        is_traced = self._traced
+        self._traced = True
         self.progress.attempts.assign_add(1)
         if not finite:
             self._skip(parts, result)
@@ -215,16 +219,22 @@ class Loop:
                 f"losses/{name}": value.numpy()
                 for name, value in result["losses"].items()
             }
-            | {
-                "grad_norm": result["grad_norm"].numpy(),
+            | {"grad_norm": result["grad_norm"].numpy()}
+        )
+        if is_traced:  # the first step's time is mostly that of building the graph
+            self._add_times(result, begin, got_data)
+        self._means.set("learning_rate", float(result["learning_rate"].numpy()))
+        return self.step, True
+
+    def _add_times(self, result: dict[str, Any], begin: float, got_data: float) -> None:
+        self._means.add(
+            {
                 "time/data_ms": 1e3 * (got_data - begin),
                 "time/forward_backward_ms": 1e3 * result["gradient_secs"].numpy(),
                 "time/optimizer_ms": 1e3 * result["update_secs"].numpy(),
                 "time/step_ms": 1e3 * (time.perf_counter() - begin),
             }
         )
-        self._means.set("learning_rate", float(result["learning_rate"].numpy()))
-        return self.step, True
 
     def _skip(self, parts: Any, result: dict[str, Any]) -> None:
         """Reports a step that was not finite; gives up after several in a row."""
@@ -269,7 +279,7 @@ class Loop:
         limit = options.early_stop_loss_value
         if limit is not None and total_loss <= limit:
             reason = "loss reached"
-        if self._stop_asked:
+        if self._stopping.asked:
             reason = "interrupted"
         if _due(step, options.log_every) or row or is_last or reason:
             self._write_row(step, row)
@@ -348,62 +358,7 @@ class Loop:
             skipped=int(self.progress.skipped.numpy()),
         )
 
-    @contextlib.contextmanager
-    def _stop_on_signals(self) -> Iterator[None]:
-        """Lets Ctrl-C and a polite kill end the run after a step, with a checkpoint."""
-
-        def ask(number: int, frame: Any) -> None:
-            del frame
-            if self._stop_asked:
-                raise KeyboardInterrupt
-            logging.info("Signal %d: stopping after this step.", number)
-            self._stop_asked = True
-
-        try:
-            before = {
-                number: signal.signal(number, ask)
-                for number in (signal.SIGINT, signal.SIGTERM)
-            }
-        except ValueError:  # not the main thread: the caller handles signals
-            before = {}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
 
 def _due(step: int, every: int) -> bool:
     """Whether something that happens every so many steps happens now; 0 is never."""
     return bool(every) and step % every == 0
-
-
-class _Means:
-    """Means of what was added since the last row."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, float] = {}
-        self._count = 0
-        self._latest: dict[str, float] = {}
-        self._fixed: dict[str, float] = {}
-
-    def add(self, values: dict[str, Any]) -> None:
-        self._count += 1
-        self._latest = {key: float(value) for key, value in values.items()}
-        for key, value in self._latest.items():
-            self._sums[key] = self._sums.get(key, 0.0) + value
-
-    def set(self, key: str, value: float) -> None:
-        self._fixed[key] = value
-
-    def last(self, key: str) -> float:
-        return self._latest.get(key, math.nan)
-
-    def take(self) -> dict[str, float]:
-        """The means, and a fresh start."""
-        means = {key: value / self._count for key, value in self._sums.items()}
-        if means:
-            means |= self._fixed
-        self._sums = {}
-        self._count = 0
-        return means

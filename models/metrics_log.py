@@ -176,3 +176,36 @@ def progress_text(
     if alarms:
         parts.append("ALARM " + ", ".join(alarms))
     return "  ".join(parts)
+
+
+class Means:
+    """Means of what was added since the last row."""
+
+    def __init__(self) -> None:
+        """Begins with nothing."""
+        self._sums: dict[str, tuple[float, int]] = {}
+        self._latest: dict[str, float] = {}
+        self._fixed: dict[str, float] = {}
+
+    def add(self, values: dict[str, Any]) -> None:
+        """Adds a step's numbers."""
+        for key, value in values.items():
+            self._latest[key] = float(value)
+            total, count = self._sums.get(key, (0.0, 0))
+            self._sums[key] = (total + float(value), count + 1)
+
+    def set(self, key: str, value: float) -> None:
+        """Sets a number that is shown as it is, not as a mean."""
+        self._fixed[key] = value
+
+    def last(self, key: str) -> float:
+        """The newest value added under a name; NaN if there is none."""
+        return self._latest.get(key, math.nan)
+
+    def take(self) -> dict[str, float]:
+        """The means, and a fresh start."""
+        means = {key: total / count for key, (total, count) in self._sums.items()}
+        if means:
+            means |= self._fixed
+        self._sums = {}
+        return means

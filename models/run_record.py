@@ -72,7 +72,6 @@ def started(
         **settings,
         "data_dir": str(info.data_dir.resolve()) if info else None,
         "dataset": _dataset_facts(info) if info else None,
-        "config_hash": hashlib.sha256(config_text.encode()).hexdigest()[:16],
         "config": config_text,
         "versions": versions(),
         "commit": commit(),
@@ -91,6 +90,11 @@ def ended(run_dir: str | pathlib.Path, *, outcome: str, facts: dict[str, Any]) -
     record = read_run(run_dir)
     record.update(facts, end=_now(), outcome=outcome)
     write_run(run_dir, record)
+
+
+def config_hash(config_text: str) -> str:
+    """Short hash of a configuration."""
+    return hashlib.sha256(config_text.encode()).hexdigest()[:16]
 
 
 def _dataset_facts(info: dataset_info.DatasetInfo) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def measurement(model: tf.keras.Model, held_out: HeldOut) -> Callable[[], Any]:
     n_rows = held_out.batch["audio"].shape[0]
     key = randomness.NoiseKey(_HELD_OUT_SEED, step=0, n_rows=n_rows)
 
-    @tf.function
+    @tf.function(autograph=False)
     def measure() -> tuple[tf.Tensor, Any]:
         with randomness.reproducible(key):
             outputs = model(dict(held_out.batch), training=False)

@@ -83,6 +83,7 @@ def configure(request: Request) -> dataset_info.DatasetInfo | None:
         assembly.bind_provider_defaults(info)
         gin_config.check_rates(info)
     gin_config.check_complete(request.bindings)
+    gin_config.check_parameters()
     return info
 
 
@@ -174,6 +175,7 @@ def train(
             steps_per_save=block.steps_per_save,
             options=options,
             quiet=request.quiet,
+            settings=_settings(request, info),
         ),
         info=info,
         first_line=first_line,
@@ -234,9 +236,7 @@ def _run_loop(
     if writes:
         _write_config(save_dir, training.step)
         settings = {
-            "gin_files": list(request.gin_files),
-            "bindings": _all_bindings(request),
-            "seed": request.seed,
+            **_settings(request, info),
             "first_step": training.step,
             "start_from": first_line,
             "n_parameters": sum(
@@ -261,6 +261,19 @@ def _run_loop(
         if writes:
             run_record.ended(save_dir, outcome=outcome_name, facts=facts)
     return outcome
+
+
+def _settings(
+    request: Request, info: dataset_info.DatasetInfo | None
+) -> dict[str, Any]:
+    """What made a run, as its record and its dumps state it."""
+    return {
+        "gin_files": list(request.gin_files),
+        "bindings": _all_bindings(request),
+        "seed": request.seed,
+        "plan_hash": info.plan_hash if info else "",
+        "config_hash": run_record.config_hash(gin_config.config_text()),
+    }
 
 
 def _last_line(save_dir: pathlib.Path, outcome: loop.Outcome) -> str:

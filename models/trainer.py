@@ -111,7 +111,7 @@ class LadderTrainer:
         if hasattr(self.model, "set_step"):
             self.model.set_step(step)
 
-    @tf.function
+    @tf.function(autograph=False)
     def train_step(self, parts: Batch, attempt: tf.Tensor) -> dict[str, Any]:
         """Makes one update from `accumulate_steps` parts.
 
