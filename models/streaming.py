@@ -1,0 +1,184 @@
+"""Playing a model live: pitch and loudness in, samples out, frame by frame.
+
+    player = streaming.Player(run.model)
+    state = player.initial_state()
+    samples, state = player.step(f0_hz, loudness_db, state=state)
+
+Every step gives the samples of as many frames as it takes, `latency_frames` behind
+them: sound between two frames is made when both are known. The same controls rendered
+to a file give the same samples (`evaluation.render`), noise included, if the seed is
+the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from models import autoencoder
+from models import block_model
+from models import convolution
+from models import lite
+from models import white_noise
+
+
+@dataclasses.dataclass(frozen=True)
+class PlayerState:
+    """Where a stream is; hand each one to the next step and then forget it.
+
+    Attributes:
+        n_frames: Frames heard so far.
+        vector: State of decoder, smoother and synths.
+        reverb: State of the reverb, changed in place by a step.
+    """
+
+    n_frames: int
+    vector: np.ndarray
+    reverb: convolution.State
+
+
+@dataclasses.dataclass(frozen=True)
+class Stems:
+    """What one step gives, each float32 [n_samples].
+
+    Attributes:
+        harmonic: Harmonics alone.
+        noise: Noise alone.
+        reverb: What the reverb adds to their sum.
+    """
+
+    harmonic: np.ndarray
+    noise: np.ndarray
+    reverb: np.ndarray
+
+    @property
+    def mix(self) -> np.ndarray:
+        """All together."""
+        return self.harmonic + self.noise + self.reverb
+
+
+class Player:
+    """A model as an instrument.
+
+    Args:
+        model: A built model with a causal decoder.
+        frames_per_step: Frames that a step takes. More cost less each, and come later.
+        with_reverb: Whether the learned reverb is heard.
+        seed: Which noise.
+        quantize: Whether large matrices are held in 8 bits: for the GRU, at some loss.
+        content: What `models.lite.convert` made of the model; made here if absent.
+
+    Raises:
+        ValueError: If `frames_per_step` is below 1.
+        models.block_controls.StreamError: If the model cannot be streamed.
+    """
+
+    def __init__(
+        self,
+        model: autoencoder.LadderAutoencoder,
+        *,
+        frames_per_step: int = 1,
+        with_reverb: bool = True,
+        seed: int = 0,
+        quantize: bool = False,
+        content: bytes | None = None,
+    ):
+        if frames_per_step < 1:
+            raise ValueError(f"frames_per_step={frames_per_step}; at least 1.")
+        self.block = block_model.BlockModel(model)
+        self._step = lite.FlatStep(self.block, frames_per_step)
+        self._run = lite.LiteRunner(
+            content or lite.convert(self._step, quantize=quantize)
+        )
+        self._noise = white_noise.WhiteNoise(seed)
+        response = block_model.impulse_response(model)
+        audible = with_reverb and bool(np.any(response))
+        self._reverb = (
+            convolution.make_convolver(response, self._step.n_samples)
+            if audible
+            else None
+        )
+        self.frames_per_step = frames_per_step
+        self.n_samples = self._step.n_samples
+        self.sample_rate = self.block.sample_rate
+        self.frame_rate = self.block.frame_rate
+
+    @property
+    def latency_frames(self) -> int:
+        """Frames by which the samples lag behind the controls."""
+        return self.block.latency_frames
+
+    @property
+    def latency_secs(self) -> float:
+        """The same, with the frames of a step, which are collected before it."""
+        return (self.latency_frames + self.frames_per_step - 1) / self.frame_rate
+
+    def initial_state(self) -> PlayerState:
+        """State before the first frame."""
+        return PlayerState(
+            n_frames=0,
+            vector=self._step.initial_state(),
+            reverb=self._reverb.initial_state() if self._reverb else {},
+        )
+
+    def step(
+        self,
+        f0_hz: Any,
+        loudness_db: Any,
+        *,
+        state: PlayerState,
+        f0_confidence: Any = 1.0,
+    ) -> tuple[np.ndarray, PlayerState]:
+        """Plays one step.
+
+        Args:
+            f0_hz: Hz; a number, or [frames_per_step].
+            loudness_db: dB as `prep.features` measures it; same shape.
+            state: From `initial_state` or the step before; used up.
+            f0_confidence: 1 for a pitch, 0 for none; same shape.
+
+        Returns:
+            Samples, float32 [frames_per_step * hop_size], and the next state. The first
+            `latency_frames` frames of all lie before the beginning and hold nothing.
+        """
+        stems, state = self.step_stems(
+            f0_hz, loudness_db, state=state, f0_confidence=f0_confidence
+        )
+        return stems.mix, state
+
+    def step_stems(
+        self,
+        f0_hz: Any,
+        loudness_db: Any,
+        *,
+        state: PlayerState,
+        f0_confidence: Any = 1.0,
+    ) -> tuple[Stems, PlayerState]:
+        """Plays one step and gives its parts; see `step`."""
+        n = self.frames_per_step
+        hop = self.block.hop_size
+        harmonic, noise, vector = self._run(
+            f0_hz=_frames(f0_hz, n),
+            loudness_db=_frames(loudness_db, n),
+            f0_confidence=_frames(f0_confidence, n),
+            noise=self._noise.span(state.n_frames * hop, self.n_samples),
+            state=state.vector,
+        )
+        # What sounds before the beginning is an onset towards the first frame.
+        early = max(0, self.latency_frames - state.n_frames) * hop
+        if early:
+            harmonic[:early] = 0.0
+            noise[:early] = 0.0
+        if self._reverb is not None:
+            wet = self._reverb.process(harmonic + noise, state.reverb)
+        else:
+            wet = np.zeros_like(harmonic)
+        following = PlayerState(state.n_frames + n, vector, state.reverb)
+        return Stems(harmonic, noise, wet), following
+
+
+def _frames(values: Any, n_frames: int) -> np.ndarray:
+    """A number or a row as float32 [n_frames]."""
+    return np.broadcast_to(np.asarray(values, np.float32), [n_frames])
