@@ -1,0 +1,240 @@
+"""Recurrences over time with hand-written gradients, compiled as one loop each.
+
+A recurrence cannot be computed for all frames at once, so what can be taken out of its
+loop is: inputs arrive projected for the whole sequence, and on the way back the loop
+carries nothing but the state's gradient. Every gate's gradient is that number times a
+factor that is known before the loop, and every weight's gradient is one matrix product
+after it. What is left, one small product and a handful of element-wise operations a
+frame, is compiled by XLA into a loop without any work for TensorFlow's executor.
+
+Conventions: float32, batch-major sequences [batch, n_frames, channels], states
+[batch, n_units]. Keras's order of gates: update z, reset r, candidate c. The state
+keeps z of what it was: h = z * h_before + (1 - z) * c.
+
+Source:
+    Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", EMNLP 2014,
+    in the variant of Keras's `reset_after=True` and cuDNN. The rearrangement is own.
+"""
+
+import collections.abc
+
+import tensorflow as tf
+
+from models import compiled
+
+_Gates = tuple[tf.Tensor, ...]
+
+
+def _size(tensor: tf.Tensor, axis: int) -> int | tf.Tensor:
+    """Length of an axis, as a number where the graph knows it."""
+    static = tensor.shape[axis]
+    return tf.shape(tensor)[axis] if static is None else static
+
+
+def _states_before(states: tf.Tensor, initial_state: tf.Tensor) -> tf.Tensor:
+    """The state that each frame started from. Shape of `states`."""
+    return tf.concat([initial_state[:, tf.newaxis], states[:, :-1]], axis=1)
+
+
+def _scan(
+    step: collections.abc.Callable[[tf.Tensor, tf.Tensor], _Gates],
+    inputs: tf.Tensor,
+    *,
+    initial_state: tf.Tensor,
+    n_outputs: int,
+) -> list[tf.Tensor]:
+    """Runs `step` over the frames and stacks all that it returns, the state first."""
+    n_frames = _size(inputs, 1)
+    shape = initial_state.shape
+    arrays = [
+        tf.TensorArray(tf.float32, n_frames, element_shape=shape)
+        for _ in range(n_outputs)
+    ]
+
+    def body(frame, state, *arrays):
+        values = step(inputs[:, frame], state)
+        written = (a.write(frame, v) for a, v in zip(arrays, values, strict=True))
+        return (frame + 1, values[0], *written)
+
+    _, _, *arrays = tf.while_loop(
+        lambda frame, *_: frame < n_frames,
+        body,
+        (0, initial_state, *arrays),
+        maximum_iterations=n_frames,
+    )
+    return [tf.transpose(a.stack(), [1, 0, 2]) for a in arrays]
+
+
+def _scan_gradient(
+    upstream: tf.Tensor, *, keep: tf.Tensor, factors: tf.Tensor, kernel: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Carries the state's gradient from the last frame to the first.
+
+    Args:
+        upstream: Gradient of every state as output. Shape [batch, n_frames, n_units].
+        keep: Update gates z, the direct way from state to state. Shape of `upstream`.
+        factors: Gradient of each gate's recurrent product for a state gradient of 1.
+            Shape [batch, n_frames, n_gates * n_units].
+        kernel: Recurrent kernel. Shape [n_units, n_gates * n_units].
+
+    Returns:
+        Gradient of every state, through all later frames too, shape of `upstream`;
+        gradient of the initial state [batch, n_units].
+    """
+    n_frames = _size(upstream, 1)
+    n_gates = factors.shape[-1] // upstream.shape[-1]
+    transposed = tf.transpose(kernel)
+    first = tf.zeros_like(upstream[:, 0])
+    array = tf.TensorArray(tf.float32, n_frames, element_shape=first.shape)
+
+    def body(n_done, carried, array):
+        frame = n_frames - 1 - n_done
+        total = upstream[:, frame] + carried
+        gates = tf.tile(total, [1, n_gates]) * factors[:, frame]
+        carried = total * keep[:, frame] + tf.matmul(gates, transposed)
+        return n_done + 1, carried, array.write(frame, total)
+
+    _, carried, array = tf.while_loop(
+        lambda n_done, *_: n_done < n_frames,
+        body,
+        (0, first, array),
+        maximum_iterations=n_frames,
+    )
+    return tf.transpose(array.stack(), [1, 0, 2]), carried
+
+
+def _product_over_frames(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+    """Sum over batch and frames of outer products: a weight's gradient."""
+    flat_left = tf.reshape(left, [-1, left.shape[-1]])
+    flat_right = tf.reshape(right, [-1, right.shape[-1]])
+    return tf.matmul(flat_left, flat_right, transpose_a=True)
+
+
+@compiled.compiled
+def _gru_forward(projected, kernel, candidate_bias, initial_state):
+    n_units = kernel.shape[0]
+
+    def step(inputs, state):
+        product = tf.matmul(state, kernel)
+        gates = tf.sigmoid(inputs[:, : 2 * n_units] + product[:, : 2 * n_units])
+        update, reset = gates[:, :n_units], gates[:, n_units:]
+        recurrent = product[:, 2 * n_units :] + candidate_bias
+        candidate = tf.tanh(inputs[:, 2 * n_units :] + reset * recurrent)
+        state = candidate + update * (state - candidate)
+        return state, update, reset, candidate, recurrent
+
+    return _scan(step, projected, initial_state=initial_state, n_outputs=5)
+
+
+@compiled.compiled
+def _gru_backward(upstream, before, kernel, update, reset, candidate, recurrent):
+    to_candidate = (1.0 - update) * (1.0 - candidate * candidate)
+    factors = tf.concat(
+        [
+            (before - candidate) * update * (1.0 - update),
+            to_candidate * recurrent * reset * (1.0 - reset),
+            to_candidate * reset,
+        ],
+        axis=-1,
+    )
+    states, initial = _scan_gradient(
+        upstream, keep=update, factors=factors, kernel=kernel
+    )
+    products = tf.tile(states, [1, 1, 3]) * factors
+    gates = products[..., : 2 * kernel.shape[0]]
+    projected = tf.concat([gates, states * to_candidate], axis=-1)
+    return products, projected, initial
+
+
+@tf.custom_gradient
+def gru_scan(
+    projected: tf.Tensor,
+    kernel: tf.Tensor,
+    candidate_bias: tf.Tensor,
+    initial_state: tf.Tensor,
+) -> tuple[tf.Tensor, collections.abc.Callable]:
+    """Runs a gated recurrent unit over projected inputs.
+
+    All four arguments are positional because TensorFlow differentiates by position.
+
+    Args:
+        projected: Inputs times input kernel plus every bias that can be added before
+            the loop (all of the input's, the update and reset gates' recurrent ones).
+            Shape [batch, n_frames, 3 * n_units].
+        kernel: Recurrent kernel. Shape [n_units, 3 * n_units].
+        candidate_bias: Recurrent bias of the candidate, which the reset gate scales.
+            Shape [n_units].
+        initial_state: State before the first frame. Shape [batch, n_units].
+
+    Returns:
+        State after every frame. Shape [batch, n_frames, n_units].
+    """
+    states, *gates = _gru_forward(projected, kernel, candidate_bias, initial_state)
+
+    def gradient(upstream):
+        before = _states_before(states, initial_state)
+        products, inputs, initial = _gru_backward(upstream, before, kernel, *gates)
+        bias = tf.reduce_sum(products[..., 2 * kernel.shape[0] :], axis=[0, 1])
+        return inputs, _product_over_frames(before, products), bias, initial
+
+    return states, gradient
+
+
+@compiled.compiled
+def _micro_forward(projected, kernel, initial_state):
+    n_units = kernel.shape[0]
+
+    def step(inputs, state):
+        product = inputs + tf.matmul(state, kernel)
+        update = tf.sigmoid(product[:, :n_units])
+        candidate = tf.tanh(product[:, n_units:])
+        return candidate + update * (state - candidate), update, candidate
+
+    return _scan(step, projected, initial_state=initial_state, n_outputs=3)
+
+
+@compiled.compiled
+def _micro_backward(upstream, before, kernel, update, candidate):
+    factors = tf.concat(
+        [
+            (before - candidate) * update * (1.0 - update),
+            (1.0 - update) * (1.0 - candidate * candidate),
+        ],
+        axis=-1,
+    )
+    states, initial = _scan_gradient(
+        upstream, keep=update, factors=factors, kernel=kernel
+    )
+    return tf.tile(states, [1, 1, 2]) * factors, initial
+
+
+@tf.custom_gradient
+def micro_rnn_scan(
+    projected: tf.Tensor, kernel: tf.Tensor, initial_state: tf.Tensor
+) -> tuple[tf.Tensor, collections.abc.Callable]:
+    """Runs the micro-RNN, a recurrent unit with an update gate alone.
+
+    z = sigmoid(W_z x + U_z h), h = z * h + (1 - z) * tanh(W_x x + U_h h). All arguments
+    are positional because TensorFlow differentiates by position.
+
+    Args:
+        projected: Inputs times [W_z, W_x] plus biases. Shape
+            [batch, n_frames, 2 * n_units].
+        kernel: Recurrent kernel [U_z, U_h]. Shape [n_units, 2 * n_units].
+        initial_state: State before the first frame. Shape [batch, n_units].
+
+    Returns:
+        State after every frame. Shape [batch, n_frames, n_units].
+
+    Source:
+        Zhou et al., "Minimal Gated Unit for Recurrent Neural Networks", 2016, without
+        the gate inside the candidate.
+    """
+    states, *gates = _micro_forward(projected, kernel, initial_state)
+
+    def gradient(upstream):
+        before = _states_before(states, initial_state)
+        products, initial = _micro_backward(upstream, before, kernel, *gates)
+        return products, _product_over_frames(before, products), initial
+
+    return states, gradient
