@@ -26,6 +26,7 @@ THRESHOLD = 1e-7  # linear amplitude at -inf
 SUM_EPSILON = 1e-7  # below float32's resolution of a sum near 1
 MIN_TEMPERATURE = 1e-4
 NOISE_BIAS = -5.0  # ddsp.synths.FilteredNoise.initial_bias: quiet noise at the start
+LARGE = 1e9  # a logit that no other reaches
 DB_TO_LOG = math.log(10.0) / 20.0
 
 Controls = dict[str, tf.Tensor]
@@ -132,20 +133,20 @@ class ExpSigmoidHead(tf.keras.layers.Layer):
         return normalize(self.mask(distribution, f0_hz))
 
     def scale_harmonics(
-        self, amps: tf.Tensor, distribution: tf.Tensor, step: tf.Tensor | None
+        self, raw: Controls, f0_hz: tf.Tensor, step: tf.Tensor | None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Raw amps and distribution -> not negative ones, before mask and sum.
 
         Args:
-            amps: Raw, [batch, n_frames, 1].
-            distribution: Raw, [batch, n_frames, n_harmonics].
+            raw: Raw controls.
+            f0_hz: Hz, [batch, n_frames, 1].
             step: Training step for schedules, scalar, or None outside training.
 
         Returns:
-            Both scaled, same shapes; the distribution need not sum to 1.
+            Amps and distribution scaled; the distribution need not sum to 1.
         """
-        del step
-        return exp_sigmoid(amps), exp_sigmoid(distribution)
+        del f0_hz, step
+        return exp_sigmoid(raw["amps"]), exp_sigmoid(raw["harmonic_distribution"])
 
     def call(
         self, raw: Controls, f0_hz: tf.Tensor, step: tf.Tensor | None = None
@@ -160,9 +161,7 @@ class ExpSigmoidHead(tf.keras.layers.Layer):
         Returns:
             The same keys and shapes, scaled.
         """
-        amps, distribution = self.scale_harmonics(
-            raw["amps"], raw["harmonic_distribution"], step
-        )
+        amps, distribution = self.scale_harmonics(raw, f0_hz, step)
         return {
             "amps": amps,
             "harmonic_distribution": self.renormalize(distribution, f0_hz),
@@ -208,11 +207,11 @@ class NormalizedHead(ExpSigmoidHead):
     """
 
     def scale_harmonics(
-        self, amps: tf.Tensor, distribution: tf.Tensor, step: tf.Tensor | None
+        self, raw: Controls, f0_hz: tf.Tensor, step: tf.Tensor | None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Softplus of both; see the base class."""
-        del step
-        return tf.nn.softplus(amps), tf.nn.softplus(distribution)
+        del f0_hz, step
+        return tf.nn.softplus(raw["amps"]), tf.nn.softplus(raw["harmonic_distribution"])
 
 
 @gin.register(module="models.heads")
@@ -226,7 +225,9 @@ class SoftmaxDbHead(ExpSigmoidHead):
         gain_min_db, gain_max_db: Range of `amps`, dB of linear amplitude.
 
     Source:
-        reference_formulas, E3, mode `softmax-db`.
+        reference_formulas, E3, mode `softmax-db`. Differs: the softmax is over the
+        harmonics that sound, so that a strong one above the Nyquist frequency does not
+        leave the others nothing.
     """
 
     def __init__(
@@ -250,14 +251,16 @@ class SoftmaxDbHead(ExpSigmoidHead):
         self.gain_max_db = gain_max_db
 
     def scale_harmonics(
-        self, amps: tf.Tensor, distribution: tf.Tensor, step: tf.Tensor | None
+        self, raw: Controls, f0_hz: tf.Tensor, step: tf.Tensor | None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Gain in dB and floored softmax; see the base class."""
-        temperature = tf.cast(self.temperature.at(step), distribution.dtype)
-        temperature = tf.maximum(temperature, MIN_TEMPERATURE)
-        shares = tf.nn.softmax(distribution / temperature, axis=-1)
+        logits = raw["harmonic_distribution"]
+        temperature = tf.cast(self.temperature.at(step), logits.dtype)
+        logits = logits / tf.maximum(temperature, MIN_TEMPERATURE)
+        sounding = self.mask(tf.ones_like(logits), f0_hz) > 0.0
+        shares = tf.nn.softmax(tf.where(sounding, logits, -LARGE), axis=-1)
         shares = (1.0 - self.amp_floor) * shares + self.amp_floor / shares.shape[-1]
-        gain_db = self.gain_min_db + tf.nn.sigmoid(amps) * (
+        gain_db = self.gain_min_db + tf.nn.sigmoid(raw["amps"]) * (
             self.gain_max_db - self.gain_min_db
         )
         return tf.exp(DB_TO_LOG * gain_db), shares

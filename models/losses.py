@@ -79,7 +79,8 @@ class LadderLoss(ddsp.losses.Loss):
     ) -> dict[str, tf.Tensor]:
         """Terms times their weights at a step; None takes each schedule's end."""
         return {
-            key: self.term_weights[key].at(step) * value for key, value in terms.items()
+            key: tf.cast(self.term_weights[key].at(step), value.dtype) * value
+            for key, value in terms.items()
         }
 
     def get_losses_dict(

@@ -111,30 +111,28 @@ class StateSpace(NamedTuple):
         input_gain: b, shape [n_states].
         output_gain: c, shape [n_states].
         feedthrough: d, scalar.
+        settled: State after an endless input of 1, shape [n_states]; known in closed
+            form, so no nearly singular system is solved for poles near 1.
     """
 
     transition: tf.Tensor
     input_gain: tf.Tensor
     output_gain: tf.Tensor
     feedthrough: tf.Tensor
+    settled: tf.Tensor
 
 
 def steady_state(system: StateSpace, frame: tf.Tensor) -> tf.Tensor:
     """The state after an endless constant input, so that a filter starts settled.
 
     Args:
-        system: A stable filter; one with a pole at 1 has no steady state.
+        system: The filter.
         frame: The constant, shape [batch, n_channels].
 
     Returns:
         State of shape [batch, n_states, n_channels].
     """
-    n_states = system.input_gain.shape[0]
-    identity = tf.eye(n_states, dtype=system.transition.dtype)
-    per_unit = tf.linalg.solve(
-        identity - system.transition, system.input_gain[:, tf.newaxis]
-    )
-    return per_unit[tf.newaxis] * frame[:, tf.newaxis, :]
+    return system.settled[tf.newaxis, :, tf.newaxis] * frame[:, tf.newaxis, :]
 
 
 def filter_step(
@@ -168,6 +166,25 @@ def _powers(transition: tf.Tensor, n_powers: int) -> tf.Tensor:
     return powers[:n_powers]
 
 
+def _block_tables(system: StateSpace, block_size: int) -> tuple[tf.Tensor, ...]:
+    """What a filter does within a block, in float64.
+
+    Powers of a matrix with poles near 1 lose five digits in float32; the tables are
+    small, so they are made in float64 whatever the data are.
+
+    Returns:
+        c A^t and A^t b, both [block_size, n_states], the impulse response [block_size],
+        and A^block_size.
+    """
+    system = StateSpace(*(tf.cast(item, tf.float64) for item in system))
+    powers = _powers(system.transition, block_size + 1)
+    seen = tf.einsum("s,tsr->tr", system.output_gain, powers[:-1])
+    driven = tf.einsum("tsr,r->ts", powers[:-1], system.input_gain)
+    tail = tf.linalg.matvec(seen, system.input_gain)[:-1]
+    impulse_response = tf.concat([[system.feedthrough], tail], axis=0)
+    return seen, driven, impulse_response, powers[-1]
+
+
 def _toeplitz(impulse_response: tf.Tensor) -> tf.Tensor:
     """Lower triangular matrix of a causal convolution, from [size] to [size, size]."""
     size = impulse_response.shape[0]
@@ -195,18 +212,15 @@ def filter_frames(
     n_frames = _n_frames(frames)
     block_size = min(n_frames, max(32, math.isqrt(n_frames)))
     blocks = _into_blocks(frames, block_size)  # [batch, n_blocks, block_size, c]
-    powers = _powers(system.transition, block_size + 1)
-    seen = tf.einsum("s,tsr->tr", system.output_gain, powers[:-1])  # c A^t
-    driven = tf.einsum("tsr,r->ts", powers[:-1], system.input_gain)  # A^t b
-    tail = tf.linalg.matvec(seen, system.input_gain)[:-1]
-    impulse_response = tf.concat([[system.feedthrough], tail], axis=0)
-
+    seen, driven, impulse_response, to_next = (
+        tf.cast(table, frames.dtype) for table in _block_tables(system, block_size)
+    )
     local = tf.matmul(_toeplitz(impulse_response)[tf.newaxis, tf.newaxis], blocks)
     to_end = tf.transpose(tf.reverse(driven, [0]))[tf.newaxis, tf.newaxis]
     left_behind = tf.matmul(to_end, blocks)  # [batch, n_blocks, n_states, c]
     entering = [initial_state]
     for block in range(blocks.shape[1] - 1):
-        carried = tf.einsum("sr,brc->bsc", powers[-1], entering[-1])
+        carried = tf.einsum("sr,brc->bsc", to_next, entering[-1])
         entering.append(carried + left_behind[:, block])
     states = tf.stack(entering, axis=1)  # [batch, n_blocks, n_states, c]
     outputs = local + tf.matmul(seen[tf.newaxis, tf.newaxis], states)

@@ -1,0 +1,73 @@
+"""Batches, models from gin files and numeric gradients for the tests of the ladder."""
+
+import pathlib
+from collections.abc import Callable
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from ddsp.training import models as ddsp_models
+
+from models import gin_config
+from models import trainer  # noqa: F401  registers what our defaults name
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+GIN = REPOSITORY / "gin"
+TINY = "gin/overlays/tiny.gin"
+FRAME_RATE = 250  # frames per second
+
+
+def make_batch(
+    rng: np.random.Generator,
+    *,
+    batch_size: int = 2,
+    n_frames: int = 50,
+    sample_rate: int = 16000,
+) -> dict[str, tf.Tensor]:
+    """Features of noise with a wandering pitch, as the data provider shapes them."""
+    shape = (batch_size, n_frames, 1)
+    n_samples = n_frames * sample_rate // FRAME_RATE
+    walk = np.cumsum(rng.normal(size=shape), axis=1)
+    arrays = {
+        "audio": 0.1 * rng.normal(size=(batch_size, n_samples)),
+        "f0_hz": 440.0 * 2.0 ** (walk / 60.0),
+        "f0_confidence": rng.uniform(0.0, 1.0, size=shape),
+        "loudness_db": rng.uniform(-60.0, 0.0, size=shape),
+    }
+    return {key: tf.constant(value, tf.float32) for key, value in arrays.items()}
+
+
+def parse_stage(*files: str, bindings: Sequence[str] = ()) -> None:
+    """Parses gin files strictly, as `ddsp_run` does, and finalises."""
+    gin_config.parse_files(gin_config.Sources(gin_files=files))
+    gin_config.parse_bindings(tuple(bindings))
+    gin_config.check_complete(tuple(bindings))
+
+
+def build_model(
+    *files: str, n_frames: int = 50, bindings: Sequence[str] = ()
+) -> tf.keras.Model:
+    """The model of gin files for clips of `n_frames` at 16 kHz."""
+    lengths = (f"N_SAMPLES = {n_frames * 64}", f"TIME_STEPS = {n_frames}")
+    parse_stage(*files, bindings=(*lengths, *bindings))
+    return ddsp_models.get_model()
+
+
+def gradient_error(
+    function: Callable[..., tf.Tensor], *arguments: np.ndarray, delta: float = 1e-6
+) -> float:
+    """Largest difference of analytic and numeric gradients, in float64.
+
+    The function's output is weighted by fixed numbers, so that no two elements cancel.
+    """
+
+    @tf.function
+    def weighted(*tensors: tf.Tensor) -> tf.Tensor:
+        output = function(*tensors)
+        weights = tf.cos(tf.range(tf.size(output), dtype=output.dtype))
+        return tf.reduce_sum(tf.reshape(output, [-1]) * weights)
+
+    tensors = [tf.constant(argument, tf.float64) for argument in arguments]
+    analytic, numeric = tf.test.compute_gradient(weighted, tensors, delta=delta)
+    pairs = zip(analytic, numeric, strict=True)
+    return max(float(np.max(np.abs(a - n))) for a, n in pairs)
