@@ -1,0 +1,161 @@
+"""The whole way in one command: recordings in, a report of two trained models out.
+
+    python -m evaluation.run_demo                     # plays its own instrument
+    python -m evaluation.run_demo --input=my_wavs/    # with recordings of your own
+
+Runs the project's programs one after the other, as a person would, and shows each
+command before it starts. What a step finished is kept: a second run, or a run after an
+interruption, goes on from there. Exit code 0 when the report is written, otherwise the
+code of the program that failed.
+"""
+
+import dataclasses
+import json
+import pathlib
+import shlex
+import subprocess
+import sys
+import time
+
+from absl import app
+from absl import flags
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+BASELINE = "stage5"  # the paper's GRU
+CANDIDATE = "stage2"
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One program of the demo.
+
+    Attributes:
+        title: What it does, for the person who watches.
+        command: Module and flags, after the interpreter.
+    """
+
+    title: str
+    command: tuple[str, ...]
+
+
+def plan_steps(folder: pathlib.Path, recordings: pathlib.Path | None) -> list[Step]:
+    """The demo's programs in order.
+
+    Args:
+        folder: Where everything is written.
+        recordings: A person's own recordings, or None to render some.
+
+    Returns:
+        Steps that leave `data/`, `runs/` and `report/` in the folder.
+    """
+    steps = []
+    if recordings is None:
+        recordings = folder / "recordings"
+        if not any(recordings.glob("*.wav")):
+            steps.append(
+                Step(
+                    "render two minutes of a sampled flute",
+                    ("prep.demo", f"--output={recordings}"),
+                )
+            )
+    data = folder / "data"
+    runs = folder / "runs"
+    steps.append(
+        Step(
+            "measure pitch and loudness, write the dataset",
+            ("prep.run_beam", f"--input={recordings}", f"--output={data}"),
+        )
+    )
+    for stage in (CANDIDATE, BASELINE):
+        steps.append(
+            Step(
+                f"train {stage}",
+                (
+                    "models.ddsp_run",
+                    f"--gin_file={REPOSITORY / 'gin' / f'{stage}.gin'}",
+                    f"--gin_file={REPOSITORY / 'gin' / 'overlays' / 'demo.gin'}",
+                    f"--data_dir={data}",
+                    f"--save_dir={runs / stage}",
+                ),
+            )
+        )
+    steps.append(
+        Step(
+            "judge both against the recordings",
+            (
+                "evaluation.run_report",
+                f"--baseline={runs / BASELINE}",
+                f"--candidate={runs / CANDIDATE}",
+                f"--output={folder / 'report'}",
+                "--overwrite",
+            ),
+        )
+    )
+    return steps
+
+
+def run_steps(steps: list[Step]) -> int:
+    """Runs the steps until one fails.
+
+    Args:
+        steps: In order.
+
+    Returns:
+        0, or the exit code of the step that failed.
+    """
+    begin = time.monotonic()
+    for number, step in enumerate(steps, start=1):
+        command = [sys.executable, "-m", *step.command]
+        print(f"\n[{number}/{len(steps)}] {step.title}", flush=True)
+        print(f"  python -m {shlex.join(step.command)}", flush=True)
+        code = subprocess.run(command, check=False).returncode
+        if code:
+            print(
+                f"\nStep {number} ({step.title}) ended with exit code {code}; what it "
+                "says is above. The steps before it are kept: run the same command "
+                "again when the cause is mended.",
+                file=sys.stderr,
+            )
+            return code if code > 0 else 1
+    print(
+        f"\nAll {len(steps)} steps took {(time.monotonic() - begin) / 60:.1f} minutes."
+    )
+    return 0
+
+
+def main(argv: list[str]) -> int:
+    """Runs the demo and returns an exit code."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected {argv[1]!r}: every argument is a --flag.")
+    given = flags.FLAGS.input
+    recordings = pathlib.Path(given).expanduser() if given else None
+    folder = pathlib.Path(flags.FLAGS.output)
+    if recordings is not None:
+        folder = folder / (recordings.resolve().stem or "recordings")
+    code = run_steps(plan_steps(folder, recordings))
+    if code == 0:
+        print_result(folder / "report")
+    return code
+
+
+def print_result(report: pathlib.Path) -> None:
+    """Says where the report is, and three numbers from it.
+
+    Args:
+        report: Folder with summary.json and report.html.
+    """
+    summary = json.loads((report / "summary.json").read_text())
+    print(f"Report: {report / 'report.html'}")
+
+
+def define_flags() -> None:
+    """Declares the command line."""
+    flags.DEFINE_string(
+        "input", None, "Recordings: a folder, a file or a glob. Default: plays its own."
+    )
+    flags.DEFINE_string("output", "demo", "Folder for everything that is written.")
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)
