@@ -14,11 +14,11 @@ import numpy as np
 import soundfile
 
 from prep import dataset_statistics
-from prep import pipeline
 from prep import pitch
 from prep import plan_text
 from prep import settings as settings_lib
 from prep import splits
+from prep import stages
 from prep import store
 
 N_PLAYERS = 6
@@ -28,7 +28,7 @@ _CURVE_POINTS = 400  # of a player's pitch and loudness curves
 _CURVE = (640.0, 56.0)  # px, width and height of a curve
 
 
-def render(job: pipeline.Job, statistics: dict[str, Any]) -> str:
+def render(job: stages.Job, statistics: dict[str, Any]) -> str:
     """The page.
 
     Args:
@@ -71,7 +71,7 @@ def render(job: pipeline.Job, statistics: dict[str, Any]) -> str:
     )
 
 
-def _left_out(job: pipeline.Job) -> list[tuple[str, float]]:
+def _left_out(job: stages.Job) -> list[tuple[str, float]]:
     """Reason and seconds of what is not used of recordings that are."""
     by_reason: dict[str, float] = {}
     for rejection in job.plan.rejections:
@@ -83,10 +83,9 @@ def _left_out(job: pipeline.Job) -> list[tuple[str, float]]:
 
 def _charts(statistics: dict[str, Any]) -> list[dict[str, Any]]:
     """Histograms, cut to where there is something."""
-    note = dataset_statistics.note_name
     described = (
-        ("pitch_midi", "Pitch of voiced frames", "semitones", note),
-        ("loudness_db", "Loudness of all frames", "dB, A-weighted", _plain),
+        ("pitch_midi", "Pitch of voiced frames", "semitones", _note_above),
+        ("loudness_db", "Loudness of all frames", "dB", _plain),
         ("f0_confidence", "Confidence of the pitch tracker", "0 to 1", _plain),
     )
     charts: list[dict[str, Any]] = []
@@ -114,6 +113,11 @@ def _charts(statistics: dict[str, Any]) -> list[dict[str, Any]]:
     return charts
 
 
+def _note_above(midi: float) -> str:
+    """The note in the middle of a bin that begins at `midi`."""
+    return dataset_statistics.note_name(midi + 0.5)
+
+
 def _plain(value: float) -> str:
     return f"{value:.4g}"
 
@@ -135,7 +139,7 @@ def _bars(shares: np.ndarray, labels: list[str]) -> list[dict[str, Any]]:
     ]
 
 
-def _choose(job: pipeline.Job) -> list[tuple[int, int]]:
+def _choose(job: stages.Job) -> list[tuple[int, int]]:
     """A few examples, each of another recording where there are enough."""
     first: dict[int, tuple[int, int]] = {}
     for split in (splits.TRAIN, splits.EVAL):
@@ -148,13 +152,13 @@ def _choose(job: pipeline.Job) -> list[tuple[int, int]]:
     return [chosen[int(i * step)] for i in range(min(N_PLAYERS, len(chosen)))]
 
 
-def _player(job: pipeline.Job, source: int, start: int) -> dict[str, Any]:
+def _player(job: stages.Job, source: int, start: int) -> dict[str, Any]:
     """An example to listen to, with its curves."""
     plan, settings = job.plan, job.plan.settings
     spool = job.layout.spool(plan.source_id(source), settings.sample_rate)
     begin = start * settings.hop_size
     audio = store.read_span(spool, begin, begin + settings.n_samples)
-    features = pipeline.read_features(
+    features = stages.read_features(
         job, source, start=start, n_frames=settings.feature_frames
     )
     voiced = pitch.voiced(

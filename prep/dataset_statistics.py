@@ -1,9 +1,9 @@
 """What a dataset holds: pitch, loudness, confidence, voicing, for statistics.json.
 
 Every frame that stands in an example counts once, transposed copies not at all. Pitch
-is in MIDI note numbers (69 = 440 Hz, 1 = a semitone) and counts voiced frames only. Sums
-and fine histograms are kept, not frames: memory is flat in the dataset's size, and a
-quantile is exact to half a bin (`_PITCH`, `_LOUDNESS`, `_CONFIDENCE`).
+is in MIDI note numbers (69 = 440 Hz, 1 = a semitone) and counts voiced frames only.
+Sums and fine histograms are kept, not frames: memory is flat in the dataset's size, and
+a quantile is exact to half a bin (`_PITCH`, `_LOUDNESS`, `_CONFIDENCE`).
 """
 
 import collections
@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from prep import pipeline
 from prep import pitch
 from prep import plan as plan_lib
 from prep import plan_text
 from prep import splits
+from prep import stages
 
 A4_HZ = 440.0
 A4_MIDI = 69
@@ -42,7 +42,8 @@ class _Grid:
         return (self.high - self.low) / self.n_bins
 
 
-_PITCH = _Grid(low=0.0, high=132.0, n_bins=132 * 50, coarse=50)  # 2 cents; semitones
+# 2 cents; semitones with the note in the middle
+_PITCH = _Grid(low=-0.5, high=131.5, n_bins=132 * 50, coarse=50)
 _LOUDNESS = _Grid(low=-80.0, high=40.0, n_bins=2400, coarse=40)  # 0.05 dB; 2 dB
 _CONFIDENCE = _Grid(low=0.0, high=1.0, n_bins=1000, coarse=50)  # 0.001; 0.05
 
@@ -173,7 +174,7 @@ def _used_frames(
         yield source, split, spans
 
 
-def measure(job: pipeline.Job) -> dict[str, Any]:
+def measure(job: stages.Job) -> dict[str, Any]:
     """Measures a dataset whose features are all computed.
 
     Args:
@@ -221,12 +222,12 @@ def measure(job: pipeline.Job) -> dict[str, Any]:
 
 
 def _pieces(
-    job: pipeline.Job, source: int, *, begin: int, end: int
+    job: stages.Job, source: int, *, begin: int, end: int
 ) -> Iterator[np.ndarray]:
     """Features of frames [begin, end) in pieces of a minute, shape [3, n]."""
     step = 60 * job.plan.settings.frame_rate
     for start in range(begin, end, step):
-        yield pipeline.read_features(
+        yield stages.read_features(
             job, source, start=start, n_frames=min(step, end - start)
         )
 

@@ -6,7 +6,6 @@ Python.
 """
 
 import difflib
-import importlib.util
 from collections.abc import Sequence
 
 from apache_beam.options import pipeline_options
@@ -107,17 +106,3 @@ def explain(error: Exception) -> str:
         )
     lines = [line for line in text.strip().splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"
-
-
-def check_packages() -> None:
-    """Looks for packages that would only be missed after all the computing.
-
-    Raises:
-        settings_lib.PrepError: Names what is missing.
-    """
-    for package in ("tensorflow", "apache_beam", "soundfile", "soxr"):
-        if importlib.util.find_spec(package) is None:
-            raise settings_lib.PrepError(
-                f"the package {package} is not installed here: run `make setup` and "
-                "then `. .venv/bin/activate`."
-            )

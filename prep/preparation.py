@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable
 from collections.abc import Sequence
 
+from absl import logging
 from apache_beam.options import pipeline_options
 
 from prep import dataset_page
@@ -26,6 +27,7 @@ from prep import probe as probe_lib
 from prep import progress
 from prep import records
 from prep import settings as settings_lib
+from prep import stages
 from prep import store
 
 Say = Callable[[str], None]
@@ -54,7 +56,7 @@ class Request:
     output: str
     settings: settings_lib.Settings
     tracker_id: str
-    make_tracker: pipeline.TrackerFactory
+    make_tracker: stages.TrackerFactory
     options: pipeline_options.PipelineOptions
     eval_inputs: Sequence[str] = ()
     cache_dir: str | None = None
@@ -90,7 +92,7 @@ def prepare(request: Request, say: Say) -> None:
             return
         _check_space(plan, layout)
         store.write_text(layout, store.PLAN, plan.to_json())
-        job = pipeline.Job(
+        job = stages.Job(
             output=str(layout.output),
             cache=request.cache_dir and str(layout.cache),
             plan_hash=plan.hash,
@@ -159,7 +161,7 @@ def _is_complete(plan: plan_lib.Plan, layout: store.Layout, request: Request) ->
         settings_lib.PrepError: If it holds something else.
     """
     path = layout.file(store.PLAN)
-    if path.exists():
+    if path.exists() and not request.overwrite:
         try:
             old = plan_lib.Plan.from_json(path.read_text())
             differences = plan_lib.describe_difference(old, plan)
@@ -167,18 +169,16 @@ def _is_complete(plan: plan_lib.Plan, layout: store.Layout, request: Request) ->
             differences = [str(error)]
         if not differences:
             return layout.file(store.COMPLETED).exists()
-        if not request.overwrite:
-            listed = "".join(f"\n  {line}" for line in differences)
-            raise settings_lib.PrepError(
-                f"{layout.output} holds another dataset, finished or begun:{listed}\n"
-                "Choose another --output, or replace it with --overwrite."
-            )
-    elif any(True for p in store.OWN_PATTERNS for _ in layout.output.glob(p)):
-        if not request.overwrite:
-            raise settings_lib.PrepError(
-                f"{layout.output} holds TFRecords that were not made by this program. "
-                "Choose another --output, or replace them with --overwrite."
-            )
+        listed = "".join(f"\n  {line}" for line in differences)
+        raise settings_lib.PrepError(
+            f"{layout.output} holds another dataset, finished or begun:{listed}\n"
+            "Choose another --output, or replace it with --overwrite."
+        )
+    if not request.overwrite and store.has_records(layout):
+        raise settings_lib.PrepError(
+            f"{layout.output} holds TFRecords without a plan.json: another program's, "
+            "perhaps. Choose another --output, or replace them with --overwrite."
+        )
     store.remove_dataset(layout)
     layout.make_folders()
     _write_rejections(layout, plan.rejections)
@@ -201,9 +201,9 @@ def _check_space(plan: plan_lib.Plan, layout: store.Layout) -> None:
         )
 
 
-def _compute(job: pipeline.Job, request: Request) -> None:
+def _compute(job: stages.Job, request: Request) -> None:
     plan, layout = job.plan, job.layout
-    if not pipeline.unfinished_shards(job):
+    if not stages.unfinished_shards(job):
         return
     rate = plan.settings.frame_rate
     per_segment = features.SEGMENT_SECS * rate
@@ -213,20 +213,31 @@ def _compute(job: pipeline.Job, request: Request) -> None:
             n_frames = min(per_segment, source.n_frames - segment * per_segment)
             path = layout.features(plan.features_id(index), segment)
             weights[path] = n_frames / rate
-    with progress.watching(
-        weights, unit="s of audio", label="computing", quiet=request.quiet
+    with (
+        progress.noise_to(layout.log) as screen,
+        progress.watching(
+            weights,
+            unit="s of audio",
+            label="computing",
+            quiet=request.quiet,
+            file=screen,
+        ),
     ):
         try:
             pipeline.run(job, request.options)
         # A runner may raise anything, and wraps what its workers raise.
         except Exception as error:
-            raise settings_lib.PrepError(engines.explain(error)) from error
-    missing = pipeline.unfinished_shards(job)
+            logging.exception("the pipeline stopped")
+            raise settings_lib.PrepError(
+                f"{engines.explain(error)} (All that the libraries said is in "
+                f"{layout.log}.)"
+            ) from error
+    missing = stages.unfinished_shards(job)
     if missing:
         raise settings_lib.PrepError(_failed(job, len(missing)))
 
 
-def _failed(job: pipeline.Job, n_missing: int) -> str:
+def _failed(job: stages.Job, n_missing: int) -> str:
     notes = [json.loads(p.read_text()) for p in sorted(job.layout.failures.iterdir())]
     lines = [f"\n  {plan_text.show_name(n['name'])}: {n['reason']}" for n in notes]
     return (
@@ -236,7 +247,7 @@ def _failed(job: pipeline.Job, n_missing: int) -> str:
     )
 
 
-def _finish(job: pipeline.Job, say: Say) -> None:
+def _finish(job: stages.Job, say: Say) -> None:
     """Writes what describes the dataset, then `COMPLETED`, then tidies up."""
     plan, layout = job.plan, job.layout
     _write_rejections(layout, plan.rejections)

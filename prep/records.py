@@ -6,10 +6,12 @@ A record is a `tf.train.Example` with the float32 lists that
 
 import os
 import pathlib
+import struct
 from collections.abc import Iterable
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
+import google_crc32c
 import numpy as np
 
 from prep import features
@@ -19,14 +21,41 @@ from prep import splits
 FLOAT_KEYS = ("audio", "audio_16k", "f0_hz", "f0_confidence", "loudness_db")
 
 
+def _varint(value: int) -> bytes:
+    """Protocol buffers' integers: seven bits a byte, the lowest first."""
+    parts = []
+    while value > 0x7F:
+        parts.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*parts, value])
+
+
+def _field(number: int, payload: bytes) -> bytes:
+    """A protocol buffer field that carries bytes."""
+    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
+
+
+def _feature(key: str, value: np.ndarray | bytes) -> bytes:
+    """One entry of a `tf.train.Features` map; a float list, or one string of bytes."""
+    if isinstance(value, bytes):
+        feature = _field(1, _field(1, value))  # bytes_list.value
+    else:
+        packed = np.ascontiguousarray(value, "<f4").tobytes()
+        feature = _field(2, _field(1, packed))  # float_list.value
+    return _field(1, _field(1, key.encode()) + _field(2, feature))
+
+
 def encode_example(
-    arrays: dict[str, np.ndarray],
+    arrays: Mapping[str, np.ndarray],
     *,
     recording_id: str,
     start_secs: float,
     transpose_cents: float,
 ) -> bytes:
-    """Serialises an example; the same values give the same bytes.
+    """Serialises a `tf.train.Example`; the same values give the same bytes.
+
+    Written out here because TensorFlow takes seconds to import in every worker, and its
+    Python objects take a float at a time; a test reads the bytes with TensorFlow.
 
     Args:
         arrays: One float32 array of shape [n] for each of `FLOAT_KEYS`.
@@ -34,36 +63,18 @@ def encode_example(
         start_secs: Where the example begins in the recording.
         transpose_cents: 0 for the recording as it is.
     """
-    import tensorflow as tf  # seconds to import; only workers come here
-
-    feature = {
-        key: tf.train.Feature(float_list=tf.train.FloatList(value=arrays[key]))
-        for key in FLOAT_KEYS
-    }
-    for key, value in (
-        ("start_secs", start_secs),
-        ("transpose_cents", transpose_cents),
-    ):
-        feature[key] = tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
-    feature["recording_id"] = tf.train.Feature(
-        bytes_list=tf.train.BytesList(value=[recording_id.encode()])
-    )
-    example = tf.train.Example(features=tf.train.Features(feature=feature))
-    return example.SerializeToString(deterministic=True)
+    values: dict[str, np.ndarray | bytes] = {key: arrays[key] for key in FLOAT_KEYS}
+    values["recording_id"] = recording_id.encode()
+    values["start_secs"] = np.array([start_secs])
+    values["transpose_cents"] = np.array([transpose_cents])
+    features = b"".join(_feature(key, values[key]) for key in sorted(values))
+    return _field(1, features)
 
 
-def decode_example(record: bytes) -> dict[str, Any]:
-    """The inverse of `encode_example`; arrays are float32."""
-    import tensorflow as tf
-
-    feature = tf.train.Example.FromString(record).features.feature
-    values: dict[str, Any] = {
-        key: np.array(feature[key].float_list.value, np.float32) for key in FLOAT_KEYS
-    }
-    values["recording_id"] = feature["recording_id"].bytes_list.value[0].decode()
-    for key in ("start_secs", "transpose_cents"):
-        values[key] = float(feature[key].float_list.value[0])
-    return values
+def _masked_crc(data: bytes) -> bytes:
+    """TFRecord's checksum: CRC32C, rotated by 15 bits and offset, little endian."""
+    crc = google_crc32c.value(data)
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def write_records(path: str | os.PathLike[str], records: Iterable[bytes]) -> None:
@@ -72,22 +83,10 @@ def write_records(path: str | os.PathLike[str], records: Iterable[bytes]) -> Non
     Raises:
         OSError: If the disk is full or the file cannot be written.
     """
-    import tensorflow as tf
-
-    try:
-        with tf.io.TFRecordWriter(os.fspath(path)) as writer:
-            for record in records:
-                writer.write(record)
-    except tf.errors.OpError as error:
-        raise OSError(error.message) from error
-
-
-def read_records(path: str | os.PathLike[str]) -> Iterator[bytes]:
-    """The records of a TFRecord file, in order."""
-    import tensorflow as tf
-
-    for record in tf.data.TFRecordDataset(os.fspath(path)):
-        yield record.numpy()
+    with open(path, "wb") as file:
+        for record in records:
+            length = struct.pack("<Q", len(record))
+            file.write(length + _masked_crc(length) + record + _masked_crc(record))
 
 
 def dataset_info(plan: plan_lib.Plan) -> dict[str, Any]:

@@ -13,25 +13,25 @@ Exit codes: 0 the dataset is complete; 1 something about the recordings, the dis
 workers stopped it, what is finished is kept; 2 a flag is wrong; 130 interrupted.
 """
 
+import dataclasses
+import functools
+import logging as stdlib_logging
 import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
 
+NOT_INSTALLED = (
+    "ddsp_prep: the package {} is not installed here. Run `make setup` in the "
+    "project's folder and then `. .venv/bin/activate`."
+)
 try:
     import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
     from absl import app
     from absl import flags
     from absl import logging
 except ModuleNotFoundError as missing:
-    sys.exit(
-        f"The package {missing.name} is not installed here: run `make setup` and then "
-        "`. .venv/bin/activate` in the project's folder."
-    )
-
-import dataclasses
-import functools
-import logging as stdlib_logging
-import warnings
-from collections.abc import Sequence
-from typing import Any
+    sys.exit(NOT_INSTALLED.format(missing.name))
 
 FLAGS = flags.FLAGS
 EXIT_DATA, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -39,9 +39,6 @@ EXIT_DATA, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 def define_flags() -> None:
     """Defines all flags; the defaults are those of `prep.settings.Settings`."""
-    from prep import settings as settings_lib
-
-    defaults = settings_lib.Settings()
     flags.DEFINE_multi_string(
         "input", None, "Folder, file or glob of recordings; may be repeated."
     )
@@ -59,12 +56,13 @@ def define_flags() -> None:
     flags.DEFINE_string("runner", "FnApiRunner", "Of Beam; DirectRunner means this.")
     flags.DEFINE_integer("workers", 1, "Processes on this machine.")
     flags.DEFINE_string("dask", "", "Address of a Dask scheduler, tcp://host:port.")
-    _define_settings(defaults)
+    _define_settings()
 
 
-def _define_settings(defaults) -> None:
+def _define_settings() -> None:
     from prep import settings as settings_lib
 
+    defaults = settings_lib.Settings()
     whole = {
         "sample_rate": "Of the examples, samples/s, 16000 or more.",
         "frame_rate": "Of the controls, frames/s; divides sample_rate and 16000.",
@@ -120,19 +118,13 @@ def read_settings():
     return settings_lib.Settings(**values)
 
 
-def load_tracker(capacity: str, decoder: str):
-    """CREPE; called by workers."""
-    from prep import pitch
-
-    return pitch.CrepeTracker(capacity, decoder)
-
-
 def main(argv: Sequence[str]) -> int:
     """Parses, prepares, reports; returns the exit code."""
     _calm_libraries()
     from prep import engines
     from prep import preparation
     from prep import settings as settings_lib
+    from prep import stages
 
     try:
         settings = read_settings()
@@ -156,7 +148,7 @@ def main(argv: Sequence[str]) -> int:
         settings=settings,
         tracker_id=f"crepe-{settings.crepe_capacity}-{settings.f0_decoder}",
         make_tracker=functools.partial(
-            load_tracker, settings.crepe_capacity, settings.f0_decoder
+            stages.load_crepe, settings.crepe_capacity, settings.f0_decoder
         ),
         options=options,
         max_rejected=FLAGS.max_rejected,
@@ -199,8 +191,19 @@ def _fail(message: str, code: int) -> int:
 
 def console() -> None:
     """The console script `ddsp_prep`."""
-    define_flags()
-    app.run(main, flags_parser=lambda argv: FLAGS(argv, known_only=True))
+    try:
+        define_flags()
+        app.run(main, flags_parser=_parse_flags)
+    except ModuleNotFoundError as missing:
+        sys.exit(NOT_INSTALLED.format(missing.name))
+
+
+def _parse_flags(argv: Sequence[str]) -> list[str]:
+    """Our flags; what is not ours is left for Beam, which is asked in `main`."""
+    try:
+        return FLAGS(argv, known_only=True)
+    except flags.Error as error:
+        sys.exit(_fail(str(error), EXIT_USAGE))
 
 
 if __name__ == "__main__":

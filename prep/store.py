@@ -46,6 +46,7 @@ class Layout:
         self.work = self.output / ".prep"
         self.temporary = self.work / "tmp"
         self.audio = self.work / "audio"
+        self.log = self.work / "log"
         self.failures = self.work / "failures"
         self.cache = pathlib.Path(cache).absolute() if cache else self.work / "cache"
 
@@ -162,6 +163,11 @@ def clear_unfinished(layout: Layout) -> None:
     shutil.rmtree(layout.temporary, ignore_errors=True)
     shutil.rmtree(layout.failures, ignore_errors=True)
     layout.make_folders()
+
+
+def has_records(layout: Layout) -> bool:
+    """Whether files of records lie in the output folder."""
+    return any(True for p in OWN_PATTERNS for _ in layout.output.glob(p))
 
 
 def remove_dataset(layout: Layout) -> None:
