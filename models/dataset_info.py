@@ -81,13 +81,14 @@ class DatasetInfo:
 
     def macros(self) -> dict[str, Any]:
         """The gin macros that training takes from a dataset."""
+        secs = self.example_secs  # ddsp's provider takes whole numbers only as int
         return {
             "DATA_DIR": str(self.data_dir),
             "SAMPLE_RATE": self.sample_rate,
             "FRAME_RATE": self.frame_rate,
             "N_SAMPLES": self.n_samples,
             "TIME_STEPS": self.n_frames,
-            "EXAMPLE_SECS": self.example_secs,
+            "EXAMPLE_SECS": int(secs) if secs.is_integer() else secs,
             "HOP_SIZE": self.hop_size,
         }
 

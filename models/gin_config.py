@@ -113,7 +113,10 @@ def parse_bindings(bindings: list[str] | tuple[str, ...]) -> None:
     """
     with gin.unlock_config():
         for binding in bindings:
-            _parse(lambda text=binding: gin.parse_config(text))
+            try:
+                _parse(lambda text=binding: gin.parse_config(text))
+            except ConfigError as error:
+                raise ConfigError(f"--gin_param={binding}: {error}") from error
 
 
 def bind_dataset(info: dataset_info.DatasetInfo, *, sources: Sources) -> None:

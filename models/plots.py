@@ -223,6 +223,7 @@ def comparison(steps: Sequence[Shown], path: pathlib.Path) -> None:
             cmap=_MAP,
             vmin=-_DEPTH_DB,
             vmax=0,
+            interpolation="nearest",
             extent=(
                 0,
                 shown.times[-1],
@@ -233,6 +234,9 @@ def comparison(steps: Sequence[Shown], path: pathlib.Path) -> None:
         shares = shown.harmonic_distribution[shown.frame]
         column[2].bar(np.arange(1, len(shares) + 1), shares, color=_BLUE)
         column[2].set(ylim=(0, 1.05 * largest), xlabel="harmonic")
+    for axis in axes[2]:
+        axis.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+    axes[1, 0].yaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     axes[0, 0].set_ylabel("gain (blue), noise, dB")
     axes[1, 0].set_ylabel("harmonic over s")
     axes[2, 0].set_ylabel("share, one frame")
