@@ -61,7 +61,7 @@ class BlockControls:
         raw = {key: zeros(n) for key, n in self._decoder.output_splits}
         wanted = {key: raw[key] for key in controls_lib.TARGETS.values()}
         return {
-            "started": tf.zeros([batch_size, 1, 1]),
+            "n_heard": tf.zeros([batch_size, 1, 1]),
             "history": tf.zeros([batch_size, self._n_back, len(FEATURE_KEYS)]),
             "decoder": self._decoder.initial_state(batch_size),
             "smoothing": self._smoothing.initial_state(wanted, zeros(1)),
@@ -82,7 +82,7 @@ class BlockControls:
             `latency_frames` behind the input, and the next state. The first
             `latency_frames` frames of all come before the beginning: drop them.
         """
-        started = state["started"] > 0.0
+        started = state["n_heard"] > 0.0
         inputs, history = self._condition(features, state["history"], started)
         raw, decoder_state = block_decoding.decode_block(
             self._decoder, inputs, state=state["decoder"]
@@ -99,11 +99,27 @@ class BlockControls:
         )
         controls, smoothing_state = self._smoothing(wanted, f0_hz, state=before)
         return controls, {
-            "started": tf.ones_like(state["started"]),
+            # Only whether frames still lie before the beginning is asked of it.
+            "n_heard": tf.minimum(
+                state["n_heard"] + float(f0_hz.shape[1]), self.latency_frames + 1.0
+            ),
             "history": history,
             "decoder": decoder_state,
             "smoothing": smoothing_state,
         }
+
+    def exists(self, state: dict[str, Any], n_frames: int) -> tf.Tensor:
+        """Which frames of the next block's controls do not lie before the beginning.
+
+        Args:
+            state: Before the block.
+            n_frames: Of the block.
+
+        Returns:
+            0 or 1, [batch, n_frames, 1].
+        """
+        place = state["n_heard"] + tf.range(n_frames, dtype=tf.float32)[:, tf.newaxis]
+        return tf.cast(place >= self.latency_frames, tf.float32)
 
     def flush(self, state: dict[str, Any]) -> heads.Controls:
         """The last `latency_frames` frames after the end; only if that is not 0."""

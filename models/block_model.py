@@ -79,9 +79,11 @@ class BlockModel:
             The block and the next state. Controls lag behind the features by
             `controls.latency_frames`, audio by `latency_frames`.
         """
+        n_frames = int(features["f0_hz"].shape[1])
+        exists = self.controls.exists(state["controls"], n_frames)
         controls, after_controls = self.controls(features, state["controls"])
         harmonic, filtered, after_synth = self.synth(
-            controls, noise, state=state["synth"]
+            controls, noise, state=state["synth"], exists=exists
         )
         following = {"controls": after_controls, "synth": after_synth}
         return Block(harmonic, filtered, controls), following

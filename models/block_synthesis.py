@@ -96,7 +96,12 @@ class BlockSynth:
         }
 
     def __call__(
-        self, controls: Mapping[str, tf.Tensor], noise: tf.Tensor, *, state: State
+        self,
+        controls: Mapping[str, tf.Tensor],
+        noise: tf.Tensor,
+        *,
+        state: State,
+        exists: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor, State]:
         """Plays a block.
 
@@ -106,14 +111,19 @@ class BlockSynth:
             noise: White noise of the block's frames in [-1, 1],
                 [batch, n_frames * hop_size]; zeros after the end of the sound.
             state: From `initial_state` or the block before.
+            exists: 0 for frames before the first one, where controls come late, then
+                1; [batch, n_frames, 1]. None means that all frames exist.
 
         Returns:
             Harmonic and noise audio, each [batch, n_frames * hop_size],
             `latency_frames` behind the controls; the next state. The first
             `latency_frames` frames of all come before the beginning: drop them.
         """
-        following = {"started": tf.ones_like(state["started"])}
-        harmonic, parts = self._play_harmonics(controls, state)
+        if exists is None:
+            exists = tf.ones_like(controls["f0_hz"])
+        following = {"started": exists[:, -1:]}
+        exists = tf.concat([state["started"], exists], axis=1)
+        harmonic, parts = self._play_harmonics(controls, state, exists)
         following |= parts
         joined = tf.concat([state["queue"], harmonic], axis=1)
         n_samples = noise.shape[1]
@@ -124,20 +134,17 @@ class BlockSynth:
         return joined[:, :n_samples], filtered, following
 
     def _play_harmonics(
-        self, controls: Mapping[str, tf.Tensor], state: State
+        self, controls: Mapping[str, tf.Tensor], state: State, exists: tf.Tensor
     ) -> tuple[tf.Tensor, State]:
         """Harmonic audio from the frame before the block to its last frame."""
         hop, rate = self.settings.hop_size, self.settings.sample_rate
         f0_hz = tf.concat([state["f0_hz"], controls["f0_hz"]], axis=1)
         loud = controls["amps"] * controls["harmonic_distribution"]
-        loud = tf.concat([state["harmonics"], loud], axis=1)
+        loud = tf.concat([state["harmonics"], loud], axis=1) * exists
         ticks, rest = phase.advance(
             f0_hz[:, :, 0],
-            state=(
-                state["phase_ticks"],
-                state["phase_rest"],
-                state["started"][:, :, 0],
-            ),
+            state=(state["phase_ticks"], state["phase_rest"]),
+            running=exists[:, :-1, 0],
             hop_size=hop,
             sample_rate=rate,
         )  # [batch, n_frames + 1] each: where each frame begins

@@ -43,7 +43,8 @@ def of_harmonics(ticks: tf.Tensor, rest: tf.Tensor, number: tf.Tensor) -> tf.Ten
 def advance(
     f0_hz: tf.Tensor,
     *,
-    state: tuple[tf.Tensor, tf.Tensor, tf.Tensor],
+    state: tuple[tf.Tensor, tf.Tensor],
+    running: tf.Tensor,
     hop_size: int,
     sample_rate: int,
 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -55,18 +56,18 @@ def advance(
 
     Args:
         f0_hz: Pitch of the frame before and of a block, [batch, n_frames + 1].
-        state: Ticks and rest at the frame before, and 0 in place of 1 if there is none,
-            so that no phase passes before the beginning; [batch, 1] each.
+        state: Ticks and rest at the frame before, [batch, 1] each.
+        running: 1 where phase passes from one frame to the next, 0 before the
+            beginning; [batch, n_frames].
         hop_size: Samples between frames.
         sample_rate: Hz.
 
     Returns:
         Ticks, whole, in [0, TICKS), and the rest in cycles; [batch, n_frames + 1] each.
     """
-    ticks, rest, started = state
+    ticks, rest = state
     first = _cycles(f0_hz[:, :-1], 0.5 * (hop_size + 1) / sample_rate)
     second = _cycles(f0_hz[:, 1:], 0.5 * (hop_size - 1) / sample_rate)
-    running = tf.concat([started, tf.ones_like(f0_hz[:, 2:])], axis=1)
     ticks = tf.concat([ticks, (first[0] + second[0]) * running], axis=1)
     rest = tf.cumsum(
         tf.concat([rest, (first[1] + second[1]) * running], axis=1), axis=1

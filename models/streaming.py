@@ -163,7 +163,10 @@ class Player:
             f0_hz=_frames(f0_hz, n),
             loudness_db=_frames(loudness_db, n),
             f0_confidence=_frames(f0_confidence, n),
-            noise=self._noise.span(state.n_frames * hop, self.n_samples),
+            noise=self._noise.span(
+                (state.n_frames - self.block.controls.latency_frames) * hop,
+                self.n_samples,
+            ),
             state=state.vector,
         )
         # What sounds before the beginning is an onset towards the first frame.

@@ -28,12 +28,16 @@ class WhiteNoise:
         """Noise from a sample on.
 
         Args:
-            start: First sample, not negative.
+            start: First sample; before sample 0 there is silence.
             n_samples: How many.
 
         Returns:
             float32, [n_samples].
         """
+        if start < 0:
+            n_silent = min(-start, n_samples)
+            silence = np.zeros(n_silent, np.float32)
+            return np.concatenate([silence, self.span(0, n_samples - n_silent)])
         first, offset = divmod(start, _CHUNK)
         if offset + n_samples <= _CHUNK:
             return self._chunk(first)[offset : offset + n_samples]
