@@ -23,6 +23,13 @@ from absl import flags
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 BASELINE = "stage5"  # the paper's GRU
 CANDIDATE = "stage2"
+# The report's intervals need five recordings that training has not seen.
+EVAL_SPLIT_FRACTION = 0.3
+HEADLINES = (
+    ("spectral_loss", "spectral loss", ""),
+    ("loudness_distance", "loudness distance", " dB"),
+    ("collapse_index", "collapse index (0 healthy, 1 collapsed)", ""),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +56,10 @@ def plan_steps(folder: pathlib.Path, recordings: pathlib.Path | None) -> list[St
         Steps that leave `data/`, `runs/` and `report/` in the folder.
     """
     steps = []
+    split: tuple[str, ...] = ()
     if recordings is None:
         recordings = folder / "recordings"
+        split = (f"--eval_split_fraction={EVAL_SPLIT_FRACTION}",)
         if not any(recordings.glob("*.wav")):
             steps.append(
                 Step(
@@ -63,7 +72,7 @@ def plan_steps(folder: pathlib.Path, recordings: pathlib.Path | None) -> list[St
     steps.append(
         Step(
             "measure pitch and loudness, write the dataset",
-            ("prep.run_beam", f"--input={recordings}", f"--output={data}"),
+            ("prep.run_beam", f"--input={recordings}", f"--output={data}", *split),
         )
     )
     for stage in (CANDIDATE, BASELINE):
@@ -145,6 +154,18 @@ def print_result(report: pathlib.Path) -> None:
         report: Folder with summary.json and report.html.
     """
     summary = json.loads((report / "summary.json").read_text())
+    means = {
+        system["name"]: {
+            key: metric["mean"] for key, metric in system["metrics"].items()
+        }
+        for system in summary["systems"]
+    }
+    for key, title, unit in HEADLINES:
+        baseline, candidate = (
+            "missing" if (value := means[name][key]) is None else f"{value:.2f}{unit}"
+            for name in (BASELINE, CANDIDATE)
+        )
+        print(f"{title}: {CANDIDATE} {candidate}, {BASELINE} {baseline}")
     print(f"Report: {report / 'report.html'}")
 
 

@@ -41,7 +41,7 @@ DYNAMIC_RANGE_DB = 24.0  # between the softest and the loudest moment
 DARKEST_CUTOFF_HZ = 900.0  # low-pass of the softest moment
 NOISE_FLOOR_DBFS = -75.0
 PEAK_DBFS = -3.0
-RECORDING_SECS = 12.0
+RECORDING_SECS = 6.0  # short, so that enough of them are left for judging
 MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
 
 
