@@ -76,7 +76,12 @@ def _weights(n_fft: int, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _framed_loudness(
-    audio: np.ndarray, *, sample_rate: int, hop_size: int, n_fft: int
+    audio: np.ndarray,
+    *,
+    sample_rate: int,
+    hop_size: int,
+    n_fft: int,
+    without_offset: bool = False,
 ) -> np.ndarray:
     """Loudness of each window that lies wholly inside `audio`; dB, shape [n_frames]."""
     window, weighting = _weights(n_fft, sample_rate)
@@ -84,7 +89,10 @@ def _framed_loudness(
     power = np.empty(len(frames), np.float32)
     for start in range(0, len(frames), _ROWS):
         rows = slice(start, start + _ROWS)
-        spectrum = scipy.fft.rfft(frames[rows] * window, axis=-1)
+        heard = frames[rows]
+        if without_offset:
+            heard = heard - heard.mean(axis=-1, keepdims=True)
+        spectrum = scipy.fft.rfft(heard * window, axis=-1)
         magnitude = spectrum.real**2 + spectrum.imag**2  # [rows, n_bins]
         power[rows] = np.sum(magnitude * weighting, axis=-1)
     return 10.0 * np.log10(np.maximum(power, np.float32(10.0 ** (MIN_DB / 10.0))))
@@ -150,7 +158,8 @@ def loudness_envelope(blocks: Iterable[np.ndarray], sample_rate: int) -> np.ndar
     """Coarse loudness of a stream, for finding silence before anything is resampled.
 
     The same measure as `loudness_db`, about 50 times a second and at the recording's
-    own sample rate; brought to the scale of a window of 512 samples.
+    own sample rate; brought to the scale of a window of 512 samples. A constant offset
+    counts for nothing here, whereas the window leaks some of it into `loudness_db`.
 
     Args:
         blocks: Mono, float32, shape [n] each.
@@ -174,6 +183,7 @@ def loudness_envelope(blocks: Iterable[np.ndarray], sample_rate: int) -> np.ndar
                 sample_rate=sample_rate,
                 hop_size=hop_size,
                 n_fft=n_fft,
+                without_offset=True,
             )
         )
         pending = pending[n_frames * hop_size :]

@@ -252,10 +252,16 @@ def _check_samples(
     loudest = float(envelope.max())
     if loudest < min_loudness_db:
         numbers["max_loudness_db"] = round(loudest, 2)
+        hint = "; its channels cancel each other" if _cancels(tally) else ""
         raise audio.UnreadableError(
             f"silent: never louder than {loudest:.1f} dB, and --min_loudness_db is "
-            f"{min_loudness_db:g}"
+            f"{min_loudness_db:g}{hint}"
         )
+
+
+def _cancels(tally: _Tally) -> bool:
+    """Whether the downmix loses nearly all that the channels hold."""
+    return tally.power * 10 ** (CANCELLED_DB / 10) < tally.channel_power
 
 
 def _notes(
@@ -281,7 +287,7 @@ def _notes(
         notes.append(f"clipped: {tally.n_clipped / tally.n_in:.2%} at full scale")
     if abs(tally.total / tally.n_in) > MAX_OFFSET:
         notes.append(f"offset of {tally.total / tally.n_in:+.3f} of full scale")
-    if tally.power * 10 ** (CANCELLED_DB / 10) < tally.channel_power:
+    if _cancels(tally):
         notes.append("its channels cancel each other in the downmix (out of phase?)")
     return notes
 
