@@ -19,9 +19,11 @@ from ddsp import spectral_ops
 
 import gin
 from models import schedules
+from models import spectral
 
 FFT_SIZES = (2048, 1024, 512, 256, 128, 64)  # samples at REFERENCE_RATE
 REFERENCE_RATE = 16000  # Hz
+FFT_MULTIPLE = 8  # samples, so that a quarter of a window is a whole number
 LOG_EPSILON = 1e-5  # linear magnitude; 16-bit noise has about 3e-4 at 2048 points
 LEVEL_EPSILON = 1e-4  # linear level, -80 dB
 EARLIER_PER_BIN = 1.235e-4  # the earlier loss per unit of mean difference per bin
@@ -60,7 +62,7 @@ class LadderLoss(ddsp.losses.Loss):
         }
 
     def is_used(self, key: str) -> bool:
-        """Whether a term ever has a weight; others are not computed."""
+        """Whether a term ever has a weight; others are no losses."""
         return self.term_weights[key].largest > 0.0
 
     def terms(self, outputs: Outputs) -> dict[str, tf.Tensor]:
@@ -70,7 +72,7 @@ class LadderLoss(ddsp.losses.Loss):
             outputs: The model's outputs: features, `audio`, `audio_synth`, `controls`.
 
         Returns:
-            Scalar for each term in use.
+            Scalar for each term; a loss without any weight may leave it out.
         """
         raise NotImplementedError
 
@@ -81,6 +83,7 @@ class LadderLoss(ddsp.losses.Loss):
         return {
             key: tf.cast(self.term_weights[key].at(step), value.dtype) * value
             for key, value in terms.items()
+            if self.is_used(key)
         }
 
     def get_losses_dict(
@@ -94,23 +97,6 @@ class LadderLoss(ddsp.losses.Loss):
         return tf.add_n(list(self.get_losses_dict(outputs, step).values()))
 
 
-def difference(ref: tf.Tensor, est: tf.Tensor, *, loss_type: str) -> tf.Tensor:
-    """Mean absolute ("L1") or squared ("L2") difference."""
-    error = ref - est
-    return tf.reduce_mean(tf.abs(error) if loss_type == "L1" else tf.square(error))
-
-
-def log_magnitude(magnitude: tf.Tensor, *, epsilon: float) -> tf.Tensor:
-    """Natural logarithm of magnitude + epsilon; 0 takes ddsp's `safe_log` instead.
-
-    ddsp replaces only magnitudes of exactly 0, so nearly empty bins reach ln(1e-12) and
-    their gradient 1e12.
-    """
-    if epsilon > 0.0:
-        return tf.math.log(magnitude + epsilon)
-    return spectral_ops.safe_log(magnitude)
-
-
 @gin.register(module="models.losses")
 class SpectralTerms(LadderLoss):
     """ddsp's multi-scale spectral loss, with its two terms apart.
@@ -122,7 +108,8 @@ class SpectralTerms(LadderLoss):
         loss_type: "L1" or "L2".
         mag_weight, logmag_weight: Numbers or `Ramp`s.
         log_epsilon: Added to magnitudes before the logarithm; 1e-5 to 1e-3. 0 is ddsp's
-            own `safe_log`.
+            own rule, which replaces only magnitudes of exactly 0, so that nearly empty
+            bins reach ln(1e-12) with a gradient of 1e12.
 
     Source:
         ddsp.losses.SpectralLoss; equal to it with log_epsilon = 0 at 16 kHz.
@@ -141,54 +128,33 @@ class SpectralTerms(LadderLoss):
         super().__init__(
             {"spectral_mag": mag_weight, "spectral_logmag": logmag_weight}, name
         )
-        if loss_type not in ("L1", "L2"):
-            raise ValueError(f"loss_type={loss_type!r} is not 'L1' or 'L2'.")
+        if loss_type not in spectral.LOSS_TYPES:
+            raise ValueError(
+                f"loss_type={loss_type!r} is not one of {spectral.LOSS_TYPES}."
+            )
         if log_epsilon < 0.0:
             raise ValueError(f"log_epsilon={log_epsilon}: give 0 (ddsp's) or more.")
-        if not fft_sizes or min(fft_sizes) < 4:
-            raise ValueError(f"fft_sizes={tuple(fft_sizes)}: give sizes of 4 and more.")
+        if not fft_sizes or min(fft_sizes) < FFT_MULTIPLE:
+            raise ValueError(
+                f"fft_sizes={tuple(fft_sizes)}: give sizes of {FFT_MULTIPLE} and more."
+            )
+        scale = sample_rate / REFERENCE_RATE / FFT_MULTIPLE
         self.frame_sizes = tuple(
-            4 * round(size * sample_rate / REFERENCE_RATE / 4) for size in fft_sizes
+            FFT_MULTIPLE * round(size * scale) for size in fft_sizes
         )
         self.loss_type = loss_type
         self.log_epsilon = log_epsilon
 
     def terms(self, outputs: Outputs) -> dict[str, tf.Tensor]:
         """Magnitude and log-magnitude difference, summed over FFT sizes."""
-        totals: dict[str, tf.Tensor] = {}
-        for frame_size in self.frame_sizes:
-            ref = stft_magnitude(outputs["audio"], frame_size)
-            est = stft_magnitude(outputs["audio_synth"], frame_size)
-            for key, value in self._at_one_size(ref, est).items():
-                totals[key] = totals[key] + value if key in totals else value
-        return totals
-
-    def _at_one_size(self, ref: tf.Tensor, est: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The terms in use at one FFT size."""
-        values = {}
-        if self.is_used("spectral_mag"):
-            values["spectral_mag"] = difference(ref, est, loss_type=self.loss_type)
-        if self.is_used("spectral_logmag"):
-            values["spectral_logmag"] = difference(
-                log_magnitude(ref, epsilon=self.log_epsilon),
-                log_magnitude(est, epsilon=self.log_epsilon),
-                loss_type=self.loss_type,
-            )
-        return values
-
-
-def stft_magnitude(audio: tf.Tensor, frame_size: int) -> tf.Tensor:
-    """Magnitudes of a Hann STFT with 75 % overlap, padded at the end, as ddsp's.
-
-    Args:
-        audio: [batch, n_samples].
-        frame_size: Samples; the FFT takes the next power of two.
-
-    Returns:
-        [batch, n_frames, n_bins], same dtype.
-    """
-    spectrum = tf.signal.stft(audio, frame_size, frame_size // 4, pad_end=True)
-    return tf.abs(spectrum)
+        both = spectral.spectral_terms(
+            outputs["audio_synth"],
+            outputs["audio"],
+            fft_sizes=self.frame_sizes,
+            log_epsilon=self.log_epsilon or None,
+            loss_type=self.loss_type,
+        )
+        return {"spectral_mag": both["mag"], "spectral_logmag": both["logmag"]}
 
 
 def noise_level(noise_magnitudes: tf.Tensor) -> tf.Tensor:
@@ -310,6 +276,5 @@ class WaveformMse(LadderLoss):
         """One term."""
         if not self.is_used("mse"):
             return {}
-        return {
-            "mse": difference(outputs["audio"], outputs["audio_synth"], loss_type="L2")
-        }
+        error = outputs["audio"] - outputs["audio_synth"]
+        return {"mse": tf.reduce_mean(tf.square(error))}

@@ -13,6 +13,8 @@ from typing import Any
 import tensorflow as tf
 from ddsp.training import nn
 
+from models import dense
+
 OutputSplits = Sequence[tuple[str, int]]
 DEFAULT_INPUTS = ("ld_scaled", "f0_scaled")
 DEFAULT_SPLITS = (("amps", 1), ("harmonic_distribution", 60), ("noise_magnitudes", 65))
@@ -56,7 +58,7 @@ def per_input_stacks(
     """
     if n_layers == 0:
         return []
-    return [nn.FcStack(ch, n_layers) for _ in range(n_inputs)]
+    return [dense.FastFcStack(ch, n_layers) for _ in range(n_inputs)]
 
 
 class LadderDecoder(nn.OutputSplitsLayer):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tensorflow as tf
-from ddsp.training import nn
 
 import gin
+from models import dense
 from models.decoders import base
 
 ACTIVATIONS = ("tanh", "leaky_relu")
@@ -52,7 +52,7 @@ class MlpDecoder(base.LadderDecoder):
     def _trunk(hidden: int, *, n_layers: int, activation: str) -> tf.keras.Sequential:
         """The dense layers."""
         if activation == "leaky_relu":
-            return nn.FcStack(hidden, n_layers)
+            return dense.FastFcStack(hidden, n_layers)
         layer = lambda: tf.keras.layers.Dense(
             hidden, activation="tanh", kernel_initializer=base.scaled_uniform(0.5)
         )

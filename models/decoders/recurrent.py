@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tensorflow as tf
-from ddsp.training import nn
 
 import gin
+from models import dense
+from models import gru
 from models import recurrences
 from models.decoders import base
 from models.decoders import micro
@@ -22,7 +23,7 @@ class _StackedDecoder(base.LadderDecoder):
         self.input_stacks = base.per_input_stacks(
             self.n_inputs, ch=stack_ch, n_layers=stack_layers
         )
-        self.out_stack = nn.FcStack(stack_ch, 1)
+        self.out_stack = dense.FastFcStack(stack_ch, 1)
 
     def stacked(self, inputs: tuple[tf.Tensor, ...]) -> tf.Tensor:
         """Inputs through their stacks, concatenated."""
@@ -172,9 +173,11 @@ class GruDecoder(base.LadderDecoder):
     ):
         super().__init__(**kwargs)
         self.rnn_channels = rnn_channels
-        self.input_stacks = [nn.FcStack(ch, layers_per_stack) for _ in self.input_keys]
-        self.rnn = nn.StatelessRnn(rnn_channels, "gru")
-        self.out_stack = nn.FcStack(ch, layers_per_stack)
+        self.input_stacks = [
+            dense.FastFcStack(ch, layers_per_stack) for _ in self.input_keys
+        ]
+        self.rnn = gru.FastStatelessRnn(rnn_channels)
+        self.out_stack = dense.FastFcStack(ch, layers_per_stack)
 
     def initial_state(self, batch_size: int) -> tf.Tensor:
         """Zeros, [batch_size, rnn_channels]."""
