@@ -7,7 +7,6 @@ longer holds. NaN raises nothing.
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping
 
 from absl import logging
@@ -84,10 +83,11 @@ def _static(
 
 
 def _too_far(name: str, value: float, reference: float, *, what: str) -> Finding | None:
-    known = 0.0 if math.isnan(reference) else reference
-    if not value > known + TOWARDS_ONE * (1.0 - known):
+    if not value > reference + TOWARDS_ONE * (1.0 - reference):
         return None
-    return Finding(name, f"{what} {value:.0%} where the recordings have {known:.0%}")
+    return Finding(
+        name, f"{what} {value:.0%} where the recordings have {reference:.0%}"
+    )
 
 
 def _silent(level_db: float, reference_db: float) -> Finding | None:

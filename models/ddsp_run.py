@@ -22,6 +22,7 @@ from ddsp.training import ddsp_run  # defines ddsp's flags
 from models import gin_config
 from models import resuming
 from models import session
+from models import staged
 
 FLAGS = flags.FLAGS
 FLAGS.set_default("save_dir", "")
@@ -55,6 +56,12 @@ _DUMP = flags.DEFINE_integer(
 _RENDER = flags.DEFINE_integer(
     "render_every", None, "Steps between renderings of the held-out batch; 0 none."
 )
+_STAGED = flags.DEFINE_boolean(
+    "staged",
+    False,
+    "Train in three phases, A, B, C, each from the best of those before; see "
+    "models/staged.py.",
+)
 _QUIET = flags.DEFINE_boolean("quiet", False, "No progress line: warnings and the end.")
 
 
@@ -68,7 +75,8 @@ def default_save_dir(gin_files: list[str]) -> str:
             "say what to train: --gin_file=gin/stage2.gin, or --save_dir of a run to "
             "go on with."
         )
-    return os.path.join(RUNS_DIR, pathlib.PurePath((stages or gin_files)[-1]).stem)
+    stem = pathlib.PurePath((stages or gin_files)[-1]).stem
+    return os.path.join(RUNS_DIR, f"{stem}_abc" if _STAGED.value else stem)
 
 
 def request_of_flags() -> session.Request:
@@ -78,8 +86,9 @@ def request_of_flags() -> session.Request:
         "render_every": _RENDER.value,
         "early_stop_loss_value": FLAGS.early_stop_loss_value,
     }
+    save_dir = FLAGS.save_dir or default_save_dir(FLAGS.gin_file)
     return session.Request(
-        save_dir=os.path.expanduser(FLAGS.save_dir or default_save_dir(FLAGS.gin_file)),
+        save_dir=os.path.expanduser(save_dir),
         restore_dir=os.path.expanduser(FLAGS.restore_dir),
         init_from=os.path.expanduser(_INIT_FROM.value),
         gin_files=tuple(FLAGS.gin_file),
@@ -112,7 +121,8 @@ def main(unused_argv: list[str]) -> int:
         ddsp_run.allow_memory_growth()
     try:
         if FLAGS.mode == "train":
-            outcome = session.train(request_of_flags(), say=_say)
+            train = staged.train_staged if _STAGED.value else session.train
+            outcome = train(request_of_flags(), say=_say)
             return 0 if outcome.reason != "interrupted" else 130
         session.evaluate_or_sample(
             request_of_flags(), mode=FLAGS.mode, run_once=FLAGS.run_once

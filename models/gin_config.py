@@ -11,13 +11,13 @@ import copy
 import dataclasses
 import difflib
 import inspect
+import logging
 import os
 import pathlib
 import re
 from typing import Any
 
 import tensorflow as tf
-from absl import logging
 from ddsp.training import ddsp_run
 from ddsp.training import models as ddsp_models  # noqa: F401  registers the models
 
@@ -82,12 +82,11 @@ def parse_files(sources: Sources) -> None:
     """
     gin.clear_config()
     # gin tells of every folder it looks into, partly as errors.
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.FATAL)
+    logging.disable(logging.ERROR)
     try:
         _parse_all(sources)
     finally:
-        logging.set_verbosity(verbosity)
+        logging.disable(logging.NOTSET)
 
 
 def _parse_all(sources: Sources) -> None:

@@ -106,8 +106,9 @@ def _operative(directory: str) -> str | None:
 
 def make_strategy(request: Request) -> tf.distribute.Strategy:
     """Where to run: ddsp's strategies, or TensorFlow's plain one on one device."""
-    one_device = len(tf.config.list_logical_devices("GPU")) <= 1
-    if one_device and not request.tpu and not request.cluster_config:
+    is_plain = not request.tpu and not request.cluster_config
+    # Listing devices starts TensorFlow, after which workers cannot be joined.
+    if is_plain and len(tf.config.list_logical_devices("GPU")) <= 1:
         return tf.distribute.get_strategy()
     return train_util.get_strategy(
         tpu=request.tpu, cluster_config=request.cluster_config

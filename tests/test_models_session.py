@@ -1,5 +1,6 @@
 """Whole runs of the toy model: what they write, how they resume, what they refuse."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ from models import resuming
 from models import run_record
 from models import runs
 from models import session
+from models import staged
 
 TESTS = os.path.dirname(__file__)
 # Sums over workers run in another order than sums over a batch.
@@ -322,7 +324,7 @@ def test_training_that_falls_apart_stops_with_a_checkpoint(place):
         "models.data.PreparedDataset.max_examples = 2",
         "models.loop.LoopOptions.max_skipped_in_row = 3",
     )
-    with pytest.raises(loop.NonFiniteError, match="3 in a row.* tone-0@0s"):
+    with pytest.raises(loop.NonFiniteError, match=r"3 in a row.* tone-0@0s"):
         session.train(_request(place, place / "apart", *bindings))
     assert checkpointing.newest_sound(place / "apart").step == 0
     record = run_record.read_run(place / "apart")
@@ -387,3 +389,29 @@ def test_empty_eval_split_is_refused_and_train_can_stand_in(place, tmp_path):
         )
     )
     assert np.isfinite(outcome.best_loss)
+
+
+@pytest.mark.slow
+def test_staged_training_keeps_the_best_of_three(place):
+    short = tuple(dataclasses.replace(phase, n_steps=4) for phase in staged.PHASES)
+    said = []
+    request = _request(
+        place, place / "abc", "models.loop.LoopOptions.held_out_every = 2"
+    )
+    outcome = staged.train_staged(request, say=said.append, phases=short)
+    rows = {
+        name: metrics_log.read_metrics(place / "abc" / name) for name in ("A", "B", "C")
+    }
+    best_of_a = run_record.read_run(place / "abc" / "A")["best_loss"]
+    assert rows["B"][0]["held_out/spectral_loss"] == pytest.approx(best_of_a)
+    assert rows["A"][1]["learning_rate"] > 5 * rows["B"][1]["learning_rate"]
+    assert rows["B"][1]["learning_rate"] > 2 * rows["C"][1]["learning_rate"]
+    summary = json.loads((place / "abc" / "staged.json").read_text())
+    losses = {name: item["best_loss"] for name, item in summary["phases"].items()}
+    assert summary["best_phase"] == min(losses, key=losses.get)
+    run = runs.load_run(place / "abc")
+    assert run.step == outcome.best_step
+    assert run.info["best_loss"] == min(losses.values())
+    said.clear()
+    staged.train_staged(request, say=said.append, phases=short)
+    assert said[:3] == [f"phase {name} is done already" for name in "ABC"]
