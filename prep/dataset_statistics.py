@@ -83,11 +83,14 @@ class Distribution:
     def quantile(self, share: np.ndarray | float) -> np.ndarray:
         """Values below which `share` of all lie; within half a bin."""
         grid = self._grid
-        reached = np.concatenate([[0], np.cumsum(self._counts)]) / max(self.n, 1)
-        borders = grid.low + grid.step * np.arange(grid.n_bins + 1)
-        # Empty bins make steps; the left end of each is where the share is reached.
-        keep = np.concatenate([[True], self._counts > 0])
-        values = np.interp(share, reached[keep], borders[keep])
+        filled = np.flatnonzero(self._counts)
+        after = np.cumsum(self._counts[filled]) / max(self.n, 1)
+        before = np.concatenate([[0.0], after[:-1]])
+        # Values lie evenly within a bin; between two bins the quantile jumps.
+        reached = np.stack([before, after], axis=1).ravel()
+        left = grid.low + grid.step * filled
+        borders = np.stack([left, left + grid.step], axis=1).ravel()
+        values = np.interp(share, reached, borders)
         return np.clip(values, self._min, self._max)
 
     def summary(self) -> dict[str, Any] | None:

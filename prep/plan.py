@@ -16,6 +16,7 @@ from prep import probe as probe_lib
 from prep import settings as settings_lib
 
 SCHEMA_VERSION = 1  # of plan.json and dataset_info.json; rises when records change
+DESCRIPTION_BYTES = 2e6  # about, of dataset.html and the JSON files
 # Packages whose release can change a record's last bits.
 _VERSIONED = ("numpy", "scipy", "soundfile", "soxr", "tensorflow", "torchcrepe")
 
@@ -146,7 +147,9 @@ class Plan:
             settings.sample_rate != settings_lib.CREPE_RATE
         )
         secs = sum(source.n_frames for source in self.sources) / settings.frame_rate
-        return int(examples * example_bytes(settings) + secs * 4 * spools)
+        per_frame = 4 * 3 * sum(source.n_frames for source in self.sources)
+        records = examples * example_bytes(settings)
+        return int(records + secs * 4 * spools + per_frame + DESCRIPTION_BYTES)
 
     @property
     def hash(self) -> str:

@@ -339,8 +339,9 @@ def reject_duplicates(
             rejections.append(probe)
             continue
         recording = probe.recording
-        original = first.setdefault(recording.recording_id, recording.name)
-        if original == recording.name:
+        original = first.get(recording.recording_id)
+        if original is None:
+            first[recording.recording_id] = recording.name
             usable.append(probe)
             continue
         rejections.append(

@@ -98,6 +98,9 @@ def watching(
         quiet: Whether nothing is shown.
         file: Where to draw, None for stderr.
     """
+    if quiet:
+        yield
+        return
     done = sum(weight for path, weight in weights.items() if path.exists())
     left = {path: weight for path, weight in weights.items() if not path.exists()}
     shown = bar(
