@@ -46,6 +46,7 @@ class BlockControls:
         self._conditioning.recompute_loudness = False
         with_trends = self._conditioning.with_trends
         self._n_back = self._conditioning.n_frames_back if with_trends else 0
+        self.output_splits = model.decoder.output_splits
         self.latency_frames = self._smoothing.latency_frames
 
     def initial_state(self, batch_size: int | tf.Tensor = 1) -> dict[str, Any]:
