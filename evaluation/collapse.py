@@ -144,7 +144,7 @@ def static_distance(shares: np.ndarray) -> float:
     """Mean Kullback-Leibler divergence of the frames from their mean, in nats."""
     mean = shares.mean(axis=0)
     ratio = np.log(np.maximum(shares, _TINY)) - np.log(np.maximum(mean, _TINY))
-    return float(np.mean(np.sum(shares * ratio, axis=1)))
+    return max(0.0, float(np.mean(np.sum(shares * ratio, axis=1))))
 
 
 def _gain_scores(
@@ -234,13 +234,17 @@ def rank_correlation(values: np.ndarray, others: np.ndarray) -> scores.Score:
 
 
 def noise_share(clip: controls.Controls, masks: controls.Masks) -> scores.Score:
-    """Share of the noise part in the power of the audible frames."""
-    if np.count_nonzero(masks.audible) < controls.MIN_FRAMES:
-        return scores.missing(f"fewer than {controls.MIN_FRAMES} audible frames")
-    total = np.sum(clip.power[masks.audible])
-    if total < controls.SILENT_SHARE * masks.audible.size:
+    """Share of the noise part in the power of the pitched frames.
+
+    Where the recording has no pitch all of it counts as noise, so only frames with a
+    pitch tell tone from noise.
+    """
+    if np.count_nonzero(masks.pitched) < controls.MIN_FRAMES:
+        return scores.missing(f"fewer than {controls.MIN_FRAMES} pitched frames")
+    total = np.sum(clip.power[masks.pitched])
+    if total < controls.SILENT_SHARE * masks.pitched.size:
         return scores.missing("the system is silent")
-    return scores.Score(float(np.sum(clip.noise_power[masks.audible]) / total))
+    return scores.Score(float(np.sum(clip.noise_power[masks.pitched]) / total))
 
 
 def silence_rate(

@@ -32,9 +32,15 @@ from evaluation import controls
 COMPONENTS = ("frozen", "narrow", "flat", "noisy", "silent")
 THRESHOLD = 0.5  # of the index: from here on a system is called collapsed
 
-# Component value at which the severity is 0.5: half-way, on the component's own scale,
-# between the worst healthy and the mildest collapsed system of the derivation.
-MIDPOINTS = {"frozen": 0.6, "narrow": 0.6, "flat": 0.6, "noisy": 0.5, "silent": 0.6}
+# Component value at which the severity is 0.5: half-way between the worst healthy
+# instrument and the full degradation (evaluation/derive_collapse.py, docs/metrics.md).
+MIDPOINTS = {
+    "frozen": 0.55,
+    "narrow": 0.5,
+    "flat": 0.55,
+    "noisy": 0.5,
+    "silent": 0.5,
+}
 
 # Below these the recording has nothing to lose and the component is not determined.
 MIN_MOVEMENT = 0.02  # root Jensen-Shannon divergence; a steady tone's measuring noise
@@ -116,10 +122,10 @@ def clip_sums(
         "est_movement": _movement(est, masks, typical=est_typical),
         "ref_spread": ref_spread,
         "est_spread": est_spread,
-        "ref_power": float(np.sum(ref.power[audible])),
-        "ref_noise": float(np.sum(ref.noise_power[audible])),
-        "est_power": float(np.sum(est.power[audible])),
-        "est_noise": float(np.sum(est.noise_power[audible])),
+        "ref_power": float(np.sum(ref.power[masks.pitched])),
+        "ref_noise": float(np.sum(ref.noise_power[masks.pitched])),
+        "est_power": float(np.sum(est.power[masks.pitched])),
+        "est_noise": float(np.sum(est.noise_power[masks.pitched])),
         "n_audible": float(np.count_nonzero(audible)),
         "presence": float(np.sum(_presence(ref, est)[audible])),
     }

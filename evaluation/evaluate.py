@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import pathlib
+import statistics
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -31,9 +32,10 @@ MEDIA_NAME = "media"
 CURVE_KEYS = {
     "losses/total_loss": "Training loss",
     "held_out/spectral_loss": "Spectral loss on the held-out batch",
-    "controls/harmonic_distribution_entropy": "Harmonic entropy while training",
-    "controls/top1_share": "Top-1 share while training",
-    "time/step_ms": "Milliseconds a step",
+    "controls/normalized_entropy": "Harmonic entropy, held-out batch",
+    "controls/top1_share": "Top-1 share, held-out batch",
+    "controls/gain_range_db": "Dynamic range in dB, held-out batch",
+    "controls/noise_share": "Noise share, held-out batch",
 }
 MAX_CURVE_POINTS = 200
 Json = dict[str, Any]
@@ -254,7 +256,6 @@ def _row_facts(opened: Mapping[str, runs_lib.Run]) -> dict[str, Json]:
 def describe_run(run: runs_lib.Run, *, cost: inference.Cost) -> Json:
     """What the summary says of a run: facts, cost and training curves."""
     rows = metrics_log.read_metrics(run.path)
-    step_ms = [row["time/step_ms"] for row in rows if row.get("time/step_ms")]
     facts = ("seed", "versions", "commit", "machine", "gin_files", "config_hash")
     return {
         "path": str(run.path),
@@ -265,10 +266,17 @@ def describe_run(run: runs_lib.Run, *, cost: inference.Cost) -> Json:
         "config": run.config_text,
         "cost": {
             **dataclasses.asdict(cost),
-            "step_ms": sorted(step_ms)[len(step_ms) // 2] if step_ms else None,
+            "step_ms": _median(rows, "time/step_ms"),
+            "forward_backward_ms": _median(rows, "time/forward_backward_ms"),
         },
         "training": training_curves(rows),
     }
+
+
+def _median(rows: Sequence[Mapping[str, Any]], key: str) -> float | None:
+    """Median of what metrics.jsonl says, None where it says nothing."""
+    values = [row[key] for row in rows if row.get(key) is not None]
+    return statistics.median(values) if values else None
 
 
 def training_curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, Json]:

@@ -83,20 +83,31 @@ def lowest_rung(table: score_table.ScoreTable, rungs: dict[str, str]) -> Gate:
     """The lowest rung that is not worse than the best by more than the margins."""
     question = "Which is the lowest rung that is as good as the best?"
     rule = (
-        f"Best: the lowest mean spectral loss. A rung is as good when the 95 % "
+        "Best: the lowest mean spectral loss of those not collapsed. A rung is as good "
+        "when the 95 % "
         f"interval of its difference stays below {MARGIN:.0%} of the best's spectral "
         f"loss and below {INDEX_MARGIN} of collapse index, and worse when it lies "
         "above either."
     )
     if len(rungs) < 2:
         return Gate("lowest_rung", question, ABSENT, rule, ["Fewer than two rungs."])
-    losses = {
-        rung: table.mean(table.badness(name, "spectral_loss").mean(axis=0))
+    states = {
+        rung: index_statistics.system_index(table, name).state
         for rung, name in rungs.items()
+    }
+    alive = [r for r in rungs if states[r] != index_statistics.COLLAPSED]
+    if not alive:
+        return Gate("lowest_rung", question, NO, rule, ["Every rung has collapsed."])
+    losses = {
+        rung: table.mean(table.badness(rungs[rung], "spectral_loss").mean(axis=0))
+        for rung in alive
     }
     best = min(losses, key=lambda rung: losses[rung])
     evidence = [f"Best: {TITLES[best]}, spectral loss {losses[best]:.3f}."]
     for rung, name in rungs.items():
+        if rung not in alive:
+            evidence.append(f"{TITLES[rung]}: collapsed.")
+            continue
         if rung == best:
             return Gate("lowest_rung", question, rung, rule, evidence)
         state, line = _as_good(
@@ -161,9 +172,10 @@ def transformer_benefit(table: score_table.ScoreTable, rungs: dict[str, str]) ->
     """Whether the transformer beats the framewise MLP."""
     question = "Does the transformer show a clear benefit over the framewise MLP?"
     rule = (
-        "Yes when it is better in collapse index or spectral loss and worse in "
-        "neither; no when it is worse in one, or better in neither by more than the "
-        "margins; the intervals hold for both at once."
+        f"Yes when it is better in collapse index by {INDEX_MARGIN} or in spectral "
+        f"loss by {MARGIN:.0%}, with an interval that excludes no difference, and "
+        "worse in neither; no when it is worse in one, or the intervals exclude so "
+        "large a benefit in both. The intervals hold for both at once."
     )
     if not {"transformer", "stage1"} <= set(rungs):
         missing = [r for r in ("transformer", "stage1") if r not in rungs]
@@ -182,17 +194,15 @@ def transformer_benefit(table: score_table.ScoreTable, rungs: dict[str, str]) ->
         f"Collapse index, transformer minus MLP: {_show(index.simultaneous)}.",
         f"Spectral loss, transformer minus MLP: {_show(loss.simultaneous)}.",
     ]
-    outcomes = {index.outcome, loss.outcome}
     margins = (INDEX_MARGIN, MARGIN * table.mean(base_loss.mean(axis=0)))
-    if compare.WORSE not in outcomes and compare.BETTER in outcomes:
-        answer = YES
-    elif compare.WORSE in outcomes or all(
-        comparison.simultaneous.low > -margin
-        for comparison, margin in zip((index, loss), margins, strict=True)
-    ):
-        answer = NO
-    else:
-        answer = OPEN
+    pairs = list(zip((index, loss), margins, strict=True))
+    worse = any(one.outcome == compare.WORSE for one, _ in pairs)
+    better = any(
+        one.outcome == compare.BETTER and one.simultaneous.mean <= -margin
+        for one, margin in pairs
+    )
+    excluded = all(one.simultaneous.low > -margin for one, margin in pairs)
+    answer = NO if worse or excluded else YES if better else OPEN
     return Gate("transformer_benefit", question, answer, rule, evidence)
 
 

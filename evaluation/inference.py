@@ -9,7 +9,9 @@ as `InputError` with one sentence that says what to do.
 import dataclasses
 import hashlib
 import pathlib
+import resource
 import time
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +25,7 @@ from models import data
 from models import randomness
 from models import runs
 
-WARM_UP_BATCHES = 1  # batches not timed: the first traces the graph
+N_TIMED = 3  # renderings of one batch, whose median is the time
 
 
 class InputError(Exception):
@@ -36,14 +38,16 @@ class Cost:
 
     Attributes:
         n_parameters: Trainable numbers.
-        render_secs: Seconds of computing per second of audio, model and synths; NaN
-            when there was a single batch, which also builds the graph.
+        render_secs: Seconds of computing per second of audio, model and synths.
         batch_size: Clips rendered at once.
+        peak_memory_mb: Largest memory of the evaluating process so far, MB; it never
+            falls from one run to the next.
     """
 
     n_parameters: int
     render_secs: float
     batch_size: int
+    peak_memory_mb: float
 
 
 def open_run(run_dir: pathlib.Path, *, checkpoint: str) -> "runs.Run":
@@ -148,21 +152,36 @@ def render_clips(
     """
     render = _traced(run.model, seed=seed)
     renderings: list[clips.Rendering] = []
-    rates = []
-    for number, chunk in enumerate(_chunks(indices, batch_size)):
-        batch = dataset.examples(chunk)
-        begin = time.perf_counter()
-        outputs = render(batch, int(chunk[0]))
-        secs = time.perf_counter() - begin
-        if number >= WARM_UP_BATCHES and len(chunk) == batch_size:
-            rates.append(secs / (len(chunk) * dataset.info.example_secs))
+    for chunk in _chunks(indices, batch_size):
+        outputs = render(dataset.examples(chunk), int(chunk[0]))
         renderings.extend(_unpack(outputs, dataset=dataset, run=run))
+    weights = run.model.trainable_variables
     cost = Cost(
-        n_parameters=int(sum(np.prod(v.shape) for v in run.model.trainable_variables)),
-        render_secs=float(np.median(rates)) if rates else float("nan"),
-        batch_size=batch_size,
+        n_parameters=int(sum(np.prod(weight.shape) for weight in weights)),
+        render_secs=_time_rendering(
+            render, dataset, indices[:batch_size], secs=dataset.info.example_secs
+        ),
+        batch_size=min(batch_size, len(indices)),
+        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     )
     return renderings, cost
+
+
+def _time_rendering(
+    render: Callable[..., Any],
+    dataset: data.PreparedDataset,
+    chunk: Sequence[int],
+    *,
+    secs: float,
+) -> float:
+    """Seconds of computing per second of audio, the graph being built."""
+    batch = dataset.examples(chunk)
+    spent = []
+    for _ in range(N_TIMED):
+        begin = time.perf_counter()
+        render(batch, int(chunk[0]))
+        spent.append(time.perf_counter() - begin)
+    return float(np.median(spent)) / (len(chunk) * secs)
 
 
 def _chunks(indices: Sequence[int], size: int) -> Iterator[Sequence[int]]:

@@ -6,7 +6,8 @@ them: the amplitude of every harmonic by `evaluation.phase_analysis`, around an 
 the harmonics' own phases correct first. The noise found half-way between the harmonics
 is taken off their power and summed into the noise level.
 
-NaN or 0 Hz means no pitch there; the result has NaN f0 and zero amplitudes. Noise more
+NaN or 0 Hz means no pitch there: the result has NaN f0, zero amplitudes, and all of the
+power is noise. Noise more
 than about 50 dB below a strongly modulated tone is measured too high, because the
 tone's own modulation reaches the half-way points.
 
@@ -55,9 +56,17 @@ def measure_controls(
     audio = np.asarray(audio, np.float64)
     f0_hz = _clean_f0(f0_hz, sample_rate=sample_rate)
     hop_size = _hop_size(audio, f0_hz, sample_rate=sample_rate, frame_rate=frame_rate)
+    everything = _local_power(
+        audio, n_frames=f0_hz.size, sample_rate=sample_rate, hop_size=hop_size
+    )
     if not np.any(np.isfinite(f0_hz)):
-        return _unpitched(
-            audio, f0_hz, sample_rate, frame_rate=frame_rate, n_harmonics=n_harmonics
+        return controls.Controls(
+            f0_hz=f0_hz,
+            amps=np.zeros_like(f0_hz),
+            harmonic_distribution=np.zeros((f0_hz.size, n_harmonics)),
+            noise_power=everything,
+            sample_rate=sample_rate,
+            frame_rate=frame_rate,
         )
     if refine_f0:
         f0_hz = refine_pitch(audio, f0_hz, sample_rate=sample_rate, hop_size=hop_size)
@@ -71,13 +80,14 @@ def measure_controls(
     floor = 0.5 * (between[:, :-1] + between[:, 1:])
     squares = np.maximum(np.square(np.abs(spectrum.harmonics)) - floor, 0.0)
     amplitudes = np.where(valid, np.sqrt(squares), 0.0)
+    noise = _noise_power(spectrum, f0_hz, sample_rate=sample_rate)
     return controls.Controls(
         f0_hz=f0_hz,
         amps=amplitudes.sum(axis=1),
         harmonic_distribution=controls.normalise_distribution(
             amplitudes, f0_hz=f0_hz, sample_rate=sample_rate
         ),
-        noise_power=_noise_power(spectrum, f0_hz, sample_rate=sample_rate),
+        noise_power=np.where(np.isfinite(f0_hz), noise, everything),
         sample_rate=sample_rate,
         frame_rate=frame_rate,
     )
@@ -182,26 +192,13 @@ def _noise_power(
     return total + missing * tail_mean
 
 
-def _unpitched(
-    audio: np.ndarray,
-    f0_hz: np.ndarray,
-    sample_rate: int,
-    *,
-    frame_rate: int,
-    n_harmonics: int,
-) -> controls.Controls:
-    """Controls of a clip without any pitch: all of it is noise."""
-    hop_size = sample_rate // frame_rate
-    width = int(phase_analysis.MIN_WINDOW_SECS * sample_rate)
+def _local_power(
+    audio: np.ndarray, *, n_frames: int, sample_rate: int, hop_size: int
+) -> np.ndarray:
+    """Mean square around each frame. Shape [n_frames]."""
+    width = max(1, int(phase_analysis.MIN_WINDOW_SECS * sample_rate))
     power = scipy.ndimage.uniform_filter1d(np.square(audio), width, mode="nearest")
-    return controls.Controls(
-        f0_hz=f0_hz,
-        amps=np.zeros_like(f0_hz),
-        harmonic_distribution=np.zeros((f0_hz.size, n_harmonics)),
-        noise_power=power[np.arange(f0_hz.size) * hop_size],
-        sample_rate=sample_rate,
-        frame_rate=frame_rate,
-    )
+    return power[np.arange(n_frames) * hop_size]
 
 
 def _clean_f0(f0_hz: np.ndarray, *, sample_rate: int) -> np.ndarray:

@@ -364,8 +364,14 @@ def _cost(cost: Json) -> Json:
     return {
         "parameters": f"{cost['n_parameters']:,}",
         "render": DASH if render is None else f"{render:.3f} s",
-        "step_time": DASH if step is None else f"{step:.0f} ms",
+        "step_time": _milliseconds(step),
+        "backward_time": _milliseconds(cost["forward_backward_ms"]),
+        "memory": f"{cost['peak_memory_mb']:.0f} MB",
     }
+
+
+def _milliseconds(value: float | None) -> str:
+    return DASH if value is None else f"{value:.0f} ms"
 
 
 def _clip_columns(document: Json) -> list[Json]:

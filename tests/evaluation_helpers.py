@@ -19,7 +19,8 @@ SAMPLE_RATE = 16000
 FRAME_RATE = 250
 HOP_SIZE = SAMPLE_RATE // FRAME_RATE
 N_HARMONICS = 40
-N_SECS = 2.0
+N_SECS = 2.0  # of single notes
+CLIP_SECS = 1.0  # of the clips of a system, for their cost
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,12 +132,12 @@ def references(
     found, trackers = [], []
     for midi in midis:
         for turn in range(clips_each):
-            note = instrument(midi + 0.3 * turn, rng=rng)
+            note = instrument(midi + 0.3 * turn, rng=rng, secs=CLIP_SECS)
             tracker = KnownTracker(note.f0_frames)
             clip = clips.Clip(
-                name=f"note-{midi:g} @ {turn * N_SECS:.2f} s",
+                name=f"note-{midi:g} @ {turn * CLIP_SECS:.2f} s",
                 recording_id=f"note-{midi:g}",
-                start_secs=turn * N_SECS,
+                start_secs=turn * CLIP_SECS,
                 audio=note.audio.astype(np.float32),
                 sample_rate=SAMPLE_RATE,
                 frame_rate=FRAME_RATE,
@@ -201,7 +202,9 @@ def run_facts(name: str, *, seed: int = 0) -> dict:
             "n_parameters": 123456,
             "render_secs": 0.05,
             "batch_size": 4,
+            "peak_memory_mb": 900.0,
             "step_ms": 250.0,
+            "forward_backward_ms": 200.0,
         },
         "training": {
             "losses/total_loss": {"steps": [0, 100, 200], "values": [20.0, 9.0, 7.5]}
@@ -238,7 +241,7 @@ def write_report_inputs(
             "plan_hash": "1234",
             "sample_rate": SAMPLE_RATE,
             "frame_rate": FRAME_RATE,
-            "example_secs": N_SECS,
+            "example_secs": CLIP_SECS,
             "n_examples": len(refs),
         },
     )

@@ -1,0 +1,127 @@
+"""What the plan tracks of a training run, from the rows of metrics.jsonl.
+
+Every figure is NaN where the run is too short to show it. Source: the list "Track" of
+the plan's experiment matrix; the definitions are own.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+EARLY_SHARE = (
+    0.8  # of the whole fall of the loss: until there the fall is the early one
+)
+MIN_POINTS = 4  # logged steps; fewer show no slope
+LOSS_KEYS = ("held_out/spectral_loss", "losses/total_loss")
+Row = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tracked:
+    """Figures of one run.
+
+    Attributes:
+        last_step: Of the log.
+        best_loss: Lowest spectral loss on the held-out batch, or training loss.
+        best_step: Where it was reached.
+        slope: Change of the loss after the early fast drop, % per 1000 steps; below 0
+            it still falls.
+        entropy_first: Normalised harmonic entropy at the first measurement.
+        entropy_last: At the last.
+        entropy_trend: Its slope per 1000 steps.
+        diversity: Spread of the distribution over the held-out batch at the end.
+        step_ms: Median time of a step, milliseconds.
+        backward_ms: Forward and backward part of it.
+        alarms: Names of collapse alarms that were raised at the end.
+    """
+
+    last_step: int
+    best_loss: float
+    best_step: int
+    slope: float
+    entropy_first: float
+    entropy_last: float
+    entropy_trend: float
+    diversity: float
+    step_ms: float
+    backward_ms: float
+    alarms: tuple[str, ...]
+
+
+def track(rows: Sequence[Row]) -> Tracked:
+    """Reads the figures off a log.
+
+    Args:
+        rows: Of metrics.jsonl, in order.
+    """
+    steps, losses = _series(rows, LOSS_KEYS[0])
+    if not losses.size:
+        steps, losses = _series(rows, LOSS_KEYS[1])
+    best = int(np.argmin(losses)) if losses.size else -1
+    entropy_steps, entropy = _series(rows, "controls/normalized_entropy")
+    _, spread = _series(rows, "controls/distribution_spread")
+    train_steps, train_losses = _series(rows, LOSS_KEYS[1])
+    return Tracked(
+        last_step=int(rows[-1]["step"]) if rows else 0,
+        best_loss=float(losses[best]) if losses.size else math.nan,
+        best_step=int(steps[best]) if losses.size else 0,
+        slope=late_slope(train_steps, train_losses),
+        entropy_first=float(entropy[0]) if entropy.size else math.nan,
+        entropy_last=float(entropy[-1]) if entropy.size else math.nan,
+        entropy_trend=_slope(entropy_steps, entropy) * 1000,
+        diversity=float(spread[-1]) if spread.size else math.nan,
+        step_ms=_median(rows, "time/step_ms"),
+        backward_ms=_median(rows, "time/forward_backward_ms"),
+        alarms=tuple(_alarm_names(rows)),
+    )
+
+
+def _series(rows: Sequence[Row], key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and values of a key, without gaps."""
+    known = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
+    if not known:
+        return np.zeros(0), np.zeros(0)
+    steps, values = zip(*known, strict=True)
+    return np.array(steps, float), np.array(values, float)
+
+
+def late_slope(steps: np.ndarray, losses: np.ndarray) -> float:
+    """Slope of the loss after its early fast drop, % per 1000 steps.
+
+    The early drop ends where the loss has first made `EARLY_SHARE` of its whole fall.
+
+    Args:
+        steps: Of the logged losses. Shape [n].
+        losses: Shape [n].
+    """
+    if losses.size < MIN_POINTS:
+        return math.nan
+    fall = losses[0] - np.min(losses)
+    begin = int(np.argmax(losses <= losses[0] - EARLY_SHARE * fall))
+    late, values = steps[begin:], losses[begin:]
+    if late.size < MIN_POINTS or np.min(values) <= 0:
+        return math.nan
+    return math.expm1(_slope(late, np.log(values)) * 1000) * 100
+
+
+def _slope(xs: np.ndarray, ys: np.ndarray) -> float:
+    """Slope of a regression line, NaN for fewer than two positions."""
+    if xs.size < 2 or np.ptp(xs) == 0:
+        return math.nan
+    return float(np.polyfit(xs, ys, 1)[0])
+
+
+def _median(rows: Sequence[Row], key: str) -> float:
+    """Median of a key's values."""
+    _, values = _series(rows, key)
+    return float(np.median(values)) if values.size else math.nan
+
+
+def _alarm_names(rows: Sequence[Row]) -> list[str]:
+    """Alarms of the last row that lists any field of that name."""
+    listed = [row["alarms"] for row in rows if isinstance(row.get("alarms"), list)]
+    return [str(name) for name in listed[-1]] if listed else []

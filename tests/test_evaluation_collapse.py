@@ -1,0 +1,192 @@
+import ddsp_compat  # noqa: F401  isort: skip
+
+import dataclasses
+import math
+
+import evaluation_helpers as helpers
+import numpy as np
+import pytest
+
+from evaluation import clips
+from evaluation import collapse
+from evaluation import controls
+from evaluation import metrics
+
+
+@pytest.fixture
+def healthy(rng):
+    """Controls of a lively note, its masks and loudness."""
+    note = helpers.instrument(60, rng=rng)
+    played = helpers.note_controls(note)
+    loudness = collapse.level_db(played.power) + 20
+    return played, controls.make_masks(loudness, np.ones(played.n_frames)), loudness
+
+
+def measure(played, masks, loudness, ref=None):
+    found = collapse.measure(
+        played, masks, loudness_db=loudness, ref_power=(ref or played).power
+    )
+    return {key: score.value for key, score in found.items()}
+
+
+def single_harmonic(played):
+    shares = np.zeros_like(played.harmonic_distribution)
+    shares[:, 0] = 1.0
+    return dataclasses.replace(played, harmonic_distribution=shares)
+
+
+def frozen(played):
+    mean = played.harmonic_distribution[:1].repeat(played.n_frames, 0)
+    return dataclasses.replace(played, harmonic_distribution=mean)
+
+
+def flat(played):
+    power = played.harmonic_power
+    return dataclasses.replace(
+        played,
+        amps=played.amps * np.sqrt(np.mean(power) / power),
+        noise_power=np.full(played.n_frames, 1e-6),
+    )
+
+
+def noise_only(played):
+    return dataclasses.replace(
+        played, amps=played.amps * 1e-3, noise_power=played.power
+    )
+
+
+def silent(played):
+    return dataclasses.replace(
+        played, amps=played.amps * 1e-6, noise_power=played.noise_power * 1e-12
+    )
+
+
+def saturated(played):
+    return dataclasses.replace(played, amps=np.full(played.n_frames, 2.0))
+
+
+# Metric, what collapses it, value when collapsed, range when healthy.
+CASES = [
+    ("harmonic_distribution_entropy", single_harmonic, 0.0, (0.4, 0.95)),
+    ("effective_harmonics", single_harmonic, 1.0, (3.0, 25.0)),
+    ("top1_share", single_harmonic, 1.0, (0.1, 0.6)),
+    ("top3_share", single_harmonic, 1.0, (0.2, 0.9)),
+    ("distribution_flux", frozen, 0.0, (1e-6, 0.1)),
+    ("static_distance", frozen, 0.0, (0.01, 1.0)),
+    ("gain_variation", flat, 0.0, (10.0, 300.0)),
+    ("gain_range", flat, 0.0, (10.0, 40.0)),
+    ("loudness_response", flat, 0.0, (0.99, 1.0)),
+    ("brightness_loudness", frozen, 0.0, (0.8, 1.0)),
+    ("noise_share", noise_only, 1.0, (0.0, 0.05)),
+    ("silence_rate", silent, 1.0, (0.0, 0.0)),
+    ("saturation_rate", saturated, 1.0, (0.0, 0.0)),
+]
+
+
+@pytest.mark.parametrize(("key", "change", "value", "limits"), CASES)
+def test_metric_tells_healthy_from_collapsed(healthy, key, change, value, limits):
+    played, masks, loudness = healthy
+    low, high = limits
+    assert low <= measure(played, masks, loudness)[key] <= high
+    broken = measure(change(played), masks, loudness, ref=played)[key]
+    if key in ("brightness_loudness", "loudness_response"):
+        # Masking at Nyquist and the last bits of a constant still move a little.
+        assert abs(broken) < 0.6
+    else:
+        assert broken == pytest.approx(value, abs=0.01)
+    metric = metrics.BY_KEY[key]
+    assert metric.low <= broken <= metric.high + 1e-9
+
+
+def test_metric_is_known_by_hand():
+    shares = np.tile([0.5, 0.25, 0.25], (20, 1))
+    shares[10:] = [0.25, 0.5, 0.25]
+    played = controls.Controls(
+        f0_hz=np.full(20, 2000.0),  # three harmonics below 8 kHz
+        amps=np.ones(20),
+        harmonic_distribution=shares,
+        noise_power=np.zeros(20),
+        sample_rate=16000,
+        frame_rate=250,
+    )
+    masks = controls.Masks(np.ones(20, bool), np.ones(20, bool))
+    found = measure(played, masks, np.linspace(-30, -10, 20))
+    entropy = 1.5 * math.log(2)
+    assert found["harmonic_distribution_entropy"] == pytest.approx(
+        entropy / math.log(3)
+    )
+    assert found["effective_harmonics"] == pytest.approx(math.exp(entropy))
+    assert found["top1_share"] == 0.5
+    assert found["top3_share"] == 1.0
+    assert found["modal_share"] == 0.5
+    middle = np.array([0.375, 0.375, 0.25])
+    jump = -np.sum(middle * np.log2(middle)) - 1.5
+    assert found["distribution_flux"] == pytest.approx(jump / 19)
+    assert found["gain_range"] == 0.0
+
+
+def test_entropy_is_normalised_by_what_fits_below_nyquist():
+    for f0_hz, n_fit in ((500.0, 15), (1900.0, 4)):
+        shares = np.zeros((20, 100))
+        shares[:, :n_fit] = 1 / n_fit
+        played = controls.Controls(
+            f0_hz=np.full(20, f0_hz),
+            amps=np.ones(20),
+            harmonic_distribution=shares,
+            noise_power=np.zeros(20),
+            sample_rate=16000,
+            frame_rate=250,
+        )
+        masks = controls.Masks(np.ones(20, bool), np.ones(20, bool))
+        found = measure(played, masks, np.zeros(20))
+        assert found["harmonic_distribution_entropy"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("frames", ["none pitched", "none audible", "one frame"])
+def test_degenerate_clips_give_nan_with_a_reason(healthy, frames):
+    played, _, loudness = healthy
+    n_frames = played.n_frames
+    audible = np.zeros(n_frames, bool)
+    if frames == "none pitched":
+        audible[:] = True
+    if frames == "one frame":
+        audible[5] = True
+    pitched = audible & (frames == "one frame")
+    found = collapse.measure(
+        played,
+        controls.Masks(audible, pitched),
+        loudness_db=loudness,
+        ref_power=played.power,
+    )
+    score = found["harmonic_distribution_entropy"]
+    assert math.isnan(score.value) and "pitched" in score.reason
+    for score in found.values():
+        assert math.isnan(score.value) == bool(score.reason)
+    if frames == "none audible":
+        assert all(math.isnan(score.value) for score in found.values())
+
+
+def test_a_silent_system_has_no_noise_share_but_a_silence_rate(healthy):
+    played, masks, loudness = healthy
+    found = collapse.measure(
+        silent(played), masks, loudness_db=loudness, ref_power=played.power
+    )
+    assert "silent" in found["noise_share"].reason
+    assert found["silence_rate"].value == 1.0
+
+
+def test_diversity_is_lost_when_all_clips_share_a_timbre(rng):
+    refs, trackers = helpers.references([55, 65, 75, 85], rng=rng)
+    values = [ref.scores["clip_diversity"].value for ref in refs]
+    one_timbre = helpers.system(
+        refs, trackers, change=helpers.degraded("frozen distribution", 1.0), rng=rng
+    )
+    clips.compare_across_clips(refs, one_timbre)
+    lost = [one.scores["clip_diversity"].value for one in one_timbre]
+    assert np.mean(lost) < 0.02 * np.mean(values)
+
+
+def test_lengths_must_agree(healthy):
+    played, masks, loudness = healthy
+    with pytest.raises(ValueError, match="same clip"):
+        measure(played, masks, loudness[:-1])

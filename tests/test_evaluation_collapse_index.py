@@ -1,0 +1,122 @@
+import ddsp_compat  # noqa: F401  isort: skip
+
+import math
+
+import evaluation_helpers as helpers
+import numpy as np
+import pytest
+
+from evaluation import collapse
+from evaluation import collapse_index
+from evaluation import controls
+from evaluation import degradations
+
+STEPS = np.linspace(0, 1, 11)
+MIDIS = (55, 60, 67, 74)  # not among the recordings that thresholds come from
+
+
+def true_clips(rng):
+    played = [helpers.note_controls(helpers.instrument(m, rng=rng)) for m in MIDIS]
+    masks = [
+        controls.make_masks(collapse.level_db(one.power) + 20, np.ones(one.n_frames))
+        for one in played
+    ]
+    return played, masks
+
+
+def judge(ref, est, masks):
+    ref_typical = collapse_index.measure_typical(ref, masks)
+    est_typical = collapse_index.measure_typical(est, masks)
+    sums = [
+        collapse_index.clip_sums(
+            r, e, masks=m, ref_typical=ref_typical, est_typical=est_typical
+        )
+        for r, e, m in zip(ref, est, masks, strict=True)
+    ]
+    return collapse_index.judge(collapse_index.add_sums(sums))
+
+
+def degrade(ref, masks, kind, amount):
+    typical = collapse_index.measure_typical(ref, masks)
+    function, _ = degradations.KINDS[kind]
+    return [function(one, amount, typical=typical) for one in ref]
+
+
+@pytest.mark.parametrize("kind", degradations.KINDS)
+def test_index_rises_with_every_degradation(kind, rng):
+    ref, masks = true_clips(rng)
+    verdicts = [judge(ref, degrade(ref, masks, kind, d), masks) for d in STEPS]
+    indices = np.array([verdict.index for verdict in verdicts])
+    assert indices[0] == pytest.approx(0.0, abs=1e-9)
+    assert np.all(np.diff(indices) > 0)
+    assert indices[-1] > 0.95
+    assert verdicts[-1].collapsed and not verdicts[1].collapsed
+    component = degradations.KINDS[kind][1]
+    assert verdicts[-1].severities[component] == pytest.approx(indices[-1], abs=0.06)
+
+
+@pytest.mark.parametrize("kind", degradations.KINDS)
+def test_degradations_leave_their_input_alone_and_start_at_it(kind, rng):
+    ref, masks = true_clips(rng)
+    before = ref[0].amps.copy()
+    unchanged = degrade(ref, masks, kind, 0.0)[0]
+    np.testing.assert_allclose(unchanged.power, ref[0].power, rtol=1e-6)
+    np.testing.assert_allclose(
+        unchanged.harmonic_distribution, ref[0].harmonic_distribution, atol=1e-9
+    )
+    degrade(ref, masks, kind, 0.7)
+    np.testing.assert_array_equal(ref[0].amps, before)
+
+
+def test_a_livelier_system_is_not_collapsed(rng):
+    ref, masks = true_clips(rng)
+    dull = degrade(ref, masks, "frozen distribution", 0.6)
+    assert judge(dull, ref, masks).index < 0.1
+
+
+def test_a_steady_recording_does_not_determine_movement():
+    n_frames = 200
+    steady = controls.Controls(
+        f0_hz=np.full(n_frames, 220.0),
+        amps=np.full(n_frames, 0.2),
+        harmonic_distribution=np.tile([0.6, 0.3, 0.1], (n_frames, 1)),
+        noise_power=np.full(n_frames, 1e-5),
+        sample_rate=16000,
+        frame_rate=250,
+    )
+    masks = controls.Masks(np.ones(n_frames, bool), np.ones(n_frames, bool))
+    verdict = judge([steady], [steady], [masks])
+    assert math.isnan(verdict.components["frozen"])
+    assert math.isnan(verdict.components["flat"])
+    assert verdict.index == 0.0
+
+
+def test_nothing_audible_gives_no_index():
+    clip = controls.Controls(
+        f0_hz=np.full(20, np.nan),
+        amps=np.zeros(20),
+        harmonic_distribution=np.zeros((20, 3)),
+        noise_power=np.zeros(20),
+        sample_rate=16000,
+        frame_rate=250,
+    )
+    masks = controls.Masks(np.zeros(20, bool), np.zeros(20, bool))
+    verdict = judge([clip], [clip], [masks])
+    assert math.isnan(verdict.index) and not verdict.collapsed and verdict.kind == ""
+
+
+def test_severity_puts_the_midpoint_at_one_half():
+    for name, middle in collapse_index.MIDPOINTS.items():
+        assert collapse_index.severity(name, middle) == pytest.approx(0.5)
+        assert collapse_index.severity(name, 0.0) == 0.0
+        assert collapse_index.severity(name, 1.0) == 1.0
+    assert math.isnan(collapse_index.severity("frozen", math.nan))
+    assert collapse_index.COMPONENTS == tuple(collapse_index.MIDPOINTS)
+
+
+def test_index_of_a_set_follows_from_added_sums(rng):
+    ref, masks = true_clips(rng)
+    est = degrade(ref, masks, "noise takeover", 0.5)
+    assert judge(ref, est, masks).index == pytest.approx(
+        judge(ref * 2, est * 2, masks * 2).index
+    )

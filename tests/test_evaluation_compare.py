@@ -1,0 +1,242 @@
+import ddsp_compat  # noqa: F401  isort: skip
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from evaluation import compare
+from evaluation import gates
+from evaluation import score_table
+
+
+def run(baseline, candidate, recordings=None, n_tests=1):
+    baseline, candidate = np.atleast_2d(baseline), np.atleast_2d(candidate)
+    names = recordings or [f"r{i}" for i in range(baseline.shape[1])]
+    return compare.compare(baseline, candidate, recordings=names, n_tests=n_tests)
+
+
+def test_a_clear_difference_is_decided(rng):
+    base = rng.normal(5, 1, 12)
+    found = run(base, base - 0.5 + 0.05 * rng.standard_normal(12))
+    assert found.outcome == compare.BETTER
+    assert found.difference.low < found.difference.mean < found.difference.high < 0
+    assert found.share_better == 1.0 and found.effect_size < -3
+    swapped = run(base - 0.5, base)
+    assert swapped.outcome == compare.WORSE
+
+
+def test_noise_is_not_decided(rng):
+    base = rng.normal(5, 1, 12)
+    found = run(base, base + 0.5 * rng.standard_normal(12))
+    assert found.outcome == compare.UNDECIDED
+    assert "contains no difference" in found.reason
+
+
+def test_correction_for_many_tests_widens_the_deciding_interval(rng):
+    base = rng.normal(5, 1, 8)
+    candidate = base - 0.12 + 0.2 * rng.standard_normal(8)
+    one, many = run(base, candidate), run(base, candidate, n_tests=9)
+    assert many.difference == one.difference
+    assert many.simultaneous.low < one.simultaneous.low
+    assert many.simultaneous.high > one.simultaneous.high
+
+
+def test_pairing_finds_what_means_would_miss(rng):
+    base = rng.normal(0, 10, 20)  # clips differ far more than systems
+    found = run(base, base - 0.2 + 0.05 * rng.standard_normal(20))
+    assert found.outcome == compare.BETTER
+    assert scipy.stats.ttest_ind(base, base - 0.2).pvalue > 0.5
+
+
+def test_clips_of_a_recording_count_once():
+    recordings = [f"r{i}" for i in range(6) for _ in range(10)]
+    differences = np.repeat([1.0, -1.0, 1.0, -1.0, 1.0, -1.0], 10)
+    found = run(np.zeros(60), differences, recordings)
+    assert (found.unit, found.n_units, found.n_clips) == ("recording", 6, 60)
+    as_if_independent = compare.bootstrap_mean(differences)
+    width = found.difference.high - found.difference.low
+    assert width > 2 * (as_if_independent.high - as_if_independent.low)
+
+
+def test_few_recordings_fall_back_to_clips_and_few_clips_decide_nothing():
+    found = run(np.zeros(8), -np.arange(1, 9), ["a", "b"] * 4)
+    assert found.unit == "clip" and found.outcome == compare.BETTER
+    few = run(np.zeros(3), [-1.0, -2.0, -3.0])
+    assert few.outcome == compare.UNDECIDED and "only 3" in few.reason
+    assert math.isnan(few.difference.low) and few.difference.mean == -2.0
+
+
+def test_missing_scores_are_skipped_in_pairs():
+    base = np.array([1.0, np.nan, 1, 1, 1, 1, 1])
+    candidate = np.array([0.5, 0.1, np.nan, 0.5, 0.5, 0.5, 0.5])
+    found = run(base, candidate)
+    assert (found.n_clips, found.n_skipped) == (5, 2)
+    assert found.difference.mean == -0.5
+    nothing = run(np.full(6, np.nan), candidate[:6])
+    assert nothing.outcome == compare.UNDECIDED and "no clip" in nothing.reason
+
+
+def test_equal_systems_are_not_decided():
+    found = run(np.ones(9), np.ones(9))
+    assert found.outcome == compare.UNDECIDED and found.difference.mean == 0.0
+    assert math.isnan(found.effect_size)
+
+
+def test_seeds_must_agree(rng):
+    base = rng.normal(5, 1, (2, 10))
+    agreeing = np.stack([base[0] - 1.0, base[1] - 1.2])
+    assert run(base[:1].repeat(2, 0), agreeing).outcome in (
+        compare.BETTER,
+        compare.UNDECIDED,
+    )
+    same = np.stack([base[0], base[0]])
+    split = np.stack([base[0] - 2.0, base[0] + 0.1])
+    found = run(same, split)
+    assert found.difference.high < 0  # on average it is better ...
+    assert found.outcome == compare.UNDECIDED  # ... but one seed is worse
+    assert found.reason == "the seeds disagree"
+
+
+def test_bootstrap_covers_the_truth(rng):
+    hits = 0
+    for _ in range(60):
+        values = rng.normal(1.0, 1.0, 20)
+        interval = compare.bootstrap_mean(values)
+        hits += interval.low <= 1.0 <= interval.high
+    assert hits >= 50  # 95 % nominal; percentile intervals of 20 reach about 92 %
+
+
+def test_bootstrap_of_a_statistic_agrees_with_that_of_the_mean(rng):
+    values = rng.normal(0, 1, 15)
+    mean = compare.bootstrap_mean(values)
+    other = compare.bootstrap_statistic(15, lambda draw: float(values[draw].mean()))
+    assert other.mean == pytest.approx(mean.mean)
+    assert other.low == pytest.approx(mean.low, abs=0.08)
+    assert other.high == pytest.approx(mean.high, abs=0.08)
+
+
+def test_results_do_not_depend_on_the_hour(rng):
+    base = rng.normal(5, 1, 12)
+    assert run(base, base - 1) == run(base, base - 1)
+
+
+def test_shapes_must_agree():
+    with pytest.raises(ValueError, match="number of clips"):
+        run(np.zeros(3), np.zeros(4))
+
+
+# --- gates ---
+
+PRESENT = dict.fromkeys(
+    ("n_pitched", "n_audible", "ref_movement", "ref_spread", "ref_power"), 100.0
+)
+
+
+def sums(severity, rng):
+    """Sums of a clip whose distribution has lost `severity` of its movement."""
+    kept = 100.0 * (1 - severity) * (1 + 0.02 * rng.standard_normal())
+    return PRESENT | {
+        "est_movement": kept,
+        "est_spread": 100.0,
+        "ref_noise": 1.0,
+        "est_power": 100.0,
+        "est_noise": 1.0,
+        "presence": 100.0,
+        "x": -2000.0,
+        "y": -2000.0,
+        "xx": 44000.0,
+        "xy": 44000.0,
+    }
+
+
+def make_table(systems, rng, n_recordings=10):
+    """A table from `{name: (spectral loss, lost movement)}`; clips differ a lot."""
+    difficulty = rng.normal(0, 1.0, n_recordings)
+    rows = []
+    for place in range(n_recordings):
+        runs = {}
+        for name, (loss, lost) in systems.items():
+            value = loss + difficulty[place] + 0.03 * rng.standard_normal()
+            runs[name] = {
+                "values": {"spectral_loss": value, "collapse_index": lost},
+                "reasons": {},
+                "sums": sums(lost, rng),
+            }
+        rows.append(
+            {"recording_id": f"r{place}", "recording": {"values": {}}, "runs": runs}
+        )
+    return score_table.ScoreTable(rows)
+
+
+def answers(systems, rng, **kwargs):
+    return {g.key: g for g in gates.decide_all(make_table(systems, rng, **kwargs))}
+
+
+def test_gates_name_the_lowest_rung_that_is_as_good(rng):
+    found = answers(
+        {
+            "stage5": (5.0, 0.1),
+            "stage2": (5.02, 0.1),
+            "stage1": (6.5, 0.2),
+            "stage0": (9.0, 0.9),
+        },
+        rng,
+    )
+    assert found["lowest_rung"].answer == "stage2"
+    assert found["stage1_resolves"].answer == gates.YES
+    assert any("stage 0" in line for line in found["stage1_resolves"].evidence)
+    assert found["transformer_benefit"].answer == gates.ABSENT
+
+
+def test_a_collapsed_rung_is_never_as_good(rng):
+    found = answers({"stage5": (5.0, 0.1), "stage1": (5.0, 0.9)}, rng)
+    assert found["lowest_rung"].answer == "stage5"
+    assert found["stage1_resolves"].answer == gates.NO
+
+
+@pytest.mark.parametrize(
+    ("transformer", "answer"),
+    [((4.0, 0.1), gates.YES), ((5.0, 0.2), gates.NO), ((6.5, 0.2), gates.NO)],
+)
+def test_transformer_gate(transformer, answer, rng):
+    found = answers({"stage1": (5.0, 0.2), "transformer": transformer}, rng)
+    assert found["transformer_benefit"].answer == answer
+
+
+def test_gates_are_open_when_there_are_few_recordings(rng):
+    found = answers({"stage5": (5.0, 0.1), "stage1": (5.0, 0.2)}, rng, n_recordings=3)
+    assert found["lowest_rung"].answer == gates.OPEN
+    assert found["stage1_resolves"].answer == gates.OPEN
+    assert found["stage2_resolves"].answer == gates.ABSENT
+
+
+def test_rungs_are_found_by_name():
+    names = ["stage1", "stage1-wide", "transformer_nosmooth", "mystage2", "stage55"]
+    assert gates.find_rungs(names) == {
+        "stage1": "stage1",
+        "transformer": "transformer_nosmooth",
+    }
+
+
+# --- table ---
+
+
+def test_runs_that_differ_in_the_seed_are_one_system(rng):
+    table = make_table(
+        {"stage2-seed0": (5.0, 0.1), "stage2-seed1": (5.1, 0.1), "gru": (6.0, 0.2)}, rng
+    )
+    assert table.systems == {"stage2": ["stage2-seed0", "stage2-seed1"], "gru": ["gru"]}
+    assert table.badness("stage2", "spectral_loss").shape == (2, 10)
+    assert score_table.system_name("seed7") == "seed7"
+
+
+def test_rows_of_different_evaluations_are_refused(rng):
+    table = make_table({"a": (1, 0), "b": (1, 0)}, rng)
+    rows = table.rows
+    del rows[3]["runs"]["b"]
+    with pytest.raises(ValueError, match="different evaluations"):
+        score_table.ScoreTable(rows)
+    with pytest.raises(ValueError, match="no clip"):
+        score_table.ScoreTable([])

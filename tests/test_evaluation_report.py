@@ -1,0 +1,209 @@
+import ddsp_compat  # noqa: F401  isort: skip
+
+import copy
+import json
+import pathlib
+import re
+
+import evaluation_helpers as helpers
+import jsonschema
+import numpy as np
+import pytest
+import soundfile
+
+from evaluation import charts
+from evaluation import evaluate
+from evaluation import metrics
+from evaluation import report
+from evaluation import report_view
+from evaluation import summary
+from evaluation import verdict
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+SCHEMA = json.loads(
+    (REPOSITORY / "evaluation" / "schema" / "summary.schema.json").read_text()
+)
+NASTY = "<script>alert('x')</script> & \"more\""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A report of two systems, one of them collapsed, with a nasty name."""
+    rng = np.random.default_rng(7)
+    refs, trackers = helpers.references([57, 62, 66, 71, 76], rng=rng)
+    lively = helpers.degraded("frozen distribution", 0.15)
+    dead = helpers.degraded("flat gain", 0.95)
+    systems = {
+        "stage5": helpers.system(refs, trackers, change=lively, rng=rng),
+        NASTY: helpers.system(refs, trackers, change=dead, rng=rng),
+    }
+    path = tmp_path_factory.mktemp("report")
+    helpers.write_report_inputs(path, systems, refs, baseline="stage5")
+    report.write(path)
+    return path
+
+
+def read(folder):
+    return json.loads((folder / evaluate.SUMMARY_NAME).read_text())
+
+
+def test_summary_keeps_to_its_schema(folder):
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    jsonschema.validate(read(folder), SCHEMA)
+    broken = read(folder) | {"n_clips": "five"}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(broken, SCHEMA)
+
+
+def test_page_is_the_same_bytes_when_rendered_twice(folder):
+    before = [(folder / name).read_bytes() for name in report.FILES[2:]]
+    report.write(folder)
+    assert [(folder / name).read_bytes() for name in report.FILES[2:]] == before
+
+
+def test_page_fetches_nothing_and_escapes_names(folder):
+    page = (folder / report.PAGE_NAME).read_text()
+    outside = re.findall(r"""(?:src|href)=["'](?!data:|#)([^"']*)""", page)
+    assert outside == []
+    assert "http://" not in page and "https://" not in page and "@import" not in page
+    assert NASTY not in page and "&lt;script&gt;alert" in page
+    assert page.count("data:audio/flac") == 3 * 3  # three clips of three tracks
+
+
+def test_verdict_names_the_collapse(folder):
+    document = read(folder)
+    assert document["verdict"]["collapsed"] == [NASTY]
+    told = document["verdict"]["systems"]
+    assert told["stage5"]["state"] == "healthy"
+    assert "level hardly follows" in told[NASTY]["sentence"]
+    page = (folder / report.PAGE_NAME).read_text()
+    assert "level hardly follows" in page
+
+
+def test_text_and_page_carry_the_summary_s_numbers(folder):
+    document = read(folder)
+    page = (folder / report.PAGE_NAME).read_text()
+    text = (folder / report.TEXT_NAME).read_text()
+    checked = 0
+    for system in document["systems"]:
+        for key in metrics.HEADLINE:
+            value = system["metrics"][key]["mean"]
+            if value is not None:
+                checked += 1
+                assert report_view.number(value) in text
+                assert report_view.number(value) in page
+    assert checked > 10
+
+
+def test_missing_scores_show_as_missing(folder):
+    document = read(folder)
+    rows = [json.loads(x) for x in (folder / evaluate.SCORES_NAME).open()]
+    rows[0]["runs"]["stage5"]["values"]["spectral_loss"] = None
+    rows[0]["runs"]["stage5"]["reasons"]["spectral_loss"] = "it was silent"
+    view = report_view.build(document, rows)
+    column = next(
+        place
+        for place, one in enumerate(view["clip_columns"])
+        if (one["key"], one["run"]) == ("spectral_loss", "stage5")
+    )
+    cell = view["clip_rows"][0]["cells"][column]
+    assert (cell.text, cell.detail, cell.sort) == ("–", "it was silent", "")
+
+
+def test_aggregates_count_what_they_skip(folder):
+    document = read(folder)
+    aggregate = document["systems"][0]["metrics"]["voicing_false_alarm"]
+    assert aggregate["n"] == 0 and aggregate["n_skipped"] == 5
+    assert aggregate["mean"] is None
+    assert sum(aggregate["reasons"].values()) == 5
+
+
+def test_too_much_audio_is_left_out_and_named(folder, monkeypatch):
+    document = read(folder)
+    rows = [json.loads(x) for x in (folder / evaluate.SCORES_NAME).open()]
+    monkeypatch.setattr(report, "MAX_PAGE_BYTES", 300_000)
+    shown, left_out = report.embed_clips(document, rows, folder)
+    assert len(shown) == 1 and len(left_out) == 2
+    assert left_out[0] == document["clips"][1]["clip"]
+
+
+def test_audio_is_the_system_s_own(folder):
+    document = read(folder)
+    clip = document["clips"][0]
+    audio, rate = soundfile.read(folder / clip["folder"] / clip["tracks"][0]["audio"])
+    assert rate == helpers.SAMPLE_RATE
+    assert audio.size == helpers.CLIP_SECS * helpers.SAMPLE_RATE
+    assert [t["who"] for t in clip["tracks"]] == ["recording", "stage5", NASTY]
+
+
+def test_clips_to_hear_are_the_typical_and_the_extremes():
+    rows = [
+        {
+            "recording_id": f"r{place % 3}",
+            "runs": {"x": {"values": {"spectral_loss": loss}}},
+        }
+        for place, loss in enumerate([5.0, 9.0, 1.0, 4.0, 6.0, None])
+    ]
+    chosen = evaluate.choose_clips(rows, run="x", n_wanted=4)
+    assert chosen[:3] == [(0, "typical"), (1, "worst"), (2, "best")]
+    assert len(chosen) == 4
+
+
+def test_differences_of_configuration_are_found():
+    splits = "splits = \\\n    (('amps', 1),\n     ('x', 2))\n"
+    first = f"import x\n# A comment\na.b = 1\n{splits}"
+    second = f"a.b = 2\n{splits}new = 'y'\n"
+    rows = summary.config_differences({"p": {"config": first}, "q": {"config": second}})
+    assert rows == [
+        {"binding": "a.b", "values": {"p": "1", "q": "2"}},
+        {"binding": "new", "values": {"p": None, "q": "'y'"}},
+    ]
+    assert summary.parse_bindings(first)["splits"] == "(('amps', 1), ('x', 2))"
+
+
+def test_an_unknown_baseline_is_refused(folder):
+    rows = [json.loads(x) for x in (folder / evaluate.SCORES_NAME).open()]
+    with pytest.raises(KeyError, match="stage9"):
+        summary.build(rows, runs={}, baseline="stage9", settings={}, dataset={})
+
+
+def test_charts_have_gaps_and_descriptions():
+    series = charts.Series(
+        name="a<b", slot=1, xs=[0, 1, 2, 3], ys=[1.0, None, 2.0, 3.0]
+    )
+    svg = charts.line_chart([series], title="T", x_label="s", y_label="dB")
+    assert svg.count("M") == 2 and 'role="img"' in svg and "a&lt;b" in svg
+    empty = charts.line_chart(
+        [charts.Series("x", 0, [0.0], [None])], title="T", x_label="", y_label=""
+    )
+    assert "nothing to show" in empty
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-80, 3), (0.001, 0.002), (5, 5000)])
+def test_ticks_are_round_and_inside(low, high):
+    ticks = charts.nice_ticks(low, high)
+    assert 2 <= len(ticks) <= 8
+    assert all(low - 1e-9 <= tick <= high + 1e-9 for tick in ticks)
+
+
+def test_every_metric_is_documented():
+    text = (REPOSITORY / "docs" / "metrics.md").read_text()
+    missing = [
+        m.key
+        for m in metrics.ALL
+        if m not in metrics.SCALES and f"`{m.key}`" not in text
+    ]
+    assert missing == []
+    assert set(metrics.HEADLINE) <= set(metrics.BY_KEY)
+
+
+def test_a_lone_candidate_s_sentence_is_the_headline(folder):
+    document = copy.deepcopy(read(folder))
+    assert document["verdict"]["headline"].startswith(NASTY)
+    few = document | {
+        "unit": "recording",
+        "n_units": 2,
+        "n_recordings": 2,
+        "n_clips": 2,
+    }
+    assert "too few" in verdict.write(few)["caution"]
