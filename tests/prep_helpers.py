@@ -1,7 +1,10 @@
 """What several tests of preparation share: a fast pitch tracker, synthetic music."""
 
+import contextlib
 import dataclasses
+import os
 import pathlib
+import signal
 
 import numpy as np
 import soundfile
@@ -18,6 +21,27 @@ class StubTracker:
         f0_hz = np.maximum(up, 1).astype(np.float32) * np.float32(16000 / 1024)
         level = np.abs(frames).max(axis=1)
         return f0_hz, np.minimum(level * 4, 1).astype(np.float32)
+
+
+class Suicidal:
+    """Makes a stub tracker whose process kills itself once, where `path` exists."""
+
+    def __init__(self, path: str):
+        self.path = path
+
+    def __call__(self):
+        return _SuicidalTracker(self.path)
+
+
+class _SuicidalTracker(StubTracker):
+    def __init__(self, path: str):
+        self.path = path
+
+    def __call__(self, audio_16k, frame_rate, *, center=True):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)  # only one process succeeds
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(audio_16k, frame_rate, center=center)
 
 
 def tone(secs, *, f0_hz=440.0, rate=16000, level=0.3) -> np.ndarray:
