@@ -24,6 +24,8 @@ from collections.abc import Iterator
 
 import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
@@ -69,9 +71,7 @@ class CrepeNetwork:
         self._batch_frames = batch_frames
         self._first = crepe_layers.FirstLayer(layers[0])
         self._others = [
-            crepe_spectral.SpectralLayer(
-                layer, previous, n_positions=n_positions, mirrored=n_positions == 128
-            )
+            crepe_spectral.SpectralLayer(layer, previous, n_positions=n_positions)
             for previous, layer, n_positions in zip(
                 layers, layers[1:], crepe_spectral.TRANSFORM_SIZES, strict=False
             )
@@ -158,12 +158,9 @@ class CrepeNetwork:
         """Activations of one batch of frames, [batch_frames, 360]."""
         windows = np.lib.stride_tricks.sliding_window_view(span, FRAME_SIZE)
         frames = windows[::hop_size]
-        mean = frames.mean(axis=1, dtype=np.float64)
-        constant = frames.min(axis=1) == frames.max(axis=1)
+        mean, deviation, constant = _statistics(span, hop_size)
         if constant.all():
             return np.tile(self._silent_activation(), (len(frames), 1))
-        deviation = frames.std(axis=1, dtype=np.float64)
-        deviation = np.where(constant, 1.0, np.maximum(deviation, _MIN_DEVIATION))
         offset, direct = _choose_offset(mean, deviation=deviation, constant=constant)
         if hop_size % BLOCK_SIZE:
             direct = ~constant
@@ -226,6 +223,33 @@ class CrepeNetwork:
         if self._silence is None:
             self._silence = self._direct(np.zeros((1, FRAME_SIZE), np.float32))[0]
         return self._silence
+
+
+def _statistics(
+    span: np.ndarray, hop_size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, deviation (1 if constant) and whether it is constant, of each frame.
+
+    In float64 from pieces that frames share, by the rule for joining variances.
+    """
+    size = math.gcd(hop_size, FRAME_SIZE)
+    pieces = span.reshape(-1, size)
+    lowest, highest = pieces.min(axis=1), pieces.max(axis=1)
+    piece_mean = pieces.mean(axis=1, dtype=np.float64)
+    piece_square = np.square(pieces - piece_mean[:, np.newaxis]).sum(axis=1)
+    n_pieces, step = FRAME_SIZE // size, hop_size // size
+
+    def framed(values: np.ndarray) -> np.ndarray:
+        windows = np.lib.stride_tricks.sliding_window_view(values, n_pieces)
+        return windows[::step]
+
+    means = framed(piece_mean)
+    mean = means.mean(axis=1)
+    between = size * np.square(means - mean[:, np.newaxis]).sum(axis=1)
+    variance = (framed(piece_square).sum(axis=1) + between) / FRAME_SIZE
+    constant = framed(lowest).min(axis=1) == framed(highest).max(axis=1)
+    deviation = np.maximum(np.sqrt(variance), _MIN_DEVIATION)
+    return mean, np.where(constant, 1.0, deviation), constant
 
 
 def _choose_offset(

@@ -93,28 +93,35 @@ class FirstLayer:
         self._taps = tf.constant(taps[np.newaxis, :, np.newaxis])
         self._bias = tf.constant(weights.bias)
         self._rising = rising_channels(weights)
-        self._left = tf.constant(_block_kernel(taps, range(REACH + 1)))
-        self._right = tf.constant(_block_kernel(taps, range(-REACH, 1)))
-        self._before = [tf.constant(_block_kernel(taps, [-m])) for m in (1, 2, 3, 4)]
-        self._after = [tf.constant(_block_kernel(taps, [m])) for m in (1, 2, 3)]
+        wide = [range(REACH + 1), range(-REACH, 1)]  # L and R
+        self._wide = tf.constant(_block_kernels(taps, wide))
+        before, after = (-1, -2, -3, -4), (1, 2, 3)
+        self._narrow = [
+            tf.constant(_block_kernels(taps, [range(m, m + 1) for m in offsets]))
+            for offsets in (before, after)
+        ]
+        self._n_out = taps.shape[1]
         self._tap_sums = tf.constant(_tap_sums(taps))  # [16, 16, 1, n_out]
 
     def shared_products(self, blocks: tf.Tensor) -> list[tf.Tensor]:
-        """Multiplies all blocks with the taps.
+        """Multiplies all blocks with the taps: three matrix products in all.
 
         Args:
             blocks: Audio, float32 [n_blocks, 64].
 
         Returns:
-            L, R, Z_-1 .. Z_-4, Z_1 .. Z_3, each [16, n_rows, n_out] with the phases
-            even then odd. Row i is p = i in L, p = i + 4 in R and block i in Z.
+            L and R together, Z_-1 .. Z_-4 together, Z_1 .. Z_3 together, each
+            [n_rows, n_pieces, 16, n_out] with the phases even then odd. Row i is p = i
+            in L, p = i + 4 in R and block i in Z.
         """
         n_windows = blocks.shape[0] - REACH
         windows = [blocks[m : n_windows + m] for m in range(REACH + 1)]
-        window = tf.concat(windows, axis=1)[tf.newaxis]  # [1, n_windows, 320]
-        block = blocks[tf.newaxis]
-        products = [window @ self._left, window @ self._right]
-        return products + [block @ kernel for kernel in (*self._before, *self._after)]
+        wide = tf.concat(windows, axis=1) @ self._wide  # [n_windows, 2 * 16 * n_out]
+        products = [wide, *(blocks @ kernels for kernels in self._narrow)]
+        return [
+            tf.reshape(product, [product.shape[0], -1, N_PHASES, self._n_out])
+            for product in products
+        ]
 
     def mirrored_frames(
         self,
@@ -137,7 +144,12 @@ class FirstLayer:
             63 .. 0: two tensors [64, n_frames, n_out], as `SpectralLayer` wants them.
         """
         n_frames = mean.shape[0]
-        left, right, *pieces = products
+        # [16, n_rows, n_out] each; XLA only turns the index around.
+        left, right, *pieces = (
+            tf.transpose(piece, [1, 0, 2])
+            for product in products
+            for piece in tf.unstack(product, axis=1)
+        )
         before, after = pieces[:REACH], pieces[REACH:]
 
         def rows(array: tf.Tensor, first: int) -> tf.Tensor:
@@ -190,13 +202,21 @@ class FirstLayer:
         return upper + lower, upper - lower
 
 
-def _block_kernel(taps: np.ndarray, offsets: range | list[int]) -> np.ndarray:
-    """`W[m, q]` for some m, stacked: [16 phases, 64 * n_offsets, n_out]."""
-    phase = even_then_odd(N_PHASES)[:, np.newaxis]
-    sample = np.arange(BLOCK_SIZE * offsets[0], BLOCK_SIZE * (offsets[-1] + 1))
-    tap = sample - STRIDE * phase + LEFT_PAD
-    valid = (tap >= 0) & (tap < len(taps))
-    return np.where(valid[..., np.newaxis], taps[np.clip(tap, 0, len(taps) - 1)], 0)
+def _block_kernels(taps: np.ndarray, pieces: list[range]) -> np.ndarray:
+    """`W[m, q]` of some pieces side by side, [64 * n, n_pieces * 16 * n_out].
+
+    A piece is a run of n values of m, whose kernels are below each other.
+    """
+    phase = even_then_odd(N_PHASES)  # [16]
+    kernels = []
+    for offsets in pieces:
+        sample = np.arange(BLOCK_SIZE * offsets[0], BLOCK_SIZE * (offsets[-1] + 1))
+        tap = sample[:, np.newaxis] - STRIDE * phase + LEFT_PAD  # [64 * n, 16]
+        valid = (tap >= 0) & (tap < len(taps))
+        chosen = taps[np.clip(tap, 0, len(taps) - 1)]
+        kernels.append(np.where(valid[..., np.newaxis], chosen, 0))
+    stacked = np.stack(kernels, axis=1)  # [64 * n, n_pieces, 16, n_out]
+    return stacked.reshape(len(stacked), -1)
 
 
 def _tap_sums(taps: np.ndarray) -> np.ndarray:

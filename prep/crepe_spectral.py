@@ -7,16 +7,21 @@ T-1, so `N >= T + the longest reach` is enough, 160 for T = 128 where a product 
 polynomials would need 191.
 
 The frequencies are odd, `w_k = 2 pi (k + 1/2) / N`: all N/2 of them are complex, none
-is a special case, and time is centred on (T - 1) / 2, which makes cosines even and
-sines odd in time. With `X_k = sum of x[n] exp(-i w_k (n - (T-1)/2))` and
-`K_k = sum of w[31 + m] exp(i w_k m)`,
+is a special case. Time is centred on (T - 1) / 2, which makes cosines even and sines
+odd in time. So positions come and go in mirrored halves: with `u[n] = x[T/2 + n]` and
+`v[n] = x[T/2 - 1 - n]`, n = 0 .. T/2 - 1, and `K_k = sum of w[31 + m] exp(i w_k m)`,
 
-    y[t] = 2/N  Re  sum over k of  X_k K_k exp(i w_k (t - (T-1)/2)).
+    Xr = sum of (u + v)[n] cos(w_k (n + 1/2)),   Xi = - sum of (u - v)[n] sin(...)
+    Y_k = X_k K_k
+    e[n] = 2/N sum of Yr cos(w_k (n + 1/2)),     o[n] = - 2/N sum of Yi sin(...)
+    y[T/2 + n] = e[n] + o[n],                    y[T/2 - 1 - n] = e[n] - o[n]
+
+which is half the work of the plain transform going and a third coming back. Pooling
+keeps the halves mirrored, so the next layer's sums and differences are at hand.
 
 A complex product takes three real ones: with `P1 = Xr Kr`, `P2 = Xi Ki` and
-`P3 = (Xr + Xi)(Kr + Ki)` the real part is `P1 - P2` and the imaginary one `P3 - P1 -
-P2`, so `y = 2/N sum of P1 (cos + sin) + P2 (sin - cos) - P3 sin`: one real matrix of
-3N/2 columns.
+`P3 = (Xr + Xi)(Kr + Ki)` the real part is `P1 - P2` and the imaginary one
+`P3 - P1 - P2`.
 
 Source: own; three-product complex multiplication is Gauss's.
 """
@@ -40,8 +45,6 @@ class SpectralLayer:
         weights: Of this layer.
         previous: Of the layer before, whose normalisation is folded in here.
         n_positions: T, the positions that come in; a key of `TRANSFORM_SIZES`.
-        mirrored: Whether the input comes as sums and differences of mirrored halves, as
-            from `FirstLayer`; the transform then costs half.
     """
 
     def __init__(
@@ -50,77 +53,82 @@ class SpectralLayer:
         previous: crepe_weights.ConvolutionWeights,
         *,
         n_positions: int,
-        mirrored: bool = False,
     ):
-        self._n_positions = n_positions
-        self._mirrored = mirrored
         self._rising = crepe_layers.rising_channels(weights)
         scale, shift = previous.affine()
-        order = crepe_layers.even_then_odd(n_positions)
+        half = n_positions // 2
+        order = crepe_layers.even_then_odd(half)
         table = _same_padding_table(weights.kernel, shift, n_positions=n_positions)
-        table = (table + weights.bias)[order, np.newaxis]  # [T, 1, n_out]
-        self._table = tf.constant(table, tf.float32)
+        table = (table + weights.bias)[:, np.newaxis]  # [T, 1, n_out]
+        self._upper_table = tf.constant(table[half:][order], tf.float32)
+        self._lower_table = tf.constant(table[half - 1 :: -1][order], tf.float32)
         self._kernels = _transformed_kernels(weights.kernel, scale, n_positions)
-        angles = _angles(n_positions) * (np.arange(n_positions) - (n_positions - 1) / 2)
+        angles = _angles(n_positions) * (np.arange(half) + 0.5)  # [N/2, T/2]
         cos, sin = np.cos(angles), np.sin(angles)
-        if mirrored:
-            half = n_positions // 2
-            self._forward = [
-                tf.constant(part[:, half:], tf.float32) for part in (cos, -sin)
-            ]
-        else:
-            parts = np.concatenate([cos, -sin, cos - sin])
-            self._forward = [tf.constant(parts, tf.float32)]
-        inverse = np.concatenate([cos + sin, sin - cos, -sin])  # [3N/2, T]
-        inverse *= 2 / TRANSFORM_SIZES[n_positions]
-        self._inverse = tf.constant(inverse.T[order], tf.float32)
+        self._forward = [tf.constant(matrix, tf.float32) for matrix in (cos, -sin)]
+        gain = 2 / TRANSFORM_SIZES[n_positions]
+        self._inverse = [
+            tf.constant(gain * matrix.T[order], tf.float32) for matrix in (cos, -sin)
+        ]
+        # XLA fuses the pointwise part into one pass.
+        self._finish = tf.function(self._pooled, jit_compile=True, autograph=False)
 
     def __call__(
         self,
-        hidden: tf.Tensor | tuple[tf.Tensor, tf.Tensor],
+        mirrored: tuple[tf.Tensor, tf.Tensor],
         inverse_deviation: tf.Tensor | None = None,
-    ) -> tf.Tensor:
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Runs the layer.
 
         Args:
-            hidden: [T, n_frames, n_in], or the two mirrored halves.
+            mirrored: u + v and u - v of the layer before, each [T/2, n_frames, n_in].
             inverse_deviation: Factor of each frame, [n_frames], where the input was
                 left without it.
 
         Returns:
-            h of this layer, [T/2, n_frames, n_out].
+            The same of h of this layer, each [T/4, n_frames, n_out].
         """
-        products = self._products(self._transform(hidden))
-        n_bins, n_frames, n_out = products.shape
-        flat = tf.reshape(products, [n_bins, n_frames * n_out])
-        output = self._inverse @ flat
-        output = tf.reshape(output, [self._n_positions, n_frames, n_out])
-        if inverse_deviation is not None:
-            output *= inverse_deviation[:, tf.newaxis]
-        return tf.nn.relu(crepe_layers.pool(output + self._table, self._rising))
-
-    def _transform(
-        self, hidden: tf.Tensor | tuple[tf.Tensor, tf.Tensor]
-    ) -> list[tf.Tensor]:
-        """Real part, imaginary part and their sum, each [N/2, n_frames, n_in]."""
-        parts = hidden if self._mirrored else (hidden,)
-        n_frames, n_in = parts[0].shape[1:]
-        bins = [
-            tf.reshape(
-                matrix @ tf.reshape(part, [-1, n_frames * n_in]), [-1, n_frames, n_in]
+        real, imaginary = (
+            _over_positions(matrix, part)
+            for matrix, part in zip(self._forward, mirrored, strict=True)
+        )
+        product1, product2, product3 = (
+            _in_each_bin(part, kernel)
+            for part, kernel in zip(
+                (real, imaginary, real + imaginary), self._kernels, strict=True
             )
-            for matrix, part in zip(self._forward, parts, strict=True)
-        ]
-        if self._mirrored:
-            return [*bins, bins[0] + bins[1]]
-        return bins
+        )
+        even = _over_positions(self._inverse[0], product1 - product2)
+        odd = _over_positions(self._inverse[1], product3 - product1 - product2)
+        if inverse_deviation is None:
+            inverse_deviation = tf.ones([even.shape[1]])
+        return self._finish(even, odd, inverse_deviation)
 
-    def _products(self, bins: list[tf.Tensor]) -> tf.Tensor:
-        """P1, P2, P3, [3N/2, n_frames, n_out]."""
-        if self._mirrored:
-            parts = [x @ k for x, k in zip(bins, self._kernels, strict=True)]
-            return tf.concat(parts, axis=0)
-        return bins[0] @ tf.concat(self._kernels, axis=0)
+    def _pooled(
+        self, even: tf.Tensor, odd: tf.Tensor, inverse_deviation: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        factor = inverse_deviation[:, tf.newaxis]
+        upper = (even + odd) * factor + self._upper_table
+        lower = (even - odd) * factor + self._lower_table
+        upper = tf.nn.relu(crepe_layers.pool(upper, self._rising))
+        lower = tf.nn.relu(crepe_layers.pool(lower, self._rising))
+        return upper + lower, upper - lower
+
+
+def _over_positions(matrix: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """[m, n] times [n, n_frames, n_channels] -> [m, n_frames, n_channels]."""
+    n, n_frames, n_channels = values.shape
+    product = matrix @ tf.reshape(values, [n, n_frames * n_channels])
+    return tf.reshape(product, [matrix.shape[0], n_frames, n_channels])
+
+
+def _in_each_bin(values: tf.Tensor, kernels: tf.Tensor) -> tf.Tensor:
+    """[n_bins, n_frames, n_in] times [n_bins, n_in, n_out].
+
+    One matrix product a bin: as one batched product it takes half as long again.
+    """
+    pairs = zip(tf.unstack(values), tf.unstack(kernels), strict=True)
+    return tf.stack([value @ kernel for value, kernel in pairs])
 
 
 def _angles(n_positions: int) -> np.ndarray:
@@ -170,15 +178,19 @@ class Classifier:
 
     def __init__(self, weights: crepe_weights.CrepeWeights):
         scale, shift = weights.convolutions[-1].affine()
-        n_channels = len(scale)
-        kernel = weights.classifier_kernel.reshape(-1, n_channels, crepe_weights.N_BINS)
+        kernel = weights.classifier_kernel.reshape(4, len(scale), crepe_weights.N_BINS)
         bias = weights.classifier_bias + np.einsum("pcb,c->b", kernel, shift)
-        scaled = (kernel * scale[:, np.newaxis]).reshape(-1, crepe_weights.N_BINS)
-        self._kernel = tf.constant(scaled, tf.float32)
+        scaled = kernel * scale[:, np.newaxis]
+        # Of u + v and u - v, where u are positions 2, 3 and v are 1, 0.
+        upper, lower = scaled[[2, 3]], scaled[[1, 0]]
+        mirrored = np.concatenate([upper + lower, upper - lower]) / 2
+        self._kernel = tf.constant(
+            mirrored.reshape(-1, crepe_weights.N_BINS), tf.float32
+        )
         self._bias = tf.constant(bias, tf.float32)
 
-    def __call__(self, hidden: tf.Tensor) -> tf.Tensor:
-        """[4, n_frames, n_channels] -> activations, [n_frames, 360]."""
-        features = tf.transpose(hidden, [1, 0, 2])
-        features = tf.reshape(features, [features.shape[0], -1])
+    def __call__(self, mirrored: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        """Two of [2, n_frames, n_channels] -> activations, [n_frames, 360]."""
+        columns = [column for part in mirrored for column in tf.unstack(part)]
+        features = tf.concat(columns, axis=1)
         return tf.sigmoid(features @ self._kernel + self._bias)
