@@ -101,9 +101,20 @@ class LadderTrainer:
         return self.strategy.num_replicas_in_sync
 
     def build(self, batch: Batch) -> None:
-        """Creates the variables of model and optimiser by a forward pass."""
+        """Creates the variables of model and optimiser.
+
+        On one device the forward pass is traced and not run: kernels would be compiled
+        for a batch of one, which training never meets.
+        """
+
+        def forward(features: Batch) -> Any:
+            return self.model(features, return_losses=True, training=True)
+
         with self.strategy.scope():
-            self.model(batch, return_losses=True, training=True)
+            if self.n_replicas == 1:
+                tf.function(forward, autograph=False).get_concrete_function(batch)
+            else:
+                forward(batch)
             self.optimizer.build(self.model.trainable_variables)
 
     def set_model_step(self, step: int) -> None:

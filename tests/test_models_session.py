@@ -23,6 +23,10 @@ from models import runs
 from models import session
 from models import staged
 
+pytestmark = (
+    pytest.mark.slow
+)  # each trains from the start; about 5 s on a quiet machine
+
 TESTS = os.path.dirname(__file__)
 # Sums over workers run in another order than sums over a batch.
 WORKER_TOLERANCE = 1e-5
@@ -190,7 +194,6 @@ def _output_of(process, *, timeout=240):
     return output.decode(errors="replace")
 
 
-@pytest.mark.slow
 def test_killed_runs_go_on_as_if_nothing_had_happened(place, finished):
     """SIGKILL between saves (after update 6) and inside the save of step 8."""
     whole, _, _ = finished
@@ -230,7 +233,6 @@ def _free_ports(count):
     return ports
 
 
-@pytest.mark.slow
 def test_workers_and_devices_give_the_weights_of_one_process(place, finished):
     """Two processes on loopback; two logical devices in one; noise included."""
     whole, _, _ = finished
@@ -391,7 +393,6 @@ def test_empty_eval_split_is_refused_and_train_can_stand_in(place, tmp_path):
     assert np.isfinite(outcome.best_loss)
 
 
-@pytest.mark.slow
 def test_staged_training_keeps_the_best_of_three(place):
     short = tuple(dataclasses.replace(phase, n_steps=4) for phase in staged.PHASES)
     said = []
