@@ -25,7 +25,6 @@ from typing import Protocol
 import librosa
 import numpy as np
 import scipy.fft
-import scipy.signal
 
 from prep import audio as audio_lib
 from prep import settings as settings_lib
@@ -68,7 +67,7 @@ class Tracker(Protocol):
 @functools.cache
 def _weights(n_fft: int, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
     """Window [n_fft] and the A-weighting of power, over the bins' number [n_bins]."""
-    window = scipy.signal.get_window("hann", n_fft, fftbins=True)
+    window = np.hanning(n_fft + 1)[:-1]  # periodic
     frequencies = librosa.fft_frequencies(sr=sample_rate, n_fft=n_fft)
     with np.errstate(divide="ignore"):  # librosa floors what 0 Hz gives
         weighting = 10.0 ** (librosa.A_weighting(frequencies) / 10.0)

@@ -43,10 +43,9 @@ def source(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", sorted(WAYS))
-def test_program_shows_its_plan_from_any_folder(source, tmp_path, way):
+def test_dry_run_shows_the_plan_and_writes_nothing(source, tmp_path):
     code, out, _ = run(
-        "--input", source, "--example_secs=1", "--dry_run", way=way, cwd=tmp_path
+        "--input", source, "--example_secs=1", "--dry_run", way="file", cwd=tmp_path
     )
     assert code == 0
     assert "4 of 4 recordings, 14.7 s" in out
@@ -55,31 +54,22 @@ def test_program_shows_its_plan_from_any_folder(source, tmp_path, way):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "arguments, code, message",
+    "way, arguments, code, message",
     [
-        ([], 2, "--input is missing"),
-        (["--input=in", "--sample_rate=44100"], 2, "Nearest frame rates that do: 100"),
-        (["--input=in", "--sample_rate=fast"], 2, "invalid literal"),
-        (["--input=in", "--projct=x"], 2, "Similar: --project"),
-        (["--input=in", "--transpose_cents=a,b"], 2, "such as -50,0,50"),
-        (["--input=in", "--dask=tcp://x:1", "--workers=2"], 2, "leave out --runner"),
-        (["--input=in", "--max_rejected=7"], 2, "outside 0 to 1"),
-        (["--input=nowhere"], 1, "no such file or folder"),
-        (["--input=empty"], 1, "nothing at all under"),
-        (["--input=in/*.ogg"], 1, "holds no recording"),
-        (["--input=in", "--example_secs=60"], 1, "none of the 4 recordings"),
+        ("file", [], 2, "--input is missing"),
+        ("console", ["--input=in", "--sample_rate=44100"], 2, "rates that do: 100, 50"),
+        ("python", ["--input=in", "--projct=x"], 2, "Similar: --project"),
+        ("console", ["--input=nowhere"], 1, "no such file or folder"),
+        ("python", ["--input=in", "--example_secs=60"], 1, "none of the 4 recordings"),
     ],
-    ids=lambda value: "-".join(value) if isinstance(value, list) else None,
 )
 def test_what_stops_it_is_one_message_and_a_code(
-    source, tmp_path, arguments, code, message
+    source, tmp_path, way, arguments, code, message
 ):
-    (tmp_path / "empty").mkdir()
-    found, out, err = run(*arguments, cwd=tmp_path)
+    found, out, err = run(*arguments, way=way, cwd=tmp_path)
     assert found == code
     assert message in err
     assert out == ""
-    assert err.splitlines()[-1].strip()
 
 
 @pytest.fixture(scope="module")
