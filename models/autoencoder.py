@@ -89,6 +89,9 @@ class LadderAutoencoder(ddsp_model.Model):
         Args:
             n_samples: n_frames * sample_rate / frame_rate of the features to come.
         """
+        if self.conditioning.n_frames is not None:
+            rates = self.conditioning
+            rates.n_frames = round(n_samples * rates.frame_rate / rates.sample_rate)
         for processor in self.processor_group.processors:
             if hasattr(processor, "n_samples"):
                 processor.n_samples = n_samples

@@ -63,9 +63,9 @@ class Conditioning(nn.DictLayer):
         recompute_loudness: False (default) uses the dataset's aligned `loudness_db`.
             True computes it from the audio with ddsp's padding, as ddsp's
             `F0LoudnessPreprocessor` does unless told otherwise.
-        n_frames: None (default) takes features as they are. A number resamples them
-            to that many frames, as ddsp does; needed for records of
-            ddsp_prepare_tfrecord with centred frames, which hold one frame more.
+        n_frames: Frames of a training example. Records that ddsp_prepare_tfrecord made
+            with centred frames hold one more; those, and no others, are resampled to
+            `n_frames`, as ddsp does. None leaves every length alone.
         with_trends: Whether to compute `f0_trend` and `loudness_trend`.
         delta_secs: Distance of the two frames that a trend compares. 0.016 s was one
             hop of the earlier implementation; at 250 frames/s it is 4 frames.
@@ -144,7 +144,9 @@ class Conditioning(nn.DictLayer):
         if f0_confidence is None:
             f0_confidence = tf.cast(f0_hz > 0.0, f0_hz.dtype)
         f0_confidence = preprocessing.at_least_3d(f0_confidence)
-        n_frames = int(self.n_frames or f0_hz.shape[1])
+        n_frames = int(f0_hz.shape[1])
+        if self.n_frames is not None and n_frames == self.n_frames + 1:
+            n_frames = self.n_frames
         f0_hz = self._to_length(f0_hz, n_frames)
         loudness_db = self._to_length(loudness_db, n_frames)
         f0_confidence = self._to_length(f0_confidence, n_frames)

@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 from ddsp.training import models as ddsp_models
 
+from models import data  # noqa: F401  registers what our defaults name
 from models import gin_config
-from models import trainer  # noqa: F401  registers what our defaults name
+from models import trainer  # noqa: F401  the same
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 GIN = REPOSITORY / "gin"
