@@ -70,8 +70,6 @@ class SpectralLayer:
         self._inverse = [
             tf.constant(gain * matrix.T[order], tf.float32) for matrix in (cos, -sin)
         ]
-        # XLA fuses the pointwise part into one pass.
-        self._finish = tf.function(self._pooled, jit_compile=True, autograph=False)
 
     def __call__(
         self,
@@ -100,19 +98,15 @@ class SpectralLayer:
         )
         even = _over_positions(self._inverse[0], product1 - product2)
         odd = _over_positions(self._inverse[1], product3 - product1 - product2)
-        if inverse_deviation is None:
-            inverse_deviation = tf.ones([even.shape[1]])
-        return self._finish(even, odd, inverse_deviation)
-
-    def _pooled(
-        self, even: tf.Tensor, odd: tf.Tensor, inverse_deviation: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        factor = inverse_deviation[:, tf.newaxis]
-        upper = (even + odd) * factor + self._upper_table
-        lower = (even - odd) * factor + self._lower_table
-        upper = tf.nn.relu(crepe_layers.pool(upper, self._rising))
-        lower = tf.nn.relu(crepe_layers.pool(lower, self._rising))
+        if inverse_deviation is not None:
+            even *= inverse_deviation[:, tf.newaxis]
+            odd *= inverse_deviation[:, tf.newaxis]
+        upper = self._pooled(even + odd + self._upper_table)
+        lower = self._pooled(even - odd + self._lower_table)
         return upper + lower, upper - lower
+
+    def _pooled(self, positions: tf.Tensor) -> tf.Tensor:
+        return tf.nn.relu(crepe_layers.pool(positions, self._rising))
 
 
 def _over_positions(matrix: tf.Tensor, values: tf.Tensor) -> tf.Tensor:

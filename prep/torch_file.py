@@ -15,6 +15,7 @@ import math
 import pathlib
 import pickle
 import zipfile
+import zlib
 from typing import Any
 
 import numpy as np
@@ -40,12 +41,18 @@ def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
             return _read_archive(archive)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise ValueError(
             f"{path} is not a readable file of tensors ({error}); "
             "reinstall the package that it belongs to."
         ) from error
-    except (pickle.UnpicklingError, LookupError, TypeError, AttributeError) as error:
+    except (
+        pickle.UnpicklingError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+    ) as error:
         raise ValueError(
             f"{path} is not a plain file of tensors: {error}. Nothing in it was run."
         ) from error

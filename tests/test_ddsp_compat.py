@@ -1,0 +1,95 @@
+"""What the first import of every program does, each case in a process of its own."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def run(code: str, **environment: str) -> subprocess.CompletedProcess:
+    clean = {k: v for k, v in os.environ.items() if k != "TF_USE_LEGACY_KERAS"}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**clean, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_legacy_keras_is_asked_for_without_importing_anything_heavy():
+    result = run(
+        "import ddsp_compat, os, sys;"
+        "print(os.environ['TF_USE_LEGACY_KERAS'], 'tensorflow' in sys.modules,"
+        "'numpy' in sys.modules)"
+    )
+    assert result.stdout.split() == ["1", "False", "False"], result.stderr
+
+
+def test_too_late_is_an_error_that_says_what_to_do():
+    result = run(
+        "import sys, types; sys.modules['tensorflow'] = types.ModuleType('tensorflow');"
+        "import ddsp_compat"
+    )
+    assert result.returncode != 0
+    assert "write `import ddsp_compat` above" in result.stderr
+
+
+def test_late_import_is_fine_where_the_environment_says_so():
+    result = run(
+        "import sys, types; sys.modules['tensorflow'] = types.ModuleType('tensorflow');"
+        "import ddsp_compat",
+        TF_USE_LEGACY_KERAS="1",
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_an_installed_crepe_is_left_alone(tmp_path):
+    package = tmp_path / "crepe"
+    package.mkdir()
+    (package / "__init__.py").write_text("REAL = True")
+    result = run(
+        "import ddsp_compat, crepe; print(crepe.REAL)", PYTHONPATH=str(tmp_path)
+    )
+    assert result.stdout.strip() == "True", result.stderr
+
+
+def test_our_own_module_is_not_taken_for_the_package():
+    """`python prep/run_beam.py` has prep/ first on its path."""
+    result = run(
+        "import ddsp_compat, crepe; print(crepe.__spec__.origin)",
+        PYTHONPATH=str(ROOT / "prep"),
+    )
+    assert result.stdout.strip() == "None", result.stderr
+
+
+def test_unknown_attribute_names_those_that_exist():
+    result = run(
+        "import ddsp_compat, crepe\n"
+        "try:\n    crepe.process_file\n"
+        "except AttributeError as error:\n    print(error)"
+    )
+    assert "process_file" in result.stdout and "build_and_load_model" in result.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.crepe
+def test_ddsp_uses_the_stand_in():
+    result = run(
+        "import ddsp_compat, numpy as np, ddsp.spectral_ops as ops, crepe\n"
+        "import crepe.core\n"
+        "assert crepe.core.models['tiny'] is None\n"
+        "audio = np.sin(2 * np.pi * 440 * np.arange(8000) / 16000)\n"
+        "import functools; crepe.predict = functools.partial("
+        "crepe.predict, model_capacity='tiny')\n"
+        "f0, confidence = ops.compute_f0(audio.astype('float32'), 250)\n"
+        "print(round(float(np.median(f0))), len(f0))\n"
+        "ops.reset_crepe(); assert crepe.core.models['tiny'] is None"
+    )
+    assert result.stdout.split() == ["440", "126"], result.stderr[-2000:]
