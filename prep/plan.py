@@ -18,7 +18,15 @@ from prep import settings as settings_lib
 SCHEMA_VERSION = 1  # of plan.json and dataset_info.json; rises when records change
 DESCRIPTION_BYTES = 2e6  # about, of dataset.html and the JSON files
 # Packages whose release can change a record's last bits.
-_VERSIONED = ("numpy", "scipy", "soundfile", "soxr", "tensorflow", "torchcrepe")
+_VERSIONED = (
+    "crepe",
+    "numpy",
+    "scipy",
+    "soundfile",
+    "soxr",
+    "tensorflow",
+    "torchcrepe",
+)
 
 
 @dataclasses.dataclass(frozen=True)

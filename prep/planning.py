@@ -230,7 +230,7 @@ def _lay_out(
     examples: Examples = {splits.TRAIN: [], splits.EVAL: []}
     seconds = dict.fromkeys(examples, 0.0)
     for index, usable in enumerate(assigned):
-        for cents in dict.fromkeys((0.0, *settings.transpose_cents)):
+        for cents in sorted(settings.transpose_cents, key=abs):
             source, cuts = _cut_source(usable, index, cents=cents, settings=settings)
             for split, starts in cuts.items():
                 examples[split].extend((len(sources), start) for start in starts)
@@ -261,12 +261,9 @@ def _cut_source(
     """A recording as transposed by `cents`, and its examples by split."""
     cuts: dict[str, list[int]] = {}
     for part in usable.parts:
-        starts: list[int] = []
         # Only what trains is transposed; evaluation hears what was recorded.
-        if cents in settings.transpose_cents or part.split == splits.EVAL:
-            if not (cents and part.split == splits.EVAL):
-                starts = _cut_part(usable, part, cents=cents, settings=settings)
-        cuts[part.split] = starts
+        if part.split == splits.TRAIN or not cents:
+            cuts[part.split] = _cut_part(usable, part, cents=cents, settings=settings)
     recording = usable.probe.recording
     n_16k = _n_at(recording, settings_lib.CREPE_RATE, cents=cents)
     segments = {

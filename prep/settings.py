@@ -61,7 +61,8 @@ class Settings:
         trim_silence: Whether silence before and after the music is left out.
         min_loudness_db: What never gets louder than this is silence, dB A-weighted.
         normalize: "peak" scales each recording to the same peak; "none" leaves it.
-        transpose_cents: Copies of the training recordings, transposed by resampling.
+        transpose_cents: Copies of the training recordings, transposed by resampling;
+            0 among them stands for the recordings as they are.
         crepe_capacity: Size of the pitch tracker's network, "full" or "tiny".
         f0_decoder: "viterbi" or "argmax".
         voiced_confidence: A frame is voiced from this confidence on, [0, 1], ...
@@ -107,8 +108,11 @@ class Settings:
         _check_range("eval_split_fraction", self.eval_split_fraction, 0.0, 0.5)
         _check_range("n_shards", self.n_shards, 0, 100000)
         _check_range("min_input_rate", self.min_input_rate, 1, MAX_RATE)
-        if not self.transpose_cents:
-            raise ValueError("transpose_cents is empty; 0 stands for 'as recorded'.")
+        if 0 not in self.transpose_cents:
+            raise ValueError(
+                f"transpose_cents={list(self.transpose_cents)} leaves out 0, the "
+                "recordings as they are; copies can only come in addition."
+            )
         for cents in self.transpose_cents:
             _check_range("transpose_cents", cents, -1200.0, 1200.0)
         if len(set(self.transpose_cents)) < len(self.transpose_cents):

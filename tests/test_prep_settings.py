@@ -42,9 +42,10 @@ def test_example_of_a_third_of_a_second_is_rounded_not_truncated():
         ({"voiced_confidence": 1.5}, "outside 0 to 1"),
         ({"min_loudness_db": float("nan")}, "outside -80"),
         ({"eval_split_fraction": 0.8}, r"outside 0 to 0\.5"),
-        ({"transpose_cents": ()}, "empty"),
+        ({"transpose_cents": ()}, "leaves out 0"),
+        ({"transpose_cents": (-50.0, 50.0)}, "leaves out 0"),
         ({"transpose_cents": (0.0, 0.0)}, "twice"),
-        ({"transpose_cents": (5000.0,)}, "outside -1200"),
+        ({"transpose_cents": (0.0, 5000.0)}, "outside -1200"),
         ({"n_shards": -1}, "n_shards"),
     ],
 )
