@@ -6,7 +6,7 @@ recordings clips become the units, which is said, and an interval then speaks ab
 these recordings only. Several seeds of a system are averaged clip by clip; a
 difference is called decided only when every pair of seeds agrees on its sign.
 
-All values are *badness*: turned so that lower is better (`metrics.Metric.badness`). A
+All values are *badness*: turned so that lower is better (`metric.Metric.badness`). A
 clip counts when both systems have a value; the rest is counted as skipped.
 
 Sources: percentile bootstrap, Efron and Tibshirani, "An Introduction to the Bootstrap",

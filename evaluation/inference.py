@@ -193,7 +193,7 @@ def _chunks(indices: Sequence[int], size: int) -> Iterator[Sequence[int]]:
 def _traced(model: tf.keras.Model, *, seed: int):
     """The model as a graph whose noise depends on the seed and the first example."""
 
-    @tf.function  # once for whole batches, once for the last
+    @tf.function(autograph=False)  # once for whole batches, once for the last
     def forward(batch: dict[str, tf.Tensor], first: tf.Tensor) -> dict[str, Any]:
         n_rows = batch["f0_hz"].shape[0]
         key = randomness.NoiseKey(seed=seed, step=0, first_row=first, n_rows=n_rows)

@@ -10,7 +10,7 @@ from typing import Any
 
 from evaluation import evaluate
 from evaluation import matrix
-from evaluation import report_view
+from evaluation import report_tables
 from evaluation import summary
 from models import dataset_info
 from models import run_record
@@ -112,7 +112,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
             row["state"],
             str(tracked["last_step"]),
             *(_number(tracked[key], decimals) for key, _, decimals in COLUMNS),
-            ", ".join(tracked["alarms"]) or report_view.DASH,
+            ", ".join(tracked["alarms"]) or report_tables.DASH,
         ]
         lines.append(" | ".join(cells))
     return "".join(f"| {line} |\n" for line in lines)
@@ -120,7 +120,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _number(value: float | None, decimals: int) -> str:
     if value is None or not math.isfinite(value):
-        return report_view.DASH
+        return report_tables.DASH
     return f"{value:.{decimals}f}"
 
 
@@ -147,10 +147,10 @@ def _verdict(report: str) -> str:
         system = next(s for s in document["systems"] if s["name"] == entry["system"])
         cells = [
             system["name"],
-            report_view.number(system["index"]["interval"]["mean"], decimals=2),
+            report_tables.number(system["index"]["interval"]["mean"], decimals=2),
             document["verdict"]["systems"][system["name"]]["state"],
-            report_view.number(system["metrics"]["spectral_loss"]["mean"]),
-            report_view.number(system["metrics"]["loudness_distance"]["mean"]),
+            report_tables.number(system["metrics"]["spectral_loss"]["mean"]),
+            report_tables.number(system["metrics"]["loudness_distance"]["mean"]),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     lines.append("")

@@ -8,69 +8,23 @@ collapse metrics are of the last kind, because a clarinet has few harmonics and 
 note does not move; low entropy alone is no collapse.
 """
 
-import dataclasses
 import math
 
 from evaluation import fidelity
-
-LOWER = "lower"
-HIGHER = "higher"
-RECORDING = "recording"
-
-
-@dataclasses.dataclass(frozen=True)
-class Metric:
-    """How one metric is named, read and judged.
-
-    Attributes:
-        key: Name in JSON.
-        title: Name in tables.
-        unit: Unit, empty for a pure number.
-        group: "collapse", "fidelity" or "cost".
-        better: `LOWER`, `HIGHER` or `RECORDING`.
-        low: Smallest possible value.
-        high: Largest possible value.
-        healthy: Value of the healthy case of the tests.
-        collapsed: Value of the collapsed case of the tests.
-        plain: What it says, in a sentence for a musician.
-        decimals: Digits after the point in tables.
-    """
-
-    key: str
-    title: str
-    unit: str
-    group: str
-    better: str
-    low: float
-    high: float
-    healthy: str
-    collapsed: str
-    plain: str
-    decimals: int = 3
-
-    def badness(self, value: float, recording: float) -> float:
-        """The value turned so that lower is better; NaN where it cannot be.
-
-        Args:
-            value: The system's.
-            recording: The recording's own; ignored unless closeness to it counts.
-        """
-        if self.better == RECORDING:
-            return abs(value - recording)
-        return value if self.better == LOWER else -value
+from evaluation import metric as metric_lib
 
 
 def _collapse(
     key: str, title: str, unit: str, high: float, *texts: str, low: float = 0.0
-) -> Metric:
+) -> metric_lib.Metric:
     """A metric of the controls, judged by its distance from the recording's."""
     healthy, collapsed, plain = texts
-    return Metric(
+    return metric_lib.Metric(
         key=key,
         title=title,
         unit=unit,
         group="collapse",
-        better=RECORDING,
+        better=metric_lib.RECORDING,
         low=low,
         high=high,
         healthy=healthy,
@@ -79,12 +33,12 @@ def _collapse(
     )
 
 
-INDEX = Metric(
+INDEX = metric_lib.Metric(
     key="collapse_index",
     title="Collapse index",
     unit="",
     group="collapse",
-    better=LOWER,
+    better=metric_lib.LOWER,
     low=0.0,
     high=1.0,
     healthy="below 0.5; 0 for the recording itself",
@@ -254,11 +208,16 @@ COLLAPSE = (
 
 
 def _fidelity(
-    key: str, title: str, unit: str, *texts: str, better: str = LOWER, high: float
-) -> Metric:
+    key: str,
+    title: str,
+    unit: str,
+    *texts: str,
+    better: str = metric_lib.LOWER,
+    high: float,
+) -> metric_lib.Metric:
     """A metric of the audio."""
     healthy, collapsed, plain = texts
-    return Metric(
+    return metric_lib.Metric(
         key=key,
         title=title,
         unit=unit,
@@ -272,7 +231,7 @@ def _fidelity(
     )
 
 
-def _spectral(key: str, title: str, plain: str) -> Metric:
+def _spectral(key: str, title: str, plain: str) -> metric_lib.Metric:
     """One of the parts of the multi-scale spectral loss."""
     return _fidelity(
         key, title, "", "0 for the recording itself", "grows", plain, high=math.inf
@@ -332,7 +291,7 @@ FIDELITY = (
         "near 1",
         "0 when no pitch is right",
         "Share of the time within half a semitone of the recording.",
-        better=HIGHER,
+        better=metric_lib.HIGHER,
         high=1.0,
     ),
     _fidelity(
@@ -342,7 +301,7 @@ FIDELITY = (
         "near 1",
         "0 when no pitch is right",
         "The same, octave errors forgiven.",
-        better=HIGHER,
+        better=metric_lib.HIGHER,
         high=1.0,
     ),
     _fidelity(
@@ -352,7 +311,7 @@ FIDELITY = (
         "near 1",
         "0 when the pitch is gone",
         "Share of the recording's pitched time in which a pitch is heard.",
-        better=HIGHER,
+        better=metric_lib.HIGHER,
         high=1.0,
     ),
     _fidelity(

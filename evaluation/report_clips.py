@@ -9,7 +9,7 @@ from typing import Any
 import markupsafe
 
 from evaluation import charts
-from evaluation import report_view
+from evaluation import report_tables
 
 PLOTS = (
     ("loudness_db", "Loudness", "dB, A-weighted"),
@@ -62,7 +62,7 @@ class ClipView:
     role: str
     tracks: list[TrackView]
     plots: list[markupsafe.Markup]
-    table: list[report_view.ScoreRow]
+    table: list[report_tables.ScoreRow]
     runs: list[str]
     size: int
 
@@ -92,7 +92,7 @@ def build(
         folder: Of the report.
         embed: File -> data address.
     """
-    slots = report_view.slots(document)
+    slots = report_tables.slots(document)
     media = folder / clip["folder"]
     tracks = [
         TrackView(
@@ -112,7 +112,7 @@ def build(
         role=ROLES[clip["role"]],
         tracks=tracks,
         plots=_plots(media / "curves.json", slots=slots),
-        table=report_view.clip_scores(row, runs=list(row["runs"])),
+        table=report_tables.clip_scores(row, runs=list(row["runs"])),
         runs=list(row["runs"]),
         size=size,
     )

@@ -25,6 +25,7 @@ from absl import logging
 from evaluation import controls
 from evaluation import evaluate
 from evaluation import inference
+from evaluation import options
 from evaluation import report
 
 EXIT_COLLAPSED = 1
@@ -90,7 +91,10 @@ def find_runs(
                 found.append(path)
             elif path.is_dir():
                 logging.warning("%s is no run (no operative_config); left out", path)
-    unique = list({path.resolve(): path for path in reversed(found)}.values())[::-1]
+    named: dict[pathlib.Path, pathlib.Path] = {}
+    for path in found:
+        named.setdefault(path.resolve(), path)
+    unique = list(named.values())
     if len(unique) < 2:
         given = ", ".join([*candidates, *patterns]) or "nothing"
         raise inference.InputError(
@@ -142,7 +146,7 @@ def run(values: flags.FlagValues) -> int:
         run_dirs,
         baseline=pathlib.Path(values.baseline),
         output=output,
-        options=evaluate.Options(
+        options=options.Options(
             checkpoint=values.checkpoint,
             data_dir=values.data_dir,
             split=values.split,

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from evaluation import across_clips
 from evaluation import clips
 from evaluation import collapse_index
 from evaluation import controls
 from evaluation import degradations
 from evaluation import evaluate
+from evaluation import options
+from evaluation import run_facts
 from evaluation import score_table
+from evaluation import shown_clips
 from evaluation import summary
 
 SAMPLE_RATE = 16000
@@ -148,7 +152,7 @@ def references(
                 )
             )
             trackers.append(tracker)
-    clips.add_reference_diversity(found)
+    across_clips.add_reference_diversity(found)
     return found, trackers
 
 
@@ -184,8 +188,8 @@ def degraded(kind: str, amount: float):
     return lambda played, typical: function(played, amount, typical=typical)
 
 
-def run_facts(name: str, *, seed: int = 0) -> dict:
-    """What `evaluate.describe_run` would say of a run."""
+def facts_of(name: str, *, seed: int = 0) -> dict:
+    """What `run_facts.describe_run` would say of a run."""
     return {
         "path": f"runs/{name}",
         "step": 300,
@@ -221,7 +225,7 @@ def write_report_inputs(
     n_media: int = 3,
 ) -> dict:
     """Writes summary.json, scores.jsonl and media as `evaluate` would."""
-    facts = {name: run_facts(name) for name in systems}
+    facts = {name: facts_of(name) for name in systems}
     keys = ("path", "step", "seed", "config_hash")
     rows = evaluate.make_rows(
         refs,
@@ -234,7 +238,7 @@ def write_report_inputs(
         rows,
         runs=facts,
         baseline=baseline,
-        settings=evaluate.describe_settings(evaluate.Options(), capacity="tiny"),
+        settings=run_facts.describe_settings(options.Options(), capacity="tiny"),
         dataset={
             "data_dir": "data",
             "split": "eval",
@@ -245,7 +249,7 @@ def write_report_inputs(
             "n_examples": len(refs),
         },
     )
-    document["clips"] = evaluate.write_media(
+    document["clips"] = shown_clips.write_media(
         refs, systems, rows=rows, folder=folder / evaluate.MEDIA_NAME, n_media=n_media
     )
     evaluate.write_summary(document, folder / evaluate.SUMMARY_NAME)

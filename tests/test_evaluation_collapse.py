@@ -7,7 +7,7 @@ import evaluation_helpers as helpers
 import numpy as np
 import pytest
 
-from evaluation import clips
+from evaluation import across_clips
 from evaluation import collapse
 from evaluation import controls
 from evaluation import metrics
@@ -181,7 +181,7 @@ def test_diversity_is_lost_when_all_clips_share_a_timbre(rng):
     one_timbre = helpers.system(
         refs, trackers, change=helpers.degraded("frozen distribution", 1.0), rng=rng
     )
-    clips.compare_across_clips(refs, one_timbre)
+    across_clips.compare_across_clips(refs, one_timbre)
     lost = [one.scores["clip_diversity"].value for one in one_timbre]
     assert np.mean(lost) < 0.02 * np.mean(values)
 

@@ -15,7 +15,9 @@ from evaluation import charts
 from evaluation import evaluate
 from evaluation import metrics
 from evaluation import report
+from evaluation import report_tables
 from evaluation import report_view
+from evaluation import shown_clips
 from evaluation import summary
 from evaluation import verdict
 
@@ -90,8 +92,8 @@ def test_text_and_page_carry_the_summary_s_numbers(folder):
             value = system["metrics"][key]["mean"]
             if value is not None:
                 checked += 1
-                assert report_view.number(value) in text
-                assert report_view.number(value) in page
+                assert report_tables.number(value) in text
+                assert report_tables.number(value) in page
     assert checked > 10
 
 
@@ -144,7 +146,7 @@ def test_clips_to_hear_are_the_typical_and_the_extremes():
         }
         for place, loss in enumerate([5.0, 9.0, 1.0, 4.0, 6.0, None])
     ]
-    chosen = evaluate.choose_clips(rows, run="x", n_wanted=4)
+    chosen = shown_clips.choose_clips(rows, run="x", n_wanted=4)
     assert chosen[:3] == [(0, "typical"), (1, "worst"), (2, "best")]
     assert len(chosen) == 4
 

@@ -1,0 +1,88 @@
+"""Scores of a clip that need the other clips: its diversity and its collapse index."""
+
+import numpy as np
+
+from evaluation import clips
+from evaluation import collapse
+from evaluation import collapse_index
+from evaluation import controls
+from evaluation import scores
+
+
+def compare_across_clips(
+    references: list[clips.Reference], scored: list[clips.Scored]
+) -> list[dict[str, float]]:
+    """Adds the scores that need all clips of a system; returns the index's sums.
+
+    Args:
+        references: The clips, in order.
+        scored: A system's renderings of them; `clip_diversity` and `collapse_index`
+            are added to their scores.
+
+    Returns:
+        The sums of `collapse_index.clip_sums`, clip by clip.
+    """
+    masks = [ref.masks for ref in references]
+    recorded = [ref.controls for ref in references]
+    played = [one.rendering.controls for one in scored]
+    ref_typical = collapse_index.measure_typical(recorded, masks)
+    est_typical = collapse_index.measure_typical(played, masks)
+    all_sums = []
+    for ref, one in zip(references, scored, strict=True):
+        sums = collapse_index.clip_sums(
+            ref.controls,
+            one.rendering.controls,
+            masks=ref.masks,
+            ref_typical=ref_typical,
+            est_typical=est_typical,
+        )
+        verdict = collapse_index.judge(sums)
+        one.scores["collapse_index"] = scores.guarded(
+            verdict.index, reason="the recording determines no component"
+        )
+        one.scores["clip_diversity"] = clip_diversity(
+            one.rendering.controls, ref.masks, typical=est_typical
+        )
+        all_sums.append(sums)
+    return all_sums
+
+
+def add_reference_diversity(references: list[clips.Reference]) -> None:
+    """Adds `clip_diversity` to the recordings' own scores."""
+    typical = collapse_index.measure_typical(
+        [ref.controls for ref in references], [ref.masks for ref in references]
+    )
+    for ref in references:
+        ref.scores["clip_diversity"] = clip_diversity(
+            ref.controls, ref.masks, typical=typical
+        )
+
+
+def clip_diversity(
+    played: controls.Controls,
+    masks: controls.Masks,
+    *,
+    typical: collapse_index.Typical,
+) -> scores.Score:
+    """Jensen-Shannon divergence of a clip's mean distribution from the typical one.
+
+    Args:
+        played: Controls of the clip.
+        masks: Frames that count.
+        typical: The same system's averages over all clips.
+
+    Returns:
+        Bits in [0, 1]; harmonics above the clip's Nyquist do not count.
+    """
+    if np.count_nonzero(masks.pitched) < controls.MIN_FRAMES:
+        return scores.missing(f"fewer than {controls.MIN_FRAMES} pitched frames")
+    shares = played.harmonic_distribution[masks.pitched]
+    means = controls.normalise_distribution(
+        np.broadcast_to(typical.distribution, shares.shape),
+        f0_hz=played.f0_hz[masks.pitched],
+        sample_rate=played.sample_rate,
+    )
+    divergence = collapse.jensen_shannon(
+        shares.mean(axis=0)[np.newaxis], means.mean(axis=0)[np.newaxis]
+    )
+    return scores.Score(float(divergence[0]))

@@ -1,0 +1,107 @@
+"""What summary.json says of runs, of their training, of data and settings."""
+
+import dataclasses
+import statistics
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+from evaluation import collapse_index
+from evaluation import compare
+from evaluation import inference
+from evaluation import metrics
+from evaluation import options as options_lib
+from models import data
+from models import metrics_log
+from models import run_record
+from models import runs as runs_lib
+
+Json = dict[str, Any]
+CURVE_KEYS = {
+    "losses/total_loss": "Training loss",
+    "held_out/spectral_loss": "Spectral loss on the held-out batch",
+    "controls/normalized_entropy": "Harmonic entropy, held-out batch",
+    "controls/top1_share": "Top-1 share, held-out batch",
+    "controls/gain_range_db": "Dynamic range in dB, held-out batch",
+    "controls/noise_share": "Noise share, held-out batch",
+}
+MAX_CURVE_POINTS = 200
+
+
+def describe_run(run: runs_lib.Run, *, cost: inference.Cost) -> Json:
+    """What the summary says of a run: facts, cost and training curves."""
+    rows = metrics_log.read_metrics(run.path)
+    facts = ("seed", "versions", "commit", "machine", "gin_files", "config_hash")
+    return {
+        "path": str(run.path),
+        "step": run.step,
+        **{key: run.info.get(key) for key in facts},
+        "data_dir": str(run.data_dir),
+        "plan_hash": inference.dataset_hash(run),
+        "config": run.config_text,
+        "cost": {
+            **dataclasses.asdict(cost),
+            "step_ms": _median(rows, "time/step_ms"),
+            "forward_backward_ms": _median(rows, "time/forward_backward_ms"),
+        },
+        "training": training_curves(rows),
+    }
+
+
+def _median(rows: Sequence[Mapping[str, Any]], key: str) -> float | None:
+    """Median of what metrics.jsonl says, None where it says nothing."""
+    values = [row[key] for row in rows if row.get(key) is not None]
+    return statistics.median(values) if values else None
+
+
+def training_curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
+    """Curves of metrics.jsonl that the report plots, thinned out.
+
+    Args:
+        rows: Of metrics.jsonl.
+
+    Returns:
+        `steps` and `values` by key, for the keys of `CURVE_KEYS` that occur.
+    """
+    curves = {}
+    for key in CURVE_KEYS:
+        points = [(row["step"], row[key]) for row in rows if key in row]
+        stride = max(1, -(-len(points) // MAX_CURVE_POINTS))
+        chosen = points[::stride]
+        if points and chosen[-1] != points[-1]:
+            chosen.append(points[-1])
+        if chosen:
+            steps, values = zip(*chosen, strict=True)
+            curves[key] = {"steps": list(steps), "values": list(values)}
+    return curves
+
+
+def describe_settings(options: options_lib.Options, *, capacity: str) -> Json:
+    """How it was measured, for the report."""
+    return {
+        "checkpoint": options.checkpoint,
+        "seed": options.seed,
+        "crepe_capacity": capacity,
+        "masks": dataclasses.asdict(options.masks),
+        "max_clips": options.max_clips,
+        "confidence": compare.CONFIDENCE,
+        "n_resamples": compare.N_RESAMPLES,
+        "headline": list(metrics.HEADLINE),
+        "index_threshold": collapse_index.THRESHOLD,
+        "index_midpoints": collapse_index.MIDPOINTS,
+        "versions": run_record.versions(),
+    }
+
+
+def describe_dataset(dataset: data.PreparedDataset, *, split: str) -> Json:
+    """What it was measured on, for the report."""
+    info = dataset.info
+    return {
+        "data_dir": str(info.data_dir),
+        "split": split,
+        "plan_hash": info.plan_hash,
+        "sample_rate": info.sample_rate,
+        "frame_rate": info.frame_rate,
+        "example_secs": info.example_secs,
+        "n_examples": dataset.n_examples,
+    }

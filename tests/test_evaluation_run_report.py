@@ -1,0 +1,218 @@
+import ddsp_compat  # noqa: F401  isort: skip
+
+import json
+import pathlib
+import shutil
+
+import librosa
+import numpy as np
+import pytest
+import training_helpers
+from absl import flags
+
+from evaluation import evaluate
+from evaluation import inference
+from evaluation import report
+from evaluation import run_report
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+
+
+def make_run_dir(path):
+    path.mkdir(parents=True)
+    (path / "operative_config-0.gin").write_text("")
+    return path
+
+
+def parse(*words):
+    values = flags.FlagValues()
+    run_report.define_flags(values)
+    values(["ddsp_report", *words])
+    return values
+
+
+# --- what is given ---
+
+
+def test_runs_are_found_once_with_the_baseline_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("stage1", "stage2", "stage5"):
+        make_run_dir(tmp_path / "runs" / name)
+    (tmp_path / "runs" / "empty").mkdir()
+    (tmp_path / "runs" / "notes.txt").write_text("x")
+    found = run_report.find_runs(
+        baseline="runs/stage5", candidates=["runs/stage1"], patterns=["runs/*"]
+    )
+    assert [path.name for path in found] == ["stage5", "stage1", "stage2"]
+
+
+@pytest.mark.parametrize("patterns", [[], ["nowhere/*"], ["runs/stage5"]])
+def test_nothing_to_compare_with_is_refused(tmp_path, monkeypatch, patterns):
+    monkeypatch.chdir(tmp_path)
+    make_run_dir(tmp_path / "runs" / "stage5")
+    with pytest.raises(inference.InputError, match="no run to compare"):
+        run_report.find_runs(baseline="runs/stage5", candidates=[], patterns=patterns)
+
+
+def test_a_report_is_not_replaced_unless_asked(tmp_path):
+    (tmp_path / "media" / "clip-001").mkdir(parents=True)
+    (tmp_path / report.PAGE_NAME).write_text("old")
+    (tmp_path / "mine.txt").write_text("keep")
+    with pytest.raises(inference.InputError, match="--overwrite"):
+        run_report.prepare_output(tmp_path, overwrite=False)
+    run_report.prepare_output(tmp_path, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    run_report.prepare_output(tmp_path / "new", overwrite=False)
+
+
+def test_a_missing_run_is_one_clear_sentence(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        flags, "FLAGS", parse("--baseline=runs/a", "--candidate=runs/b")
+    )
+    assert run_report.main(["ddsp_report"]) == run_report.EXIT_INPUT
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1 and "there is no run at runs/a" in said[0]
+
+
+def test_a_run_without_a_checkpoint_is_refused(tmp_path):
+    make_run_dir(tmp_path / "run")
+    with pytest.raises(inference.InputError, match="no sound checkpoint"):
+        inference.open_run(tmp_path / "run", checkpoint="best")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(inference.InputError, match="no operative_config"):
+        inference.open_run(tmp_path / "folder", checkpoint="best")
+
+
+@pytest.mark.parametrize(
+    ("break_it", "match"),
+    [
+        (shutil.rmtree, "does not exist"),
+        (lambda path: (path / "COMPLETED").unlink(), "not finished"),
+    ],
+)
+def test_a_broken_dataset_is_refused(tmp_path, break_it, match):
+    data = training_helpers.write_dataset(tmp_path / "data")
+    break_it(data)
+    with pytest.raises(inference.InputError, match=match):
+        inference.open_dataset(data)
+
+
+def test_an_empty_eval_split_is_refused(tmp_path):
+    data = training_helpers.write_dataset(tmp_path / "data", n_eval=0)
+    with pytest.raises(inference.InputError, match="empty"):
+        inference.open_dataset(data)
+
+
+class FakeRun:
+    def __init__(self, name, plan_hash):
+        self.path = pathlib.Path(name)
+        self.info = {"dataset": {"plan_hash": plan_hash}}
+        self.data_dir = pathlib.Path("data")
+
+
+def test_runs_of_different_datasets_are_refused():
+    inference.check_same_dataset([FakeRun("a", "1"), FakeRun("b", "1")])
+    with pytest.raises(inference.InputError, match="allow_other_dataset"):
+        inference.check_same_dataset([FakeRun("a", "1"), FakeRun("b", "2")])
+
+
+def test_clips_are_spread_over_recordings():
+    recordings = ["a"] * 5 + ["b"] * 5 + ["c"]
+    chosen = inference.spread(3, recordings)
+    assert sorted(recordings[place] for place in chosen) == ["a", "b", "c"]
+    assert inference.spread(0, recordings) == list(range(11))
+    assert inference.spread(3, recordings) == chosen
+
+
+# --- real models, trained for two steps ---
+
+
+def track(audio_16k, frame_rate):
+    """A stand-in for CREPE, which the tests of prep cover."""
+    f0_hz = librosa.yin(
+        audio_16k.astype(np.float32),
+        fmin=100,
+        fmax=1000,
+        sr=16000,
+        hop_length=16000 // frame_rate,
+    )
+    return f0_hz, np.full(f0_hz.size, 0.9)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Two runs of two rungs on one made-up dataset."""
+    from models import session
+
+    place = tmp_path_factory.mktemp("trained")
+    data = training_helpers.write_dataset(place / "data", n_eval=5, example_secs=1.0)
+    for rung in ("stage5", "stage2"):
+        session.train(
+            session.Request(
+                save_dir=str(place / "runs" / rung),
+                gin_files=(
+                    str(REPOSITORY / f"gin/{rung}.gin"),
+                    str(REPOSITORY / "gin/overlays/tiny.gin"),
+                ),
+                search_paths=(str(REPOSITORY),),
+                data_dir=str(data),
+                num_steps=2,
+                quiet=True,
+            ),
+            say=lambda text: None,
+        )
+    return place
+
+
+@pytest.mark.slow
+def test_two_real_runs_are_judged_end_to_end(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(evaluate.pitch, "CrepeTracker", lambda capacity: track)
+    words = (
+        f"--baseline={trained}/runs/stage5",
+        f"--runs={trained}/runs/*",
+        f"--output={tmp_path}/report",
+        "--batch_size=2",
+        "--max_embedded_clips=2",
+    )
+    assert run_report.run(parse(*words)) == 0
+    assert "report.html" in capsys.readouterr().out
+    folder = tmp_path / "report"
+    rows = [json.loads(line) for line in (folder / evaluate.SCORES_NAME).open()]
+    assert len(rows) == 5  # the last batch of one is kept
+    assert {row["clip"] for row in rows} == {
+        f"tone-{i} @ {i / 2:.2f} s" for i in range(6, 11)
+    }
+    for row in rows:
+        assert list(row["runs"]) == ["stage5", "stage2"]
+        assert row["n_pitched"] > 200
+        values = row["runs"]["stage2"]["values"]
+        assert values["spectral_loss"] > 0 and 0 <= values["collapse_index"] <= 1
+    document = json.loads((folder / evaluate.SUMMARY_NAME).read_text())
+    assert document["unit"] == "recording" and document["n_units"] == 5
+    for name in ("stage5", "stage2"):
+        cost = document["runs"][name]["cost"]
+        assert cost["n_parameters"] > 1000 and cost["render_secs"] > 0
+    decoders = [row["binding"] for row in document["config_differences"]]
+    assert any("decoder" in binding.lower() for binding in decoders)
+    # Two steps teach nothing: both have collapsed, and a script can see it.
+    collapsed = run_report.run(parse(*words, "--overwrite", "--fail_if_collapsed"))
+    assert collapsed == run_report.EXIT_COLLAPSED
+    again = [json.loads(line) for line in (folder / evaluate.SCORES_NAME).open()]
+    assert again == rows  # the same noise, the same scores
+
+
+@pytest.mark.slow
+def test_noise_depends_on_the_seed_and_not_on_the_batch(trained):
+    run = inference.open_run(trained / "runs" / "stage2", checkpoint="last")
+    dataset = inference.open_dataset(trained / "data")
+
+    def render(seed, batch_size):
+        found, _ = inference.render_clips(
+            run, dataset, range(5), seed=seed, batch_size=batch_size
+        )
+        return np.stack([one.audio for one in found])
+
+    first = render(0, 2)
+    np.testing.assert_allclose(render(0, 3), first, atol=1e-6)
+    assert np.max(np.abs(render(1, 2) - first)) > 1e-6
