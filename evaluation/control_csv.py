@@ -16,7 +16,7 @@ import numpy as np
 from evaluation import decoding
 from evaluation import inference
 from evaluation import performance
-from prep import features
+from prep import loudness as loudness_lib
 
 PERFORMANCE_COLUMNS = ("f0_hz", "loudness_db", "f0_confidence")
 DIGITS = 7  # float32 comes back as it was, to 1e-6 of itself
@@ -171,7 +171,7 @@ class Table:
             frame_rate=self._frame_rate,
             f0_hz=self._column("f0_hz").copy(),
             f0_confidence=confidence,
-            loudness_db=np.maximum(self._column("loudness_db"), features.MIN_DB),
+            loudness_db=np.maximum(self._column("loudness_db"), loudness_lib.MIN_DB),
         )
 
     @property

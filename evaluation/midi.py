@@ -18,7 +18,7 @@ from absl import logging
 from evaluation import inference
 from evaluation import performance
 from evaluation import transfer
-from prep import features
+from prep import loudness as loudness_lib
 
 QUIET, LOUD = 0.1, 0.95  # quantiles of loudness for velocities 1 and 127
 MAX_VELOCITY = 127
@@ -157,7 +157,7 @@ def play_notes(
         frame_rate=frame_rate,
         f0_hz=pretty_midi.note_number_to_hz(semitones).astype(np.float32),
         f0_confidence=np.where(inside, CONFIDENCE, 0.0).astype(np.float32),
-        loudness_db=np.maximum(loudness, features.MIN_DB).astype(np.float32),
+        loudness_db=np.maximum(loudness, loudness_lib.MIN_DB).astype(np.float32),
     )
 
 
@@ -196,7 +196,7 @@ def _envelope(since: np.ndarray, left: np.ndarray, *, phrasing: Phrasing) -> np.
     )
     decay = phrasing.decay_db * np.clip(since - phrasing.attack_secs, 0.0, 1.0)
     release = 60.0 * np.clip(-left / max(phrasing.release_secs, 1e-6), 0.0, None)
-    before = np.where(since < 0, -features.MIN_DB * 2, 0.0)
+    before = np.where(since < 0, -loudness_lib.MIN_DB * 2, 0.0)
     return -(attack + decay + release + before)
 
 

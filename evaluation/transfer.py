@@ -20,7 +20,7 @@ from absl import logging
 from evaluation import inference
 from evaluation import performance
 from prep import dataset_statistics
-from prep import features
+from prep import loudness as loudness_lib
 from prep import store
 
 SEMITONES = 12  # in an octave
@@ -137,7 +137,7 @@ def shift_loudness(
 ) -> performance.Performance:
     """Moves the loudness by decibels, down to the floor."""
     return played.replace(
-        loudness_db=np.maximum(played.loudness_db + decibels, features.MIN_DB)
+        loudness_db=np.maximum(played.loudness_db + decibels, loudness_lib.MIN_DB)
     )
 
 
@@ -170,7 +170,7 @@ def match(played: performance.Performance, heard: Heard) -> performance.Performa
         target[9] - source[9],
     )
     moved = transpose(played, SEMITONES * octaves)
-    return moved.replace(loudness_db=np.maximum(loudness, features.MIN_DB))
+    return moved.replace(loudness_db=np.maximum(loudness, loudness_lib.MIN_DB))
 
 
 def map_curve(values: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -219,7 +219,8 @@ def suppress_noise(
     """Makes passages without notes quieter by so many decibels."""
     return played.replace(
         loudness_db=np.maximum(
-            played.loudness_db - decibels * (1.0 - note_weight(played)), features.MIN_DB
+            played.loudness_db - decibels * (1.0 - note_weight(played)),
+            loudness_lib.MIN_DB,
         )
     )
 

@@ -90,15 +90,9 @@ class BlockControls:
         )
         wanted = {key: raw[key] for key in controls_lib.TARGETS.values()}
         f0_hz = inputs["f0_hz"]
-        settled = self._smoothing.initial_state(wanted, f0_hz)
-        before = tf.nest.map_structure(
-            lambda carried, fresh: tf.where(
-                _of_rank(started, len(carried.shape)), carried, fresh
-            ),
-            state["smoothing"],
-            settled,
+        controls, smoothing_state = self._smoothing(
+            wanted, f0_hz, state=state["smoothing"], started=started
         )
-        controls, smoothing_state = self._smoothing(wanted, f0_hz, state=before)
         return controls, {
             # Only whether frames still lie before the beginning is asked of it.
             "n_heard": tf.minimum(
@@ -139,8 +133,3 @@ class BlockControls:
         inputs = self._conditioning(dict(zip(FEATURE_KEYS, split, strict=True)))
         cropped = {key: value[:, self._n_back :] for key, value in inputs.items()}
         return cropped, joined[:, -self._n_back :]
-
-
-def _of_rank(flag: tf.Tensor, rank: int) -> tf.Tensor:
-    """A flag [batch, 1, 1] for tensors of another rank."""
-    return tf.reshape(flag, [-1] + [1] * (rank - 1))

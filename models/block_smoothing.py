@@ -101,7 +101,7 @@ class BlockSmoothing:
         self.latency_frames = smoothing_layer.latency_frames if smoothing_layer else 0
 
     def initial_state(self, raw: heads.Controls, f0_hz: tf.Tensor) -> State:
-        """State settled on the first frame of a block.
+        """State of the right shapes; the first block settles it on its first frame.
 
         Args:
             raw: Raw controls, each [batch, n_frames, n_channels].
@@ -112,22 +112,28 @@ class BlockSmoothing:
         """
         if not self._smoothers:
             return {}
-        first_f0 = f0_hz[:, :1]
-        first = self._source({k: v[:, :1] for k, v in raw.items()}, first_f0)
+        return self._settle({**self._source(raw, f0_hz), "f0_hz": f0_hz})
+
+    def _settle(self, source: heads.Controls) -> State:
+        """State after an endless repetition of a block's first frame."""
         state = {
-            key: smoother.initial_state(first[key][:, 0])
+            key: smoother.initial_state(source[key][:, 0])
             for key, smoother in self._smoothers.items()
         }
         if self.latency_frames:
-            delayed = {**first, "f0_hz": first_f0}
             state["delay"] = [
-                tf.repeat(delayed[key], self.latency_frames, axis=1)
-                for key in sorted(delayed)
+                tf.repeat(source[key][:, :1], self.latency_frames, axis=1)
+                for key in sorted(source)
             ]
         return state
 
     def __call__(
-        self, raw: heads.Controls, f0_hz: tf.Tensor, *, state: State
+        self,
+        raw: heads.Controls,
+        f0_hz: tf.Tensor,
+        *,
+        state: State,
+        started: tf.Tensor,
     ) -> tuple[heads.Controls, State]:
         """Raw controls of a block -> controls that sound.
 
@@ -135,13 +141,22 @@ class BlockSmoothing:
             raw: Raw controls, each [batch, n_frames, n_channels].
             f0_hz: [batch, n_frames, 1].
             state: From `initial_state` or the block before.
+            started: Whether there was a block before, bool, [batch, 1, 1].
 
         Returns:
             Controls with `f0_hz`, `latency_frames` behind the input; the next state.
         """
         if not self._smoothers:
             return {**self._head(raw, f0_hz), "f0_hz": f0_hz}, state
-        return self._smooth({**self._source(raw, f0_hz), "f0_hz": f0_hz}, state)
+        source = {**self._source(raw, f0_hz), "f0_hz": f0_hz}
+        before = tf.nest.map_structure(
+            lambda carried, fresh: tf.where(
+                _of_rank(started, len(carried.shape)), carried, fresh
+            ),
+            state,
+            self._settle(source),
+        )
+        return self._smooth(source, before)
 
     def flush(self, state: State) -> heads.Controls:
         """The last `latency_frames` frames: the curve's end is held.
@@ -196,3 +211,8 @@ def _delay(
         delayed[key] = joined[:, : frames[key].shape[1]]
         following.append(joined[:, frames[key].shape[1] :])
     return delayed, following
+
+
+def _of_rank(flag: tf.Tensor, rank: int) -> tf.Tensor:
+    """A flag [batch, 1, 1] for tensors of another rank."""
+    return flag if rank == 3 else tf.reshape(flag, [-1] + [1] * (rank - 1))

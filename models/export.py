@@ -5,7 +5,8 @@
     step.tflite      one frame, with its state, for TensorFlow Lite
     reverb_ir.wav    what the learned reverb adds to a click
     model_card.json  what goes in, what comes out, how well it agrees with the original
-    load_example.py  plays all of them; needs only tensorflow, or tensorflow and numpy
+    load_example.py  plays them; needs only tensorflow, or TensorFlow Lite's runtime
+    step.onnx        the step once more, where tf2onnx is installed
 
 Both SavedModels take any batch and any length: inside, blocks of frames go through a
 loop with a carried state, so a long input takes no more memory than its own size.
@@ -26,6 +27,7 @@ import tensorflow as tf
 
 from models import block_model
 from models import export_graph
+from models import export_onnx
 from models import export_parity
 from models import lite
 from models import run_record
@@ -34,6 +36,7 @@ from models import runs
 DECODER, SYNTH, STEP = "decoder", "synth", "step.tflite"
 REVERB, CARD, EXAMPLE = "reverb_ir.wav", "model_card.json", "load_example.py"
 FILES = (DECODER, SYNTH, STEP, REVERB, CARD, EXAMPLE)
+OPTIONAL_FILES = (export_onnx.NAME,)
 SCHEMA_VERSION = 1
 
 
@@ -67,6 +70,8 @@ def export_run(
         step = lite.FlatStep(block)
         content = lite.convert(step)
         (unfinished / STEP).write_bytes(content)
+        if export_onnx.is_available():
+            export_onnx.convert(unfinished / STEP, unfinished / export_onnx.NAME)
         exported = export_graph.Exported(block, response)
         tf.saved_model.save(exported, unfinished / DECODER, signatures=exported.decode)
         tf.saved_model.save(exported, unfinished / SYNTH, signatures=exported.play)
@@ -83,8 +88,10 @@ def export_run(
         unfinished.rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    for name in FILES:
+    for name in sorted(os.listdir(folder)):
         yield str(folder / name)
+    if not export_onnx.is_available():
+        yield f"no {export_onnx.NAME}: tf2onnx is not installed here"
     for name, difference in parity.items():
         yield f"largest difference from the model, {name}: {difference:.1e}"
 
@@ -99,7 +106,7 @@ def check_folder(folder: pathlib.Path, *, overwrite: bool) -> None:
         return
     if not folder.is_dir():
         raise ExportError(f"{folder} is a file; name a folder to export to.")
-    others = sorted(set(os.listdir(folder)) - set(FILES))
+    others = sorted(set(os.listdir(folder)) - {*FILES, *OPTIONAL_FILES})
     if others:
         raise ExportError(
             f"{folder} holds {others[0]}, which is no part of an export; name another "

@@ -7,6 +7,7 @@ form is the reference.
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import ddsp
@@ -16,6 +17,7 @@ import tensorflow as tf
 from models import autoencoder
 from models import block_controls
 from models import block_model
+from models import export_onnx
 from models import lite
 from models import synths
 from models import white_noise
@@ -88,7 +90,8 @@ def measure(
         folder: With what `models.export` wrote.
 
     Returns:
-        By what was compared: `decoder <control>`, `synth <stem>`, `step <stem>`.
+        By what was compared: `decoder <control>`, `synth <stem>`, `step <stem>`,
+        and `onnx <stem>` where that step was written and can be run.
     """
     hop = block_model.make_synth(model).settings.hop_size
     features = make_features(N_FRAMES, BATCH_SIZE)
@@ -107,9 +110,16 @@ def measure(
     }
     for key in ("harmonic", "noise_audio", "reverb"):
         differences[f"synth {key}"] = _largest(played[key], expected[key])
-    stepped = _play_steps(model, folder / "step.tflite", features=features, noise=noise)
-    for key, audio in stepped.items():
-        differences[f"step {key}"] = _largest(audio, expected[key][0, : len(audio)])
+    runners: dict[str, Any] = {
+        "step": lite.LiteRunner((folder / "step.tflite").read_bytes())
+    }
+    if (folder / export_onnx.NAME).exists() and export_onnx.can_run():
+        runners["onnx"] = export_onnx.OnnxRunner(folder / export_onnx.NAME)
+    for name, runner in runners.items():
+        stepped = _play_steps(model, runner, features=features, noise=noise)
+        for key, audio in stepped.items():
+            found = expected[key][0, : len(audio)]
+            differences[f"{name} {key}"] = _largest(audio, found)
     return differences
 
 
@@ -120,14 +130,14 @@ def _largest(found: Any, expected: np.ndarray) -> float:
 
 def _play_steps(
     model: autoencoder.LadderAutoencoder,
-    path: pathlib.Path,
+    run: Callable[..., list[np.ndarray]],
     *,
     features: dict[str, np.ndarray],
     noise: np.ndarray,
 ) -> dict[str, np.ndarray]:
     """The first row of a batch through the exported step, frame by frame."""
     block = block_model.BlockModel(model)
-    step, run = lite.FlatStep(block), lite.LiteRunner(path.read_bytes())
+    step = lite.FlatStep(block)
     hop, late = block.hop_size, block.controls.latency_frames
     padded = np.concatenate([np.zeros(late * hop, np.float32), noise[0]])
     state, parts = np.zeros(step.n_state, np.float32), []

@@ -141,8 +141,9 @@ class LiteRunner:
         self._interpreter.allocate_tensors()
         signature = self._interpreter.get_signature_runner()
         inputs, outputs = signature.get_input_details(), signature.get_output_details()
-        self._inputs = {name: detail["index"] for name, detail in inputs.items()}
-        self._outputs = [outputs[name]["index"] for name in OUTPUTS]
+        view = lambda detail: self._interpreter.tensor(detail["index"])
+        self._inputs = {name: view(detail) for name, detail in inputs.items()}
+        self._outputs = [view(outputs[name]) for name in OUTPUTS]
 
     def __call__(self, **inputs: np.ndarray) -> list[np.ndarray]:
         """Runs a step.
@@ -154,6 +155,6 @@ class LiteRunner:
             Outputs in the order of `OUTPUTS`.
         """
         for name, value in inputs.items():
-            self._interpreter.set_tensor(self._inputs[name], value)
+            self._inputs[name]()[:] = value
         self._interpreter.invoke()
-        return [self._interpreter.get_tensor(index) for index in self._outputs]
+        return [view().copy() for view in self._outputs]

@@ -160,9 +160,9 @@ class Player:
         n = self.frames_per_step
         hop = self.block.hop_size
         harmonic, noise, vector = self._run(
-            f0_hz=_frames(f0_hz, n),
-            loudness_db=_frames(loudness_db, n),
-            f0_confidence=_frames(f0_confidence, n),
+            f0_hz=f0_hz,
+            loudness_db=loudness_db,
+            f0_confidence=f0_confidence,
             noise=self._noise.span(
                 (state.n_frames - self.block.controls.latency_frames) * hop,
                 self.n_samples,
@@ -180,8 +180,3 @@ class Player:
             wet = np.zeros_like(harmonic)
         following = PlayerState(state.n_frames + n, vector, state.reverb)
         return Stems(harmonic, noise, wet), following
-
-
-def _frames(values: Any, n_frames: int) -> np.ndarray:
-    """A number or a row as float32 [n_frames]."""
-    return np.broadcast_to(np.asarray(values, np.float32), [n_frames])
