@@ -60,7 +60,7 @@ def loudest(
     """Highest value of the loudness envelope within some frames.
 
     Args:
-        envelope: dB, see `features.loudness_envelope`.
+        envelope: dB, see `loudness.measure_envelope`.
         frame: The first frame.
         n_frames: Their number.
         per_frame: Values of the envelope per control frame.

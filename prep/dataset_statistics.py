@@ -3,16 +3,16 @@
 Every frame that stands in an example counts once, transposed copies not at all. Pitch
 is in MIDI note numbers (69 = 440 Hz, 1 = a semitone) and counts voiced frames only.
 Sums and fine histograms are kept, not frames: memory is flat in the dataset's size, and
-a quantile is exact to half a bin (`_PITCH`, `_LOUDNESS`, `_CONFIDENCE`).
+a quantile is exact to half a bin (`prep.distribution`).
 """
 
 import collections
-import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from prep import distribution
 from prep import pitch
 from prep import plan as plan_lib
 from prep import plan_text
@@ -21,114 +21,22 @@ from prep import stages
 
 A4_HZ = 440.0
 A4_MIDI = 69
-N_QUANTILES = 101  # 0 %, 1 %, ..., 100 %
 LOW_VOICED_SHARE = 0.5  # of a recording's loud frames; below, it is called doubtful
-NOISY_FLOOR_DB = -20.0  # dB under the loudest moment; a higher floor ...
-NOISY_CONFIDENCE = 0.7  # ... and a lower median confidence call a recording noisy
-_DIGITS = 4  # after the point, in the file
-
-
-@dataclasses.dataclass(frozen=True)
-class _Grid:
-    """Bins of a histogram: fine for quantiles, every `coarse`-th border for a plot."""
-
-    low: float
-    high: float
-    n_bins: int
-    coarse: int
-
-    @property
-    def step(self) -> float:
-        return (self.high - self.low) / self.n_bins
-
-
-# 2 cents; semitones with the note in the middle
-_PITCH = _Grid(low=-0.5, high=131.5, n_bins=132 * 50, coarse=50)
-_LOUDNESS = _Grid(low=-80.0, high=40.0, n_bins=2400, coarse=40)  # 0.05 dB; 2 dB
-_CONFIDENCE = _Grid(low=0.0, high=1.0, n_bins=1000, coarse=50)  # 0.001; 0.05
-
-
-class Distribution:
-    """Sums, extremes and a fine histogram of values that come in pieces."""
-
-    def __init__(self, grid: _Grid):
-        """Starts empty.
-
-        Args:
-            grid: Bins; values outside count into the outermost.
-        """
-        self._grid = grid
-        self._counts = np.zeros(grid.n_bins, np.int64)
-        self._sum = self._sum_squares = 0.0
-        self._min, self._max = np.inf, -np.inf
-
-    def add(self, values: np.ndarray) -> None:
-        """Counts finite values, shape [n]."""
-        if not len(values):
-            return
-        values = values.astype(np.float64)
-        bins = ((values - self._grid.low) / self._grid.step).astype(np.int64)
-        bins = np.clip(bins, 0, self._grid.n_bins - 1)
-        self._counts += np.bincount(bins, minlength=self._grid.n_bins)
-        self._sum += float(values.sum())
-        self._sum_squares += float(np.square(values).sum())
-        self._min = min(self._min, float(values.min()))
-        self._max = max(self._max, float(values.max()))
-
-    @property
-    def n(self) -> int:
-        """How many values were counted."""
-        return int(self._counts.sum())
-
-    def quantile(self, share: np.ndarray | float) -> np.ndarray:
-        """Values below which `share` of all lie; within half a bin."""
-        grid = self._grid
-        filled = np.flatnonzero(self._counts)
-        after = np.cumsum(self._counts[filled]) / max(self.n, 1)
-        before = np.concatenate([[0.0], after[:-1]])
-        # Values lie evenly within a bin; between two bins the quantile jumps.
-        reached = np.stack([before, after], axis=1).ravel()
-        left = grid.low + grid.step * filled
-        borders = np.stack([left, left + grid.step], axis=1).ravel()
-        values = np.interp(share, reached, borders)
-        return np.clip(values, self._min, self._max)
-
-    def summary(self) -> dict[str, Any] | None:
-        """For JSON; None if there were no values."""
-        if not self.n:
-            return None
-        mean = self._sum / self.n
-        variance = max(0.0, self._sum_squares / self.n - mean**2)
-        quantiles = self.quantile(np.linspace(0, 1, N_QUANTILES))
-        return {
-            "n": self.n,
-            "mean": round(mean, _DIGITS),
-            "std": round(variance**0.5, _DIGITS),
-            "min": round(self._min, _DIGITS),
-            "max": round(self._max, _DIGITS),
-            "quantiles": np.round(quantiles, _DIGITS).tolist(),
-        }
-
-    def histogram(self) -> dict[str, Any]:
-        """Counts in coarse bins: `low`, `step`, `counts`."""
-        grid = self._grid
-        counts = self._counts.reshape(-1, grid.coarse).sum(axis=1)
-        return {
-            "low": grid.low,
-            "step": round(grid.step * grid.coarse, _DIGITS),
-            "counts": counts.tolist(),
-        }
+NOISY_SHARE = 0.05  # of a recording's frames without pitch, from which they are judged
+NOISY_DB = 20.0  # dB under the pitched ones; frames without pitch should be fainter
+_DIGITS = distribution.DIGITS
 
 
 class _Tally:
     """The distributions of one recording, or of all."""
 
     def __init__(self) -> None:
-        self.pitch_midi = Distribution(_PITCH)
-        self.loudness_db = Distribution(_LOUDNESS)
-        self.loudness_db_voiced = Distribution(_LOUDNESS)
-        self.f0_confidence = Distribution(_CONFIDENCE)
-        self.confidence_loud = Distribution(_CONFIDENCE)
+        self.pitch_midi = distribution.Distribution(distribution.PITCH)
+        self.loudness_db = distribution.Distribution(distribution.LOUDNESS)
+        self.loudness_db_voiced = distribution.Distribution(distribution.LOUDNESS)
+        self.loudness_db_unvoiced = distribution.Distribution(distribution.LOUDNESS)
+        self.f0_confidence = distribution.Distribution(distribution.CONFIDENCE)
+        self.confidence_loud = distribution.Distribution(distribution.CONFIDENCE)
 
     def add(self, features: np.ndarray, plan: plan_lib.Plan) -> None:
         f0_hz, f0_confidence, loudness_db = features
@@ -142,6 +50,7 @@ class _Tally:
         self.pitch_midi.add(hz_to_midi(f0_hz[voiced]))
         self.loudness_db.add(loudness_db)
         self.loudness_db_voiced.add(loudness_db[voiced])
+        self.loudness_db_unvoiced.add(loudness_db[~voiced])
         self.f0_confidence.add(f0_confidence)
         self.confidence_loud.add(
             f0_confidence[loudness_db >= settings.voiced_loudness_db]
@@ -250,19 +159,6 @@ def _describe_recording(
     plan: plan_lib.Plan, index: int, tally: _Tally, found_in: list[str]
 ) -> dict[str, Any]:
     recording = plan.recordings[index]
-
-    def middle(distribution: Distribution) -> float | None:
-        if not distribution.n:
-            return None
-        return round(float(distribution.quantile(0.5)), _DIGITS)
-
-    confidence = middle(tally.confidence_loud)
-    notes = list(recording.notes)
-    if tally.pitch_midi.n < LOW_VOICED_SHARE * tally.confidence_loud.n:
-        notes.append("little of it has a clear pitch: noisy, polyphonic or unpitched?")
-    floor_db = recording.floor_loudness_db - recording.max_loudness_db
-    if floor_db > NOISY_FLOOR_DB and (confidence or 0.0) < NOISY_CONFIDENCE:
-        notes.append(f"noisy: its floor is {-floor_db:.0f} dB below its loudest moment")
     return {
         "recording_id": recording.recording_id,
         "name": plan_text.show_name(recording.name),
@@ -273,17 +169,44 @@ def _describe_recording(
         "channels": recording.channels,
         "codec": recording.codec,
         "voiced_share": round(tally.voiced_share, _DIGITS),
-        "median_pitch_midi": middle(tally.pitch_midi),
-        "median_confidence": confidence,
-        "median_loudness_db": middle(tally.loudness_db),
+        "median_pitch_midi": _median(tally.pitch_midi),
+        "median_confidence": _median(tally.confidence_loud),
+        "median_loudness_db": _median(tally.loudness_db),
+        "median_loudness_db_unvoiced": _median(tally.loudness_db_unvoiced),
         "max_loudness_db": round(recording.max_loudness_db, 2),
         "floor_loudness_db": round(recording.floor_loudness_db, 2),
         "peak": round(recording.peak, _DIGITS),
         "offset": round(recording.offset, 6),
         "clipped_share": round(recording.clipped_share, 6),
         "silent_share": round(recording.silent_share, _DIGITS),
-        "notes": notes,
+        "notes": [*recording.notes, *_doubts(tally)],
     }
+
+
+def _median(values: distribution.Distribution) -> float | None:
+    if not values.n:
+        return None
+    return round(float(values.quantile(0.5)), _DIGITS)
+
+
+def _doubts(tally: _Tally) -> Iterator[str]:
+    """What speaks against training on a recording."""
+    if tally.pitch_midi.n < LOW_VOICED_SHARE * tally.confidence_loud.n:
+        low, high = pitch.cents_to_hz(
+            pitch.FIRST_BIN_CENTS
+            + pitch.CENTS_PER_BIN * np.array([0, pitch.N_BINS - 1])
+        )
+        yield (
+            "little of it has a clear pitch: noise, several notes at once, or outside "
+            f"the tracker's {low:.0f} to {high:.0f} Hz?"
+        )
+    elif tally.pitch_midi.n and (
+        tally.loudness_db_unvoiced.n > NOISY_SHARE * tally.loudness_db.n
+    ):
+        pitched = float(tally.loudness_db_voiced.quantile(0.5))
+        below = pitched - float(tally.loudness_db_unvoiced.quantile(0.5))
+        if below < NOISY_DB:
+            yield f"noisy: only {below:.0f} dB fainter where it has no pitch"
 
 
 def note_name(midi: float) -> str:

@@ -11,33 +11,22 @@ sides, on a grid that depends on the recording alone: so the values depend neith
 how many processes worked nor on which examples were cut. On both sides of a border
 stand values of two decodings that both heard what surrounds it; within the margin the
 most likely paths of both have run into one.
-
-Source: loudness as `ddsp.spectral_ops.compute_loudness` (Engel et al., "DDSP", ICLR
-2020, and Hantrakul et al., ISMIR 2019), in NumPy and without a recording in memory.
 """
 
 import functools
-import itertools
 from collections.abc import Callable
-from collections.abc import Iterable
 from typing import Protocol
 
-import librosa
 import numpy as np
-import scipy.fft
 
 from prep import audio as audio_lib
+from prep import loudness as loudness_lib
 from prep import settings as settings_lib
 
 CREPE_RATE = settings_lib.CREPE_RATE
 CREPE_FRAME = 1024  # samples at 16 kHz that the pitch tracker sees
-LOUDNESS_FFT = 512  # samples at 16 kHz
-MIN_DB = -80.0  # dB, floor of loudness
-ENVELOPE_RATE = 50  # values/s, about, of the loudness envelope
-ENVELOPE_SECS = 0.032  # s, about, window of the envelope: as LOUDNESS_FFT at 16 kHz
 SEGMENT_SECS = 60  # s of features that are computed at once
 MARGIN_SECS = 2  # s of context on both sides, in which Viterbi paths have merged
-_ROWS = 1024  # windows in one FFT call
 
 # Audio from sample `start` to `stop` at 16 kHz, zeros outside the recording.
 ReadSpan = Callable[[int, int], np.ndarray]
@@ -64,39 +53,6 @@ class Tracker(Protocol):
         ...
 
 
-@functools.cache
-def _weights(n_fft: int, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
-    """Window [n_fft] and the A-weighting of power, over the bins' number [n_bins]."""
-    window = np.hanning(n_fft + 1)[:-1]  # periodic
-    frequencies = librosa.fft_frequencies(sr=sample_rate, n_fft=n_fft)
-    with np.errstate(divide="ignore"):  # librosa floors what 0 Hz gives
-        weighting = 10.0 ** (librosa.A_weighting(frequencies) / 10.0)
-    return window.astype(np.float32), (weighting / len(weighting)).astype(np.float32)
-
-
-def _framed_loudness(
-    audio: np.ndarray,
-    *,
-    sample_rate: int,
-    hop_size: int,
-    n_fft: int,
-    without_offset: bool = False,
-) -> np.ndarray:
-    """Loudness of each window that lies wholly inside `audio`; dB, shape [n_frames]."""
-    window, weighting = _weights(n_fft, sample_rate)
-    frames = np.lib.stride_tricks.sliding_window_view(audio, n_fft)[::hop_size]
-    power = np.empty(len(frames), np.float32)
-    for start in range(0, len(frames), _ROWS):
-        rows = slice(start, start + _ROWS)
-        heard = frames[rows]
-        if without_offset:
-            heard = heard - heard.mean(axis=-1, keepdims=True)
-        spectrum = scipy.fft.rfft(heard * window, axis=-1)
-        magnitude = spectrum.real**2 + spectrum.imag**2  # [rows, n_bins]
-        power[rows] = np.sum(magnitude * weighting, axis=-1)
-    return 10.0 * np.log10(np.maximum(power, np.float32(10.0 ** (MIN_DB / 10.0))))
-
-
 def count_frames(n_samples: int, hop_size: int, *, framing: str = "aligned") -> int:
     """Frames of a whole recording."""
     if framing == "ddsp_center":
@@ -109,7 +65,7 @@ def loudness_db(
     sample_rate: int = CREPE_RATE,
     *,
     frame_rate: int = 250,
-    n_fft: int = LOUDNESS_FFT,
+    n_fft: int = loudness_lib.REFERENCE_FFT,
     framing: str = "aligned",
 ) -> np.ndarray:
     """A-weighted loudness; `ddsp.spectral_ops.compute_loudness` in NumPy.
@@ -143,51 +99,9 @@ def loudness_db(
         return np.zeros(0, np.float32)
     start = 0 if framing == "ddsp_same" else -(n_fft // 2)
     padded = read_array(audio, start, start + (n_frames - 1) * hop_size + n_fft)
-    return _framed_loudness(
+    return loudness_lib.frame_loudness(
         padded, sample_rate=sample_rate, hop_size=hop_size, n_fft=n_fft
     )
-
-
-def envelope_hop(sample_rate: int) -> int:
-    """Samples between two values of the loudness envelope."""
-    return max(1, round(sample_rate / ENVELOPE_RATE))
-
-
-def loudness_envelope(blocks: Iterable[np.ndarray], sample_rate: int) -> np.ndarray:
-    """Coarse loudness of a stream, for finding silence before anything is resampled.
-
-    The same measure as `loudness_db`, about 50 times a second and at the recording's
-    own sample rate; brought to the scale of a window of 512 samples. A constant offset
-    counts for nothing here, whereas the window leaks some of it into `loudness_db`.
-
-    Args:
-        blocks: Mono, float32, shape [n] each.
-        sample_rate: Samples/s of the stream.
-
-    Returns:
-        dB; value `i` is centred on sample `i * envelope_hop(sample_rate)`.
-    """
-    hop_size = envelope_hop(sample_rate)
-    n_fft = max(2, 2 ** round(np.log2(ENVELOPE_SECS * sample_rate)))
-    pending = np.zeros(n_fft // 2, np.float32)
-    parts = []
-    for block in itertools.chain(blocks, [np.zeros(n_fft // 2, np.float32)]):
-        pending = np.concatenate([pending, block])
-        n_frames = (len(pending) - n_fft) // hop_size + 1
-        if n_frames <= 0:
-            continue
-        parts.append(
-            _framed_loudness(
-                pending[: (n_frames - 1) * hop_size + n_fft],
-                sample_rate=sample_rate,
-                hop_size=hop_size,
-                n_fft=n_fft,
-                without_offset=True,
-            )
-        )
-        pending = pending[n_frames * hop_size :]
-    loudness = np.concatenate([np.full(0, MIN_DB, np.float32), *parts])
-    return np.maximum(loudness - 10.0 * np.log10(n_fft / LOUDNESS_FFT), MIN_DB)
 
 
 def read_array(audio: np.ndarray, start: int, stop: int) -> np.ndarray:
@@ -244,10 +158,10 @@ def analyse_segment(
             f"the pitch tracker gave {f0_hz.shape} pitches and {f0_confidence.shape} "
             f"confidences for {end - begin} frames."
         )
-    start = first * hop - (0 if shift else LOUDNESS_FFT // 2)
-    heard = read_16k(start, start + (n - 1) * hop + LOUDNESS_FFT)
-    loudness = _framed_loudness(
-        heard, sample_rate=CREPE_RATE, hop_size=hop, n_fft=LOUDNESS_FFT
+    start = first * hop - (0 if shift else loudness_lib.REFERENCE_FFT // 2)
+    heard = read_16k(start, start + (n - 1) * hop + loudness_lib.REFERENCE_FFT)
+    loudness = loudness_lib.frame_loudness(
+        heard, sample_rate=CREPE_RATE, hop_size=hop, n_fft=loudness_lib.REFERENCE_FFT
     )
     keep = slice(first - begin, first - begin + n)
     features = np.stack([f0_hz[keep], f0_confidence[keep], loudness])

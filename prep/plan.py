@@ -12,7 +12,7 @@ import json
 from typing import Any
 
 from prep import features
-from prep import probe as probe_lib
+from prep import recordings as recordings_lib
 from prep import settings as settings_lib
 
 SCHEMA_VERSION = 1  # of plan.json and dataset_info.json; rises when records change
@@ -83,10 +83,10 @@ class Plan:
 
     settings: settings_lib.Settings
     tracker_id: str
-    recordings: tuple[probe_lib.Recording, ...]
+    recordings: tuple[recordings_lib.Recording, ...]
     sources: tuple[Source, ...]
     shards: tuple[Shard, ...]
-    rejections: tuple[probe_lib.Rejection, ...]
+    rejections: tuple[recordings_lib.Rejection, ...]
     n_found: int
     seconds: dict[str, float]
     versions: dict[str, str]
@@ -99,7 +99,7 @@ class Plan:
         """Splits that have shards."""
         return tuple(dict.fromkeys(shard.split for shard in self.shards))
 
-    def recording_of(self, source: int) -> probe_lib.Recording:
+    def recording_of(self, source: int) -> recordings_lib.Recording:
         """The recording of a source."""
         return self.recordings[self.sources[source].recording]
 
@@ -211,7 +211,7 @@ class Plan:
                 settings=settings_lib.Settings.from_dict(values["settings"]),
                 tracker_id=values["tracker_id"],
                 recordings=tuple(
-                    probe_lib.Recording(**{**r, "notes": tuple(r["notes"])})
+                    recordings_lib.Recording(**{**r, "notes": tuple(r["notes"])})
                     for r in values["recordings"]
                 ),
                 sources=tuple(
@@ -223,7 +223,7 @@ class Plan:
                     for s in values["shards"]
                 ),
                 rejections=tuple(
-                    probe_lib.Rejection(**r) for r in values["rejections"]
+                    recordings_lib.Rejection(**r) for r in values["rejections"]
                 ),
                 n_found=values["n_found"],
                 seconds=values["seconds"],

@@ -4,7 +4,7 @@ import collections
 import os
 
 from prep import plan as plan_lib
-from prep import probe as probe_lib
+from prep import recordings as recordings_lib
 from prep import splits
 
 # Seconds of two cores per second of audio, measured (docs/prep.md); for estimates only.
@@ -89,7 +89,7 @@ def _notes(plan: plan_lib.Plan) -> list[tuple[str, str]]:
     return notes
 
 
-def _left_out(rejections: tuple[probe_lib.Rejection, ...]) -> list[str]:
+def _left_out(rejections: tuple[recordings_lib.Rejection, ...]) -> list[str]:
     whole = [r for r in rejections if r.part == "all"]
     lines = [f"  not used: {show_name(r.name)}: {r.reason}" for r in whole[:_SHOWN]]
     if len(whole) > _SHOWN:

@@ -1,33 +1,29 @@
 """Makes the plan: judges lengths, splits, cuts examples, deals them into shards."""
 
 import dataclasses
-import hashlib
 import math
 from collections.abc import Iterable
-from collections.abc import Mapping
 from collections.abc import Sequence
 
 from prep import cutting
+from prep import dealing
 from prep import features
+from prep import loudness
 from prep import plan as plan_lib
-from prep import probe as probe_lib
+from prep import recordings as recordings_lib
 from prep import settings as settings_lib
 from prep import splits
 
-SHARD_BYTES = 64e6  # about, of a shard
-MIN_TRAIN_SHARDS = 4  # readers shuffle the order of shards
 _SHOWN = 10  # rejections in an error message
 
-Probes = Sequence[probe_lib.Probe | probe_lib.Rejection]
-# (index of the source, first frame) of the examples of each split.
-Examples = dict[str, list[tuple[int, int]]]
+Probes = Sequence[recordings_lib.Probe | recordings_lib.Rejection]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Usable:
     """A probed recording, the parts that are cut and the account of its frames."""
 
-    probe: probe_lib.Probe
+    probe: recordings_lib.Probe
     parts: tuple[cutting.Part, ...]
     leftovers: cutting.Leftovers
 
@@ -53,9 +49,9 @@ def make_plan(
     Raises:
         NothingLeftError: If nothing usable is left for a split.
     """
-    usable, rejections = probe_lib.reject_duplicates([*eval_probes, *probes])
+    usable, rejections = recordings_lib.reject_duplicates([*eval_probes, *probes])
     prepared = [_prepare(probe, settings) for probe in usable]
-    rejections.extend(p for p in prepared if isinstance(p, probe_lib.Rejection))
+    rejections.extend(p for p in prepared if isinstance(p, recordings_lib.Rejection))
     kept = [p for p in prepared if isinstance(p, _Usable)]
     n_found = len(probes) + len(eval_probes)
     if not kept:
@@ -72,20 +68,20 @@ def make_plan(
 class NothingLeftError(settings_lib.PrepError):
     """No example for a split; `rejections` says what became of every input."""
 
-    def __init__(self, message: str, rejections: Sequence[probe_lib.Rejection]):
+    def __init__(self, message: str, rejections: Sequence[recordings_lib.Rejection]):
         """Keeps the rejections for `rejected.jsonl`."""
         super().__init__(message)
         self.rejections = tuple(rejections)
 
 
-def _nothing_left(rejections: Sequence[probe_lib.Rejection], n_found: int) -> str:
+def _nothing_left(rejections: Sequence[recordings_lib.Rejection], n_found: int) -> str:
     shown = "".join(f"\n  {r.name}: {r.reason}" for r in rejections[:_SHOWN])
     more = len(rejections) - _SHOWN
     rest = f"\n  and {more} more, see rejected.jsonl" if more > 0 else ""
     return f"none of the {n_found} recordings can be used:{shown}{rest}"
 
 
-def _n_at(recording: probe_lib.Recording, rate: int, *, cents: float) -> int:
+def _n_at(recording: recordings_lib.Recording, rate: int, *, cents: float) -> int:
     """Whole samples or frames of a recording at `rate`, transposed by `cents`."""
     if cents == 0:
         return recording.n_in * rate // recording.in_rate
@@ -94,16 +90,16 @@ def _n_at(recording: probe_lib.Recording, rate: int, *, cents: float) -> int:
 
 
 def _envelope_step(
-    recording: probe_lib.Recording, frame_rate: int, *, cents: float = 0.0
+    recording: recordings_lib.Recording, frame_rate: int, *, cents: float = 0.0
 ) -> float:
     """Values of the loudness envelope per control frame of a (transposed) recording."""
-    per_sec = recording.in_rate / features.envelope_hop(recording.in_rate)
+    per_sec = recording.in_rate / loudness.envelope_hop(recording.in_rate)
     return per_sec * plan_lib.frequency_ratio(cents) / frame_rate
 
 
 def _prepare(
-    probe: probe_lib.Probe, settings: settings_lib.Settings
-) -> _Usable | probe_lib.Rejection:
+    probe: recordings_lib.Probe, settings: settings_lib.Settings
+) -> _Usable | recordings_lib.Rejection:
     """The part of a recording that can be cut, or why there is none."""
     recording = probe.recording
     n_frames = _n_at(recording, settings.frame_rate, cents=0.0)
@@ -118,7 +114,7 @@ def _prepare(
     secs = (end - begin) / settings.frame_rate
     if end - begin < settings.example_frames:
         left = " without the silence at its ends" if end - begin < n_frames else ""
-        return probe_lib.Rejection(
+        return recordings_lib.Rejection(
             recording.name,
             recording.path,
             "all",
@@ -219,7 +215,7 @@ def _cut_part(
 
 def _lay_out(
     assigned: list[_Usable],
-    rejections: list[probe_lib.Rejection],
+    rejections: list[recordings_lib.Rejection],
     *,
     settings: settings_lib.Settings,
     n_found: int,
@@ -227,7 +223,7 @@ def _lay_out(
 ) -> plan_lib.Plan:
     """Cuts all recordings and deals the examples into shards."""
     sources: list[plan_lib.Source] = []
-    examples: Examples = {splits.TRAIN: [], splits.EVAL: []}
+    examples: dealing.Examples = {splits.TRAIN: [], splits.EVAL: []}
     seconds = dict.fromkeys(examples, 0.0)
     for index, usable in enumerate(assigned):
         for cents in sorted(settings.transpose_cents, key=abs):
@@ -252,7 +248,7 @@ def _lay_out(
         seconds={k: round(v, 3) for k, v in seconds.items() if examples[k]},
         versions=plan_lib.package_versions(),
     )
-    return dataclasses.replace(plan, shards=tuple(_deal(plan, examples)))
+    return dataclasses.replace(plan, shards=tuple(dealing.deal(plan, examples)))
 
 
 def _cut_source(
@@ -285,12 +281,14 @@ def _cut_source(
     return source, cuts
 
 
-def _report_lost(usable: _Usable, frame_rate: int) -> Iterable[probe_lib.Rejection]:
+def _report_lost(
+    usable: _Usable, frame_rate: int
+) -> Iterable[recordings_lib.Rejection]:
     """The parts of a recording that no example holds."""
     recording = usable.probe.recording
     for begin, end, reason in usable.leftovers.lost():
         begin_secs, end_secs = begin / frame_rate, end / frame_rate
-        yield probe_lib.Rejection(
+        yield recordings_lib.Rejection(
             recording.name,
             recording.path,
             f"{begin_secs:.3f}-{end_secs:.3f} s",
@@ -300,8 +298,8 @@ def _report_lost(usable: _Usable, frame_rate: int) -> Iterable[probe_lib.Rejecti
 
 
 def _check_splits(
-    examples: Examples,
-    rejections: Sequence[probe_lib.Rejection],
+    examples: dealing.Examples,
+    rejections: Sequence[recordings_lib.Rejection],
     settings: settings_lib.Settings,
 ) -> None:
     for split, found in examples.items():
@@ -312,29 +310,4 @@ def _check_splits(
                 f"--min_loudness_db={settings.min_loudness_db:g}. Lower it, add "
                 "recordings or change --eval_split_fraction.",
                 rejections,
-            )
-
-
-def _deal(plan: plan_lib.Plan, examples: Mapping[str, list[tuple[int, int]]]):
-    """Training examples in a fixed random order into shards; evaluation in its own."""
-    settings = plan.settings
-
-    def scattered(example: tuple[int, int]) -> bytes:
-        key = f"{plan.source_id(example[0])}@{example[1]}"
-        return hashlib.blake2b(key.encode(), digest_size=16).digest()
-
-    for split, found in examples.items():
-        if not found:
-            continue
-        ordered = sorted(found, key=scattered) if split == splits.TRAIN else found
-        n_bytes = len(found) * plan_lib.example_bytes(settings)
-        n_shards = max(1, math.ceil(n_bytes / SHARD_BYTES))
-        if split == splits.TRAIN:
-            n_shards = settings.n_shards or max(n_shards, MIN_TRAIN_SHARDS)
-            n_shards = min(n_shards, len(found))
-        for shard in range(n_shards):
-            yield plan_lib.Shard(
-                split=split,
-                file_name=f"{split}.tfrecord-{shard:05d}-of-{n_shards:05d}",
-                examples=tuple(ordered[shard::n_shards]),
             )

@@ -25,6 +25,7 @@ from prep import plan_text
 from prep import planning
 from prep import probe as probe_lib
 from prep import progress
+from prep import recordings as recordings_lib
 from prep import records
 from prep import settings as settings_lib
 from prep import stages
@@ -121,7 +122,9 @@ def _plan(
     settings = request.settings
     with progress.bar(n_files, unit="files", label="probing", quiet=request.quiet) as b:
 
-        def probe(what: inputs.Found) -> list[probe_lib.Probe | probe_lib.Rejection]:
+        def probe(
+            what: inputs.Found,
+        ) -> list[recordings_lib.Probe | recordings_lib.Rejection]:
             return probe_lib.probe_recordings(
                 what,
                 min_loudness_db=settings.min_loudness_db,
@@ -148,7 +151,7 @@ def _plan(
 
 
 def _write_rejections(
-    layout: store.Layout, rejections: Sequence[probe_lib.Rejection]
+    layout: store.Layout, rejections: Sequence[recordings_lib.Rejection]
 ) -> None:
     lines = [json.dumps(dataclasses.asdict(r), sort_keys=True) for r in rejections]
     store.write_text(layout, store.REJECTED, "".join(f"{line}\n" for line in lines))

@@ -11,14 +11,14 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from prep import audio
-from prep import features
 from prep import inputs
+from prep import loudness
+from prep import recordings as recordings_lib
 
 DIGEST_BYTES = 8  # 16 hexadecimal digits; 1e-9 chance of a clash among 200,000 files
 FULL_SCALE = 0.9995  # of 1.0; samples from here on count as clipped in runs of ...
@@ -28,77 +28,6 @@ MAX_OFFSET = 0.01  # of full scale, from which an offset is worth a note
 CANCELLED_DB = 20.0  # dB that the downmix loses when channels are out of phase
 HEADER_TOLERANCE = 0.01  # of the length, that a header may be wrong without a note
 _READ_BYTES = 1 << 20
-
-
-@dataclasses.dataclass(frozen=True)
-class Rejection:
-    """An input that is not used, whole or in part.
-
-    Attributes:
-        name: Of the recording.
-        path: Where it is.
-        part: "all", or which part, such as "0.00-1.25 s".
-        reason: A sentence.
-        numbers: What the reason is about, by name with unit.
-    """
-
-    name: str
-    path: str
-    part: str
-    reason: str
-    numbers: dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Recording:
-    """A recording that can be used.
-
-    Attributes:
-        name: Unique, for people.
-        path: Absolute.
-        recording_id: Hash of the file's content, hexadecimal.
-        n_bytes: Size of the file.
-        in_rate: Samples/s in the file.
-        n_in: Samples per channel that were decoded.
-        channels: Number.
-        codec: libsndfile's names, such as "WAV PCM_16".
-        peak: Highest absolute value of the downmix.
-        offset: Mean of the downmix.
-        clipped_share: Of all samples.
-        silent_share: Of the length, below `min_loudness_db`.
-        max_loudness_db: Of the loudest moment.
-        floor_loudness_db: Loudness that is exceeded nine tenths of the time.
-        notes: Things worth knowing; the recording is used all the same.
-    """
-
-    name: str
-    path: str
-    recording_id: str
-    n_bytes: int
-    in_rate: int
-    n_in: int
-    channels: int
-    codec: str
-    peak: float
-    offset: float
-    clipped_share: float
-    silent_share: float
-    max_loudness_db: float
-    floor_loudness_db: float
-    notes: tuple[str, ...]
-
-    @property
-    def secs(self) -> float:
-        """Length."""
-        return self.n_in / self.in_rate
-
-
-@dataclasses.dataclass(frozen=True)
-class Probe:
-    """A recording and its loudness over time (`features.ENVELOPE_RATE`, dB)."""
-
-    recording: Recording
-    envelope: np.ndarray
 
 
 @dataclasses.dataclass
@@ -171,7 +100,7 @@ def _check_file(path: str) -> int:
 
 def probe_recording(
     path: str, name: str, *, min_loudness_db: float, min_input_rate: int
-) -> Probe | Rejection:
+) -> recordings_lib.Probe | recordings_lib.Rejection:
     """Decodes one recording and judges it.
 
     Args:
@@ -195,7 +124,7 @@ def probe_recording(
                     f"--min_input_rate={file.samplerate} uses it all the same"
                 )
             tally = _Tally()
-            envelope = features.loudness_envelope(
+            envelope = loudness.measure_envelope(
                 (tally.add(block) for block in audio.read_blocks(file)),
                 file.samplerate,
             )
@@ -208,12 +137,12 @@ def probe_recording(
         digest = hash_file(path)
         _check_samples(tally, facts["in_rate"], envelope, min_loudness_db, numbers)
     except audio.UnreadableError as error:
-        return Rejection(name, path, "all", str(error), numbers)
+        return recordings_lib.Rejection(name, path, "all", str(error), numbers)
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
-        return Rejection(name, path, "all", reason, numbers)
+        return recordings_lib.Rejection(name, path, "all", reason, numbers)
     header_frames = facts.pop("header_frames")
-    recording = Recording(
+    recording = recordings_lib.Recording(
         name=name,
         path=path,
         recording_id=digest,
@@ -228,7 +157,7 @@ def probe_recording(
         notes=tuple(_notes(tally, header_frames, n_bytes, facts)),
         **facts,
     )
-    return Probe(recording, envelope)
+    return recordings_lib.Probe(recording, envelope)
 
 
 def _check_samples(
@@ -307,10 +236,10 @@ def probe_recordings(
     min_loudness_db: float,
     min_input_rate: int,
     on_done: Callable[[], None] = lambda: None,
-) -> list[Probe | Rejection]:
+) -> list[recordings_lib.Probe | recordings_lib.Rejection]:
     """Probes all recordings, as many at once as there are cores; keeps their order."""
 
-    def probe(index: int) -> Probe | Rejection:
+    def probe(index: int) -> recordings_lib.Probe | recordings_lib.Rejection:
         result = probe_recording(
             found.paths[index],
             found.names[index],
@@ -322,35 +251,3 @@ def probe_recordings(
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(probe, range(len(found.paths))))
-
-
-def reject_duplicates(
-    probes: Sequence[Probe | Rejection],
-) -> tuple[list[Probe], list[Rejection]]:
-    """Separates what can be used; the same content is used once.
-
-    Two copies of a recording would count twice and could stand in both splits.
-    """
-    first: dict[str, str] = {}
-    usable: list[Probe] = []
-    rejections: list[Rejection] = []
-    for probe in probes:
-        if isinstance(probe, Rejection):
-            rejections.append(probe)
-            continue
-        recording = probe.recording
-        original = first.get(recording.recording_id)
-        if original is None:
-            first[recording.recording_id] = recording.name
-            usable.append(probe)
-            continue
-        rejections.append(
-            Rejection(
-                recording.name,
-                recording.path,
-                "all",
-                f"the same content as {original}",
-                {"seconds": round(recording.secs, 3)},
-            )
-        )
-    return usable, rejections

@@ -15,6 +15,7 @@ import google_crc32c
 import numpy as np
 
 from prep import features
+from prep import loudness
 from prep import plan as plan_lib
 from prep import splits
 
@@ -108,7 +109,7 @@ def dataset_info(plan: plan_lib.Plan) -> dict[str, Any]:
         "crepe_capacity": settings.crepe_capacity,
         "f0_decoder": settings.f0_decoder,
         "segment_secs": features.SEGMENT_SECS,
-        "loudness_n_fft": features.LOUDNESS_FFT,
+        "loudness_n_fft": loudness.REFERENCE_FFT,
         "loudness_sample_rate": features.CREPE_RATE,
         "voiced_confidence": settings.voiced_confidence,
         "voiced_loudness_db": settings.voiced_loudness_db,

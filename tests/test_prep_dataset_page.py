@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 from prep import dataset_statistics
+from prep import distribution
 
 
 @pytest.fixture(scope="module")
@@ -15,6 +16,11 @@ def dataset(tmp_path_factory):
     prep_helpers.write_tones(folder / "in", [3.0, 6.0, 4.0])
     loud = np.clip(prep_helpers.tone(5.0, level=3.0), -1, 1)
     soundfile.write(folder / "in" / "clipped.wav", loud, 16000)
+    # The stub's confidence is level: an interlude of faint noise has no pitch for it.
+    noisy = prep_helpers.tone(5.0)
+    noise = np.random.default_rng(1).uniform(-0.1, 0.1, 24000)
+    noisy[16000:40000] = noise
+    soundfile.write(folder / "in" / "noisy.wav", noisy, 16000)
     (folder / "in" / "broken.wav").write_text("x")
     prep_helpers.prepare(folder / "in", folder / "out", max_rejected=0.5)
     return folder / "out"
@@ -27,29 +33,29 @@ def statistics(dataset):
 
 def test_quantiles_are_those_of_numpy(rng):
     values = rng.normal(60, 7, 20000)
-    distribution = dataset_statistics.Distribution(dataset_statistics._PITCH)
+    found = distribution.Distribution(distribution.PITCH)
     for part in np.array_split(values, 9):
-        distribution.add(part)
-    summary = distribution.summary()
+        found.add(part)
+    summary = found.summary()
     wanted = np.percentile(values, np.arange(101))
     np.testing.assert_allclose(summary["quantiles"], wanted, atol=0.05)
     assert summary["mean"] == pytest.approx(values.mean(), abs=1e-3)
     assert summary["std"] == pytest.approx(values.std(), abs=1e-3)
     assert summary["quantiles"][0] == pytest.approx(values.min(), abs=1e-3)
-    assert sum(distribution.histogram()["counts"]) == 20000
+    assert sum(found.histogram()["counts"]) == 20000
 
 
 def test_quantiles_of_two_values_far_apart():
-    distribution = dataset_statistics.Distribution(dataset_statistics._LOUDNESS)
-    distribution.add(np.array([-70.0] * 50 + [10.0] * 50))
-    quantiles = distribution.summary()["quantiles"]
+    found = distribution.Distribution(distribution.LOUDNESS)
+    found.add(np.array([-70.0] * 50 + [10.0] * 50))
+    quantiles = found.summary()["quantiles"]
     assert quantiles[40] == pytest.approx(-70, abs=0.06)
     assert quantiles[60] == pytest.approx(10, abs=0.06)
 
 
 def test_no_values_have_no_summary():
-    distribution = dataset_statistics.Distribution(dataset_statistics._PITCH)
-    assert distribution.summary() is None
+    found = distribution.Distribution(distribution.PITCH)
+    assert found.summary() is None
 
 
 @pytest.mark.parametrize(
@@ -70,9 +76,16 @@ def test_every_used_frame_counts_once(dataset, statistics):
 
 def test_recordings_are_described(statistics):
     by_name = {r["name"]: r for r in statistics["recordings"]}
-    assert set(by_name) == {"clipped.wav", "tone0.wav", "tone1.wav", "tone2.wav"}
+    assert set(by_name) == {
+        "clipped.wav",
+        "noisy.wav",
+        "tone0.wav",
+        "tone1.wav",
+        "tone2.wav",
+    }
     assert any("clipped" in note for note in by_name["clipped.wav"]["notes"])
     assert by_name["tone1.wav"]["notes"] == []
+    assert any("noisy" in note for note in by_name["noisy.wav"]["notes"])
     # The stub counts zero crossings: 220 Hz is within its 15.6 Hz of A3.
     assert by_name["tone0.wav"]["median_pitch_midi"] == pytest.approx(57, abs=1.5)
 
@@ -98,8 +111,8 @@ def test_page_needs_nothing_else(dataset):
     page.feed(text)
     assert page.addresses == []
     assert "http" not in text.replace("http-equiv", "")
-    assert page.tags["audio"] == 4
-    assert page.tags["svg"] == 3 + 2 * 4
+    assert page.tags["audio"] == 5
+    assert page.tags["svg"] == 3 + 2 * 5
     for word in ("clipped.wav", "broken.wav", "not audio", "voiced", "Confidence"):
         assert word in text
 

@@ -8,6 +8,7 @@ import pytest
 from ddsp import spectral_ops
 
 from prep import features
+from prep import loudness
 
 # float32 of two FFTs; in dB, above the floor of -80.
 MAX_LOUDNESS_ERROR = 2e-3
@@ -72,8 +73,8 @@ def test_envelope_of_a_stream_follows_loudness(sample_rate):
     audio = prep_helpers.tone(3.0, rate=sample_rate)
     audio[sample_rate : 2 * sample_rate] = 0
     blocks = np.array_split(audio, 7)
-    envelope = features.loudness_envelope(blocks, sample_rate)
-    per_sec = sample_rate / features.envelope_hop(sample_rate)
+    envelope = loudness.measure_envelope(blocks, sample_rate)
+    per_sec = sample_rate / loudness.envelope_hop(sample_rate)
     assert len(envelope) == pytest.approx(3 * per_sec, abs=1.5)
     middle = envelope[int(1.1 * per_sec) : int(1.9 * per_sec)]
     assert set(middle) == {-80.0}

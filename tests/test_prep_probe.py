@@ -13,6 +13,7 @@ import soundfile
 
 from prep import inputs
 from prep import probe as probe_lib
+from prep import recordings as recordings_lib
 
 RATE = 16000
 
@@ -30,7 +31,7 @@ def write(path, audio, rate=RATE, subtype="FLOAT"):
 def test_good_recording_is_measured(tmp_path):
     tone = np.stack([prep_helpers.tone(3.0, rate=44100)] * 2, axis=1)
     result = probe(write(tmp_path / "a.wav", tone, 44100))
-    assert isinstance(result, probe_lib.Probe)
+    assert isinstance(result, recordings_lib.Probe)
     recording = result.recording
     assert (recording.in_rate, recording.channels) == (44100, 2)
     assert recording.secs == pytest.approx(3.0)
@@ -129,7 +130,7 @@ BAD = [
 def test_bad_file_is_rejected_with_its_reason(tmp_path, make, match):
     make(tmp_path / "bad.wav")
     result = probe(tmp_path / "bad.wav")
-    assert isinstance(result, probe_lib.Rejection)
+    assert isinstance(result, recordings_lib.Rejection)
     assert result.part == "all"
     assert re.search(match, result.reason), result.reason
 
@@ -145,7 +146,7 @@ def test_numbers_come_with_the_rejection(tmp_path):
 def test_low_rate_is_used_when_asked_for(tmp_path):
     make_low_rate(tmp_path / "a.wav")
     result = probe(tmp_path / "a.wav", min_input_rate=8000)
-    assert isinstance(result, probe_lib.Probe)
+    assert isinstance(result, recordings_lib.Probe)
 
 
 def test_foreign_format_is_named_with_the_way_out(tmp_path):
@@ -165,7 +166,7 @@ def test_truncated_mp3_is_used_to_its_true_end(tmp_path):
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
     result = probe(path)
-    assert isinstance(result, probe_lib.Probe)
+    assert isinstance(result, recordings_lib.Probe)
     assert 3.0 < result.recording.secs < 5.0
 
 
@@ -283,6 +284,6 @@ def test_same_content_twice_is_used_once(tmp_path):
     (tmp_path / "copy.wav").write_bytes((tmp_path / "a.wav").read_bytes())
     found = inputs.find_recordings([str(tmp_path)])
     probes = probe_lib.probe_recordings(found, min_loudness_db=-50, min_input_rate=1)
-    usable, rejections = probe_lib.reject_duplicates(probes)
+    usable, rejections = recordings_lib.reject_duplicates(probes)
     assert [u.recording.name for u in usable] == ["a.wav"]
     assert [r.reason for r in rejections] == ["the same content as a.wav"]

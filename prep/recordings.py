@@ -1,0 +1,110 @@
+"""What is known of a recording when it has been looked at: usable, or why not."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Rejection:
+    """An input that is not used, whole or in part.
+
+    Attributes:
+        name: Of the recording.
+        path: Where it is.
+        part: "all", or which part, such as "0.00-1.25 s".
+        reason: A sentence.
+        numbers: What the reason is about, by name with unit.
+    """
+
+    name: str
+    path: str
+    part: str
+    reason: str
+    numbers: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Recording:
+    """A recording that can be used.
+
+    Attributes:
+        name: Unique, for people.
+        path: Absolute.
+        recording_id: Hash of the file's content, hexadecimal.
+        n_bytes: Size of the file.
+        in_rate: Samples/s in the file.
+        n_in: Samples per channel that were decoded.
+        channels: Number.
+        codec: libsndfile's names, such as "WAV PCM_16".
+        peak: Highest absolute value of the downmix.
+        offset: Mean of the downmix.
+        clipped_share: Of all samples.
+        silent_share: Of the length, below `min_loudness_db`.
+        max_loudness_db: Of the loudest moment.
+        floor_loudness_db: Loudness that is exceeded nine tenths of the time.
+        notes: Things worth knowing; the recording is used all the same.
+    """
+
+    name: str
+    path: str
+    recording_id: str
+    n_bytes: int
+    in_rate: int
+    n_in: int
+    channels: int
+    codec: str
+    peak: float
+    offset: float
+    clipped_share: float
+    silent_share: float
+    max_loudness_db: float
+    floor_loudness_db: float
+    notes: tuple[str, ...]
+
+    @property
+    def secs(self) -> float:
+        """Length."""
+        return self.n_in / self.in_rate
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """A recording and its loudness over time (`loudness.ENVELOPE_RATE`, dB)."""
+
+    recording: Recording
+    envelope: np.ndarray
+
+
+def reject_duplicates(
+    probes: Sequence[Probe | Rejection],
+) -> tuple[list[Probe], list[Rejection]]:
+    """Separates what can be used; the same content is used once.
+
+    Two copies of a recording would count twice and could stand in both splits.
+    """
+    first: dict[str, str] = {}
+    usable: list[Probe] = []
+    rejections: list[Rejection] = []
+    for probe in probes:
+        if isinstance(probe, Rejection):
+            rejections.append(probe)
+            continue
+        recording = probe.recording
+        original = first.get(recording.recording_id)
+        if original is None:
+            first[recording.recording_id] = recording.name
+            usable.append(probe)
+            continue
+        rejections.append(
+            Rejection(
+                recording.name,
+                recording.path,
+                "all",
+                f"the same content as {original}",
+                {"seconds": round(recording.secs, 3)},
+            )
+        )
+    return usable, rejections
