@@ -215,15 +215,15 @@ class PreparedDataset(data.DataProvider):
     def _read(self, indices: tf.data.Dataset) -> tf.data.Dataset:
         """Indices → examples, in the order given."""
 
-        def read(index: tf.Tensor) -> dict[str, tf.Tensor]:
-            record = tf.numpy_function(self._records.read, [index], tf.string)
+        def parse(index: tf.Tensor, record: tf.Tensor) -> dict[str, tf.Tensor]:
             example = tf.io.parse_single_example(record, self.features_dict)
             for key in FRAME_KEYS:
                 example[key] = example[key][:, tf.newaxis]  # [n_frames, 1]
             return {**example, "example_index": index}
 
-        return indices.map(
-            read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        records = indices.flat_map(self._records.dataset_of)
+        return tf.data.Dataset.zip((indices, records)).map(
+            parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
 
     @property

@@ -31,11 +31,13 @@ class Measured:
 
     Attributes:
         amplitudes: Linear, of sines, [n_frames, n_harmonics]; 0 above Nyquist.
-        noise_share: Power that is not in the harmonics / power, 0 to 1, [n_frames].
+        power: Mean square under the window, [n_frames].
+        noise_power: What of it is in no harmonic, 0 to `power`, [n_frames].
     """
 
     amplitudes: np.ndarray
-    noise_share: np.ndarray
+    power: np.ndarray
+    noise_power: np.ndarray
 
 
 def measure(
@@ -56,7 +58,7 @@ def measure(
         n_harmonics: How many to return.
 
     Returns:
-        Amplitudes and noise share of each frame; zero and one where there is no pitch.
+        Amplitudes and powers of each frame.
     """
     f0_hz = np.maximum(np.nan_to_num(f0_hz), MIN_F0_HZ)
     half = int(np.ceil(0.5 * PERIODS * sample_rate / f0_hz.min()))
@@ -79,12 +81,12 @@ def measure(
     power = np.sum(np.square(frames) * window, -1) / window.sum(-1)
     rest = power - 0.5 * np.sum(np.square(amplitudes), -1)
     noise = rest / (1.0 - _NOISE_TAKEN_UP)
-    share = np.where(power > _TINY, noise / np.maximum(power, _TINY), 1.0)
     kept = amplitudes[:, :n_harmonics]
     missing = n_harmonics - kept.shape[1]
     return Measured(
         amplitudes=np.pad(kept, ((0, 0), (0, max(missing, 0)))),
-        noise_share=np.clip(share, 0.0, 1.0),
+        power=power,
+        noise_power=np.clip(noise, 0.0, power),
     )
 
 
@@ -143,17 +145,7 @@ def reference_statistics(
     found = control_statistics.statistics(
         controls, counted=counted, sample_rate=sample_rate
     )
-    shares = np.stack([item.noise_share for item in measured])
-    found["noise_share"] = _power_weighted(shares, amplitudes, counted)
+    noise = np.stack([item.noise_power for item in measured])[counted].sum()
+    power = np.stack([item.power for item in measured])[counted].sum()
+    found["noise_share"] = float(noise / power) if power > 0 else float("nan")
     return found
-
-
-def _power_weighted(
-    shares: np.ndarray, amplitudes: np.ndarray, counted: np.ndarray
-) -> float:
-    """Noise power over all power, from each frame's share and harmonic power."""
-    harmonic = 0.5 * np.sum(np.square(amplitudes), -1)[counted]
-    share = np.minimum(shares[counted], 1.0 - 1e-6)
-    noise = harmonic * share / (1.0 - share)
-    total = np.sum(harmonic + noise)
-    return float(np.sum(noise) / total) if total > 0 else float("nan")

@@ -279,7 +279,7 @@ class Loop:
         limit = options.early_stop_loss_value
         if limit is not None and total_loss <= limit:
             reason = "loss reached"
-        if self._stopping.asked:
+        if self._stopping.asked and not is_last:
             reason = "interrupted"
         if _due(step, options.log_every) or row or is_last or reason:
             self._write_row(step, row)

@@ -18,6 +18,7 @@ from typing import TextIO
 import tensorflow as tf
 
 METRICS_NAME = "metrics.jsonl"
+PACE_WEIGHT = 0.3  # of the newest row in the estimate of the time left
 Row = dict[str, Any]
 
 
@@ -108,12 +109,13 @@ class ProgressLine:
     def __init__(
         self, *, n_steps: int, quiet: bool = False, stream: TextIO | None = None
     ):
-        """Starts the clock at the first update."""
+        """Nothing is shown yet."""
         self._n_steps = n_steps
         self._quiet = quiet
         self._stream = stream or sys.stderr
         self._is_terminal = self._stream.isatty()
-        self._started: tuple[float, int] | None = None
+        self._before: tuple[float, int] | None = None
+        self._pace: float | None = None
         self._shown = 0.0
         self._width = 0
 
@@ -121,22 +123,26 @@ class ProgressLine:
         """Shows a row: on a terminal each one, in a file at most one every 10 s."""
         now = time.monotonic()
         step = int(row["step"])
-        if self._started is None:
-            self._started = (now, step)
+        left = self._left(now, step)
         is_last = step >= self._n_steps
         waits = not self._is_terminal and now - self._shown < 10.0 and not is_last
         if self._quiet or waits:
             return
         self._shown = now
-        self._print(progress_text(row, self._n_steps, self._left(now, step), alarms))
+        self._print(progress_text(row, self._n_steps, left, alarms))
 
     def _left(self, now: float, step: int) -> float | None:
-        """Seconds left, by the mean pace so far."""
-        assert self._started is not None
-        started, first_step = self._started
-        if step <= first_step:
+        """Seconds left, by a pace in which the newest rows weigh most.
+
+        The first steps, most of whose time goes into building graphs, are left out.
+        """
+        before, self._before = self._before, (now, step)
+        if before is None or step <= before[1] or before[1] == 0:
             return None
-        return (now - started) / (step - first_step) * max(self._n_steps - step, 0)
+        pace = (now - before[0]) / (step - before[1])
+        old = pace if self._pace is None else self._pace
+        self._pace = old + PACE_WEIGHT * (pace - old)
+        return self._pace * max(self._n_steps - step, 0)
 
     def _print(self, text: str) -> None:
         if self._is_terminal:

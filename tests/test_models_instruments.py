@@ -104,7 +104,7 @@ def test_known_harmonics_are_measured(f0_hz):
     inner = measured.amplitudes[20:-20]
     expected = np.array([*amplitudes, 0.0, 0.0])
     assert np.max(np.abs(inner - expected)) < AMPLITUDE_TOLERANCE
-    assert np.max(measured.noise_share[20:-20]) < 0.01
+    assert np.max((measured.noise_power / measured.power)[20:-20]) < 0.01
 
 
 def test_noise_share_of_a_recording_is_measured():
@@ -120,6 +120,20 @@ def test_noise_share_of_a_recording_is_measured():
     assert found["noise_share"] == pytest.approx(0.5, abs=0.08)
 
 
+def test_a_frame_without_its_pitch_does_not_drown_the_rest():
+    """One frame of forty whose pitch is far off: it alone counts as noise."""
+    audio = _tone(440.0, [0.1])
+    frames = np.full(len(audio) // HOP, 440.0)
+    frames[40::40] = 660.0
+    found = harmonic_analysis.reference_statistics(
+        {"audio": audio[np.newaxis], "f0_hz": frames[np.newaxis, :, np.newaxis]},
+        counted=np.ones([1, len(frames)], bool),
+        sample_rate=SAMPLE_RATE,
+        n_harmonics=10,
+    )
+    assert found["noise_share"] < 0.05
+
+
 def test_silence_and_missing_pitch_measure_as_nothing():
     measured = harmonic_analysis.measure(
         np.zeros(6400),
@@ -129,7 +143,7 @@ def test_silence_and_missing_pitch_measure_as_nothing():
         n_harmonics=4,
     )
     assert not measured.amplitudes.any()
-    assert (measured.noise_share == 1.0).all()
+    assert not measured.power.any()
 
 
 HEALTHY = {

@@ -223,6 +223,18 @@ def test_killed_runs_go_on_as_if_nothing_had_happened(place, finished):
         assert ours == theirs
 
 
+def test_failing_run_ends_and_says_so(place):
+    """The input pipeline must not hold up the end of the program."""
+    process = _run_script(
+        "training_killed.py",
+        *(place / "toy.gin", place / "data", place / "failed", "raise", 2),
+    )
+    output = _output_of(process)
+    assert process.returncode == 1, output[-2000:]
+    assert "failing as asked" in output
+    assert run_record.read_run(place / "failed")["outcome"] == "failed"
+
+
 def _free_ports(count):
     sockets = [socket.socket() for _ in range(count)]
     for item in sockets:

@@ -1,9 +1,10 @@
 """Trains the toy and kills itself with SIGKILL: run by the resume tests.
 
-    python training_killed.py <gin file> <data> <save dir> step|save <n>
+    python training_killed.py <gin file> <data> <save dir> step|save|raise <n>
 
 `step n` dies right after the n-th update; `save n` dies in the n-th checkpoint's save,
-between the renaming of its data and of its index.
+between the renaming of its data and of its index; `raise n` fails after the n-th
+update, with the input pipeline running.
 """
 
 import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
@@ -11,6 +12,7 @@ import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 from models import checkpointing
 from models import session
@@ -21,12 +23,16 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _die_after_step(count: int) -> None:
+def _fail() -> None:
+    raise RuntimeError("failing as asked")
+
+
+def _at_step(count: int, happen: Callable[[], None]) -> None:
     original = trainer.LadderTrainer.set_model_step
 
     def counting(self, step):
         if step == count:
-            _die()
+            happen()
         original(self, step)
 
     trainer.LadderTrainer.set_model_step = counting
@@ -48,7 +54,10 @@ def _die_in_save(count: int) -> None:
 
 def main() -> None:
     gin_file, data_dir, save_dir, mode, count = sys.argv[1:]
-    {"step": _die_after_step, "save": _die_in_save}[mode](int(count))
+    if mode == "save":
+        _die_in_save(int(count))
+    else:
+        _at_step(int(count), _die if mode == "step" else _fail)
     session.train(
         session.Request(
             save_dir=save_dir, gin_files=(gin_file,), data_dir=data_dir, quiet=True
