@@ -217,12 +217,8 @@ def suppress_noise(
     played: performance.Performance, decibels: float
 ) -> performance.Performance:
     """Makes passages without notes quieter by so many decibels."""
-    return played.replace(
-        loudness_db=np.maximum(
-            played.loudness_db - decibels * (1.0 - note_weight(played)),
-            loudness_lib.MIN_DB,
-        )
-    )
+    quieter = played.loudness_db - decibels * (1.0 - note_weight(played))
+    return played.replace(loudness_db=np.maximum(quieter, loudness_lib.MIN_DB))
 
 
 def auto_tune(
