@@ -4,6 +4,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Processes that share the tests; a file's tests stay in one.
+TEST_JOBS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
 # Recordings for `make demo`; without it the demo plays its own instrument.
 INPUT ?=
 
@@ -29,7 +32,7 @@ demo: $(READY)  ## recordings to report in minutes; INPUT=my_wavs/ takes your ow
 	$(BIN)/python -m evaluation.run_demo $(if $(INPUT),--input="$(INPUT)")
 
 test: $(READY)  ## all tests, without network
-	$(BIN)/python -m pytest
+	$(PYTEST) --durations=20
 
 test-ddsp: $(READY)  ## ddsp 3.7.0's own tests in this environment
 	$(BIN)/python -m pytest
@@ -38,7 +41,7 @@ check: $(READY)  ## format, lint, types and the fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy ddsp_compat.py prep models evaluation benchmarks
-	$(BIN)/python -m pytest -m "not slow and not browser"
+	$(PYTEST) -m "not slow and not browser"
 
 format: $(READY)  ## writes the format that check asks for
 	$(BIN)/ruff format .
