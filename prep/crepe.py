@@ -288,10 +288,11 @@ def _spans(
     held = np.zeros(margin, np.float32)
     n_samples = n_sent = 0
     for chunk in chunks:
-        chunk = _checked(chunk, n_samples)
-        n_samples += len(chunk)
+        chunk = _one_row(chunk)
         for first in range(0, len(chunk), span_size):
-            held = np.concatenate([held, chunk[first : first + span_size]])
+            piece = _finite(chunk[first : first + span_size], n_samples)
+            n_samples += len(piece)
+            held = np.concatenate([held, piece])
             while len(held) >= span_size and (n_frames is None or n_sent < n_frames):
                 n_wanted = batch_frames
                 if n_frames is not None:
@@ -310,21 +311,26 @@ def _spans(
         held = held[step:]
 
 
-def _checked(chunk: np.ndarray, n_before: int) -> np.ndarray:
+def _one_row(chunk: np.ndarray) -> np.ndarray:
     chunk = np.asarray(chunk)
     if chunk.ndim != 1:
         raise ValueError(
             f"audio_16k has shape {chunk.shape}; one row [n_samples] is needed: "
             "mix the channels down first."
         )
-    chunk = chunk.astype(np.float32)
-    finite = np.isfinite(chunk)
+    return chunk
+
+
+def _finite(piece: np.ndarray, n_before: int) -> np.ndarray:
+    """The samples in float32, checked."""
+    piece = piece.astype(np.float32)
+    finite = np.isfinite(piece)
     if not finite.all():
         raise ValueError(
-            f"audio_16k holds {np.sum(~finite)} samples that are NaN or infinite, the "
-            f"first at sample {n_before + int(np.argmin(finite))}; repair or drop them."
+            f"audio_16k holds NaN or infinite samples, the first at sample "
+            f"{n_before + int(np.argmin(finite))}; repair or drop them."
         )
-    return chunk
+    return piece
 
 
 def _natural_n_frames(n_samples: int, hop_size: int, *, center: bool) -> int:

@@ -38,6 +38,16 @@ LEFT_PAD = 254  # zeros before a frame in the first convolution ("same")
 RIGHT_PAD = 254  # and behind it
 
 
+def constant(values: np.ndarray) -> tf.Tensor:
+    """A float32 (or bool) constant of the network, in memory once.
+
+    `tf.constant` alone keeps a second copy of a large array for as long as it lives
+    (measured with TensorFlow 2.21); the identity lets go of it.
+    """
+    dtype = tf.bool if values.dtype == bool else tf.float32
+    return tf.identity(tf.constant(values, dtype))
+
+
 def even_then_odd(n: int) -> np.ndarray:
     """0, 2, 4, .. 1, 3, 5, ..: pooling over pairs is then the larger of two halves."""
     return np.concatenate([np.arange(0, n, 2), np.arange(1, n, 2)])
@@ -62,7 +72,7 @@ def pool(positions: tf.Tensor, rising: tf.Tensor | None) -> tf.Tensor:
 def rising_channels(weights: crepe_weights.ConvolutionWeights) -> tf.Tensor | None:
     """What `pool` needs to know of a layer."""
     rising = weights.gamma > 0
-    return None if rising.all() else tf.constant(rising)
+    return None if rising.all() else constant(rising)
 
 
 class FirstLayer:
@@ -90,18 +100,18 @@ class FirstLayer:
 
     def __init__(self, weights: crepe_weights.ConvolutionWeights):
         taps = weights.kernel[:, 0]  # [512, n_out]
-        self._taps = tf.constant(taps[np.newaxis, :, np.newaxis])
-        self._bias = tf.constant(weights.bias)
+        self._taps = constant(taps[np.newaxis, :, np.newaxis])
+        self._bias = constant(weights.bias)
         self._rising = rising_channels(weights)
         wide = [range(REACH + 1), range(-REACH, 1)]  # L and R
-        self._wide = tf.constant(_block_kernels(taps, wide))
+        self._wide = constant(_block_kernels(taps, wide))
         before, after = (-1, -2, -3, -4), (1, 2, 3)
         self._narrow = [
-            tf.constant(_block_kernels(taps, [range(m, m + 1) for m in offsets]))
+            constant(_block_kernels(taps, [range(m, m + 1) for m in offsets]))
             for offsets in (before, after)
         ]
         self._n_out = taps.shape[1]
-        self._tap_sums = tf.constant(_tap_sums(taps))  # [16, 16, 1, n_out]
+        self._tap_sums = constant(_tap_sums(taps))  # [16, 16, 1, n_out]
 
     def shared_products(self, blocks: tf.Tensor) -> list[tf.Tensor]:
         """Multiplies all blocks with the taps: three matrix products in all.
@@ -208,15 +218,14 @@ def _block_kernels(taps: np.ndarray, pieces: list[range]) -> np.ndarray:
     A piece is a run of n values of m, whose kernels are below each other.
     """
     phase = even_then_odd(N_PHASES)  # [16]
-    kernels = []
-    for offsets in pieces:
+    n_rows, n_out = BLOCK_SIZE * len(pieces[0]), taps.shape[1]
+    kernels = np.empty((n_rows, len(pieces), N_PHASES, n_out), np.float32)
+    for place, offsets in enumerate(pieces):
         sample = np.arange(BLOCK_SIZE * offsets[0], BLOCK_SIZE * (offsets[-1] + 1))
-        tap = sample[:, np.newaxis] - STRIDE * phase + LEFT_PAD  # [64 * n, 16]
-        valid = (tap >= 0) & (tap < len(taps))
-        chosen = taps[np.clip(tap, 0, len(taps) - 1)]
-        kernels.append(np.where(valid[..., np.newaxis], chosen, 0))
-    stacked = np.stack(kernels, axis=1)  # [64 * n, n_pieces, 16, n_out]
-    return stacked.reshape(len(stacked), -1)
+        tap = sample[:, np.newaxis] - STRIDE * phase + LEFT_PAD  # [n_rows, 16]
+        kernels[:, place] = taps[np.clip(tap, 0, len(taps) - 1)]
+        kernels[:, place][(tap < 0) | (tap >= len(taps))] = 0
+    return kernels.reshape(n_rows, -1)
 
 
 def _tap_sums(taps: np.ndarray) -> np.ndarray:

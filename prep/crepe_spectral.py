@@ -60,15 +60,15 @@ class SpectralLayer:
         order = crepe_layers.even_then_odd(half)
         table = _same_padding_table(weights.kernel, shift, n_positions=n_positions)
         table = (table + weights.bias)[:, np.newaxis]  # [T, 1, n_out]
-        self._upper_table = tf.constant(table[half:][order], tf.float32)
-        self._lower_table = tf.constant(table[half - 1 :: -1][order], tf.float32)
+        self._upper_table = crepe_layers.constant(table[half:][order])
+        self._lower_table = crepe_layers.constant(table[half - 1 :: -1][order])
         self._kernels = _transformed_kernels(weights.kernel, scale, n_positions)
         angles = _angles(n_positions) * (np.arange(half) + 0.5)  # [N/2, T/2]
         cos, sin = np.cos(angles), np.sin(angles)
-        self._forward = [tf.constant(matrix, tf.float32) for matrix in (cos, -sin)]
+        self._forward = [crepe_layers.constant(matrix) for matrix in (cos, -sin)]
         gain = 2 / TRANSFORM_SIZES[n_positions]
         self._inverse = [
-            tf.constant(gain * matrix.T[order], tf.float32) for matrix in (cos, -sin)
+            crepe_layers.constant(gain * matrix.T[order]) for matrix in (cos, -sin)
         ]
 
     def __call__(
@@ -153,7 +153,8 @@ def _transformed_kernels(
         values = (real, imaginary, real + imaginary)
         for part, value in zip(parts, values, strict=True):
             part[:, chunk] = value
-    return [tf.constant(part) for part in parts]
+    # One after the other, so that only one of them is in memory twice.
+    return [crepe_layers.constant(parts.pop(0)) for _ in range(3)]
 
 
 def _same_padding_table(
@@ -178,10 +179,8 @@ class Classifier:
         # Of u + v and u - v, where u are positions 2, 3 and v are 1, 0.
         upper, lower = scaled[[2, 3]], scaled[[1, 0]]
         mirrored = np.concatenate([upper + lower, upper - lower]) / 2
-        self._kernel = tf.constant(
-            mirrored.reshape(-1, crepe_weights.N_BINS), tf.float32
-        )
-        self._bias = tf.constant(bias, tf.float32)
+        self._kernel = crepe_layers.constant(mirrored.reshape(-1, crepe_weights.N_BINS))
+        self._bias = crepe_layers.constant(bias)
 
     def __call__(self, mirrored: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         """Two of [2, n_frames, n_channels] -> activations, [n_frames, 360]."""

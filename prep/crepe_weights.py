@@ -201,7 +201,7 @@ def _assemble(
     channels = layer_channels(capacity)
 
     def take(name: str, shape: tuple[int, ...]) -> np.ndarray:
-        found = arrays.get(name)
+        found = arrays.pop(name, None)  # so that it is not in memory twice
         if found is None or found.shape != shape:
             what = "nothing" if found is None else f"shape {found.shape}"
             raise ValueError(

@@ -70,9 +70,10 @@ def signals(rng) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("capacity", CAPACITIES)
 def test_activations_equal_the_published_ones(capacity, rng):
     for name, audio in signals(rng).items():
-        audio = audio.astype(np.float32)[: 8000 if capacity == "tiny" else 4000]
-        expected = published(audio, capacity=capacity)
-        found = network(capacity).activations(audio)
+        audio = audio.astype(np.float32)[: 8000 if capacity == "tiny" else 5000]
+        every = 1 if capacity == "tiny" else 3  # the published way is slow
+        expected = published(audio, 64 * every, capacity=capacity)
+        found = network(capacity).activations(audio)[::every]
         assert found.shape == expected.shape, name
         np.testing.assert_allclose(
             found, expected, rtol=0, atol=TOLERANCE, err_msg=name
@@ -88,8 +89,8 @@ def test_activations_equal_the_published_ones(capacity, rng):
 def test_real_recordings_equal_the_published_ones(capacity, name, recordings):
     audio, rate = soundfile.read(recordings / name, dtype="float32", always_2d=True)
     audio = soxr.resample(audio.mean(axis=1), rate, 16000)[16000:24000]
-    expected = published(audio, capacity=capacity)
-    found = network(capacity).activations(audio)
+    expected = published(audio, 192, capacity=capacity)
+    found = network(capacity).activations(audio)[::3]
     np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
     ours, confidence = pitch.decode_argmax(found)
     theirs, _ = pitch.decode_argmax(expected)
