@@ -64,6 +64,7 @@ class Stopped(Exception):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["spool_recording", "analyse_segment", "write_shard"])
 def test_run_goes_on_where_it_was_stopped(source, tmp_path, monkeypatch, step):
     """Stops in the middle of each step, with rubbish left behind, then goes on."""
@@ -111,6 +112,7 @@ def test_changed_input_is_refused_by_name(source, tmp_path):
         prep_helpers.prepare(source, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_overwrite_leaves_other_peoples_files(source, tmp_path):
     prep_helpers.prepare(source, tmp_path / "out")
     (tmp_path / "out" / "notes.txt").write_text("mine")
@@ -198,6 +200,7 @@ def test_too_little_space_is_seen_before_computing(source, small_disk):
         prep_helpers.prepare(source, small_disk / "out")
 
 
+@pytest.mark.slow
 def test_disk_that_fills_up_is_explained_and_gone_on_with(
     source, small_disk, tmp_path, monkeypatch
 ):
@@ -213,6 +216,7 @@ def test_disk_that_fills_up_is_explained_and_gone_on_with(
     )
 
 
+@pytest.mark.slow
 def test_recording_that_vanishes_stops_the_job_and_keeps_the_rest(
     source, tmp_path, monkeypatch
 ):
@@ -281,6 +285,7 @@ def test_nothing_is_written_outside_output_and_cache(source, tmp_path):
     assert listing() == before
 
 
+@pytest.mark.slow
 def test_strange_names_go_all_the_way(tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
@@ -300,6 +305,7 @@ def test_strange_names_go_all_the_way(tmp_path):
     assert {"höhe-音.wav", "line\nbreak.wav", "\\udcff\\udcfe.wav"} < set(found)
 
 
+@pytest.mark.slow
 def test_normalized_recordings_reach_the_same_peak(tmp_path):
     for index, level in enumerate((0.05, 0.9)):
         (tmp_path / "in").mkdir(exist_ok=True)
@@ -312,6 +318,7 @@ def test_normalized_recordings_reach_the_same_peak(tmp_path):
         assert peak == pytest.approx(stages.NORMALIZED_PEAK, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_transposed_copy_sounds_higher(tmp_path):
     prep_helpers.write_tones(tmp_path / "in", [6.0, 3.0])
     prep_helpers.prepare(
@@ -324,6 +331,7 @@ def test_transposed_copy_sounds_higher(tmp_path):
     assert ratio == pytest.approx(2.0, rel=0.05)
 
 
+@pytest.mark.slow
 def test_long_recording_of_many_segments_equals_the_whole(tmp_path, monkeypatch):
     """Two and a half minutes: examples cross the borders of segments."""
     prep_helpers.write_tones(tmp_path / "in", [150.0], rate=16000)
