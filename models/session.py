@@ -1,6 +1,7 @@
 """A run from its request to its end: configuration, checks, start, loop, record."""
 
 import dataclasses
+import functools
 import logging as std_logging
 import os
 import pathlib
@@ -315,6 +316,8 @@ def evaluate_or_sample(request: Request, *, mode: str, run_once: bool) -> None:
     std_logging.getLogger("absl").setLevel(std_logging.INFO)
     configure(request)
     model = assembly.make_model(tf.distribute.get_strategy())
+    # Otherwise it tells of every value of the optimiser, which is not needed here.
+    model.restore = functools.partial(model.restore, verbose=False)
     function = eval_util.evaluate if mode == "eval" else eval_util.sample
     function(
         data_provider=gin.REQUIRED,
