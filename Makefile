@@ -53,7 +53,7 @@ lock:  ## regenerates requirements.txt from setup.cfg
 		--no-annotate --extra dev --override requirements-overrides.txt setup.cfg \
 		--output-file requirements.txt
 
-bench: bench-prep bench-training  ## every benchmark
+bench: bench-prep bench-training bench-render  ## every benchmark
 
 bench-prep: $(READY)  ## CREPE and the pipeline against the stock libraries
 	$(BIN)/python -m benchmarks.bench_crepe
@@ -61,3 +61,6 @@ bench-prep: $(READY)  ## CREPE and the pipeline against the stock libraries
 
 bench-training: $(READY)  ## a training step against stock ddsp
 	$(BIN)/python -m benchmarks.bench_training
+
+bench-render: $(READY)  ## playing live and to a file, against real time
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench_render
