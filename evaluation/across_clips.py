@@ -16,35 +16,53 @@ def compare_across_clips(
 
     Args:
         references: The clips, in order.
-        scored: A system's renderings of them; `clip_diversity` and `collapse_index`
-            are added to their scores.
+        scored: A system's renderings of them; `clip_diversity`, `collapse_index` and
+            `heard_collapse_index` are added to their scores.
 
     Returns:
         The sums of `collapse_index.clip_sums`, clip by clip.
     """
+    played = [one.rendering.controls for one in scored]
+    sums = _all_sums(references, scored, played)
+    heard = _all_sums(references, scored, [one.heard for one in scored])
+    masks = [ref.masks for ref in references]
+    typical = collapse_index.measure_typical(played, masks)
+    reason = "the recording determines no component"
+    for place, (ref, one) in enumerate(zip(references, scored, strict=True)):
+        one.scores["collapse_index"] = scores.guarded(
+            collapse_index.judge(sums[place]).index, reason=reason
+        )
+        one.scores["heard_collapse_index"] = scores.guarded(
+            collapse_index.judge(heard[place]).index, reason=reason
+        )
+        one.scores["clip_diversity"] = clip_diversity(
+            one.rendering.controls, ref.masks, typical=typical
+        )
+    return sums
+
+
+def _all_sums(
+    references: list[clips.Reference],
+    scored: list[clips.Scored],
+    played: list[controls.Controls],
+) -> list[dict[str, float]]:
+    """The index's sums clip by clip, of given controls."""
     masks = [ref.masks for ref in references]
     recorded = [ref.controls for ref in references]
-    played = [one.rendering.controls for one in scored]
     ref_typical = collapse_index.measure_typical(recorded, masks)
     est_typical = collapse_index.measure_typical(played, masks)
-    all_sums = []
-    for ref, one in zip(references, scored, strict=True):
-        sums = collapse_index.clip_sums(
+    return [
+        collapse_index.clip_sums(
             ref.controls,
-            one.rendering.controls,
+            est,
             masks=ref.masks,
             ref_typical=ref_typical,
             est_typical=est_typical,
+            ref_power=ref.hearing.power,
+            est_power=one.hearing.power,
         )
-        verdict = collapse_index.judge(sums)
-        one.scores["collapse_index"] = scores.guarded(
-            verdict.index, reason="the recording determines no component"
-        )
-        one.scores["clip_diversity"] = clip_diversity(
-            one.rendering.controls, ref.masks, typical=est_typical
-        )
-        all_sums.append(sums)
-    return all_sums
+        for ref, one, est in zip(references, scored, played, strict=True)
+    ]
 
 
 def add_reference_diversity(references: list[clips.Reference]) -> None:

@@ -53,10 +53,12 @@ class Hearing:
 
     Attributes:
         loudness_db: A-weighted. Shape [n_frames].
+        power: Mean square around each frame. Shape [n_frames].
         pitch: The tracker's answer.
     """
 
     loudness_db: np.ndarray
+    power: np.ndarray
     pitch: pitch_scores.PitchTrack
 
 
@@ -99,11 +101,13 @@ class Scored:
     Attributes:
         rendering: Audio and controls.
         hearing: Loudness and pitch of the audio.
+        heard: Controls measured from the audio, as the recording's are.
         scores: Score by metric key, without those that need other clips.
     """
 
     rendering: Rendering
     hearing: Hearing
+    heard: controls.Controls
     scores: dict[str, scores.Score]
 
 
@@ -132,6 +136,12 @@ def hear(audio: np.ndarray, *, clip: Clip, tracker: Tracker) -> Hearing:
         )
     return Hearing(
         loudness_db=np.asarray(loudness[:n_frames], np.float64),
+        power=reference.local_power(
+            np.asarray(audio, np.float64),
+            n_frames=n_frames,
+            sample_rate=clip.sample_rate,
+            hop_size=clip.sample_rate // clip.frame_rate,
+        ),
         pitch=pitch_scores.PitchTrack(
             np.asarray(f0_hz[:n_frames], np.float64),
             np.asarray(confidence[:n_frames], np.float64),
@@ -163,7 +173,8 @@ def measure_reference(
         measured,
         masks,
         loudness_db=hearing.loudness_db,
-        ref_power=measured.power,
+        ref_power=hearing.power,
+        heard_power=hearing.power,
     )
     # A gain sticks to the limits of a synthesiser; a recording has none.
     own_scores["saturation_rate"] = scores.missing("a recording has no gain limit")
@@ -214,7 +225,8 @@ def score_rendering(
         rendering.controls,
         ref.masks,
         loudness_db=ref.hearing.loudness_db,
-        ref_power=ref.controls.power,
+        ref_power=ref.hearing.power,
+        heard_power=hearing.power,
     )
     result |= fidelity.spectral_scores(recording, audio)
     result["log_spectral_distance"] = fidelity.log_spectral_distance(recording, audio)
@@ -230,4 +242,4 @@ def score_rendering(
         audible=ref.masks.audible,
         min_confidence=settings.min_confidence,
     )
-    return Scored(rendering=rendering, hearing=hearing, scores=result)
+    return Scored(rendering=rendering, hearing=hearing, heard=heard, scores=result)

@@ -33,6 +33,7 @@ def measure(
     *,
     loudness_db: np.ndarray,
     ref_power: np.ndarray,
+    heard_power: np.ndarray,
 ) -> dict[str, scores.Score]:
     """Measures all collapse metrics of one clip but those that need other clips.
 
@@ -40,8 +41,10 @@ def measure(
         clip: Controls of a model or measured from the recording.
         masks: Frames that count, from the recording.
         loudness_db: A-weighted loudness of the recording. Shape [n_frames].
-        ref_power: Mean square of the recording's controls, for the silence rate.
-            Shape [n_frames].
+        ref_power: Mean square of the recording's audio around each frame, for the
+            silence rate. Shape [n_frames].
+        heard_power: The same of what the controls sound like in the end, after a
+            reverb; of the recording itself where it is measured. Shape [n_frames].
 
     Returns:
         Score by metric key.
@@ -49,7 +52,8 @@ def measure(
     Raises:
         ValueError: If the arrays have different lengths.
     """
-    lengths = {clip.n_frames, masks.audible.size, loudness_db.size, ref_power.size}
+    lengths = {clip.n_frames, masks.audible.size, loudness_db.size}
+    lengths |= {ref_power.size, heard_power.size}
     if len(lengths) != 1:
         raise ValueError(
             f"controls, masks, loudness and reference have {sorted(lengths)} frames; "
@@ -59,7 +63,7 @@ def measure(
     result |= _gain_scores(clip, masks)
     result |= _response_scores(clip, masks, loudness_db=loudness_db)
     result["noise_share"] = noise_share(clip, masks)
-    result["silence_rate"] = silence_rate(clip, masks, ref_power=ref_power)
+    result["silence_rate"] = silence_rate(heard_power, masks, ref_power=ref_power)
     return result
 
 
@@ -248,10 +252,10 @@ def noise_share(clip: controls.Controls, masks: controls.Masks) -> scores.Score:
 
 
 def silence_rate(
-    clip: controls.Controls, masks: controls.Masks, *, ref_power: np.ndarray
+    heard_power: np.ndarray, masks: controls.Masks, *, ref_power: np.ndarray
 ) -> scores.Score:
     """Share of the audible frames that lie `SILENT_BELOW_DB` under the recording."""
     if not np.any(masks.audible):
         return scores.missing("the recording is silent")
-    gap = level_db(ref_power) - level_db(clip.power)
+    gap = level_db(ref_power) - level_db(heard_power)
     return scores.Score(float(np.mean(gap[masks.audible] > SILENT_BELOW_DB)))

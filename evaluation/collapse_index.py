@@ -7,7 +7,7 @@ and sounds as the recording does, or more) to 1 (has lost it all):
     narrow  1 - (participating harmonics - 1) / (the recording's - 1)
     flat    1 - dB of level per dB of the recording's level (slope of a regression)
     noisy   (noise share - the recording's) / (1 - the recording's)
-    silent  1 - mean amplitude relative to the recording, louder counting as equal
+    silent  1 - mean amplitude heard, relative to the recording; louder counts as equal
 
 A healthy run's components are not 0: no model follows a recording's every movement.
 `severity` maps each component so that 0.5 lies between what healthy runs and what
@@ -100,6 +100,8 @@ def clip_sums(
     masks: controls.Masks,
     ref_typical: Typical,
     est_typical: Typical,
+    ref_power: np.ndarray,
+    est_power: np.ndarray,
 ) -> dict[str, float]:
     """Sums of one clip from which components of any set of clips follow.
 
@@ -109,6 +111,10 @@ def clip_sums(
         masks: Frames that count, from the recording.
         ref_typical: The recordings' averages over all clips.
         est_typical: The system's averages over all clips.
+        ref_power: Mean square of the recording's audio around each frame.
+            Shape [n_frames].
+        est_power: The same of the system's audio. Its level is judged where it is
+            heard: a trained reverb may add 10 dB to what the controls say.
 
     Returns:
         Sum by name; adding the sums of clips gives the sums of the set.
@@ -127,7 +133,7 @@ def clip_sums(
         "est_power": float(np.sum(est.power[masks.pitched])),
         "est_noise": float(np.sum(est.noise_power[masks.pitched])),
         "n_audible": float(np.count_nonzero(audible)),
-        "presence": float(np.sum(_presence(ref, est)[audible])),
+        "presence": float(np.sum(_presence(ref_power, est_power)[audible])),
     }
     return sums | _level_sums(ref, est, audible=audible)
 
@@ -161,10 +167,10 @@ def _spread(clip: controls.Controls, masks: controls.Masks) -> tuple[float, int]
     return float(np.sum(participating)), int(np.count_nonzero(masks.pitched))
 
 
-def _presence(ref: controls.Controls, est: controls.Controls) -> np.ndarray:
+def _presence(ref_power: np.ndarray, est_power: np.ndarray) -> np.ndarray:
     """Amplitude relative to the recording's, at most one. Shape [n_frames]."""
     ratio = np.divide(
-        est.power, ref.power, out=np.ones_like(est.power), where=ref.power > 0
+        est_power, ref_power, out=np.ones_like(est_power), where=ref_power > 0
     )
     return np.sqrt(np.minimum(ratio, 1.0))
 

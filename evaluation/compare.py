@@ -25,7 +25,7 @@ import scipy.stats
 
 MIN_UNITS = 5  # recordings or clips; below, resampling them cannot give an interval
 N_RESAMPLES = 9999  # bootstrap resamples; the interval's ends then move < 2 %
-N_INDEX_RESAMPLES = 1999  # resamples of a statistic that is no mean, for its cost
+N_INDEX_RESAMPLES = 999  # resamples of a statistic that is no mean, for its cost
 CONFIDENCE = 0.95
 SEED = 20201  # of the resampling: the same scores give the same report
 
@@ -201,7 +201,7 @@ def decide(
         plural = "s" if n_units > 1 else ""
         return UNDECIDED, f"only {n_units} {unit}{plural}; {MIN_UNITS} needed"
     if interval.low <= 0 <= interval.high:
-        return UNDECIDED, "the interval contains no difference"
+        return UNDECIDED, "the interval includes zero"
     if np.any(np.sign(by_seed) != np.sign(interval.mean)):
         return UNDECIDED, "the seeds disagree"
     return (BETTER if interval.mean < 0 else WORSE), ""

@@ -159,6 +159,8 @@ def judge(
             masks=mask,
             ref_typical=ref_typical,
             est_typical=est_typical,
+            ref_power=ref.power,
+            est_power=est.power,
         )
         for ref, est, mask in zip(recorded, played, masks, strict=True)
     ]

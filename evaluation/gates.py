@@ -28,6 +28,7 @@ TITLES = {
 }
 MARGIN = 0.05  # of the best system's spectral loss: that much worse is still as good
 INDEX_MARGIN = 0.1  # of the collapse index: that much more is still as good
+MATCHED = ("b_mlp", "c_transformer")  # runs B and C differ in the decoder alone
 YES = "yes"
 NO = "no"
 OPEN = "not decided"
@@ -157,7 +158,7 @@ def resolves_collapse(
             index = index_statistics.system_index(table, rungs[shown])
             evidence.append(
                 f"{TITLES[shown]}: collapse index {_show(index.interval)} over "
-                f"{index.n_units} {index.unit}s."
+                f"{index.n_units} {index.unit}{'s' if index.n_units > 1 else ''}."
             )
     state = index_statistics.system_index(table, rungs[rung]).state
     answers = {
@@ -177,11 +178,11 @@ def transformer_benefit(table: score_table.ScoreTable, rungs: dict[str, str]) ->
         "worse in neither; no when it is worse in one, or the intervals exclude so "
         "large a benefit in both. The intervals hold for both at once."
     )
-    if not {"transformer", "stage1"} <= set(rungs):
-        missing = [r for r in ("transformer", "stage1") if r not in rungs]
-        line = f"No run named {' or '.join(missing)}."
+    pair = _transformer_pair(table, rungs)
+    if pair is None:
+        line = f"No runs named transformer and stage1, or {' and '.join(MATCHED)}."
         return Gate("transformer_benefit", question, ABSENT, rule, [line])
-    baseline, candidate = rungs["stage1"], rungs["transformer"]
+    baseline, candidate = pair
     index = index_statistics.compare_index(table, baseline, candidate, n_tests=2)
     base_loss = table.badness(baseline, "spectral_loss")
     loss = compare.compare(
@@ -191,8 +192,8 @@ def transformer_benefit(table: score_table.ScoreTable, rungs: dict[str, str]) ->
         n_tests=2,
     )
     evidence = [
-        f"Collapse index, transformer minus MLP: {_show(index.simultaneous)}.",
-        f"Spectral loss, transformer minus MLP: {_show(loss.simultaneous)}.",
+        f"Collapse index, {candidate} minus {baseline}: {_show(index.simultaneous)}.",
+        f"Spectral loss, {candidate} minus {baseline}: {_show(loss.simultaneous)}.",
     ]
     margins = (INDEX_MARGIN, MARGIN * table.mean(base_loss.mean(axis=0)))
     pairs = list(zip((index, loss), margins, strict=True))
@@ -204,6 +205,17 @@ def transformer_benefit(table: score_table.ScoreTable, rungs: dict[str, str]) ->
     excluded = all(one.simultaneous.low > -margin for one, margin in pairs)
     answer = NO if worse or excluded else YES if better else OPEN
     return Gate("transformer_benefit", question, answer, rule, evidence)
+
+
+def _transformer_pair(
+    table: score_table.ScoreTable, rungs: dict[str, str]
+) -> tuple[str, str] | None:
+    """The MLP and the transformer to compare: the matched pair where there is one."""
+    if set(MATCHED) <= set(table.systems):
+        return MATCHED
+    if {"stage1", "transformer"} <= set(rungs):
+        return rungs["stage1"], rungs["transformer"]
+    return None
 
 
 def _show(interval: compare.Interval) -> str:

@@ -8,6 +8,7 @@ collapse metrics are of the last kind, because a clarinet has few harmonics and 
 note does not move; low entropy alone is no collapse.
 """
 
+import dataclasses
 import math
 
 from evaluation import fidelity
@@ -44,6 +45,13 @@ INDEX = metric_lib.Metric(
     healthy="below 0.5; 0 for the recording itself",
     collapsed="0.5 and above; 1 when a control is lost altogether",
     plain="How much of the instrument's life the controls have lost, worst kind first.",
+)
+
+HEARD_INDEX = dataclasses.replace(
+    INDEX,
+    key="heard_collapse_index",
+    title="Collapse index as heard",
+    plain="The same, from the sound instead of the controls; a mean over clips.",
 )
 
 COLLAPSE = (
@@ -344,13 +352,14 @@ SCALES = tuple(
     for size in fidelity.FFT_SIZES
 )
 
-ALL = (INDEX, *COLLAPSE, *FIDELITY, *SCALES)
+ALL = (INDEX, HEARD_INDEX, *COLLAPSE, *FIDELITY, *SCALES)
 BY_KEY = {metric.key: metric for metric in ALL}
 
 # What the verdict rests on and the first table shows; the family over which the
 # comparison is corrected for testing several things at once.
 HEADLINE = (
     "collapse_index",
+    "heard_collapse_index",
     "spectral_loss",
     "spectral_mag",
     "spectral_logmag",

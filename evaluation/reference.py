@@ -56,7 +56,7 @@ def measure_controls(
     audio = np.asarray(audio, np.float64)
     f0_hz = _clean_f0(f0_hz, sample_rate=sample_rate)
     hop_size = _hop_size(audio, f0_hz, sample_rate=sample_rate, frame_rate=frame_rate)
-    everything = _local_power(
+    everything = local_power(
         audio, n_frames=f0_hz.size, sample_rate=sample_rate, hop_size=hop_size
     )
     if not np.any(np.isfinite(f0_hz)):
@@ -192,10 +192,20 @@ def _noise_power(
     return total + missing * tail_mean
 
 
-def _local_power(
+def local_power(
     audio: np.ndarray, *, n_frames: int, sample_rate: int, hop_size: int
 ) -> np.ndarray:
-    """Mean square around each frame. Shape [n_frames]."""
+    """Mean square of a signal around each frame.
+
+    Args:
+        audio: Mono signal. Shape [n_samples].
+        n_frames: Frames, at most as many as the signal has.
+        sample_rate: Hz.
+        hop_size: Samples between frames.
+
+    Returns:
+        Power over a window of `phase_analysis.MIN_WINDOW_SECS`. Shape [n_frames].
+    """
     width = max(1, int(phase_analysis.MIN_WINDOW_SECS * sample_rate))
     power = scipy.ndimage.uniform_filter1d(np.square(audio), width, mode="nearest")
     return power[np.arange(n_frames) * hop_size]

@@ -227,7 +227,12 @@ def clip_scores(row: Mapping[str, Any], *, runs: Sequence[str]) -> list[ScoreRow
         runs: In the order of the columns.
     """
     found = []
-    for metric in (metrics.INDEX, *metrics.COLLAPSE, *metrics.FIDELITY):
+    for metric in (
+        metrics.INDEX,
+        metrics.HEARD_INDEX,
+        *metrics.COLLAPSE,
+        *metrics.FIDELITY,
+    ):
         recording = row["recording"]["values"].get(metric.key)
         found.append(
             ScoreRow(

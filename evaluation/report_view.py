@@ -106,7 +106,10 @@ def _card(system: Json, document: Json) -> Card:
     interval = system["index"]["interval"]
     value = interval["mean"]
     kind = system["index"]["kind"]
-    lines = list(document["verdict"]["comparisons"].get(system["name"], []))
+    lines = [
+        *told["notes"],
+        *document["verdict"]["comparisons"].get(system["name"], []),
+    ]
     if kind and value is not None and value >= 0.1:
         lines.insert(0, f"Furthest from the recording: {verdict.LEANINGS[kind]}.")
     index = report_tables.number(value, decimals=2)

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from evaluation import collapse_index
 from evaluation import compare
 from evaluation import index_statistics
 from evaluation import metrics
@@ -21,6 +22,8 @@ LEANINGS = {
     "noisy": "more noise than the recording",
     "silent": "quieter than the recording",
 }
+LATE_SHARE = 0.8  # of the steps; what follows is the last fifth
+STILL_LEARNING = 0.03  # fall of the loss in the last fifth that is worth a warning
 # What a listener would notice first, in this order.
 TOLD = (
     (
@@ -44,10 +47,16 @@ def write(summary: dict[str, Any]) -> dict[str, Any]:
         summary: The document so far: systems, comparisons, gates.
 
     Returns:
-        `headline`, one sentence; `systems`, a state and a sentence for each;
+        `headline`, one sentence; `systems`, a state, a sentence and notes for each;
         `comparisons`, sentences for each candidate; `caution`, what limits all of it.
     """
-    told = {system["name"]: describe_system(system) for system in summary["systems"]}
+    told = {
+        system["name"]: {
+            **describe_system(system),
+            "notes": describe_doubts(system, summary["runs"]),
+        }
+        for system in summary["systems"]
+    }
     pairs = {
         pair["candidate"]: describe_pair(pair, summary["systems"])
         for pair in summary["comparisons"]
@@ -94,12 +103,50 @@ def describe_system(system: dict[str, Any]) -> dict[str, str]:
         return {"state": "unknown", "sentence": f"{name} could not be judged."}
     certain = index["state"] == index["point_state"]
     if index["point_state"] == index_statistics.COLLAPSED:
-        sentence = f"{name} has collapsed: {KINDS[index['kind']]}."
-        state = "collapsed" if certain else "probably collapsed"
+        doubt = "" if certain else "probably "
+        sentence = f"{name} has {doubt}collapsed: {KINDS[index['kind']]}."
+        state = f"{doubt}collapsed"
     else:
-        sentence = f"{name} has not collapsed."
+        sentence = f"{name} has {'not' if certain else 'probably not'} collapsed."
         state = "healthy" if certain else "probably healthy"
     return {"state": state, "sentence": sentence}
+
+
+def describe_doubts(system: dict[str, Any], runs: dict[str, Any]) -> list[str]:
+    """What a reader should know before believing a system's verdict."""
+    notes = []
+    heard = system["metrics"]["heard_collapse_index"]["mean"]
+    collapsed = system["index"]["point_state"] == index_statistics.COLLAPSED
+    if collapsed and _is_number(heard) and heard < collapse_index.THRESHOLD:
+        notes.append(
+            f"As heard the index is only {heard:.2f}: the trained reverb makes up for "
+            "what the controls have lost."
+        )
+    falls = [late_fall(runs[name]["training"]) for name in system["runs"]]
+    known = [fall for fall in falls if _is_number(fall)]
+    if known and max(known) >= STILL_LEARNING:
+        notes.append(
+            f"Still learning: its loss fell by {max(known):.0%} in the last fifth of "
+            "training, so more steps may change this."
+        )
+    return notes
+
+
+def late_fall(training: dict[str, Any]) -> float:
+    """Share by which the best held-out loss fell in the last fifth of training."""
+    curve = training.get("held_out/spectral_loss")
+    if not curve:
+        return math.nan
+    known = [
+        (step, value)
+        for step, value in zip(curve["steps"], curve["values"], strict=True)
+        if value is not None
+    ]
+    border = LATE_SHARE * max((step for step, _ in known), default=0)
+    early = [value for step, value in known if step <= border]
+    if not early or len(early) == len(known):
+        return math.nan
+    return 1.0 - min(value for _, value in known) / min(early)
 
 
 def describe_pair(pair: dict[str, Any], systems: list[dict[str, Any]]) -> list[str]:
@@ -138,7 +185,8 @@ def _caution(summary: dict[str, Any]) -> str:
         )
     if summary["n_units"] < compare.MIN_UNITS:
         return (
-            f"Only {summary['n_clips']} clips of {n_recordings} recordings to judge "
-            "by: too few for any interval, so nothing is decided."
+            f"Only {summary['n_clips']} clips of {n_recordings} "
+            f"recording{'s' if n_recordings > 1 else ''} to judge by: too few for any "
+            "interval, so nothing is decided."
         )
     return ""

@@ -12,7 +12,7 @@ import pytest
 
 from evaluation import report
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 WAIT_SECS = 10.0  # seconds until something must have happened
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
@@ -106,7 +106,10 @@ def test_audio_plays_and_tracks_change_at_the_same_moment(opened):
     audios = find(opened, ".track audio")
     buttons = find(opened, ".track .play")
     assert len(audios) == 2 * 4
-    opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", buttons[0])
+    opened.execute_script(
+        "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})",
+        buttons[0],
+    )
     buttons[0].click()
     until(lambda: opened.execute_script(position, audios[0]) > 0.3)
     assert buttons[0].get_attribute("aria-pressed") == "true"

@@ -24,7 +24,11 @@ def healthy(rng):
 
 def measure(played, masks, loudness, ref=None):
     found = collapse.measure(
-        played, masks, loudness_db=loudness, ref_power=(ref or played).power
+        played,
+        masks,
+        loudness_db=loudness,
+        ref_power=(ref or played).power,
+        heard_power=played.power,
     )
     return {key: score.value for key, score in found.items()}
 
@@ -157,6 +161,7 @@ def test_degenerate_clips_give_nan_with_a_reason(healthy, frames):
         controls.Masks(audible, pitched),
         loudness_db=loudness,
         ref_power=played.power,
+        heard_power=played.power,
     )
     score = found["harmonic_distribution_entropy"]
     assert math.isnan(score.value) and "pitched" in score.reason
@@ -169,7 +174,11 @@ def test_degenerate_clips_give_nan_with_a_reason(healthy, frames):
 def test_a_silent_system_has_no_noise_share_but_a_silence_rate(healthy):
     played, masks, loudness = healthy
     found = collapse.measure(
-        silent(played), masks, loudness_db=loudness, ref_power=played.power
+        silent(played),
+        masks,
+        loudness_db=loudness,
+        ref_power=played.power,
+        heard_power=silent(played).power,
     )
     assert "silent" in found["noise_share"].reason
     assert found["silence_rate"].value == 1.0

@@ -29,7 +29,13 @@ def judge(ref, est, masks):
     est_typical = collapse_index.measure_typical(est, masks)
     sums = [
         collapse_index.clip_sums(
-            r, e, masks=m, ref_typical=ref_typical, est_typical=est_typical
+            r,
+            e,
+            masks=m,
+            ref_typical=ref_typical,
+            est_typical=est_typical,
+            ref_power=r.power,
+            est_power=e.power,
         )
         for r, e, m in zip(ref, est, masks, strict=True)
     ]

@@ -199,6 +199,24 @@ def test_every_metric_is_documented():
     assert set(metrics.HEADLINE) <= set(metrics.BY_KEY)
 
 
+def test_young_training_and_a_covering_reverb_are_said(folder):
+    document = copy.deepcopy(read(folder))
+    name = NASTY
+    system = next(s for s in document["systems"] if s["name"] == name)
+    assert verdict.describe_doubts(system, document["runs"]) == []
+    system["metrics"]["heard_collapse_index"]["mean"] = 0.2
+    document["runs"][name]["training"]["held_out/spectral_loss"] = {
+        "steps": [0, 50, 80, 90, 100],
+        "values": [20.0, 6.0, 5.0, 4.9, 4.5],
+    }
+    notes = verdict.describe_doubts(system, document["runs"])
+    assert "0.20" in notes[0] and "reverb" in notes[0]
+    assert "10%" in notes[1] and "Still learning" in notes[1]
+    flat = {"held_out/spectral_loss": {"steps": [0, 50, 100], "values": [9, 5, 5.0]}}
+    assert verdict.late_fall(flat) == 0.0
+    assert np.isnan(verdict.late_fall({}))
+
+
 def test_a_lone_candidate_s_sentence_is_the_headline(folder):
     document = copy.deepcopy(read(folder))
     assert document["verdict"]["headline"].startswith(NASTY)
