@@ -34,8 +34,10 @@ demo: $(READY)  ## recordings to report in minutes; INPUT=my_wavs/ takes your ow
 test: $(READY)  ## all tests, without network
 	$(PYTEST) --durations=20
 
+# The tests of data preparation parse the command line, so the options stand outside.
 test-ddsp: $(READY)  ## ddsp 3.7.0's own tests in this environment
-	$(BIN)/python -m pytest
+	PYTHONPATH=tests PYTEST_ADDOPTS="-q -p ddsp_suite -p no:cacheprovider -o python_files=*_test.py --pyargs" \
+		$(BIN)/python -m pytest ddsp
 
 check: $(READY)  ## format, lint, types and the fast tests
 	$(BIN)/ruff format --check .
