@@ -233,6 +233,7 @@ def test_outside_training_no_losses_are_computed(rng):
     assert set(weighted) == set(terms) == {"spectral_mag", "spectral_logmag"}
 
 
+@pytest.mark.slow
 def test_schedules_move_without_retracing(rng):
     ramp = schedules.Ramp(start=0.0, end=1.0, warmup_steps=0, ramp_steps=10)
     model = small_model(loss_objs=[losses.WaveformMse(weight=ramp)])

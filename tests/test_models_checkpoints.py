@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from models import checkpoints
 
+pytestmark = pytest.mark.slow
 MLP_VARIABLES = {
     "decoder/dense_out/bias",
     "decoder/dense_out/kernel",

@@ -1,5 +1,3 @@
-import itertools
-
 import ladder_helpers
 import numpy as np
 import pytest
@@ -14,7 +12,7 @@ from models.decoders import transformer
 SPLITS = (("amps", 1), ("harmonic_distribution", 6), ("noise_magnitudes", 5))
 INPUTS = ("ld_scaled", "f0_scaled")
 SEQUENCE_TOLERANCE = 1e-6  # the future must not reach the past, float32 rounding may
-FORM_TOLERANCE = 2e-5  # two orders of float32 sums over 40 frames
+FORM_TOLERANCE = 2e-5  # two orders of float32 sums over 20 frames
 SHARED = {"input_keys": INPUTS, "output_splits": SPLITS}
 DECODERS = {
     "mlp": lambda: mlp.MlpDecoder(hidden=16, **SHARED),
@@ -41,7 +39,7 @@ ALL = pytest.mark.parametrize("name", DECODERS)
 WITH_MEMORY = [name for name in DECODERS if not name.startswith("mlp")]
 
 
-def make_inputs(rng, *, batch_size=2, n_frames=40):
+def make_inputs(rng, *, batch_size=2, n_frames=20):
     return {
         key: tf.constant(rng.uniform(size=(batch_size, n_frames, 1)), tf.float32)
         for key in INPUTS
@@ -60,7 +58,7 @@ def run_steps(decoder, inputs, *, n_frames=None):
 
 
 @ALL
-@pytest.mark.parametrize("batch_size, n_frames", itertools.product([1, 3], [1, 7]))
+@pytest.mark.parametrize("batch_size, n_frames", [(1, 1), (3, 7), (2, 20)])
 def test_shape_contract(rng, name, batch_size, n_frames):
     outputs = DECODERS[name]()(
         make_inputs(rng, batch_size=batch_size, n_frames=n_frames)
@@ -82,29 +80,29 @@ def test_step_form_equals_sequence_form(rng, name):
 def test_the_future_does_not_reach_the_past(rng, name):
     decoder, inputs = DECODERS[name](), make_inputs(rng)
     changed = {
-        key: tf.concat([value[:, :25], value[:, 25:] + 3.0], axis=1)
+        key: tf.concat([value[:, :12], value[:, 12:] + 3.0], axis=1)
         for key, value in inputs.items()
     }
     before, after = decoder(inputs), decoder(changed)
-    stepped = run_steps(decoder, inputs, n_frames=25)
-    changed_steps = run_steps(decoder, changed, n_frames=25)
+    stepped = run_steps(decoder, inputs, n_frames=3)
+    changed_steps = run_steps(decoder, changed, n_frames=3)
     for key, value in before.items():
         np.testing.assert_allclose(
-            value[:, :25], after[key][:, :25], atol=SEQUENCE_TOLERANCE
+            value[:, :12], after[key][:, :12], atol=SEQUENCE_TOLERANCE
         )
         assert np.array_equal(stepped[key], changed_steps[key])
-        assert np.abs(value[:, 25:] - after[key][:, 25:]).max() > 1e-4
+        assert np.abs(value[:, 12:] - after[key][:, 12:]).max() > 1e-4
 
 
 @pytest.mark.parametrize("name", WITH_MEMORY)
 def test_the_past_reaches_the_future(rng, name):
     decoder, inputs = DECODERS[name](), make_inputs(rng)
     changed = {
-        key: tf.concat([value[:, :35] + 1.0, value[:, 35:]], axis=1)
+        key: tf.concat([value[:, :15] + 1.0, value[:, 15:]], axis=1)
         for key, value in inputs.items()
     }
     difference = decoder(inputs)["amps"] - decoder(changed)["amps"]
-    assert np.abs(difference[:, 35:]).max() > 1e-6
+    assert np.abs(difference[:, 15:]).max() > 1e-6
 
 
 @ALL
@@ -238,11 +236,11 @@ def test_a_transformer_that_is_not_causal_has_no_step_form(rng):
     decoder = transformer.TransformerDecoder(d_model=8, causal=False, **SHARED)
     inputs = make_inputs(rng)
     changed = {
-        key: tf.concat([value[:, :25], value[:, 25:] + 3.0], axis=1)
+        key: tf.concat([value[:, :12], value[:, 12:] + 3.0], axis=1)
         for key, value in inputs.items()
     }
     difference = decoder(inputs)["amps"] - decoder(changed)["amps"]
-    assert np.abs(difference[:, :25]).max() > 1e-6
+    assert np.abs(difference[:, :12]).max() > 1e-6
     with pytest.raises(ValueError, match="no step form"):
         decoder.initial_state(1)
 
