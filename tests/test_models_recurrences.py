@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models import filters
 from models import recurrences
-from models import smoothing
 
 STEP_TOLERANCE = 1e-5  # float32 over 1000 frames
 GRADIENT_TOLERANCE = 1e-4
@@ -102,9 +102,9 @@ def test_an_unknown_number_of_frames_is_refused():
 
 
 SYSTEMS = {
-    "one_pole": lambda dtype: smoothing.one_pole(tf.constant(0.97, dtype)),
-    "integrator": lambda dtype: smoothing.leaky_integrator(tf.constant(0.9, dtype)),
-    "biquad": lambda dtype: smoothing.biquad_lowpass(
+    "one_pole": lambda dtype: filters.one_pole(tf.constant(0.97, dtype)),
+    "integrator": lambda dtype: filters.leaky_integrator(tf.constant(0.9, dtype)),
+    "biquad": lambda dtype: filters.biquad_lowpass(
         tf.constant(7.0, dtype), tf.constant(3.0, dtype), frame_rate=250.0
     ),
 }
@@ -125,9 +125,9 @@ def test_filter_frames_equals_the_steps(rng, name, n_frames):
 @pytest.mark.parametrize(
     "function, coefficients",
     [
-        (lambda a: smoothing.one_pole(a), [0.9]),
-        (lambda a: smoothing.leaky_integrator(a), [0.8]),
-        (lambda c, q: smoothing.biquad_lowpass(c, q, frame_rate=250.0), [9.0, 1.2]),
+        (lambda a: filters.one_pole(a), [0.9]),
+        (lambda a: filters.leaky_integrator(a), [0.8]),
+        (lambda c, q: filters.biquad_lowpass(c, q, frame_rate=250.0), [9.0, 1.2]),
     ],
     ids=["one_pole", "integrator", "biquad"],
 )
@@ -152,7 +152,7 @@ def test_filter_gradients_equal_those_of_the_steps(rng):
     ):
         with tf.GradientTape() as tape:
             tape.watch([frames, coefficients])
-            system = smoothing.biquad_lowpass(
+            system = filters.biquad_lowpass(
                 coefficients[0], coefficients[1], frame_rate=250.0
             )
             state = recurrences.steady_state(system, frames[:, 0])
