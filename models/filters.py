@@ -1,7 +1,7 @@
 """Linear filters for control curves, as state-space systems at the frame rate.
 
-Each starts settled on a constant input (`StateSpace.settled`) and keeps the dtype of its
-coefficients, which may be weights.
+Each starts settled on a constant input (`StateSpace.settled`) and keeps the dtype of
+its coefficients, which may be weights.
 """
 
 import math

@@ -142,7 +142,8 @@ class Biquad(Smoother):
             ranges above, so that no value is unstable.
 
     Source:
-        The plan, "optional stronger smoothing mode"; formulas in `models.filters.biquad_lowpass`.
+        The plan, "optional stronger smoothing mode"; the formulas stand at
+        `models.filters.biquad_lowpass`.
     """
 
     def __init__(
