@@ -39,7 +39,7 @@ def test_rates_come_from_the_dataset(tmp_path):
     own.write_text("include 'gin/stage1.gin'\n")
     session.configure(_request(tmp_path, directory, gin_file=own))
     assert gin_config.macro_value("SAMPLE_RATE") == 8000
-    assert gin_config.parameter("synths.Harmonic", "n_samples") == 4000
+    assert gin_config.parameter("models.synths.FastHarmonic", "n_samples") == 4000
 
 
 @pytest.mark.parametrize(
