@@ -7,9 +7,9 @@ factor that is known before the loop, and every weight's gradient is one matrix 
 after it. What is left, one small product and a handful of element-wise operations a
 frame, is compiled by XLA into a loop without any work for TensorFlow's executor.
 
-Conventions: float32, batch-major sequences [batch, n_frames, channels], states
-[batch, n_units]. Keras's order of gates: update z, reset r, candidate c. The state
-keeps z of what it was: h = z * h_before + (1 - z) * c.
+Conventions: float32, sequences [batch, n_frames, channels], what is kept for the way
+back frames first, states [batch, n_units]. Keras's order of gates: update z, reset r,
+candidate c. The state keeps z of what it was: h = z * h_before + (1 - z) * c.
 
 Source:
     Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", EMNLP 2014,
@@ -31,9 +31,14 @@ def _size(tensor: tf.Tensor, axis: int) -> int | tf.Tensor:
     return tf.shape(tensor)[axis] if static is None else static
 
 
+def _time_major(sequence: tf.Tensor) -> tf.Tensor:
+    """[batch, n_frames, channels] -> [n_frames, batch, channels], and back."""
+    return tf.transpose(sequence, [1, 0, 2])
+
+
 def _states_before(states: tf.Tensor, initial_state: tf.Tensor) -> tf.Tensor:
-    """The state that each frame started from. Shape of `states`."""
-    return tf.concat([initial_state[:, tf.newaxis], states[:, :-1]], axis=1)
+    """The state that each frame started from, frames first."""
+    return tf.concat([initial_state[tf.newaxis], _time_major(states)[:-1]], axis=0)
 
 
 def _scan(
@@ -43,7 +48,10 @@ def _scan(
     initial_state: tf.Tensor,
     n_outputs: int,
 ) -> list[tf.Tensor]:
-    """Runs `step` over the frames and stacks all that it returns, the state first."""
+    """Runs `step` over the frames and stacks all that it returns, frames first.
+
+    The state, which `step` returns first, is stacked batch first, as it is an output.
+    """
     n_frames = _size(inputs, 1)
     shape = initial_state.shape
     arrays = [
@@ -62,7 +70,8 @@ def _scan(
         (0, initial_state, *arrays),
         maximum_iterations=n_frames,
     )
-    return [tf.transpose(a.stack(), [1, 0, 2]) for a in arrays]
+    states, *gates = (array.stack() for array in arrays)
+    return [_time_major(states), *gates]
 
 
 def _scan_gradient(
@@ -72,14 +81,15 @@ def _scan_gradient(
 
     Args:
         upstream: Gradient of every state as output. Shape [batch, n_frames, n_units].
-        keep: Update gates z, the direct way from state to state. Shape of `upstream`.
+        keep: Update gates z, the direct way from state to state. Shape
+            [n_frames, batch, n_units].
         factors: Gradient of each gate's recurrent product for a state gradient of 1.
-            Shape [batch, n_frames, n_gates * n_units].
+            Shape [n_frames, batch, n_gates * n_units].
         kernel: Recurrent kernel. Shape [n_units, n_gates * n_units].
 
     Returns:
-        Gradient of every state, through all later frames too, shape of `upstream`;
-        gradient of the initial state [batch, n_units].
+        Gradient of every state, through all later frames too, shape of `keep`; gradient
+        of the initial state [batch, n_units].
     """
     n_frames = _size(upstream, 1)
     n_gates = factors.shape[-1] // upstream.shape[-1]
@@ -90,8 +100,8 @@ def _scan_gradient(
     def body(n_done, carried, array):
         frame = n_frames - 1 - n_done
         total = upstream[:, frame] + carried
-        gates = tf.tile(total, [1, n_gates]) * factors[:, frame]
-        carried = total * keep[:, frame] + tf.matmul(gates, transposed)
+        gates = tf.tile(total, [1, n_gates]) * factors[frame]
+        carried = total * keep[frame] + tf.matmul(gates, transposed)
         return n_done + 1, carried, array.write(frame, total)
 
     _, carried, array = tf.while_loop(
@@ -100,7 +110,7 @@ def _scan_gradient(
         (0, first, array),
         maximum_iterations=n_frames,
     )
-    return tf.transpose(array.stack(), [1, 0, 2]), carried
+    return array.stack(), carried
 
 
 def _product_over_frames(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
@@ -127,7 +137,9 @@ def _gru_forward(projected, kernel, candidate_bias, initial_state):
 
 
 @compiled.compiled
-def _gru_backward(upstream, before, kernel, update, reset, candidate, recurrent):
+def _gru_backward(upstream, states, kernel, initial_state, gates):
+    update, reset, candidate, recurrent = gates
+    before = _states_before(states, initial_state)
     to_candidate = (1.0 - update) * (1.0 - candidate * candidate)
     factors = tf.concat(
         [
@@ -137,13 +149,18 @@ def _gru_backward(upstream, before, kernel, update, reset, candidate, recurrent)
         ],
         axis=-1,
     )
-    states, initial = _scan_gradient(
+    carried, initial = _scan_gradient(
         upstream, keep=update, factors=factors, kernel=kernel
     )
-    products = tf.tile(states, [1, 1, 3]) * factors
-    gates = products[..., : 2 * kernel.shape[0]]
-    projected = tf.concat([gates, states * to_candidate], axis=-1)
-    return products, projected, initial
+    products = tf.tile(carried, [1, 1, 3]) * factors
+    n_gated = 2 * kernel.shape[0]
+    projected = tf.concat([products[..., :n_gated], carried * to_candidate], axis=-1)
+    return (
+        _time_major(projected),
+        _product_over_frames(before, products),
+        tf.reduce_sum(products[..., n_gated:], axis=[0, 1]),
+        initial,
+    )
 
 
 @tf.custom_gradient
@@ -172,10 +189,7 @@ def gru_scan(
     states, *gates = _gru_forward(projected, kernel, candidate_bias, initial_state)
 
     def gradient(upstream):
-        before = _states_before(states, initial_state)
-        products, inputs, initial = _gru_backward(upstream, before, kernel, *gates)
-        bias = tf.reduce_sum(products[..., 2 * kernel.shape[0] :], axis=[0, 1])
-        return inputs, _product_over_frames(before, products), bias, initial
+        return _gru_backward(upstream, states, kernel, initial_state, gates)
 
     return states, gradient
 
@@ -194,7 +208,9 @@ def _micro_forward(projected, kernel, initial_state):
 
 
 @compiled.compiled
-def _micro_backward(upstream, before, kernel, update, candidate):
+def _micro_backward(upstream, states, kernel, initial_state, gates):
+    update, candidate = gates
+    before = _states_before(states, initial_state)
     factors = tf.concat(
         [
             (before - candidate) * update * (1.0 - update),
@@ -202,10 +218,11 @@ def _micro_backward(upstream, before, kernel, update, candidate):
         ],
         axis=-1,
     )
-    states, initial = _scan_gradient(
+    carried, initial = _scan_gradient(
         upstream, keep=update, factors=factors, kernel=kernel
     )
-    return tf.tile(states, [1, 1, 2]) * factors, initial
+    products = tf.tile(carried, [1, 1, 2]) * factors
+    return _time_major(products), _product_over_frames(before, products), initial
 
 
 @tf.custom_gradient
@@ -233,8 +250,6 @@ def micro_rnn_scan(
     states, *gates = _micro_forward(projected, kernel, initial_state)
 
     def gradient(upstream):
-        before = _states_before(states, initial_state)
-        products, initial = _micro_backward(upstream, before, kernel, *gates)
-        return products, _product_over_frames(before, products), initial
+        return _micro_backward(upstream, states, kernel, initial_state, gates)
 
     return states, gradient
