@@ -1,12 +1,12 @@
 """Times training steps and their parts against stock ddsp, in turn in one process.
 
-    python benchmarks/bench_training.py
+    python -m benchmarks.bench_training
 
 builds ddsp's own solo_instrument model with ddsp's trainer and every rung with ours,
 runs them in turn on one batch (4 clips of 4 s, forward, backward and Adam) and prints
 tables, the floor that the machine's matrix products set, and last one line of JSON.
 Its `..._vs_stock` keys are stock's median time over ours, by the clock and in CPU time;
-`memory_vs_stock` is our peak resident size over stock's, each of a process of its own.
+`memory_vs_stock` is our peak memory over stock's, each in a process of its own.
 """
 
 import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
@@ -20,13 +20,13 @@ import ddsp
 import ddsp.training
 import numpy as np
 import tensorflow as tf
-import timing
-import training_parts
 from absl import app
 from absl import flags
 from absl import logging
 
 import gin
+from benchmarks import timing
+from benchmarks import training_parts
 from models import assembly
 from models import gin_config
 
@@ -182,23 +182,30 @@ def time_steps(batch: dict[str, tf.Tensor]) -> dict[str, float]:
 
 
 def compare_memory() -> dict[str, float]:
-    """Peak resident sizes of stock's and stage5's steps, each in its own process."""
+    """Peaks of stock's and stage5's steps, each in its own process.
+
+    `memory_vs_stock` is what is in use beyond what importing takes; the other entries
+    are resident sizes as the C library happens to keep them, beyond imports and whole.
+    """
     arguments = [
-        os.path.abspath(__file__),
+        "-m",
+        "benchmarks.bench_training",
         f"--threads={_THREADS.value}",
         f"--batch_size={_BATCH_SIZE.value}",
     ]
-    peaks = {
-        name: timing.peak_of([*arguments, f"--peak_of={name}"])
-        for name in ("imports", "stock", "stage5")
-    }
-    rows = [(name, f"{peak / 1e6:.0f} MB") for name, peak in peaks.items()]
-    show("Peak resident size of a process", rows)
-    beyond = {name: peak - peaks["imports"] for name, peak in peaks.items()}
-    return {
-        "memory_vs_stock": peaks["stage5"] / peaks["stock"],
-        "memory_vs_stock_beyond_imports": beyond["stage5"] / beyond["stock"],
-    }
+    entries: dict[str, float] = {}
+    for key, return_freed in (("memory_vs_stock", True), ("resident", False)):
+        imports, stock, ours = (
+            timing.peak_of([*arguments, f"--peak_of={name}"], return_freed=return_freed)
+            for name in ("imports", "stock", "stage5")
+        )
+        sizes = {"imports": imports, "stock": stock, "stage5": ours}
+        rows = [(name, f"{size / 1e6:.0f} MB") for name, size in sizes.items()]
+        show(f"Peak of a process, {'in use' if return_freed else 'resident'}", rows)
+        entries[key] = (ours - imports) / (stock - imports)
+    entries["memory_vs_stock_resident"] = entries.pop("resident")
+    entries["memory_vs_stock_whole_process"] = ours / stock
+    return entries
 
 
 def measure_own_peak(name: str) -> None:

@@ -60,6 +60,7 @@ def batch(rng):
     return {key: tf.constant(value, tf.float32) for key, value in features.items()}
 
 
+@pytest.mark.slow
 def test_paper_model_with_fast_parts_agrees_with_stock(batch, tmp_path):
     stock, fast = build(fast=False), build(fast=True)
     stock(batch, training=True)
