@@ -10,6 +10,16 @@ from evaluation import decoding
 from evaluation import render
 from evaluation import transfer
 
+# Of the peak, where it passes full scale: an untrained room rings up to 4 here, and the
+# float32 transforms that convolve with it round in proportion to their largest value
+# (3e-6 of the peak seen). A step at a joint is a thousand times this.
+JOINT_TOLERANCE = 1e-5
+
+
+def assert_same_sound(actual, expected):
+    tolerance = JOINT_TOLERANCE * max(1.0, np.abs(expected).max())
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance)
+
 
 def join(parts):
     """All parts of a rendering as one."""
@@ -39,7 +49,7 @@ def test_blocks_have_no_joints(model, whole):
         expected = getattr(whole, stem)
         assert expected.shape == (played.n_frames * 64,)
         assert np.abs(expected).max() > 1e-3
-        np.testing.assert_allclose(getattr(blocks, stem), expected, atol=1e-5)
+        assert_same_sound(getattr(blocks, stem), expected)
 
 
 def test_dry_leaves_the_reverb_out_and_nothing_else(model, whole):
@@ -56,7 +66,7 @@ def test_tail_rings_on_after_the_end(model, whole):
     long = join(render.Renderer(model, options).play(played))
     n_samples = whole.mix.size
     assert long.mix.size == n_samples + 800
-    np.testing.assert_allclose(long.mix[:n_samples], whole.mix, atol=1e-5)
+    assert_same_sound(long.mix[:n_samples], whole.mix)
     assert not long.harmonic[n_samples:].any()
     assert not long.noise[n_samples:].any()
     assert np.abs(long.reverb[n_samples : n_samples + 100]).max() > 1e-4
