@@ -68,7 +68,12 @@ def stage_files(rungs: Sequence[str]) -> dict[str, str]:
 
 
 def plan(
-    preset: str, *, rungs: Sequence[str], scale: float, n_seeds: int | None = None
+    preset: str,
+    *,
+    rungs: Sequence[str],
+    scale: float,
+    n_seeds: int | None = None,
+    overlays: Sequence[str] = (),
 ) -> list[Experiment]:
     """The experiments of a preset.
 
@@ -77,6 +82,7 @@ def plan(
         rungs: Which rungs take part.
         scale: Multiplies the numbers of steps.
         n_seeds: Seeds of the judged experiments; the preset's own by default.
+        overlays: Gin files put on top of every run's.
 
     Raises:
         ValueError: If the preset is unknown or the scale not positive.
@@ -88,7 +94,7 @@ def plan(
     files = stage_files(rungs)
     smoke = preset == "smoke"
     seeds = n_seeds or {"smoke": 1, "minimum": 1, "full": 3}[preset]
-    tiny = ("gin/overlays/tiny.gin",) if smoke else ()
+    on_top = (("gin/overlays/tiny.gin",) if smoke else ()) + tuple(overlays)
     lengths = {"smoke": (20, 10, 20, 10), "minimum": (300, 100, 1000, 600)}
     lengths["full"] = (500, 200, 10000, 4000)
     overfit, fixed, shuffled, matrix = (
@@ -102,7 +108,7 @@ def plan(
             title="One clip, fixed: can it fit at all?",
             rungs=files,
             n_steps=overfit,
-            overlays=("gin/overlays/overfit.gin", *tiny),
+            overlays=(*on_top, "gin/overlays/overfit.gin"),
             flags=(
                 "--gin_param=models.data.PreparedDataset.max_examples=1",
                 f"--dump_controls_every={every}",
@@ -113,16 +119,19 @@ def plan(
             title=f"A fixed batch of {batch} clips, timed",
             rungs=files,
             n_steps=fixed,
-            overlays=tiny,
-            flags=(f"--gin_param=models.data.PreparedDataset.max_examples={batch}",)
-            + ((f"--gin_param=batch_size={batch}",) if smoke else ()),
+            overlays=on_top,
+            flags=(
+                f"--gin_param=models.data.PreparedDataset.max_examples={batch}",
+                f"--gin_param=batch_size={batch}",
+                "--gin_param=models.trainer.LadderTrainer.accumulate_steps=1",
+            ),
         ),
         Experiment(
             name="shuffled",
             title="All clips, shuffled, with renderings",
             rungs=files,
             n_steps=shuffled,
-            overlays=tiny,
+            overlays=on_top,
             flags=(f"--render_every={max(1, shuffled // 4)}",),
             n_seeds=seeds,
             judged=True,
@@ -135,7 +144,7 @@ def plan(
                 for name in (TRANSFORMER_RUNS[:2] if smoke else TRANSFORMER_RUNS)
             },
             n_steps=matrix,
-            overlays=tiny,
+            overlays=on_top,
             n_seeds=seeds,
             judged=True,
         ),

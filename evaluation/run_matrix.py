@@ -36,6 +36,9 @@ def define_flags() -> None:
     flags.DEFINE_string("output", "matrix", "Folder of the runs and reports.")
     flags.DEFINE_list("rungs", "", "Rungs of the ladder; all by default.")
     flags.DEFINE_list("experiments", "", "Experiments of the preset; all by default.")
+    flags.DEFINE_list(
+        "overlays", "", "Gin files on top of every run, e.g. gin/overlays/demo.gin."
+    )
     flags.DEFINE_float("scale", 1.0, "Multiplies the numbers of steps.")
     flags.DEFINE_integer("seeds", None, "Seeds of the judged experiments.")
     flags.DEFINE_string("crepe_capacity", "", "Of the reports; the dataset's.")
@@ -53,7 +56,11 @@ def choose(values: flags.FlagValues) -> list[matrix.Experiment]:
         rungs = ["stage1", "stage2", "stage5"]
     try:
         found = matrix.plan(
-            values.preset, rungs=rungs, scale=values.scale, n_seeds=values.seeds
+            values.preset,
+            rungs=rungs,
+            scale=values.scale,
+            n_seeds=values.seeds,
+            overlays=[name for name in values.overlays if name],
         )
     except ValueError as error:
         raise inference.InputError(str(error)) from error

@@ -52,7 +52,7 @@ def write(summary: dict[str, Any]) -> dict[str, Any]:
     """
     told = {
         system["name"]: {
-            **describe_system(system),
+            **describe_system(system, summary["runs"]),
             "notes": describe_doubts(system, summary["runs"]),
         }
         for system in summary["systems"]
@@ -64,7 +64,7 @@ def write(summary: dict[str, Any]) -> dict[str, Any]:
     candidates = [s for s in summary["systems"] if not s["is_baseline"]]
     subjects = candidates or summary["systems"]
     return {
-        "headline": _headline(subjects, summary["baseline"], candidates),
+        "headline": _headline(subjects, summary["runs"]),
         "collapsed": [
             system["name"]
             for system in summary["systems"]
@@ -76,9 +76,7 @@ def write(summary: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _headline(
-    subjects: list[dict[str, Any]], baseline: str, candidates: list[dict[str, Any]]
-) -> str:
+def _headline(subjects: list[dict[str, Any]], runs: dict[str, Any]) -> str:
     """One sentence over all candidates."""
     collapsed = [
         s["name"]
@@ -86,7 +84,7 @@ def _headline(
         if s["index"]["point_state"] == index_statistics.COLLAPSED
     ]
     if len(subjects) == 1:
-        return describe_system(subjects[0])["sentence"]
+        return describe_system(subjects[0], runs)["sentence"]
     if not collapsed:
         return f"None of {len(subjects)} candidates has collapsed."
     names = ", ".join(collapsed)
@@ -94,8 +92,12 @@ def _headline(
     return f"{len(collapsed)} of {len(subjects)} candidates {verb} collapsed: {names}."
 
 
-def describe_system(system: dict[str, Any]) -> dict[str, str]:
-    """A system's state and a sentence about it."""
+def describe_system(system: dict[str, Any], runs: dict[str, Any]) -> dict[str, str]:
+    """A system's state and a sentence about it.
+
+    A run whose loss still falls may yet find what its controls lack: it is said to
+    have collapsed so far.
+    """
     index = system["index"]
     value = index["interval"]["mean"]
     name = system["name"]
@@ -104,8 +106,9 @@ def describe_system(system: dict[str, Any]) -> dict[str, str]:
     certain = index["state"] == index["point_state"]
     if index["point_state"] == index_statistics.COLLAPSED:
         doubt = "" if certain else "probably "
-        sentence = f"{name} has {doubt}collapsed: {KINDS[index['kind']]}."
-        state = f"{doubt}collapsed"
+        hope = " so far" if _fall_of(system, runs) >= STILL_LEARNING else ""
+        sentence = f"{name} has {doubt}collapsed{hope}: {KINDS[index['kind']]}."
+        state = f"{doubt}collapsed{hope}"
     else:
         sentence = f"{name} has {'not' if certain else 'probably not'} collapsed."
         state = "healthy" if certain else "probably healthy"
@@ -122,14 +125,19 @@ def describe_doubts(system: dict[str, Any], runs: dict[str, Any]) -> list[str]:
             f"As heard the index is only {heard:.2f}: the trained reverb makes up for "
             "what the controls have lost."
         )
-    falls = [late_fall(runs[name]["training"]) for name in system["runs"]]
-    known = [fall for fall in falls if _is_number(fall)]
-    if known and max(known) >= STILL_LEARNING:
+    fall = _fall_of(system, runs)
+    if fall >= STILL_LEARNING:
         notes.append(
-            f"Still learning: its loss fell by {max(known):.0%} in the last fifth of "
+            f"Still learning: its loss fell by {fall:.0%} in the last fifth of "
             "training, so more steps may change this."
         )
     return notes
+
+
+def _fall_of(system: dict[str, Any], runs: dict[str, Any]) -> float:
+    """The largest late fall of a system's runs; 0 where none is known."""
+    falls = [late_fall(runs[name]["training"]) for name in system["runs"]]
+    return max((fall for fall in falls if _is_number(fall)), default=0.0)
 
 
 def late_fall(training: dict[str, Any]) -> float:

@@ -212,6 +212,9 @@ def test_young_training_and_a_covering_reverb_are_said(folder):
     notes = verdict.describe_doubts(system, document["runs"])
     assert "0.20" in notes[0] and "reverb" in notes[0]
     assert "10%" in notes[1] and "Still learning" in notes[1]
+    told = verdict.describe_system(system, document["runs"])
+    assert told["state"].endswith("collapsed so far")
+    assert "collapsed so far: " in told["sentence"]
     flat = {"held_out/spectral_loss": {"steps": [0, 50, 100], "values": [9, 5, 5.0]}}
     assert verdict.late_fall(flat) == 0.0
     assert np.isnan(verdict.late_fall({}))
