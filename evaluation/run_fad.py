@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+r"""Fréchet audio distance of the systems of a report, with an embedding of yours.
+
+    ddsp_report --baseline runs/stage5 --candidate runs/stage2 --max_embedded_clips=200
+    python -m evaluation.run_fad --report=report --embedding=vggish/
+
+`--embedding` is a SavedModel on this machine that maps mono audio at 16 kHz, float32
+[n_samples], to embeddings [n, n_features], as VGGish does. None is part of this project
+and nothing is downloaded. The clips are those that the report wrote. A table is printed
+and `fad.json` written beside the report. Exit code 2 when something cannot be used.
+"""
+
+import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
+
+import json
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import app
+from absl import flags
+
+from evaluation import frechet
+from evaluation import inference
+from prep import audio as audio_lib
+
+EMBEDDING_RATE = 16000  # Hz
+RESULT_NAME = "fad.json"
+EXIT_INPUT = 2
+RECORDING = "recording"
+Embedding = Callable[[np.ndarray], np.ndarray]
+
+
+def load_embedding(path: pathlib.Path) -> Embedding:
+    """The embedding of a SavedModel.
+
+    Args:
+        path: Its folder.
+
+    Returns:
+        Audio at 16 kHz, float32 [n_samples], to [n, n_features].
+
+    Raises:
+        inference.InputError: If it cannot be loaded or called.
+    """
+    try:
+        model = tf.saved_model.load(str(path))
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise inference.InputError(
+            f"{path} is not a SavedModel that can be loaded "
+            f"({str(error).splitlines()[0]})."
+        ) from error
+    if not callable(model):
+        raise inference.InputError(
+            f"the SavedModel in {path} cannot be called; one is needed that maps audio "
+            "[n_samples] to embeddings [n, n_features]."
+        )
+
+    def embed(audio: np.ndarray) -> np.ndarray:
+        values = np.asarray(model(tf.constant(audio, tf.float32)))
+        return values.reshape(-1, values.shape[-1])
+
+    return embed
+
+
+def measure(report: pathlib.Path, embed: Embedding) -> dict[str, Any]:
+    """Distance of every system from the recordings.
+
+    Args:
+        report: Folder that `ddsp_report` wrote.
+        embed: The embedding.
+
+    Returns:
+        `fad` by system, `n_clips`, `n_embeddings` of the recordings.
+
+    Raises:
+        inference.InputError: If there is no report or too little audio in it.
+    """
+    summary_path = report / "summary.json"
+    if not summary_path.exists():
+        raise inference.InputError(
+            f"{report} holds no summary.json; run ddsp_report first."
+        )
+    clips = json.loads(summary_path.read_text("utf-8"))["clips"]
+    found: dict[str, list[np.ndarray]] = {}
+    for clip in clips:
+        for track in clip["tracks"]:
+            path = report / clip["folder"] / track["audio"]
+            audio = audio_lib.load_audio(path, EMBEDDING_RATE)
+            found.setdefault(track["who"], []).append(embed(audio))
+    sets = {who: np.concatenate(parts) for who, parts in found.items()}
+    try:
+        distances = {
+            who: frechet.frechet_distance(sets[RECORDING], values)
+            for who, values in sets.items()
+            if who != RECORDING
+        }
+    except (KeyError, ValueError) as error:
+        raise inference.InputError(f"{report}: {error}") from error
+    return {
+        "fad": distances,
+        "n_clips": len(clips),
+        "n_embeddings": len(sets[RECORDING]),
+    }
+
+
+def main(argv: list[str]) -> int:
+    """Runs the program; returns an exit code."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected {argv[1]!r}: every argument is a --flag.")
+    report = pathlib.Path(flags.FLAGS.report).expanduser()
+    embedding = pathlib.Path(flags.FLAGS.embedding).expanduser()
+    try:
+        result = measure(report, load_embedding(embedding))
+    except (inference.InputError, audio_lib.UnreadableError) as error:
+        print(f"run_fad: {error}", file=sys.stderr)
+        return EXIT_INPUT
+    result["embedding"] = embedding.name
+    (report / RESULT_NAME).write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    print(f"{result['n_clips']} clips, {result['n_embeddings']} embeddings each")
+    for who, distance in sorted(result["fad"].items(), key=lambda item: item[1]):
+        print(f"{who}: {distance:.4g}")
+    return 0
+
+
+def define_flags() -> None:
+    """Declares the command line."""
+    flags.DEFINE_string("report", "report", "Folder that ddsp_report wrote.")
+    flags.DEFINE_string(
+        "embedding", None, "Folder of a SavedModel: audio to embeddings.", required=True
+    )
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)
