@@ -24,34 +24,46 @@ CONTROL_KEYS = ("f0_hz", "amps", "harmonic_distribution", "noise_magnitudes")
 Controls = dict[str, np.ndarray]
 
 
-def decode_blocks(
-    model: autoencoder.LadderAutoencoder,
-    played: performance.Performance,
-    *,
-    block_frames: int,
-) -> Iterator[Controls]:
-    """Decodes with a carried state.
+class BlockDecoder:
+    """Decodes performances with a carried state; its graph is traced once.
 
     Args:
         model: With a decoder for which `runs_in_blocks`.
-        played: At the model's frame rate.
         block_frames: Frames computed at once.
-
-    Yields:
-        Controls that sound, each [n, n_channels].
     """
-    decoder = block_controls.BlockControls(model)
-    traced = tf.function(decoder.__call__)
-    state = decoder.initial_state(1)
-    size, ahead = block_frames, decoder.latency_frames
-    for start in range(0, played.n_frames, size):
-        features = _features(played, start, start + size)
-        whole = features["f0_hz"].shape[1] == size
-        controls, state = (traced if whole else decoder)(features, state)
-        yield from _without_first(_to_arrays(controls), ahead)
-        ahead = max(0, ahead - size)
-    if decoder.latency_frames:
-        yield _to_arrays(decoder.flush(state))
+
+    def __init__(self, model: autoencoder.LadderAutoencoder, *, block_frames: int):
+        self._controls = block_controls.BlockControls(model)
+        self._size = block_frames
+        self._traced = tf.function(self._controls.__call__)
+
+    def decode(self, played: performance.Performance) -> Iterator[Controls]:
+        """Decodes a performance.
+
+        Args:
+            played: At the model's frame rate.
+
+        Yields:
+            Controls that sound, each [n, n_channels].
+        """
+        state = self._controls.initial_state(1)
+        size, ahead = self._size, self._controls.latency_frames
+        for start in range(0, played.n_frames, size):
+            n_frames = min(size, played.n_frames - start)
+            features = _features(played, start, start + n_frames)
+            if n_frames == size or self._controls.latency_frames:
+                # What comes after the end must not reach a state that is flushed.
+                whole = n_frames == size
+                run = self._traced if whole else self._controls
+                controls, state = run(features, state)
+                arrays = _to_arrays(controls)
+            else:
+                controls, _ = self._traced(_held(features, size), state)
+                arrays = cut(_to_arrays(controls), 0, n_frames)
+            yield from _without_first(arrays, ahead)
+            ahead = max(0, ahead - size)
+        if self._controls.latency_frames:
+            yield _to_arrays(self._controls.flush(state))
 
 
 def decode_windows(
@@ -127,6 +139,16 @@ def _features(
     return {
         key: tf.constant(getattr(played, key)[np.newaxis, start:stop, np.newaxis])
         for key in block_controls.FEATURE_KEYS
+    }
+
+
+def _held(features: dict[str, tf.Tensor], size: int) -> dict[str, tf.Tensor]:
+    """Features whose last frame is repeated up to a length."""
+    return {
+        key: tf.concat(
+            [value, tf.repeat(value[:, -1:], size - value.shape[1], axis=1)], axis=1
+        )
+        for key, value in features.items()
     }
 
 

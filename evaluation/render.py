@@ -94,13 +94,19 @@ class Renderer:
         self.model = model
         self.options = options or Options()
         self._synth = block_model.make_synth(model)
+        # Compiled, because the bank's intermediates then stay in cache.
         self._play = tf.function(
-            lambda controls, noise, state: self._synth(controls, noise, state=state)
+            lambda controls, noise, state: self._synth(controls, noise, state=state),
+            jit_compile=True,
         )
         self.frame_rate = model.conditioning.frame_rate
         self.sample_rate = self._synth.settings.sample_rate
         self.hop_size = self._synth.settings.hop_size
-        self.in_blocks = decoding.runs_in_blocks(model.decoder)
+        self._decoder = (
+            decoding.BlockDecoder(model, block_frames=self.options.block_frames)
+            if decoding.runs_in_blocks(model.decoder)
+            else None
+        )
 
     def play(self, played: performance.Performance) -> Iterator[Part]:
         """Plays a performance.
@@ -135,10 +141,8 @@ class Renderer:
         if not played.n_frames:
             raise ValueError("the performance has no frame.")
         stretches = (
-            decoding.decode_blocks(
-                self.model, played, block_frames=self.options.block_frames
-            )
-            if self.in_blocks
+            self._decoder.decode(played)
+            if self._decoder
             else decoding.decode_windows(
                 self.model, played, window_frames=self.options.window_frames
             )

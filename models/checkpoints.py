@@ -21,6 +21,7 @@ from ddsp.training import train_util
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 ROOT = "model/"
+SHOWN_NAMES = 3  # in one line
 COUNTERS = (
     "step",
 )  # the schedules' clock: set by the trainer, never restored from here
@@ -44,13 +45,22 @@ class RestoreReport:
     ignored: tuple[str, ...]
     mismatched: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
 
+    def summary(self) -> str:
+        """The report in a line: how many, and the first names of what is amiss."""
+        shapes = [
+            f"{path} {list(saved)} saved, {list(here)} here"
+            for path, saved, here in self.mismatched
+        ]
+        return (
+            f"{len(self.matched)} variables restored"
+            f"{_named(', {} left at their initial value', self.initial)}"
+            f"{_named(', {} not used', self.ignored)}"
+            f"{_named(', {} of another shape', shapes)}"
+        )
+
     def text(self) -> str:
         """The report in lines, one group after the other."""
-        lines = [
-            f"{self.checkpoint}: {len(self.matched)} variables restored, "
-            f"{len(self.initial)} left at their initial value, {len(self.ignored)} not "
-            f"used, {len(self.mismatched)} of another shape"
-        ]
+        lines = [f"{self.checkpoint}: {self.summary()}"]
         lines += [f"  restored: {path}" for path in self.matched]
         lines += [f"  initial:  {path}" for path in self.initial]
         lines += [f"  not used: {path}" for path in self.ignored]
@@ -59,6 +69,14 @@ class RestoreReport:
             for path, saved, here in self.mismatched
         ]
         return "\n".join(lines)
+
+
+def _named(what: str, names: Sequence[str]) -> str:
+    """A count with the first names behind it; nothing for none."""
+    if not names:
+        return ""
+    more = ", ..." if len(names) > SHOWN_NAMES else ""
+    return f"{what.format(len(names))} ({', '.join(names[:SHOWN_NAMES])}{more})"
 
 
 def variables_by_path(model: tf.keras.Model) -> dict[str, tf.Variable]:
@@ -173,8 +191,9 @@ def restore_matching(
     report = compare(model, path, renames=renames)
     if report.mismatched and not allow_shape_mismatch:
         raise ValueError(
-            f"{report.text()}\nShapes differ; build the model with the sizes it was "
-            "saved with, or pass allow_shape_mismatch=True to leave these as they are."
+            f"{report.checkpoint} does not fit: {report.summary()}; build the model "
+            "with the sizes it was saved with, or pass allow_shape_mismatch=True to "
+            "leave these as they are."
         )
     lacking = [
         name
@@ -182,10 +201,14 @@ def restore_matching(
         if name.startswith(tuple(required))
     ]
     if required and lacking:
-        raise ValueError(f"{report.text()}\nRequired but not restored: {lacking}.")
+        raise ValueError(
+            f"{report.checkpoint} lacks what is required, {', '.join(lacking)}: "
+            f"{report.summary()}."
+        )
     if not report.matched:
         raise ValueError(
-            f"{report.text()}\nNothing matches; is it a checkpoint of this?"
+            f"{report.checkpoint} holds nothing that this model has: "
+            f"{report.summary()}; is it a checkpoint of a model of ours?"
         )
     reader = tf.train.load_checkpoint(report.checkpoint)
     variables = variables_by_path(model)

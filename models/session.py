@@ -16,6 +16,7 @@ from ddsp.training import train_util
 import gin
 from models import assembly
 from models import checkpointing
+from models import checkpoints
 from models import data
 from models import dataset_info
 from models import gin_config
@@ -216,12 +217,12 @@ def _start(
         return resuming.restore_trainer(trainer, progress, found=found)
     if init_from:
         source = runs.find_weights(init_from)
-        checkpointing.check_architecture(source.path, trainer.model)
         with trainer.strategy.scope():
-            checkpointing.restore(
-                source.path, trackables={"model": trainer.model}, partial=True
-            )
-        return f"weights of step {source.step} from {source.path} ({source.digest})"
+            report = checkpoints.restore_matching(trainer.model, source.path)
+        return (
+            f"weights of step {source.step} from {source.path} ({source.digest}): "
+            f"{report.summary()}"
+        )
     return "new run from step 0"
 
 

@@ -60,7 +60,9 @@ def frame_loudness(
         spectrum = scipy.fft.rfft(heard * window, axis=-1)
         magnitude = spectrum.real**2 + spectrum.imag**2  # [rows, n_bins]
         power[rows] = np.sum(magnitude * weighting, axis=-1)
-    return 10.0 * np.log10(np.maximum(power, np.float32(10.0 ** (MIN_DB / 10.0))))
+    loudness = 10.0 * np.log10(np.maximum(power, np.float32(10.0 ** (MIN_DB / 10.0))))
+    # Again, because some processors' float32 logarithm of the floor lies below it.
+    return np.maximum(loudness, np.float32(MIN_DB))
 
 
 def envelope_hop(sample_rate: int) -> int:

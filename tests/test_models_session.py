@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -317,9 +318,19 @@ def test_weights_of_another_run_start_a_fresh_one(place, finished):
         say=said.append,
     )
     assert f"weights of step {outcome.best_step}" in said[0]
+    assert re.search(r"[1-9]\d* variables restored$", said[0])
     rows = metrics_log.read_metrics(place / "tuned")
     assert rows[0]["step"] == 0
     assert rows[0]["held_out/spectral_loss"] == pytest.approx(outcome.best_loss)
+
+
+def test_weights_of_another_shape_start_nothing(place, finished):
+    whole, _, _ = finished
+    wider = "training_toy.ToyModel.n_hidden = 5"
+    with pytest.raises(ValueError, match="of another shape"):
+        session.train(
+            _request(place, place / "wider", wider, init_from=str(whole), num_steps=1)
+        )
 
 
 def test_poisoned_example_is_skipped_and_counted(place, caplog):
