@@ -6,6 +6,7 @@ from evaluation import clips
 from evaluation import collapse
 from evaluation import collapse_index
 from evaluation import controls
+from evaluation import index_sums
 from evaluation import scores
 
 
@@ -20,13 +21,13 @@ def compare_across_clips(
             `heard_collapse_index` are added to their scores.
 
     Returns:
-        The sums of `collapse_index.clip_sums`, clip by clip.
+        The sums of `index_sums.clip_sums`, clip by clip.
     """
     played = [one.rendering.controls for one in scored]
     sums = _all_sums(references, scored, played)
     heard = _all_sums(references, scored, [one.heard for one in scored])
     masks = [ref.masks for ref in references]
-    typical = collapse_index.measure_typical(played, masks)
+    typical = index_sums.measure_typical(played, masks)
     reason = "the recording determines no component"
     for place, (ref, one) in enumerate(zip(references, scored, strict=True)):
         one.scores["collapse_index"] = scores.guarded(
@@ -49,10 +50,10 @@ def _all_sums(
     """The index's sums clip by clip, of given controls."""
     masks = [ref.masks for ref in references]
     recorded = [ref.controls for ref in references]
-    ref_typical = collapse_index.measure_typical(recorded, masks)
-    est_typical = collapse_index.measure_typical(played, masks)
+    ref_typical = index_sums.measure_typical(recorded, masks)
+    est_typical = index_sums.measure_typical(played, masks)
     return [
-        collapse_index.clip_sums(
+        index_sums.clip_sums(
             ref.controls,
             est,
             masks=ref.masks,
@@ -67,7 +68,7 @@ def _all_sums(
 
 def add_reference_diversity(references: list[clips.Reference]) -> None:
     """Adds `clip_diversity` to the recordings' own scores."""
-    typical = collapse_index.measure_typical(
+    typical = index_sums.measure_typical(
         [ref.controls for ref in references], [ref.masks for ref in references]
     )
     for ref in references:
@@ -80,7 +81,7 @@ def clip_diversity(
     played: controls.Controls,
     masks: controls.Masks,
     *,
-    typical: collapse_index.Typical,
+    typical: index_sums.Typical,
 ) -> scores.Score:
     """Jensen-Shannon divergence of a clip's mean distribution from the typical one.
 

@@ -11,14 +11,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from evaluation import collapse_index
 from evaluation import controls
+from evaluation import index_sums
 
 SILENCE_POWER = 1e-14  # mean square of a frame that is called silent; not log(0)
 
 
 def frozen(
-    clip: controls.Controls, amount: float, *, typical: collapse_index.Typical
+    clip: controls.Controls, amount: float, *, typical: index_sums.Typical
 ) -> controls.Controls:
     """Mixes every frame's distribution with the mean of all clips."""
     mean = controls.normalise_distribution(
@@ -31,7 +31,7 @@ def frozen(
 
 
 def one_harmonic(
-    clip: controls.Controls, amount: float, *, typical: collapse_index.Typical
+    clip: controls.Controls, amount: float, *, typical: index_sums.Typical
 ) -> controls.Controls:
     """Moves every frame's distribution onto its usual strongest harmonic."""
     target = np.zeros_like(clip.harmonic_distribution)
@@ -57,7 +57,7 @@ def _with_distribution(
 
 
 def flat_gain(
-    clip: controls.Controls, amount: float, *, typical: collapse_index.Typical
+    clip: controls.Controls, amount: float, *, typical: index_sums.Typical
 ) -> controls.Controls:
     """Pulls the level of every frame, in dB, to the mean level of all clips."""
     power = np.maximum(clip.power, SILENCE_POWER)
@@ -66,7 +66,7 @@ def flat_gain(
 
 
 def noise_takeover(
-    clip: controls.Controls, amount: float, *, typical: collapse_index.Typical
+    clip: controls.Controls, amount: float, *, typical: index_sums.Typical
 ) -> controls.Controls:
     """Turns a share of the harmonic power into noise."""
     del typical
@@ -78,7 +78,7 @@ def noise_takeover(
 
 
 def fading(
-    clip: controls.Controls, amount: float, *, typical: collapse_index.Typical
+    clip: controls.Controls, amount: float, *, typical: index_sums.Typical
 ) -> controls.Controls:
     """Turns the whole clip down, in the end to nothing."""
     del typical
@@ -86,7 +86,7 @@ def fading(
 
 
 def gaps(
-    clip: controls.Controls, amount: float, *, typical: collapse_index.Typical
+    clip: controls.Controls, amount: float, *, typical: index_sums.Typical
 ) -> controls.Controls:
     """Silences frames in stretches of a quarter second, spread over the clip."""
     del typical

@@ -36,6 +36,7 @@ from evaluation import clips
 from evaluation import collapse_index
 from evaluation import controls
 from evaluation import degradations
+from evaluation import index_sums
 from prep import pitch
 
 SAMPLE_RATE = 16000  # Hz
@@ -150,10 +151,10 @@ def judge(
     """The index of controls against the recordings'."""
     masks = [ref.masks for ref in references]
     recorded = [ref.controls for ref in references]
-    ref_typical = collapse_index.measure_typical(recorded, masks)
-    est_typical = collapse_index.measure_typical(played, masks)
+    ref_typical = index_sums.measure_typical(recorded, masks)
+    est_typical = index_sums.measure_typical(played, masks)
     sums = [
-        collapse_index.clip_sums(
+        index_sums.clip_sums(
             ref,
             est,
             masks=mask,
@@ -164,7 +165,7 @@ def judge(
         )
         for ref, est, mask in zip(recorded, played, masks, strict=True)
     ]
-    return collapse_index.judge(collapse_index.add_sums(sums))
+    return collapse_index.judge(index_sums.add_sums(sums))
 
 
 def judge_instrument(references: Sequence[clips.Reference]) -> dict:
@@ -175,7 +176,7 @@ def judge_instrument(references: Sequence[clips.Reference]) -> dict:
     """
     masks = [ref.masks for ref in references]
     recorded = [ref.controls for ref in references]
-    typical = collapse_index.measure_typical(recorded, masks)
+    typical = index_sums.measure_typical(recorded, masks)
     healthy = judge(references, predict_from_conditioning(references))
     degraded = {}
     for kind, (function, component) in degradations.KINDS.items():

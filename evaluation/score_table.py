@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from evaluation import collapse_index
 from evaluation import compare
+from evaluation import index_sums
 from evaluation import metrics
 
 _SEED_SUFFIX = re.compile(r"[-_.]?seed[-_]?\d+$")
@@ -110,9 +110,7 @@ class ScoreTable:
         """The collapse index's sums of a run, unit by unit."""
         sums = [row["runs"][run]["sums"] for row in self.rows]
         units, _ = self.units()
-        return [
-            collapse_index.add_sums([sums[index] for index in unit]) for unit in units
-        ]
+        return [index_sums.add_sums([sums[index] for index in unit]) for unit in units]
 
 
 def _array(values) -> np.ndarray:

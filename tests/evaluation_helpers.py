@@ -9,10 +9,10 @@ import numpy as np
 
 from evaluation import across_clips
 from evaluation import clips
-from evaluation import collapse_index
 from evaluation import controls
 from evaluation import degradations
 from evaluation import evaluate
+from evaluation import index_sums
 from evaluation import options
 from evaluation import run_facts
 from evaluation import score_table
@@ -160,11 +160,11 @@ def system(
     refs: list[clips.Reference],
     trackers: list[KnownTracker],
     *,
-    change: Callable[[controls.Controls, collapse_index.Typical], controls.Controls],
+    change: Callable[[controls.Controls, index_sums.Typical], controls.Controls],
     rng: np.random.Generator,
 ) -> list[clips.Scored]:
     """A system whose controls are the recordings' own, changed."""
-    typical = collapse_index.measure_typical(
+    typical = index_sums.measure_typical(
         [ref.controls for ref in refs], [ref.masks for ref in refs]
     )
     scored = []

@@ -10,6 +10,7 @@ from evaluation import collapse
 from evaluation import collapse_index
 from evaluation import controls
 from evaluation import degradations
+from evaluation import index_sums
 
 STEPS = np.linspace(0, 1, 11)
 MIDIS = (55, 60, 67, 74)  # not among the recordings that thresholds come from
@@ -25,10 +26,10 @@ def true_clips(rng):
 
 
 def judge(ref, est, masks):
-    ref_typical = collapse_index.measure_typical(ref, masks)
-    est_typical = collapse_index.measure_typical(est, masks)
+    ref_typical = index_sums.measure_typical(ref, masks)
+    est_typical = index_sums.measure_typical(est, masks)
     sums = [
-        collapse_index.clip_sums(
+        index_sums.clip_sums(
             r,
             e,
             masks=m,
@@ -39,11 +40,11 @@ def judge(ref, est, masks):
         )
         for r, e, m in zip(ref, est, masks, strict=True)
     ]
-    return collapse_index.judge(collapse_index.add_sums(sums))
+    return collapse_index.judge(index_sums.add_sums(sums))
 
 
 def degrade(ref, masks, kind, amount):
-    typical = collapse_index.measure_typical(ref, masks)
+    typical = index_sums.measure_typical(ref, masks)
     function, _ = degradations.KINDS[kind]
     return [function(one, amount, typical=typical) for one in ref]
 

@@ -1,0 +1,211 @@
+"""How the collapse metrics are named and read; `evaluation.metrics` gathers them.
+
+All but the index are judged by their distance from the recording's own value: a
+clarinet has few harmonics and a steady note does not move, so low entropy alone is no
+collapse.
+"""
+
+import dataclasses
+import math
+
+from evaluation import metric as metric_lib
+
+
+def _collapse(
+    key: str, title: str, unit: str, high: float, *texts: str, low: float = 0.0
+) -> metric_lib.Metric:
+    """A metric of the controls, judged by its distance from the recording's."""
+    healthy, collapsed, plain = texts
+    return metric_lib.Metric(
+        key=key,
+        title=title,
+        unit=unit,
+        group="collapse",
+        better=metric_lib.RECORDING,
+        low=low,
+        high=high,
+        healthy=healthy,
+        collapsed=collapsed,
+        plain=plain,
+    )
+
+
+INDEX = metric_lib.Metric(
+    key="collapse_index",
+    title="Collapse index",
+    unit="",
+    group="collapse",
+    better=metric_lib.LOWER,
+    low=0.0,
+    high=1.0,
+    healthy="below 0.5; 0 for the recording itself",
+    collapsed="0.5 and above; 1 when a control is lost altogether",
+    plain="How much of the instrument's life the controls have lost, worst kind first.",
+)
+
+HEARD_INDEX = dataclasses.replace(
+    INDEX,
+    key="heard_collapse_index",
+    title="Collapse index as heard",
+    plain="The same, from the sound instead of the controls; a mean over clips.",
+)
+
+COLLAPSE = (
+    _collapse(
+        "harmonic_distribution_entropy",
+        "Harmonic entropy",
+        "",
+        1.0,
+        "0.6 for shares falling as 1/k; 1 when all harmonics are equal",
+        "0 when one harmonic plays",
+        "How evenly the sound is spread over the harmonics that fit below Nyquist.",
+    ),
+    _collapse(
+        "effective_harmonics",
+        "Effective harmonics",
+        "",
+        math.inf,
+        "several; as many as there are, when all are equal",
+        "1",
+        "How many harmonics really take part.",
+        low=1.0,
+    ),
+    _collapse(
+        "top1_share",
+        "Top-1 share",
+        "",
+        1.0,
+        "0.2 to 0.5",
+        "1 when one harmonic plays",
+        "Share of the strongest harmonic.",
+    ),
+    _collapse(
+        "top3_share",
+        "Top-3 share",
+        "",
+        1.0,
+        "0.5 to 0.9",
+        "1",
+        "Share of the three strongest harmonics.",
+    ),
+    _collapse(
+        "modal_share",
+        "Modal-harmonic share",
+        "",
+        1.0,
+        "below 1 where the strongest harmonic changes with the note",
+        "1 when the same harmonic leads in every frame",
+        "How often the most usual strongest harmonic is the strongest.",
+    ),
+    _collapse(
+        "distribution_flux",
+        "Timbre flux",
+        "bits",
+        1.0,
+        "above 0",
+        "0 when the distribution is frozen",
+        "How much the mix of harmonics changes from one frame to the next.",
+    ),
+    _collapse(
+        "static_distance",
+        "Distance from the mean timbre",
+        "nats",
+        math.inf,
+        "above 0",
+        "0 when the distribution is frozen",
+        "How far the mix of harmonics strays from its own average.",
+    ),
+    _collapse(
+        "gain_variation",
+        "Harmonic level variation",
+        "dB/s",
+        math.inf,
+        "the recording's",
+        "0 when the gain is flat",
+        "How much the level of the tone moves, up and down together.",
+    ),
+    _collapse(
+        "noise_variation",
+        "Noise level variation",
+        "dB/s",
+        math.inf,
+        "the recording's",
+        "0 when the noise gain is flat",
+        "How much the level of the breath or bow noise moves.",
+    ),
+    _collapse(
+        "gain_range",
+        "Dynamic range",
+        "dB",
+        math.inf,
+        "the recording's",
+        "0 when the gain is flat",
+        "From soft to loud within a clip, leaving out the outermost 5 % each.",
+    ),
+    _collapse(
+        "loudness_response",
+        "Loudness response",
+        "",
+        1.0,
+        "near 1",
+        "0 when the gain is flat",
+        "Does it get louder when the recording does?",
+        low=-1.0,
+    ),
+    _collapse(
+        "brightness_loudness",
+        "Brightness follows loudness",
+        "",
+        1.0,
+        "the recording's, mostly above 0",
+        "0 when the distribution is frozen",
+        "Does it get brighter when played louder, as the instrument does?",
+        low=-1.0,
+    ),
+    _collapse(
+        "brightness_pitch",
+        "Brightness follows pitch",
+        "",
+        1.0,
+        "the recording's, mostly below 0",
+        "0 when the distribution is frozen",
+        "Does the tone thin out or fill with pitch, as the instrument's does?",
+        low=-1.0,
+    ),
+    _collapse(
+        "noise_share",
+        "Noise share",
+        "",
+        1.0,
+        "the recording's, mostly below 0.05",
+        "1 when only noise is left",
+        "Share of the breath or bow noise in the power.",
+    ),
+    _collapse(
+        "silence_rate",
+        "Silence rate",
+        "",
+        1.0,
+        "0",
+        "1 when nothing sounds",
+        "Share of the time in which the recording sounds and this does not.",
+    ),
+    _collapse(
+        "saturation_rate",
+        "Saturation rate",
+        "",
+        1.0,
+        "0",
+        "1 when the gain sticks to its limit",
+        "Share of the time with the gain at the end of its scale.",
+    ),
+    _collapse(
+        "clip_diversity",
+        "Diversity across clips",
+        "bits",
+        1.0,
+        "above 0 where clips differ in pitch or loudness",
+        "0 when all clips share one timbre",
+        "How much the average timbre differs from clip to clip.",
+    ),
+)

@@ -1,0 +1,144 @@
+"""How the fidelity metrics are named and read; `evaluation.metrics` gathers them."""
+
+import math
+
+from evaluation import fidelity
+from evaluation import metric as metric_lib
+
+
+def _fidelity(
+    key: str,
+    title: str,
+    unit: str,
+    *texts: str,
+    better: str = metric_lib.LOWER,
+    high: float,
+) -> metric_lib.Metric:
+    """A metric of the audio."""
+    healthy, collapsed, plain = texts
+    return metric_lib.Metric(
+        key=key,
+        title=title,
+        unit=unit,
+        group="fidelity",
+        better=better,
+        low=0.0,
+        high=high,
+        healthy=healthy,
+        collapsed=collapsed,
+        plain=plain,
+    )
+
+
+def _spectral(key: str, title: str, plain: str) -> metric_lib.Metric:
+    """One of the parts of the multi-scale spectral loss."""
+    return _fidelity(
+        key, title, "", "0 for the recording itself", "grows", plain, high=math.inf
+    )
+
+
+FIDELITY = (
+    _spectral(
+        "spectral_loss",
+        "Spectral loss",
+        "How different the two sound at every moment; what training makes small.",
+    ),
+    _spectral("spectral_mag", "Spectral loss, mag", "The part of loud components."),
+    _spectral(
+        "spectral_logmag", "Spectral loss, logmag", "The part that hears quiet ones."
+    ),
+    _fidelity(
+        "log_spectral_distance",
+        "Log-spectral distance",
+        "dB",
+        "0 for the recording itself",
+        "grows",
+        "How far the spectrum is off, in dB.",
+        high=fidelity.DISTANCE_RANGE_DB * 2,
+    ),
+    _fidelity(
+        "loudness_distance",
+        "Loudness distance",
+        "dB",
+        "below 3",
+        "grows with the level that is lost",
+        "How far off the loudness is, on average.",
+        high=math.inf,
+    ),
+    _fidelity(
+        "harmonic_error",
+        "Harmonic level error",
+        "dB",
+        "below 6",
+        "above 12",
+        "How far the strength of each overtone is off, as heard.",
+        high=math.inf,
+    ),
+    _fidelity(
+        "pitch_error_cents",
+        "Pitch error",
+        "cents",
+        "below 10",
+        "not measured where nothing has a pitch",
+        "How far the pitch that is heard is from the recording's.",
+        high=math.inf,
+    ),
+    _fidelity(
+        "raw_pitch_accuracy",
+        "Raw pitch accuracy",
+        "",
+        "near 1",
+        "0 when no pitch is right",
+        "Share of the time within half a semitone of the recording.",
+        better=metric_lib.HIGHER,
+        high=1.0,
+    ),
+    _fidelity(
+        "raw_chroma_accuracy",
+        "Raw chroma accuracy",
+        "",
+        "near 1",
+        "0 when no pitch is right",
+        "The same, octave errors forgiven.",
+        better=metric_lib.HIGHER,
+        high=1.0,
+    ),
+    _fidelity(
+        "voicing_recall",
+        "Voicing recall",
+        "",
+        "near 1",
+        "0 when the pitch is gone",
+        "Share of the recording's pitched time in which a pitch is heard.",
+        better=metric_lib.HIGHER,
+        high=1.0,
+    ),
+    _fidelity(
+        "voicing_false_alarm",
+        "Voicing false alarm",
+        "",
+        "near 0",
+        "1 when everything has a pitch",
+        "Share of the unpitched time in which a pitch is heard all the same.",
+        high=1.0,
+    ),
+    _fidelity(
+        "pitch_outlier",
+        "Pitch outlier",
+        "",
+        "0",
+        "1",
+        "Whether the clip misses the pitch by more than an octave on average.",
+        high=1.0,
+    ),
+)
+
+SCALES = tuple(
+    _spectral(
+        f"spectral_{part}_{size}",
+        f"Spectral loss, {part} {size}",
+        f"The same for windows of {size} samples.",
+    )
+    for part in ("mag", "logmag")
+    for size in fidelity.FFT_SIZES
+)
