@@ -1,4 +1,4 @@
-"""Charts as SVG text, drawn from numbers; colours come from the page's style sheet.
+"""Line charts as SVG text, drawn from numbers; colours come from the style sheet.
 
 Every chart has a title and a description for screen readers, and series differ by dash
 as well as by colour. The same numbers give the same text.
@@ -7,14 +7,15 @@ as well as by colour. The same numbers give the same text.
 import dataclasses
 import html
 import math
-from collections.abc import Mapping
 from collections.abc import Sequence
 
+import markupsafe
 import numpy as np
 
-WIDTH, HEIGHT = 640, 190  # units of the view box; the page scales it
-LEFT, RIGHT, TOP, BOTTOM = 52, 10, 10, 26
+WIDTH, HEIGHT = 480, 190  # units of the view box; the page scales it
+LEFT, RIGHT, TOP, BOTTOM = 44, 10, 28, 26
 N_TICKS = 4  # about, on each axis
+X_LABEL_WIDTH = 66  # units at the right end of the horizontal axis
 DASHES = ("", "6 3", "2 3", "9 3 2 3", "4 2", "1 2", "8 4", "3 6")
 
 
@@ -40,16 +41,16 @@ def line_chart(
     *,
     title: str,
     x_label: str,
-    y_label: str,
+    unit: str = "",
     log_y: bool = False,
 ) -> str:
     """Draws lines over a common axis.
 
     Args:
         series: At least one point among them, or the chart says that there is none.
-        title: For screen readers.
+        title: Above the lines, and for screen readers.
         x_label: Axis and unit.
-        y_label: Axis and unit.
+        unit: Of the values, behind the title.
         log_y: Whether the vertical axis is logarithmic; values <= 0 are gaps then.
 
     Returns:
@@ -65,7 +66,8 @@ def line_chart(
         return f'<p class="empty">{html.escape(title)}: nothing to show.</p>'
     xs, ys = (np.array(values) for values in zip(*known, strict=True))
     frame = _Frame.around(xs, ys)
-    parts = [_axes(frame, x_label=x_label, y_label=y_label, log_y=log_y)]
+    head = f"{title}, {unit}" if unit else title
+    parts = [_axes(frame, x_label=x_label, head=head, log_y=log_y)]
     parts += [_path(one, frame, log_y=log_y) for one in series]
     names = ", ".join(one.name for one in series)
     label = html.escape(f"{title}: {names}", quote=True)
@@ -129,10 +131,11 @@ def _path(one: Series, frame: _Frame, *, log_y: bool) -> str:
     )
 
 
-def _axes(frame: _Frame, *, x_label: str, y_label: str, log_y: bool) -> str:
-    """Grid lines, numbers and labels."""
-    parts = []
-    for tick in nice_ticks(frame.y0, frame.y1):
+def _axes(frame: _Frame, *, x_label: str, head: str, log_y: bool) -> str:
+    """Title, grid lines and numbers."""
+    parts = [f'<text class="label" x="{LEFT}" y="14">{html.escape(head)}</text>']
+    ticks = log_ticks(frame.y0, frame.y1) if log_y else nice_ticks(frame.y0, frame.y1)
+    for tick in ticks:
         _, top = frame.place(frame.x0, tick)
         text = _number(10**tick) if log_y else _number(tick)
         parts.append(
@@ -140,20 +143,46 @@ def _axes(frame: _Frame, *, x_label: str, y_label: str, log_y: bool) -> str:
             f'y2="{top:.1f}"/><text class="tick" x="{LEFT - 5}" y="{top + 4:.1f}" '
             f'text-anchor="end">{text}</text>'
         )
+    # The axis' name stands at its right end; numbers that would touch it stay away.
     for tick in nice_ticks(frame.x0, frame.x1):
         left, _ = frame.place(tick, frame.y0)
+        if left > WIDTH - RIGHT - X_LABEL_WIDTH:
+            continue
         parts.append(
-            f'<text class="tick" x="{left:.1f}" y="{HEIGHT - BOTTOM + 14}" '
+            f'<text class="tick" x="{left:.1f}" y="{HEIGHT - BOTTOM + 16}" '
             f'text-anchor="middle">{_number(tick)}</text>'
         )
-    middle = (TOP + HEIGHT - BOTTOM) / 2
     parts.append(
-        f'<text class="label" x="{WIDTH - RIGHT}" y="{HEIGHT - 2}" '
+        f'<text class="label" x="{WIDTH - RIGHT}" y="{HEIGHT - BOTTOM + 16}" '
         f'text-anchor="end">{html.escape(x_label)}</text>'
-        f'<text class="label" x="12" y="{middle:.1f}" text-anchor="middle" '
-        f'transform="rotate(-90 12 {middle:.1f})">{html.escape(y_label)}</text>'
     )
     return "".join(parts)
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Logarithms of 1, 2, 5, 10, ... between two limits, themselves logarithms.
+
+    Powers of ten alone where these are too many, round numbers of equal distance where
+    they are fewer than two.
+    """
+    decades = range(math.floor(low), math.ceil(high) + 1)
+    marks = [math.log10(m) + d for d in decades for m in (1, 2, 5)]
+    inside = [mark for mark in marks if low <= mark <= high]
+    if len(inside) > 2 * N_TICKS:
+        return [float(d) for d in decades if low <= d <= high]
+    if len(inside) >= 2:
+        return inside
+    return [math.log10(v) for v in nice_ticks(10**low, 10**high) if v > 0]
+
+
+def swatch(slot: int) -> markupsafe.Markup:
+    """A short piece of a series' line, for legends; screen readers pass it over."""
+    dash = DASHES[slot % len(DASHES)]
+    style = f' stroke-dasharray="{dash}"' if dash else ""
+    return markupsafe.Markup(
+        f'<svg class="swatch" viewBox="0 0 28 6" aria-hidden="true"><line x1="0" '
+        f'x2="28" y1="3" y2="3" class="line s{slot % len(DASHES)}"{style}/></svg>'
+    )
 
 
 def nice_ticks(low: float, high: float) -> list[float]:
@@ -172,96 +201,3 @@ def _number(value: float) -> str:
     if abs(value) >= 10000:
         return f"{value / 1000:.0f}k"
     return f"{value:.4g}"
-
-
-def meter(
-    value: float | None,
-    *,
-    low: float | None,
-    high: float | None,
-    threshold: float,
-    label: str,
-) -> str:
-    """Draws a number in [0, 1] as a bar with a threshold and an interval.
-
-    Args:
-        value: The number, None when missing.
-        low: Lower end of its interval, None when there is none.
-        high: Upper end.
-        threshold: Where the mark stands.
-        label: For screen readers.
-
-    Returns:
-        SVG.
-    """
-    width, height = 300, 26
-    known = value is not None
-    length = (value or 0.0) * width
-    bar = f'<rect class="bar" x="0" y="8" width="{length:.1f}" height="10"/>'
-    whisker = ""
-    if low is not None and high is not None:
-        whisker = (
-            f'<line class="whisker" x1="{low * width:.1f}" x2="{high * width:.1f}" '
-            f'y1="13" y2="13"/><line class="whisker" x1="{low * width:.1f}" '
-            f'x2="{low * width:.1f}" y1="9" y2="17"/><line class="whisker" '
-            f'x1="{high * width:.1f}" x2="{high * width:.1f}" y1="9" y2="17"/>'
-        )
-    state = "over" if known and value is not None and value >= threshold else "under"
-    return (
-        f'<svg class="meter {state}" viewBox="0 0 {width} {height}" role="img" '
-        f'preserveAspectRatio="none" '
-        f'aria-label="{html.escape(label, quote=True)}">'
-        f'<rect class="track" x="0" y="8" width="{width}" height="10"/>'
-        f"{bar if known else ''}{whisker}"
-        f'<line class="threshold" x1="{threshold * width:.1f}" '
-        f'x2="{threshold * width:.1f}" y1="2" y2="24"/></svg>'
-    )
-
-
-def component_bars(
-    systems: Mapping[str, Mapping[str, float | None]], *, threshold: float
-) -> str:
-    """Draws severities of several systems beside each other.
-
-    Args:
-        systems: Severity in [0, 1] by component, by system; the first is slot 1.
-        threshold: Where the mark stands.
-
-    Returns:
-        SVG.
-    """
-    names = list(next(iter(systems.values())))
-    row, gap, left = 13, 14, 70
-    group = row * len(systems) + gap
-    height = group * len(names) + 18
-    span = WIDTH - left - RIGHT - 44
-    parts = []
-    for place, name in enumerate(names):
-        top = place * group
-        parts.append(
-            f'<text class="label" x="0" y="{top + group / 2:.1f}">{name}</text>'
-        )
-        for slot, values in enumerate(systems.values(), start=1):
-            value = values[name]
-            y = top + (slot - 1) * row + 4
-            text = "–" if value is None else f"{value:.2f}"
-            length = span * (value or 0.0)
-            parts.append(
-                f'<rect class="fill s{slot % len(DASHES)}" x="{left}" y="{y}" '
-                f'width="{max(length, 1):.1f}" height="{row - 3}"/>'
-                f'<text class="tick" x="{left + max(length, 1) + 4:.1f}" '
-                f'y="{y + row - 4}">{text}</text>'
-            )
-    mark = left + span * threshold
-    parts.append(
-        f'<line class="threshold" x1="{mark:.1f}" x2="{mark:.1f}" y1="0" '
-        f'y2="{height - 16}"/><text class="tick" x="{mark:.1f}" y="{height - 3}" '
-        f'text-anchor="middle">collapsed from here</text>'
-    )
-    label = html.escape(
-        "Severity by kind of collapse: " + ", ".join(systems), quote=True
-    )
-    return (
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {height}" role="img" '
-        f'aria-label="{label}">{"".join(parts)}</svg>'
-    )

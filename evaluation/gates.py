@@ -18,12 +18,12 @@ from evaluation import score_table
 
 RUNGS = ("stage0", "stage1", "stage2", "stage3", "stage4", "transformer", "stage5")
 TITLES = {
-    "stage0": "legacy heads (stage 0)",
-    "stage1": "framewise MLP (stage 1)",
-    "stage2": "recurrent-lite (stage 2)",
-    "stage3": "wider recurrent-lite (stage 3)",
-    "stage4": "micro-RNN (stage 4)",
-    "transformer": "transformer",
+    "stage0": "the legacy MLP (stage 0)",
+    "stage1": "the framewise MLP (stage 1)",
+    "stage2": "the MLP with smoothed controls (stage 2)",
+    "stage3": "the wider MLP (stage 3)",
+    "stage4": "the micro-RNN (stage 4)",
+    "transformer": "the transformer",
     "stage5": "the paper's GRU (stage 5)",
 }
 MARGIN = 0.05  # of the best system's spectral loss: that much worse is still as good
@@ -107,14 +107,14 @@ def lowest_rung(table: score_table.ScoreTable, rungs: dict[str, str]) -> Gate:
     evidence = [f"Best: {TITLES[best]}, spectral loss {losses[best]:.3f}."]
     for rung, name in rungs.items():
         if rung not in alive:
-            evidence.append(f"{TITLES[rung]}: collapsed.")
+            evidence.append(f"{_sentence(TITLES[rung])}: collapsed.")
             continue
         if rung == best:
             return Gate("lowest_rung", question, rung, rule, evidence)
         state, line = _as_good(
             table, name, best=rungs[best], margin=MARGIN * losses[best]
         )
-        evidence.append(f"{TITLES[rung]}: {line}")
+        evidence.append(f"{_sentence(TITLES[rung])}: {line}")
         if state != NO:
             answer = rung if state == YES else OPEN
             return Gate("lowest_rung", question, answer, rule, evidence)
@@ -147,7 +147,7 @@ def resolves_collapse(
     table: score_table.ScoreTable, rungs: dict[str, str], *, rung: str
 ) -> Gate:
     """Whether a rung's controls do not collapse."""
-    question = f"Does the {TITLES[rung]} alone resolve collapse?"
+    question = f"Is {TITLES[rung]} enough to keep controls from collapsing?"
     rule = "The 95 % interval of its collapse index lies below (yes) or above (no) 0.5."
     key = f"{rung}_resolves"
     if rung not in rungs:
@@ -157,8 +157,8 @@ def resolves_collapse(
         if shown in rungs:
             index = index_statistics.system_index(table, rungs[shown])
             evidence.append(
-                f"{TITLES[shown]}: collapse index {_show(index.interval)} over "
-                f"{index.n_units} {index.unit}{'s' if index.n_units > 1 else ''}."
+                f"{_sentence(TITLES[shown])}: collapse index {_show(index.interval)} "
+                f"over {index.n_units} {index.unit}{'s' if index.n_units > 1 else ''}."
             )
     state = index_statistics.system_index(table, rungs[rung]).state
     answers = {
@@ -216,6 +216,11 @@ def _transformer_pair(
     if {"stage1", "transformer"} <= set(rungs):
         return rungs["stage1"], rungs["transformer"]
     return None
+
+
+def _sentence(title: str) -> str:
+    """A title at the beginning of a sentence."""
+    return title[0].upper() + title[1:]
 
 
 def _show(interval: compare.Interval) -> str:

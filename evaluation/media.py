@@ -64,7 +64,9 @@ def write_clip(
             brightest=loudest,
         )
         write_picture(
-            timbre_picture(played[who], n_harmonics=n_harmonics),
+            timbre_picture(
+                played[who], frames=ref.masks.pitched, n_harmonics=n_harmonics
+            ),
             folder / f"{stem}-timbre.png",
             brightest=0.0,
             range_db=50.0,
@@ -138,11 +140,15 @@ def spectrogram(audio: np.ndarray, *, sample_rate: int) -> np.ndarray:
     return 20.0 * np.log10(np.maximum(values, 1e-6))
 
 
-def timbre_picture(played: controls.Controls, *, n_harmonics: int) -> np.ndarray:
+def timbre_picture(
+    played: controls.Controls, *, frames: np.ndarray, n_harmonics: int
+) -> np.ndarray:
     """Share of each harmonic over time, in dB below the frame's strongest.
 
     Args:
         played: Controls of a clip.
+        frames: Frames that count; the rest stays dark, because what a model answers
+            in a rest is not heard. Shape [n_frames], bool.
         n_harmonics: Rows.
 
     Returns:
@@ -150,7 +156,7 @@ def timbre_picture(played: controls.Controls, *, n_harmonics: int) -> np.ndarray
     """
     shares = np.zeros((played.n_frames, n_harmonics))
     given = played.harmonic_distribution[:, :n_harmonics]
-    shares[:, : given.shape[1]] = given
+    shares[:, : given.shape[1]] = np.where(frames[:, np.newaxis], given, 0.0)
     strongest = np.maximum(shares.max(axis=1, keepdims=True), 1e-9)
     n_columns = min(PICTURE_COLUMNS // 2, played.n_frames)
     chosen = np.linspace(0, played.n_frames - 1, n_columns).astype(int)

@@ -14,6 +14,7 @@ from typing import Any
 import jinja2
 import markupsafe
 
+from evaluation import charts
 from evaluation import evaluate
 from evaluation import report_clips
 from evaluation import report_view
@@ -64,6 +65,7 @@ def make_environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.globals["include_raw"] = _include_raw
+    environment.globals["swatch"] = charts.swatch
     return environment
 
 

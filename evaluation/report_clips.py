@@ -141,7 +141,7 @@ def _plots(path: pathlib.Path, *, slots: dict[str, int]) -> list[markupsafe.Mark
             series,
             title=title,
             x_label="seconds",
-            y_label=f"{title}, {unit}",
+            unit=unit,
         )
         plots.append(markupsafe.Markup(svg))
     return plots

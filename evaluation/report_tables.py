@@ -55,7 +55,17 @@ def number(value: float | None, *, decimals: int = 3) -> str:
         return DASH
     if value == 0 or 0.01 <= abs(value) < 10000:
         return f"{value:.{decimals}f}"
+    if 1e-4 <= abs(value) < 0.01:
+        return f"{value:.{decimals + 2}f}"
     return f"{value:.2e}"
+
+
+def signed(value: float | None) -> str:
+    """A difference: as `number`, with its sign; a true minus, not a hyphen."""
+    text = number(value)
+    if text == DASH or value is None or value == 0:
+        return text
+    return f"+{text}" if value > 0 else text.replace("-", "\u2212", 1)
 
 
 def slots(document: Json) -> dict[str, int]:
@@ -76,9 +86,9 @@ def systems_in_order(document: Json) -> list[Json]:
 def _aim(metric: metric_lib.Metric) -> str:
     """Which way is better, in words."""
     return {
-        metric_lib.LOWER: "lower is better",
-        metric_lib.HIGHER: "higher is better",
-        metric_lib.RECORDING: "nearer to the recording is better",
+        metric_lib.LOWER: "Lower is better",
+        metric_lib.HIGHER: "Higher is better",
+        metric_lib.RECORDING: "Nearer to the recording is better",
     }[metric.better]
 
 
@@ -139,11 +149,10 @@ def mark_of(comparison: Json) -> tuple[str, str]:
 
 def interval_text(interval: Json) -> str:
     """A difference of badness with its interval."""
-    mean = interval["mean"]
-    text = f"{mean:+.3f}"
+    text = signed(interval["mean"])
     if interval["low"] is None:
         return text
-    return f"{text} [{interval['low']:+.3f}, {interval['high']:+.3f}]"
+    return f"{text} [{signed(interval['low'])}, {signed(interval['high'])}]"
 
 
 def full_rows(metric: metric_lib.Metric, document: Json) -> Json:
@@ -184,6 +193,13 @@ def _range(interval: Json) -> str:
     return f"[{number(interval['low'])}, {number(interval['high'])}]"
 
 
+def _signed_range(interval: Json) -> str:
+    """The ends of a difference's interval."""
+    if interval["low"] is None:
+        return DASH
+    return f"[{signed(interval['low'])}, {signed(interval['high'])}]"
+
+
 def _skipped(aggregate: Json) -> str:
     """How many clips were skipped and why."""
     if not aggregate["n_skipped"]:
@@ -199,7 +215,7 @@ def _comparison(comparison: Json | None) -> Json | None:
     mark, outcome = mark_of(comparison)
     return {
         "difference": interval_text(comparison["difference"]),
-        "simultaneous": _range(comparison["simultaneous"]),
+        "simultaneous": _signed_range(comparison["simultaneous"]),
         "effect": number(comparison["effect_size"], decimals=2),
         "share": f"{comparison['share_better']:.0%}"
         if comparison["share_better"] is not None

@@ -11,12 +11,13 @@ from typing import Any
 
 import markupsafe
 
+from evaluation import bar_charts
 from evaluation import charts
 from evaluation import collapse_index
 from evaluation import metrics
+from evaluation import report_facts
 from evaluation import report_tables
 from evaluation import run_facts
-from evaluation import score_table
 from evaluation import verdict
 
 Json = dict[str, Any]
@@ -63,6 +64,7 @@ def build(document: Json, rows: Sequence[Mapping[str, Any]]) -> Json:
         if len(candidates) < 3
         else f"{len(candidates)} candidates against {document['baseline']}",
         "headline": document["verdict"]["headline"],
+        "compared": document["verdict"]["compared"],
         "caution": document["verdict"]["caution"],
         "summary_line": _summary_line(document),
         "cards": [_card(system, document) for system in systems],
@@ -80,9 +82,9 @@ def build(document: Json, rows: Sequence[Mapping[str, Any]]) -> Json:
         "clip_rows": _clip_rows(document, rows),
         "training": _training(document),
         "differences": document["config_differences"],
-        "runs": _runs(document),
+        "runs": report_facts.describe_runs(document),
         "run_names": list(document["runs"]),
-        "settings": _settings(document),
+        "settings": report_facts.describe_settings(document),
         "glossary": metrics.ALL[: -len(metrics.SCALES)],
         "n_tests": len(metrics.HEADLINE),
         "clip_secs": f"{document['dataset']['example_secs']:g}",
@@ -110,14 +112,15 @@ def _card(system: Json, document: Json) -> Card:
         *told["notes"],
         *document["verdict"]["comparisons"].get(system["name"], []),
     ]
-    if kind and value is not None and value >= 0.1:
-        lines.insert(0, f"Furthest from the recording: {verdict.LEANINGS[kind]}.")
+    # Of a collapsed system the sentence says it already.
+    if value is not None and 0.1 <= value < collapse_index.THRESHOLD:
+        lines.insert(0, f"What it lacks most: {verdict.LACKS[kind]}.")
     index = report_tables.number(value, decimals=2)
     if interval["low"] is not None:
         index += f" [{report_tables.number(interval['low'], decimals=2)}, "
         index += f"{report_tables.number(interval['high'], decimals=2)}]"
     label = f"Collapse index {index}; collapsed from {collapse_index.THRESHOLD}"
-    meter = charts.meter(
+    meter = bar_charts.meter(
         value,
         low=interval["low"],
         high=interval["high"],
@@ -140,7 +143,7 @@ def _components(systems: Sequence[Json]) -> markupsafe.Markup:
     """Chart of the index's components."""
     severities = {system["name"]: system["index"]["severities"] for system in systems}
     return markupsafe.Markup(
-        charts.component_bars(severities, threshold=collapse_index.THRESHOLD)
+        bar_charts.component_bars(severities, threshold=collapse_index.THRESHOLD)
     )
 
 
@@ -159,28 +162,13 @@ def _leaderboard(document: Json) -> list[Json]:
                     report_tables.make_cell(system["metrics"][key], comparison=None)
                     for key in metrics.HEADLINE
                 ],
-                "cost": _cost(document["runs"][system["runs"][0]]["cost"]),
+                "cost": report_facts.describe_cost(
+                    document["runs"][system["runs"][0]]["cost"]
+                ),
                 "n_runs": len(system["runs"]),
             }
         )
     return rows
-
-
-def _cost(cost: Json) -> Json:
-    """What a run costs, as text."""
-    render = cost["render_secs"]
-    step = cost["step_ms"]
-    return {
-        "parameters": f"{cost['n_parameters']:,}",
-        "render": report_tables.DASH if render is None else f"{render:.3f} s",
-        "step_time": _milliseconds(step),
-        "backward_time": _milliseconds(cost["forward_backward_ms"]),
-        "memory": f"{cost['peak_memory_mb']:.0f} MB",
-    }
-
-
-def _milliseconds(value: float | None) -> str:
-    return report_tables.DASH if value is None else f"{value:.0f} ms"
 
 
 def _clip_columns(document: Json) -> list[Json]:
@@ -226,66 +214,7 @@ def _training(document: Json) -> list[markupsafe.Markup]:
         ]
         if series:
             svg = charts.line_chart(
-                series, title=title, x_label="steps", y_label=title, log_y="loss" in key
+                series, title=title, x_label="steps", log_y="loss" in key
             )
             found.append(markupsafe.Markup(svg))
     return found
-
-
-def _runs(document: Json) -> list[Json]:
-    """Facts of each run."""
-    return [
-        {
-            "name": name,
-            "system": score_table.system_name(name),
-            "path": run["path"],
-            "step": run["step"],
-            "seed": run["seed"],
-            "config_hash": run["config_hash"] or report_tables.DASH,
-            "commit": (run["commit"] or report_tables.DASH)[:12],
-            "gin_files": ", ".join(run["gin_files"] or []) or report_tables.DASH,
-            "versions": ", ".join(
-                f"{package} {version}"
-                for package, version in (run["versions"] or {}).items()
-            ),
-            **_cost(run["cost"]),
-        }
-        for name, run in document["runs"].items()
-    ]
-
-
-def _settings(document: Json) -> list[tuple[str, str]]:
-    """How it was measured, line by line."""
-    settings, dataset = document["settings"], document["dataset"]
-    masks = settings["masks"]
-    return [
-        (
-            "Dataset",
-            f"{dataset['data_dir']}, split {dataset['split']}, content "
-            f"{dataset['plan_hash'] or report_tables.DASH}, "
-            f"{dataset['sample_rate']} Hz, "
-            f"{dataset['frame_rate']} frames/s",
-        ),
-        ("Checkpoint", str(settings["checkpoint"])),
-        ("Noise seed", str(settings["seed"])),
-        (
-            "Pitch tracker",
-            f"CREPE {settings['crepe_capacity']}, centred frames, on both sides",
-        ),
-        ("Pitched frames", f"confidence of at least {masks['min_confidence']:g}"),
-        (
-            "Audible frames",
-            f"within {masks['range_db']:g} dB of the clip's loudest frame and above "
-            f"{masks['floor_db']:g} dB",
-        ),
-        (
-            "Intervals",
-            f"{settings['confidence']:.0%}, percentile bootstrap over "
-            f"{document['n_units']} {document['unit']}s, "
-            f"{settings['n_resamples']} resamples",
-        ),
-        (
-            "Versions of the evaluation",
-            ", ".join(f"{name} {v}" for name, v in settings["versions"].items()),
-        ),
-    ]

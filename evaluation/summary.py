@@ -104,7 +104,10 @@ def _describe_system(
         metric.key: _aggregate(table, name, metric.key) for metric in metrics.ALL
     }
     # The index of all clips is not the mean of the clips' indices.
-    aggregates[metrics.INDEX.key] |= dataclasses.asdict(index.interval)
+    aggregates[metrics.INDEX.key] |= {
+        **dataclasses.asdict(index.interval),
+        "by_run": index.by_run,
+    }
     return {
         "name": name,
         "is_baseline": is_baseline,

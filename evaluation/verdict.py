@@ -1,5 +1,6 @@
 """The verdict in words, for somebody who plays the instrument and reads no tables."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -13,30 +14,69 @@ KINDS = {
     "narrow": "it plays hardly more than one harmonic",
     "flat": "its level hardly follows the playing",
     "noisy": "noise has taken over from the tone",
-    "silent": "it falls silent where the instrument sounds",
+    "silent": "it plays far too softly or not at all",
 }
-LEANINGS = {
-    "frozen": "timbre moves least of what it should",
-    "narrow": "too few harmonics",
-    "flat": "dynamics are flatter than the recording's",
-    "noisy": "more noise than the recording",
-    "silent": "quieter than the recording",
+LACKS = {
+    "frozen": "movement of its timbre",
+    "narrow": "harmonics",
+    "flat": "dynamics",
+    "noisy": "tone, against its noise",
+    "silent": "level",
 }
 LATE_SHARE = 0.8  # of the steps; what follows is the last fifth
 STILL_LEARNING = 0.03  # fall of the loss in the last fifth that is worth a warning
-# What a listener would notice first, in this order.
+
+
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """A score that a listener would notice.
+
+    Attributes:
+        key: The metric's.
+        better: Sentence when the candidate is better, up to the numbers.
+        worse: The same when it is worse.
+        equal: The same when nobody would hear the difference.
+        audible: Difference from which it is heard.
+        decimals: Of the numbers.
+    """
+
+    key: str
+    better: str
+    worse: str
+    equal: str
+    audible: float
+    decimals: int
+
+
+# In the order in which they are told. Sources of what is heard: 5 cents is about the
+# just noticeable difference of a sustained tone's pitch, 1 dB that of its level
+# (Zwicker and Fastl, "Psychoacoustics", chapters 7 and 8). Any difference of the
+# spectral loss is told; the comparison says whether it is decided.
 TOLD = (
-    (
+    Told(
         "spectral_loss",
-        "closer to the recording: spectral loss",
-        "further from the recording: spectral loss",
+        "Closer to the recording than the baseline: spectral loss",
+        "Further from the recording than the baseline: spectral loss",
+        "",
+        0.0,
+        2,
     ),
-    (
+    Told(
         "loudness_distance",
-        "loudness nearer the recording's: off by",
-        "loudness further from the recording's: off by",
+        "Loudness nearer the recording's: off by",
+        "Loudness further from the recording's: off by",
+        "Loudness as near the recording's: off by",
+        1.0,
+        1,
     ),
-    ("pitch_error_cents", "better in tune: off by", "less in tune: off by"),
+    Told(
+        "pitch_error_cents",
+        "Better in tune: off by",
+        "Less in tune: off by",
+        "As well in tune: off by",
+        5.0,
+        1,
+    ),
 )
 
 
@@ -47,7 +87,8 @@ def write(summary: dict[str, Any]) -> dict[str, Any]:
         summary: The document so far: systems, comparisons, gates.
 
     Returns:
-        `headline`, one sentence; `systems`, a state, a sentence and notes for each;
+        `headline`, one sentence; `compared`, another where there is one candidate;
+        `systems`, a state, a sentence and notes for each;
         `comparisons`, sentences for each candidate; `caution`, what limits all of it.
     """
     told = {
@@ -65,6 +106,7 @@ def write(summary: dict[str, Any]) -> dict[str, Any]:
     subjects = candidates or summary["systems"]
     return {
         "headline": _headline(subjects, summary["runs"]),
+        "compared": _compare_plainly(summary["comparisons"]),
         "collapsed": [
             system["name"]
             for system in summary["systems"]
@@ -78,18 +120,31 @@ def write(summary: dict[str, Any]) -> dict[str, Any]:
 
 def _headline(subjects: list[dict[str, Any]], runs: dict[str, Any]) -> str:
     """One sentence over all candidates."""
+    if len(subjects) == 1:
+        return describe_system(subjects[0], runs)["sentence"]
     collapsed = [
         s["name"]
         for s in subjects
         if s["index"]["point_state"] == index_statistics.COLLAPSED
     ]
-    if len(subjects) == 1:
-        return describe_system(subjects[0], runs)["sentence"]
     if not collapsed:
         return f"None of {len(subjects)} candidates has collapsed."
     names = ", ".join(collapsed)
     verb = "has" if len(collapsed) == 1 else "have"
     return f"{len(collapsed)} of {len(subjects)} candidates {verb} collapsed: {names}."
+
+
+def _compare_plainly(comparisons: list[dict[str, Any]]) -> str:
+    """Which of two comes closer to the recording; empty for more than two."""
+    if len(comparisons) != 1:
+        return ""
+    baseline = comparisons[0]["baseline"]
+    outcome = comparisons[0]["metrics"]["spectral_loss"]["outcome"]
+    if outcome == compare.BETTER:
+        return f"It sounds closer to the recording than {baseline}."
+    if outcome == compare.WORSE:
+        return f"It sounds further from the recording than {baseline}."
+    return f"Whether it sounds closer to the recording than {baseline} is not decided."
 
 
 def describe_system(system: dict[str, Any], runs: dict[str, Any]) -> dict[str, str]:
@@ -104,15 +159,26 @@ def describe_system(system: dict[str, Any], runs: dict[str, Any]) -> dict[str, s
     if value is None or math.isnan(value):
         return {"state": "unknown", "sentence": f"{name} could not be judged."}
     certain = index["state"] == index["point_state"]
-    if index["point_state"] == index_statistics.COLLAPSED:
-        doubt = "" if certain else "probably "
-        hope = " so far" if _fall_of(system, runs) >= STILL_LEARNING else ""
-        sentence = f"{name} has {doubt}collapsed{hope}: {KINDS[index['kind']]}."
-        state = f"{doubt}collapsed{hope}"
-    else:
-        sentence = f"{name} has {'not' if certain else 'probably not'} collapsed."
-        state = "healthy" if certain else "probably healthy"
-    return {"state": state, "sentence": sentence}
+    doubt = "" if certain else "probably "
+    if index["point_state"] != index_statistics.COLLAPSED:
+        sentence = f"{name} has {doubt}not collapsed."
+        return {"state": f"{doubt}healthy", "sentence": sentence}
+    what = " and ".join(KINDS[kind] for kind in _lost_kinds(index))
+    if _fall_of(system, runs) < STILL_LEARNING:
+        sentence = f"{name} has {doubt}collapsed: {what}."
+        return {"state": f"{doubt}collapsed", "sentence": sentence}
+    sentence = f"{name} has {doubt}collapsed so far, but was still learning: {what}."
+    return {"state": f"{doubt}collapsed so far", "sentence": sentence}
+
+
+def _lost_kinds(index: dict[str, Any]) -> list[str]:
+    """The kinds of collapse beyond the threshold, the worst first; at least one."""
+    severities = {
+        kind: value for kind, value in index["severities"].items() if _is_number(value)
+    }
+    order = sorted(severities, key=lambda kind: severities[kind], reverse=True)
+    lost = [k for k in order if severities[k] >= collapse_index.THRESHOLD]
+    return lost or [index["kind"]]
 
 
 def describe_doubts(system: dict[str, Any], runs: dict[str, Any]) -> list[str]:
@@ -161,22 +227,29 @@ def describe_pair(pair: dict[str, Any], systems: list[dict[str, Any]]) -> list[s
     """What a listener would notice between a candidate and the baseline."""
     by_name = {system["name"]: system for system in systems}
     sentences = []
-    for key, better, worse in TOLD:
-        comparison = pair["metrics"][key]
-        base = by_name[pair["baseline"]]["metrics"][key]["mean"]
-        own = by_name[pair["candidate"]]["metrics"][key]["mean"]
-        if not all(map(_is_number, (base, own, comparison["difference"]["mean"]))):
+    for told in TOLD:
+        comparison = pair["metrics"][told.key]
+        base = by_name[pair["baseline"]]["metrics"][told.key]["mean"]
+        own = by_name[pair["candidate"]]["metrics"][told.key]["mean"]
+        difference = comparison["difference"]["mean"]
+        if not all(map(_is_number, (base, own, difference))) or difference == 0:
             continue
-        if comparison["difference"]["mean"] == 0:
-            continue
-        unit = metrics.BY_KEY[key].unit
-        numbers = f"{own:.3g} against {base:.3g} {unit}".rstrip()
-        what = better if comparison["difference"]["mean"] < 0 else worse
-        doubt = ""
-        if comparison["outcome"] == compare.UNDECIDED:
-            doubt = f"; not decided, {comparison['reason']}"
-        sentences.append(f"{what[0].upper()}{what[1:]} {numbers}{doubt}.")
+        sentences.append(_tell(told, comparison, own=own, base=base))
     return sentences
+
+
+def _tell(told: Told, comparison: dict[str, Any], *, own: float, base: float) -> str:
+    """One score of a pair as a sentence."""
+    unit = metrics.BY_KEY[told.key].unit
+    digits = told.decimals
+    numbers = f"{own:.{digits}f} against {base:.{digits}f} {unit}".rstrip()
+    if abs(own - base) < told.audible:
+        return f"{told.equal} {numbers}."
+    what = told.better if comparison["difference"]["mean"] < 0 else told.worse
+    doubt = ""
+    if comparison["outcome"] == compare.UNDECIDED:
+        doubt = f"; not decided, {comparison['reason']}"
+    return f"{what} {numbers}{doubt}."
 
 
 def _is_number(value: float | None) -> bool:

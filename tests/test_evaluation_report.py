@@ -173,12 +173,49 @@ def test_charts_have_gaps_and_descriptions():
     series = charts.Series(
         name="a<b", slot=1, xs=[0, 1, 2, 3], ys=[1.0, None, 2.0, 3.0]
     )
-    svg = charts.line_chart([series], title="T", x_label="s", y_label="dB")
+    svg = charts.line_chart([series], title="T", x_label="s", unit="dB")
     assert svg.count("M") == 2 and 'role="img"' in svg and "a&lt;b" in svg
     empty = charts.line_chart(
-        [charts.Series("x", 0, [0.0], [None])], title="T", x_label="", y_label=""
+        [charts.Series("x", 0, [0.0], [None])], title="T", x_label=""
     )
     assert "nothing to show" in empty
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (4, 30, [5, 10, 20]),
+        (0.9, 1100, [1, 10, 100, 1000]),
+        (5.1, 5.9, [5.2, 5.4, 5.6]),
+    ],
+)
+def test_logarithmic_ticks_are_numbers_that_people_know(low, high, expected):
+    ticks = charts.log_ticks(np.log10(low), np.log10(high))
+    found = [float(f"{10**tick:.4g}") for tick in ticks]
+    assert found[: len(expected)] == expected
+
+
+def test_legends_show_a_line_as_it_is_drawn():
+    series = charts.Series(name="a", slot=2, xs=[0, 1], ys=[1.0, 2.0])
+    chart = charts.line_chart([series], title="T", x_label="s")
+    dash = re.search(r'stroke-dasharray="[^"]+"', charts.swatch(2))
+    assert dash and dash.group() in chart
+    assert "dasharray" not in charts.swatch(0)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.00054, "+0.00054"),
+        (-0.0002, "\N{MINUS SIGN}0.00020"),
+        (2.5, "+2.500"),
+        (-3e-6, "\N{MINUS SIGN}3.00e-06"),
+        (0.0, "0.000"),
+        (None, "–"),
+    ],
+)
+def test_small_differences_are_not_shown_as_nothing(value, text):
+    assert report_tables.signed(value) == text
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-80, 3), (0.001, 0.002), (5, 5000)])
@@ -214,10 +251,60 @@ def test_young_training_and_a_covering_reverb_are_said(folder):
     assert "10%" in notes[1] and "Still learning" in notes[1]
     told = verdict.describe_system(system, document["runs"])
     assert told["state"].endswith("collapsed so far")
-    assert "collapsed so far: " in told["sentence"]
+    assert "collapsed so far, but was still learning: " in told["sentence"]
     flat = {"held_out/spectral_loss": {"steps": [0, 50, 100], "values": [9, 5, 5.0]}}
     assert verdict.late_fall(flat) == 0.0
     assert np.isnan(verdict.late_fall({}))
+
+
+def test_every_kind_that_is_lost_is_told(folder):
+    document = copy.deepcopy(read(folder))
+    system = next(s for s in document["systems"] if s["name"] == NASTY)
+    system["index"]["severities"] |= {"flat": 0.9, "frozen": 0.6, "noisy": 0.4}
+    told = verdict.describe_system(system, document["runs"])["sentence"]
+    assert told.index("level hardly follows") < told.index("timbre hardly moves")
+    assert "noise" not in told
+
+
+def test_what_nobody_hears_is_not_told_as_better(folder):
+    document = copy.deepcopy(read(folder))
+    pair = document["comparisons"][0]
+    by_name = {s["name"]: s["metrics"] for s in document["systems"]}
+    by_name[pair["baseline"]]["pitch_error_cents"]["mean"] = 2.3
+    by_name[NASTY]["pitch_error_cents"]["mean"] = 2.0
+    pair["metrics"]["pitch_error_cents"]["difference"]["mean"] = -0.3
+    (line,) = [
+        x for x in verdict.describe_pair(pair, document["systems"]) if "tune" in x
+    ]
+    assert line == "As well in tune: off by 2.0 against 2.3 cents."
+    by_name[NASTY]["pitch_error_cents"]["mean"] = 30.0
+    pair["metrics"]["pitch_error_cents"]["difference"]["mean"] = 27.7
+    (line,) = [
+        x for x in verdict.describe_pair(pair, document["systems"]) if "tune" in x
+    ]
+    assert line.startswith("Less in tune: off by 30.0 against 2.3 cents")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        ("better", "It sounds closer to the recording than stage5."),
+        ("worse", "It sounds further from the recording than stage5."),
+        ("not decided", "is not decided"),
+    ],
+)
+def test_a_lone_candidate_is_compared_in_a_sentence(folder, outcome, words):
+    document = copy.deepcopy(read(folder))
+    document["comparisons"][0]["metrics"]["spectral_loss"]["outcome"] = outcome
+    assert words in verdict.write(document)["compared"]
+    document["comparisons"] *= 2
+    assert verdict.write(document)["compared"] == ""
+
+
+def test_runs_of_a_system_average_to_its_index(folder):
+    for system in read(folder)["systems"]:
+        aggregate = system["metrics"]["collapse_index"]
+        assert list(aggregate["by_run"].values()) == [aggregate["mean"]]
 
 
 def test_a_lone_candidate_s_sentence_is_the_headline(folder):
