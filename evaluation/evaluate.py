@@ -12,6 +12,7 @@ import tqdm
 
 from evaluation import across_clips
 from evaluation import clips
+from evaluation import dataset_clips
 from evaluation import inference
 from evaluation import options as options_lib
 from evaluation import run_facts
@@ -57,12 +58,13 @@ def evaluate(
     dataset = inference.open_dataset(
         options.data_dir or first.data_dir, split=options.split
     )
+    inference.check_rates(list(opened.values()), dataset)
     capacity = options.crepe_capacity or str(
         dataset.info.fields.get("crepe_capacity", "full")
     )
     tracker = tracker or pitch.CrepeTracker(capacity)
     ids = dataset.example_ids(range(dataset.n_examples))
-    indices = inference.spread(options.max_clips, [one.recording_id for one in ids])
+    indices = dataset_clips.spread(options.max_clips, [one.recording_id for one in ids])
     references, scored, costs = _score_runs(
         opened, dataset, indices, tracker=tracker, options=options
     )
@@ -106,7 +108,7 @@ def _score_runs(
     total = len(indices) * (1 + len(opened))
     with tqdm.tqdm(total=total, unit="clip", desc="recordings") as progress:
         references = _measure_references(
-            inference.read_clips(dataset, indices),
+            dataset_clips.read_clips(dataset, indices),
             tracker=tracker,
             options=options,
             tick=lambda: progress.update(),

@@ -7,7 +7,6 @@ as `InputError` with one sentence that says what to do.
 """
 
 import dataclasses
-import hashlib
 import pathlib
 import resource
 import time
@@ -21,6 +20,7 @@ import tensorflow as tf
 
 from evaluation import clips
 from evaluation import controls
+from evaluation import model_outputs
 from models import data
 from models import randomness
 from models import runs
@@ -66,9 +66,33 @@ def open_run(run_dir: pathlib.Path, *, checkpoint: str) -> "runs.Run":
             f"`ddsp_run --gin_file=gin/stage2.gin --save_dir={run_dir}`."
         )
     try:
-        return runs.load_run(run_dir, checkpoint=checkpoint)
+        run = runs.load_run(run_dir, checkpoint=checkpoint)
     except (FileNotFoundError, ValueError, KeyError) as error:
         raise InputError(f"{run_dir} cannot be restored: {_text(error)}") from error
+    check_weights(run)
+    return run
+
+
+def check_weights(run: "runs.Run") -> None:
+    """Refuses a run whose training diverged.
+
+    Args:
+        run: A restored run.
+
+    Raises:
+        InputError: If a weight is NaN or infinite.
+    """
+    broken = [
+        weight.name
+        for weight in run.model.weights
+        if not np.all(np.isfinite(weight.numpy()))
+    ]
+    if broken:
+        raise InputError(
+            f"{run.path} has NaN or infinity in {len(broken)} of "
+            f"{len(run.model.weights)} weights at step {run.step} ({broken[0]}): its "
+            "training diverged. Choose an earlier --checkpoint, or leave it out."
+        )
 
 
 def open_dataset(
@@ -88,43 +112,6 @@ def open_dataset(
 def _text(error: Exception) -> str:
     """An error's sentence; str(KeyError) would put it in quotes."""
     return str(error.args[0]) if error.args else type(error).__name__
-
-
-def read_clips(
-    dataset: data.PreparedDataset, indices: Sequence[int]
-) -> list[clips.Clip]:
-    """Reads the audio of some examples.
-
-    Args:
-        dataset: An open split.
-        indices: Which examples.
-    """
-    ids = dataset.example_ids(indices)
-    info = dataset.info
-    names = recording_names(info.fields)
-    audio = [dataset.examples([index])["audio"][0] for index in indices]
-    return [
-        clips.Clip(
-            name=f"{names.get(identity.recording_id, identity.recording_id)} "
-            f"@ {identity.start_secs:.2f} s",
-            recording_id=identity.recording_id,
-            start_secs=identity.start_secs,
-            audio=samples,
-            sample_rate=info.sample_rate,
-            frame_rate=info.frame_rate,
-        )
-        for identity, samples in zip(ids, audio, strict=True)
-    ]
-
-
-def recording_names(fields: dict[str, Any]) -> dict[str, str]:
-    """Name of each recording by its id, from the content of dataset_info.json."""
-    return {
-        recording["recording_id"]: recording["name"]
-        for split in fields.get("splits", {}).values()
-        for recording in split.get("recordings", [])
-        if isinstance(recording, dict)
-    }
 
 
 def render_clips(
@@ -153,7 +140,10 @@ def render_clips(
     render = _traced(run.model, seed=seed)
     renderings: list[clips.Rendering] = []
     for chunk in _chunks(indices, batch_size):
-        outputs = render(dataset.examples(chunk), int(chunk[0]))
+        try:
+            outputs = render(dataset.examples(chunk), int(chunk[0]))
+        except KeyError as error:
+            raise InputError(f"{run.path} cannot be judged: {_text(error)}.") from error
         renderings.extend(_unpack(outputs, dataset=dataset, run=run))
     weights = run.model.trainable_variables
     cost = Cost(
@@ -199,7 +189,10 @@ def _traced(model: tf.keras.Model, *, seed: int):
         key = randomness.NoiseKey(seed=seed, step=0, first_row=first, n_rows=n_rows)
         with randomness.reproducible(key):
             outputs = model(batch, training=False)
-        return {"audio_synth": outputs["audio_synth"], "controls": outputs["controls"]}
+        return {
+            "audio_synth": outputs["audio_synth"],
+            "controls": model_outputs.find_controls(outputs),
+        }
 
     def render(batch: dict[str, np.ndarray], first: int) -> dict[str, Any]:
         tensors = {
@@ -223,6 +216,10 @@ def _unpack(
         raise InputError(
             f"{run.path} makes {audio.shape[1]} samples where the dataset's clips have "
             f"{info.n_samples}; it was trained for other lengths."
+        )
+    if not np.all(np.isfinite(audio)):
+        raise InputError(
+            f"{run.path} plays NaN or infinity on {info.data_dir}; it cannot be judged."
         )
     for row in range(audio.shape[0]):
         yield clips.Rendering(
@@ -254,28 +251,32 @@ def check_same_dataset(opened: "Sequence[runs.Run]") -> None:
         )
 
 
+def check_rates(opened: "Sequence[runs.Run]", dataset: data.PreparedDataset) -> None:
+    """Refuses runs that were trained for other rates or lengths than the dataset's.
+
+    Args:
+        opened: The runs of a report.
+        dataset: What they are to be judged on.
+
+    Raises:
+        InputError: If a run's differ; a run without a record of them is let through.
+    """
+    info = dataset.info
+    for run in opened:
+        facts = run.info.get("dataset") or {}
+        differing = [
+            f"{key} {facts[key]} where the dataset has {getattr(info, key)}"
+            for key in ("sample_rate", "frame_rate", "n_samples", "n_frames")
+            if facts.get(key) not in (None, getattr(info, key))
+        ]
+        if differing:
+            raise InputError(
+                f"{run.path} was trained with {', '.join(differing)}; judge it on data "
+                f"prepared alike (--data_dir; this is {info.data_dir})."
+            )
+
+
 def dataset_hash(run: "runs.Run") -> str:
     """Identifies the data that a run was trained on."""
     facts = run.info.get("dataset") or {}
     return str(facts.get("plan_hash") or run.data_dir)
-
-
-def spread(n_wanted: int, recordings: Sequence[str]) -> list[int]:
-    """Picks clips so that every recording is heard before one is heard twice.
-
-    Args:
-        n_wanted: How many; 0 for all.
-        recordings: Recording of each clip.
-
-    Returns:
-        Indices of clips, ascending.
-    """
-    if not 0 < n_wanted < len(recordings):
-        return list(range(len(recordings)))
-    seen: dict[str, int] = {}
-    ranked = []
-    for index, name in enumerate(recordings):
-        seen[name] = seen.get(name, 0) + 1
-        tie = hashlib.sha256(f"{name}/{seen[name]}".encode()).hexdigest()
-        ranked.append((seen[name], tie, index))
-    return sorted(index for _, _, index in sorted(ranked)[:n_wanted])

@@ -7,7 +7,8 @@ r"""Judges trained runs and writes one page about them.
 writes report/scores.jsonl (a row a clip), report/summary.json, report/report.md and
 report/report.html, one file that works offline. Exit code 0 when all went well, 1 with
 --fail_if_collapsed when a candidate has collapsed, 2 when something given cannot be
-evaluated.
+evaluated, 130 when interrupted. Without a finished report nothing is replaced: what
+was there stays as it was.
 """
 
 import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
@@ -17,6 +18,7 @@ import glob
 import pathlib
 import shutil
 import sys
+import tempfile
 
 from absl import app
 from absl import flags
@@ -30,6 +32,7 @@ from evaluation import report
 
 EXIT_COLLAPSED = 1
 EXIT_INPUT = 2
+EXIT_INTERRUPTED = 130
 
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
@@ -81,16 +84,12 @@ def find_runs(
         patterns: Globs; what they match and is no run is left out, with a note.
 
     Raises:
-        inference.InputError: If nothing but the baseline is left.
+        inference.InputError: If a glob matches no run, or nothing but the baseline is
+            left.
     """
     found = [pathlib.Path(baseline), *map(pathlib.Path, candidates)]
     for pattern in patterns:
-        for name in sorted(glob.glob(pattern)):
-            path = pathlib.Path(name)
-            if any(path.glob("operative_config-*.gin")):
-                found.append(path)
-            elif path.is_dir():
-                logging.warning("%s is no run (no operative_config); left out", path)
+        found += match_runs(pattern)
     named: dict[pathlib.Path, pathlib.Path] = {}
     for path in found:
         named.setdefault(path.resolve(), path)
@@ -104,28 +103,89 @@ def find_runs(
     return unique
 
 
-def prepare_output(output: pathlib.Path, *, overwrite: bool) -> None:
-    """Refuses to replace a report, or removes it when asked to.
+def match_runs(pattern: str) -> list[pathlib.Path]:
+    """The runs that a glob matches.
+
+    Args:
+        pattern: Glob; what it matches and is no run is left out, with a note.
+
+    Raises:
+        inference.InputError: If it matches none.
+    """
+    found = []
+    for name in sorted(glob.glob(str(pathlib.Path(pattern).expanduser()))):
+        path = pathlib.Path(name)
+        if any(path.glob("operative_config-*.gin")):
+            found.append(path)
+        elif path.is_dir():
+            logging.warning("%s is no run (no operative_config); left out", path)
+    if not found:
+        raise inference.InputError(
+            f"--runs={pattern} matches no run below {pathlib.Path.cwd()}; a run is a "
+            "folder that ddsp_run wrote."
+        )
+    return found
+
+
+def check_output(output: pathlib.Path, *, overwrite: bool) -> None:
+    """Refuses, before anything is computed, to write where it cannot or may not.
 
     Args:
         output: Folder of the report.
         overwrite: Whether a report in it is replaced.
 
     Raises:
-        inference.InputError: If a report is there and may not be replaced.
+        inference.InputError: If a report is there and may not be replaced, or if no
+            folder can be made there.
     """
-    ours = [output / name for name in (*report.FILES, evaluate.MEDIA_NAME)]
-    there = [path for path in ours if path.exists()]
+    there = [path for path in _files_of(output) if path.exists()]
     if there and not overwrite:
         raise inference.InputError(
             f"{output} already holds a report ({there[0].name}); pass --overwrite to "
             "replace it or --output for another folder."
         )
-    for path in there:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output):
+            pass
+    except OSError as error:
+        raise inference.InputError(
+            f"--output={output} cannot be written: {error.strerror}."
+        ) from error
+
+
+def move_report(source: pathlib.Path, output: pathlib.Path) -> None:
+    """Puts a finished report in its place; what else is in the folder stays."""
+    for path in _files_of(output):
         if path.is_dir():
             shutil.rmtree(path)
         else:
-            path.unlink()
+            path.unlink(missing_ok=True)
+    for path in source.iterdir():
+        path.rename(output / path.name)
+
+
+def _files_of(output: pathlib.Path) -> list[pathlib.Path]:
+    """What a report consists of."""
+    return [output / name for name in (*report.FILES, evaluate.MEDIA_NAME)]
+
+
+def make_options(values: flags.FlagValues) -> options.Options:
+    """How the flags want runs to be evaluated."""
+    return options.Options(
+        checkpoint=values.checkpoint,
+        data_dir=values.data_dir,
+        split=values.split,
+        max_clips=values.max_clips,
+        n_media=values.max_embedded_clips,
+        batch_size=values.batch_size,
+        seed=values.seed,
+        crepe_capacity=values.crepe_capacity,
+        masks=controls.MaskSettings(
+            min_confidence=values.min_confidence, range_db=values.audible_range_db
+        ),
+        allow_other_dataset=values.allow_other_dataset,
+    )
 
 
 def run(values: flags.FlagValues) -> int:
@@ -141,27 +201,17 @@ def run(values: flags.FlagValues) -> int:
     run_dirs = find_runs(
         baseline=values.baseline, candidates=values.candidate, patterns=values.runs
     )
-    prepare_output(output, overwrite=values.overwrite)
-    document = evaluate.evaluate(
-        run_dirs,
-        baseline=pathlib.Path(values.baseline),
-        output=output,
-        options=options.Options(
-            checkpoint=values.checkpoint,
-            data_dir=values.data_dir,
-            split=values.split,
-            max_clips=values.max_clips,
-            n_media=values.max_embedded_clips,
-            batch_size=values.batch_size,
-            seed=values.seed,
-            crepe_capacity=values.crepe_capacity,
-            masks=controls.MaskSettings(
-                min_confidence=values.min_confidence, range_db=values.audible_range_db
-            ),
-            allow_other_dataset=values.allow_other_dataset,
-        ),
-    )
-    report.write(output)
+    check_output(output, overwrite=values.overwrite)
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=output) as name:
+        unfinished = pathlib.Path(name)
+        document = evaluate.evaluate(
+            run_dirs,
+            baseline=pathlib.Path(values.baseline),
+            output=unfinished,
+            options=make_options(values),
+        )
+        report.write(unfinished)
+        move_report(unfinished, output)
     print(document["verdict"]["headline"])
     print(f"Report: {output / report.PAGE_NAME}")
     collapsed = set(document["verdict"]["collapsed"]) - {document["baseline"]}
@@ -177,6 +227,9 @@ def main(argv: list[str]) -> int:
     except inference.InputError as error:
         print(f"ddsp_report: {error}", file=sys.stderr)
         return EXIT_INPUT
+    except KeyboardInterrupt:
+        print("ddsp_report: interrupted; nothing was written.", file=sys.stderr)
+        return EXIT_INTERRUPTED
 
 
 def console() -> None:

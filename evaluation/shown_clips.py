@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evaluation import clips
-from evaluation import inference
+from evaluation import dataset_clips
 from evaluation import media
 
 Json = dict[str, Any]
@@ -78,7 +78,7 @@ def choose_clips(
         chosen[known[(len(known) - 1) // 2][1]] = "typical"
         chosen.setdefault(known[-1][1], "worst")
         chosen.setdefault(known[0][1], "best")
-    order = inference.spread(n_wanted, [row["recording_id"] for row in rows])
+    order = dataset_clips.spread(n_wanted, [row["recording_id"] for row in rows])
     for place in order:
         chosen.setdefault(place, "")
     return list(chosen.items())[:n_wanted]

@@ -10,6 +10,7 @@ import pytest
 import training_helpers
 from absl import flags
 
+from evaluation import dataset_clips
 from evaluation import evaluate
 from evaluation import inference
 from evaluation import report
@@ -46,7 +47,7 @@ def test_runs_are_found_once_with_the_baseline_first(tmp_path, monkeypatch):
     assert [path.name for path in found] == ["stage5", "stage1", "stage2"]
 
 
-@pytest.mark.parametrize("patterns", [[], ["nowhere/*"], ["runs/stage5"]])
+@pytest.mark.parametrize("patterns", [[], ["runs/stage5"]])
 def test_nothing_to_compare_with_is_refused(tmp_path, monkeypatch, patterns):
     monkeypatch.chdir(tmp_path)
     make_run_dir(tmp_path / "runs" / "stage5")
@@ -54,15 +55,73 @@ def test_nothing_to_compare_with_is_refused(tmp_path, monkeypatch, patterns):
         run_report.find_runs(baseline="runs/stage5", candidates=[], patterns=patterns)
 
 
+@pytest.mark.parametrize("pattern", ["nowhere/*", "runs/notes*"])
+def test_a_glob_that_matches_no_run_is_refused(tmp_path, monkeypatch, pattern):
+    monkeypatch.chdir(tmp_path)
+    make_run_dir(tmp_path / "runs" / "stage5")
+    (tmp_path / "runs" / "notes").mkdir()
+    with pytest.raises(inference.InputError, match="matches no run below"):
+        run_report.find_runs(
+            baseline="runs/stage5", candidates=["runs/stage2"], patterns=[pattern]
+        )
+
+
 def test_a_report_is_not_replaced_unless_asked(tmp_path):
-    (tmp_path / "media" / "clip-001").mkdir(parents=True)
     (tmp_path / report.PAGE_NAME).write_text("old")
-    (tmp_path / "mine.txt").write_text("keep")
     with pytest.raises(inference.InputError, match="--overwrite"):
-        run_report.prepare_output(tmp_path, overwrite=False)
-    run_report.prepare_output(tmp_path, overwrite=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-    run_report.prepare_output(tmp_path / "new", overwrite=False)
+        run_report.check_output(tmp_path, overwrite=False)
+    run_report.check_output(tmp_path, overwrite=True)
+    assert (tmp_path / report.PAGE_NAME).read_text() == "old"
+    run_report.check_output(tmp_path / "new" / "one", overwrite=False)
+
+
+def test_a_place_that_is_no_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_text("x")
+    for place in ("file", "file/below"):
+        with pytest.raises(inference.InputError, match="cannot be written"):
+            run_report.check_output(tmp_path / place, overwrite=True)
+
+
+def test_a_finished_report_takes_the_old_one_s_place_and_nothing_else(tmp_path):
+    output, fresh = tmp_path / "report", tmp_path / "fresh"
+    (output / "media" / "clip-009").mkdir(parents=True)
+    (output / report.PAGE_NAME).write_text("old")
+    (output / "mine.txt").write_text("keep")
+    (fresh / "media" / "clip-001").mkdir(parents=True)
+    (fresh / report.PAGE_NAME).write_text("new")
+    run_report.move_report(fresh, output)
+    assert (output / report.PAGE_NAME).read_text() == "new"
+    assert (output / "mine.txt").read_text() == "keep"
+    assert [path.name for path in (output / "media").iterdir()] == ["clip-001"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (inference.InputError("bad run"), run_report.EXIT_INPUT, "bad run"),
+        (KeyboardInterrupt(), run_report.EXIT_INTERRUPTED, "interrupted"),
+    ],
+)
+def test_what_fails_leaves_the_old_report_alone(
+    tmp_path, monkeypatch, capsys, error, code, words
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / report.PAGE_NAME).write_text("old")
+    for name in ("a", "b"):
+        make_run_dir(tmp_path / "runs" / name)
+
+    def fail(*args, output, **kwargs):
+        (output / "half").write_text("x")
+        raise error
+
+    monkeypatch.setattr(evaluate, "evaluate", fail)
+    words_given = ("--baseline=runs/a", "--runs=runs/*", "--overwrite")
+    monkeypatch.setattr(flags, "FLAGS", parse(*words_given))
+    assert run_report.main(["ddsp_report"]) == code
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1 and words in said[0]
+    assert [path.name for path in (tmp_path / "report").iterdir()] == ["report.html"]
 
 
 def test_a_missing_run_is_one_clear_sentence(tmp_path, capsys, monkeypatch):
@@ -105,9 +164,9 @@ def test_an_empty_eval_split_is_refused(tmp_path):
 
 
 class FakeRun:
-    def __init__(self, name, plan_hash):
+    def __init__(self, name, plan_hash, **rates):
         self.path = pathlib.Path(name)
-        self.info = {"dataset": {"plan_hash": plan_hash}}
+        self.info = {"dataset": {"plan_hash": plan_hash, **rates}}
         self.data_dir = pathlib.Path("data")
 
 
@@ -117,12 +176,22 @@ def test_runs_of_different_datasets_are_refused():
         inference.check_same_dataset([FakeRun("a", "1"), FakeRun("b", "2")])
 
 
+def test_a_dataset_of_other_rates_is_refused(tmp_path):
+    dataset = inference.open_dataset(training_helpers.write_dataset(tmp_path / "data"))
+    rate = dataset.info.sample_rate
+    inference.check_rates([FakeRun("a", "1", sample_rate=rate)], dataset)
+    inference.check_rates([FakeRun("a", "1")], dataset)  # ddsp's own runs say nothing
+    match = f"sample_rate 44100 where the dataset has {rate}"
+    with pytest.raises(inference.InputError, match=match):
+        inference.check_rates([FakeRun("a", "1", sample_rate=44100)], dataset)
+
+
 def test_clips_are_spread_over_recordings():
     recordings = ["a"] * 5 + ["b"] * 5 + ["c"]
-    chosen = inference.spread(3, recordings)
+    chosen = dataset_clips.spread(3, recordings)
     assert sorted(recordings[place] for place in chosen) == ["a", "b", "c"]
-    assert inference.spread(0, recordings) == list(range(11))
-    assert inference.spread(3, recordings) == chosen
+    assert dataset_clips.spread(0, recordings) == list(range(11))
+    assert dataset_clips.spread(3, recordings) == chosen
 
 
 # --- real models, trained for two steps ---
@@ -216,3 +285,16 @@ def test_noise_depends_on_the_seed_and_not_on_the_batch(trained):
     first = render(0, 2)
     np.testing.assert_allclose(render(0, 3), first, atol=1e-6)
     assert np.max(np.abs(render(1, 2) - first)) > 1e-6
+
+
+@pytest.mark.slow
+def test_diverged_weights_are_refused(trained, tmp_path):
+    run_dir = tmp_path / "diverged"
+    shutil.copytree(trained / "runs" / "stage1", run_dir)
+    run = inference.open_run(run_dir, checkpoint="last")
+    weight = run.model.trainable_variables[0]
+    weight.assign(np.nan * weight)
+    with pytest.raises(
+        inference.InputError, match=r"NaN or infinity in 1 of .* step 2"
+    ):
+        inference.check_weights(run)
