@@ -176,6 +176,9 @@ def measure_reference(
         ref_power=hearing.power,
         heard_power=hearing.power,
     )
+    own_scores["gain_range_ratio"] = collapse.gain_range_ratio(
+        own_scores["gain_range"], own_scores["gain_range"]
+    )
     # A gain sticks to the limits of a synthesiser; a recording has none.
     own_scores["saturation_rate"] = scores.missing("a recording has no gain limit")
     return Reference(
@@ -227,6 +230,9 @@ def score_rendering(
         loudness_db=ref.hearing.loudness_db,
         ref_power=ref.hearing.power,
         heard_power=hearing.power,
+    )
+    result["gain_range_ratio"] = collapse.gain_range_ratio(
+        result["gain_range"], ref.scores["gain_range"]
     )
     result |= fidelity.spectral_scores(recording, audio)
     result["log_spectral_distance"] = fidelity.log_spectral_distance(recording, audio)

@@ -22,6 +22,7 @@ from evaluation import scores
 SILENT_BELOW_DB = 30.0  # dB under the recording: the model has left the frame out
 SATURATION_MARGIN = 0.01  # share of the limit, as close to it counts as reached
 AMPS_LIMITS = (1e-7, 2.0)  # linear; threshold and maximum of ddsp's exp_sigmoid
+MIN_GAIN_RANGE_DB = 1.0  # dB; a recording that moves less has no range to keep
 MIN_CORRELATION_RANGE = 1e-6  # below, a curve is constant and has no ranks
 RANGE_PERCENTILES = (5.0, 95.0)  # what "dynamic range" spans
 _TINY = 1e-12
@@ -178,6 +179,23 @@ def _gain_scores(
     }
 
 
+def gain_range_ratio(own: scores.Score, recording: scores.Score) -> scores.Score:
+    """A system's dynamic range as a multiple of the recording's.
+
+    Args:
+        own: `gain_range` of the system.
+        recording: `gain_range` of the recording, dB.
+    """
+    for score in (recording, own):
+        if score.reason:
+            return score
+    if recording.value < MIN_GAIN_RANGE_DB:
+        return scores.missing(
+            f"the recording moves by less than {MIN_GAIN_RANGE_DB} dB"
+        )
+    return scores.Score(own.value / recording.value)
+
+
 def level_db(power: np.ndarray, *, floor_db: float = -100.0) -> np.ndarray:
     """Mean square in dB re full scale, not below `floor_db`."""
     return 10.0 * np.log10(np.maximum(power, 10.0 ** (floor_db / 10.0)))
@@ -255,7 +273,7 @@ def silence_rate(
     heard_power: np.ndarray, masks: controls.Masks, *, ref_power: np.ndarray
 ) -> scores.Score:
     """Share of the audible frames that lie `SILENT_BELOW_DB` under the recording."""
-    if not np.any(masks.audible):
-        return scores.missing("the recording is silent")
+    if np.count_nonzero(masks.audible) < controls.MIN_FRAMES:
+        return scores.missing(f"fewer than {controls.MIN_FRAMES} audible frames")
     gap = level_db(ref_power) - level_db(heard_power)
     return scores.Score(float(np.mean(gap[masks.audible] > SILENT_BELOW_DB)))

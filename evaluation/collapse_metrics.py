@@ -143,6 +143,15 @@ COLLAPSE = (
         "From soft to loud within a clip, leaving out the outermost 5 % each.",
     ),
     _collapse(
+        "gain_range_ratio",
+        "Dynamic range, share of the recording's",
+        "",
+        math.inf,
+        "1",
+        "0 when the gain is flat",
+        "How much of the recording's dynamic range is kept; above 1 is exaggerated.",
+    ),
+    _collapse(
         "loudness_response",
         "Loudness response",
         "",

@@ -16,6 +16,12 @@ from evaluation import controls
 from evaluation import scores
 
 FFT_SIZES = (2048, 1024, 512, 256, 128, 64)  # samples; ddsp.losses.SpectralLoss
+SPECTRAL_KEYS = (
+    "spectral_loss",
+    "spectral_mag",
+    "spectral_logmag",
+    *(f"spectral_{part}_{size}" for part in ("mag", "logmag") for size in FFT_SIZES),
+)
 OVERLAP = 4  # windows over each sample: 75 %
 LOG_FLOOR = 1e-5  # magnitude put for zeros before the logarithm, ddsp.core.safe_log
 DISTANCE_FFT_SIZE = 2048  # samples, of the log-spectral distance
@@ -56,12 +62,16 @@ def spectral_scores(ref: np.ndarray, est: np.ndarray) -> dict[str, scores.Score]
     Returns:
         `spectral_loss` (sum of the next two), `spectral_mag` and `spectral_logmag`
         (each a sum over the six sizes of mean absolute differences), and both for
-        every size, `spectral_mag_2048` and so on.
+        every size, `spectral_mag_2048` and so on (`SPECTRAL_KEYS`); all missing when
+        the recording is digital silence.
 
     Raises:
         ValueError: If the lengths differ.
     """
     _check_same_length(ref, est)
+    if not np.any(ref):
+        missing = scores.missing("the recording is silent")
+        return dict.fromkeys(SPECTRAL_KEYS, missing)
     mag = {}
     logmag = {}
     for size in FFT_SIZES:
@@ -127,8 +137,8 @@ def loudness_distance(
         est_db: Loudness of the system's audio, measured alike. Shape [n_frames].
         audible: Frames of the recording that count. Shape [n_frames].
     """
-    if not np.any(audible):
-        return scores.missing("the recording is silent")
+    if np.count_nonzero(audible) < controls.MIN_FRAMES:
+        return scores.missing(f"fewer than {controls.MIN_FRAMES} audible frames")
     return scores.guarded(float(np.mean(np.abs(ref_db - est_db)[audible])))
 
 
@@ -147,6 +157,8 @@ def harmonic_error(
         est: Measured from the system's audio.
         pitched: Frames of the recording that count. Shape [n_frames].
     """
+    if np.count_nonzero(pitched) < controls.MIN_FRAMES:
+        return scores.missing(f"fewer than {controls.MIN_FRAMES} pitched frames")
     ref_amps = (ref.amps[:, np.newaxis] * ref.harmonic_distribution)[pitched]
     est_amps = (est.amps[:, np.newaxis] * est.harmonic_distribution)[pitched]
     strongest = ref_amps.max(axis=1, keepdims=True, initial=0.0)

@@ -116,7 +116,7 @@ def _accuracy(
 def outlier(ref: PitchTrack, est: PitchTrack) -> scores.Score:
     """Applies ddsp's rule: 1 when a clip misses the pitch by more than an octave.
 
-    Frames count where the recording's confidence exceeds 0.85; a recording that never
+    Frames count where the recording's confidence exceeds 0.85; a recording that hardly
     gets there is not scored.
 
     Args:
@@ -124,8 +124,11 @@ def outlier(ref: PitchTrack, est: PitchTrack) -> scores.Score:
         est: Of the system's audio.
     """
     sure = ref.confidence > DDSP_MIN_CONFIDENCE
-    if not np.any(sure):
-        return scores.missing("the recording's pitch is nowhere certain")
+    if np.count_nonzero(sure) < MIN_PITCHED_FRAMES:
+        return scores.missing(
+            "the recording's pitch is certain in fewer than "
+            f"{MIN_PITCHED_FRAMES} frames"
+        )
     distance = np.abs(librosa.hz_to_midi(ref.f0_hz) - librosa.hz_to_midi(est.f0_hz))
     mean = float(np.mean(distance[sure]))
     return scores.Score(float(not mean <= DDSP_OUTLIER_SEMITONES))

@@ -172,6 +172,9 @@ def full_rows(metric: metric_lib.Metric, document: Json) -> Json:
                 "recording": number(aggregate["recording"])
                 if metric.better == metric_lib.RECORDING
                 else "",
+                "distance": number(aggregate["distance"])
+                if metric.better == metric_lib.RECORDING
+                else "",
                 "n": aggregate["n"],
                 "skipped": _skipped(aggregate),
                 "comparison": _comparison(comparison),

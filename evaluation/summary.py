@@ -19,6 +19,7 @@ from evaluation import collapse_index
 from evaluation import compare
 from evaluation import gates
 from evaluation import index_statistics
+from evaluation import metric as metric_lib
 from evaluation import metrics
 from evaluation import score_table
 from evaluation import scores
@@ -135,10 +136,21 @@ def _aggregate(table: score_table.ScoreTable, system: str, key: str) -> Json:
             for run, values in zip(table.systems[system], by_run, strict=True)
         },
         "recording": table.mean(np.where(counted, own, np.nan)),
+        "distance": table.mean(
+            np.where(counted, _distance(table, system, key), np.nan)
+        ),
         "n": int(np.count_nonzero(counted)),
         "n_skipped": int(np.count_nonzero(~counted)),
         "reasons": scores.count_reasons(reasons),
     }
+
+
+def _distance(table: score_table.ScoreTable, system: str, key: str) -> np.ndarray:
+    """How far a system's clips are from the recordings'; NaN where that is no aim."""
+    badness = table.badness(system, key).mean(axis=0)
+    if metrics.BY_KEY[key].better != metric_lib.RECORDING:
+        return np.full_like(badness, np.nan)
+    return badness
 
 
 def _compare_systems(

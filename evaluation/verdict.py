@@ -23,8 +23,11 @@ LACKS = {
     "noisy": "tone, against its noise",
     "silent": "level",
 }
-LATE_SHARE = 0.8  # of the steps; what follows is the last fifth
-STILL_LEARNING = 0.03  # fall of the loss in the last fifth that is worth a warning
+# A run is young while doubling its steps still lowers its loss by so much: the best
+# held-out loss of the second half of training against that of the first. A rate that
+# falls to zero flattens the end of every curve, so the last steps alone say nothing.
+LATE_SHARE = 0.5
+STILL_LEARNING = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,16 +125,22 @@ def _headline(subjects: list[dict[str, Any]], runs: dict[str, Any]) -> str:
     """One sentence over all candidates."""
     if len(subjects) == 1:
         return describe_system(subjects[0], runs)["sentence"]
+    states = {s["name"]: describe_system(s, runs)["state"] for s in subjects}
     collapsed = [
-        s["name"]
-        for s in subjects
-        if s["index"]["point_state"] == index_statistics.COLLAPSED
+        name if state == "collapsed" else f"{name} ({_qualifiers(state)})"
+        for name, state in states.items()
+        if "collapsed" in state
     ]
     if not collapsed:
         return f"None of {len(subjects)} candidates has collapsed."
     names = ", ".join(collapsed)
     verb = "has" if len(collapsed) == 1 else "have"
     return f"{len(collapsed)} of {len(subjects)} candidates {verb} collapsed: {names}."
+
+
+def _qualifiers(state: str) -> str:
+    """What a state says beside "collapsed": "probably", "so far" or both."""
+    return " ".join(state.replace("collapsed", "").split())
 
 
 def _compare_plainly(comparisons: list[dict[str, Any]]) -> str:
@@ -150,7 +159,7 @@ def _compare_plainly(comparisons: list[dict[str, Any]]) -> str:
 def describe_system(system: dict[str, Any], runs: dict[str, Any]) -> dict[str, str]:
     """A system's state and a sentence about it.
 
-    A run whose loss still falls may yet find what its controls lack: it is said to
+    A run that is still learning may yet find what its controls lack: it is said to
     have collapsed so far.
     """
     index = system["index"]
@@ -194,8 +203,8 @@ def describe_doubts(system: dict[str, Any], runs: dict[str, Any]) -> list[str]:
     fall = _fall_of(system, runs)
     if fall >= STILL_LEARNING:
         notes.append(
-            f"Still learning: its loss fell by {fall:.0%} in the last fifth of "
-            "training, so more steps may change this."
+            f"Still learning: the second half of its training lowered its loss by "
+            f"{fall:.0%}, so training longer may change this."
         )
     return notes
 
@@ -207,7 +216,7 @@ def _fall_of(system: dict[str, Any], runs: dict[str, Any]) -> float:
 
 
 def late_fall(training: dict[str, Any]) -> float:
-    """Share by which the best held-out loss fell in the last fifth of training."""
+    """Share by which the second half of training lowered the best held-out loss."""
     curve = training.get("held_out/spectral_loss")
     if not curve:
         return math.nan

@@ -11,13 +11,31 @@ from evaluation import across_clips
 from evaluation import collapse
 from evaluation import controls
 from evaluation import metrics
+from evaluation import scores
 
 
 @pytest.fixture
-def healthy(rng):
-    """Controls of a lively note, its masks and loudness."""
-    note = helpers.instrument(60, rng=rng)
-    played = helpers.note_controls(note)
+def healthy():
+    """Controls of a lively note, its masks and loudness.
+
+    It glides down a fifth while it grows louder and brighter; breath follows the level,
+    and in the end the second harmonic leads.
+    """
+    t = np.linspace(0, 1, 500)
+    f0_hz = 440 * 2 ** (-7 * t / 12)
+    level_db = -40 + 26 * t + np.sin(2 * np.pi * 11 * t)
+    shares = np.arange(1, 41) ** -(2.2 - 1.2 * t)[:, np.newaxis]
+    shares[:, 1] *= 1 + 3 * t
+    played = controls.Controls(
+        f0_hz=f0_hz,
+        amps=10 ** (level_db / 20),
+        harmonic_distribution=controls.normalise_distribution(
+            shares, f0_hz=f0_hz, sample_rate=16000
+        ),
+        noise_power=10 ** ((level_db - 35) / 10),
+        sample_rate=16000,
+        frame_rate=250,
+    )
     loudness = collapse.level_db(played.power) + 20
     return played, controls.make_masks(loudness, np.ones(played.n_frames)), loudness
 
@@ -77,10 +95,13 @@ CASES = [
     ("top3_share", single_harmonic, 1.0, (0.2, 0.9)),
     ("distribution_flux", frozen, 0.0, (1e-6, 0.1)),
     ("static_distance", frozen, 0.0, (0.01, 1.0)),
+    ("modal_share", single_harmonic, 1.0, (0.5, 0.95)),
+    ("noise_variation", flat, 0.0, (10.0, 300.0)),
     ("gain_variation", flat, 0.0, (10.0, 300.0)),
     ("gain_range", flat, 0.0, (10.0, 40.0)),
     ("loudness_response", flat, 0.0, (0.99, 1.0)),
     ("brightness_loudness", frozen, 0.0, (0.8, 1.0)),
+    ("brightness_pitch", frozen, 0.0, (-1.0, -0.8)),
     ("noise_share", noise_only, 1.0, (0.0, 0.05)),
     ("silence_rate", silent, 1.0, (0.0, 0.0)),
     ("saturation_rate", saturated, 1.0, (0.0, 0.0)),
@@ -93,13 +114,36 @@ def test_metric_tells_healthy_from_collapsed(healthy, key, change, value, limits
     low, high = limits
     assert low <= measure(played, masks, loudness)[key] <= high
     broken = measure(change(played), masks, loudness, ref=played)[key]
-    if key in ("brightness_loudness", "loudness_response"):
+    if key in ("brightness_loudness", "brightness_pitch", "loudness_response"):
         # Masking at Nyquist and the last bits of a constant still move a little.
         assert abs(broken) < 0.6
     else:
         assert broken == pytest.approx(value, abs=0.01)
     metric = metrics.BY_KEY[key]
     assert metric.low <= broken <= metric.high + 1e-9
+
+
+def test_range_ratio_is_one_for_the_recording_and_zero_when_flat(healthy):
+    played, masks, loudness = healthy
+
+    def gain_range(clip):
+        return scores.Score(measure(clip, masks, loudness)["gain_range"])
+
+    own = gain_range(played)
+    assert collapse.gain_range_ratio(own, own).value == 1.0
+    lost = collapse.gain_range_ratio(gain_range(flat(played)), own)
+    assert lost.value == pytest.approx(0.0, abs=1e-6)
+    half = collapse.gain_range_ratio(scores.Score(own.value / 2), own)
+    assert half.value == pytest.approx(0.5)
+    steady = collapse.gain_range_ratio(own, scores.Score(0.3))
+    assert math.isnan(steady.value) and "less than" in steady.reason
+    unknown = collapse.gain_range_ratio(scores.missing("no frames"), own)
+    assert unknown.reason == "no frames"
+
+
+def test_every_metric_is_told_apart_in_a_test_of_this_file():
+    elsewhere = {"gain_range_ratio", "clip_diversity"}  # below; above
+    assert {key for key, *_ in CASES} | elsewhere == {m.key for m in metrics.COLLAPSE}
 
 
 def test_metric_is_known_by_hand():
@@ -167,7 +211,7 @@ def test_degenerate_clips_give_nan_with_a_reason(healthy, frames):
     assert math.isnan(score.value) and "pitched" in score.reason
     for score in found.values():
         assert math.isnan(score.value) == bool(score.reason)
-    if frames == "none audible":
+    if frames != "none pitched":
         assert all(math.isnan(score.value) for score in found.values())
 
 

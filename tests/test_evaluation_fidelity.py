@@ -8,6 +8,7 @@ import librosa
 import numpy as np
 import pytest
 
+from evaluation import controls
 from evaluation import fidelity
 from evaluation import pitch_scores
 
@@ -57,8 +58,14 @@ def test_half_the_amplitude_is_six_db_away(pair):
 
 def test_silence_has_no_log_spectral_distance(pair):
     _, est = pair
-    score = fidelity.log_spectral_distance(np.zeros_like(est), est)
+    silence = np.zeros_like(est)
+    score = fidelity.log_spectral_distance(silence, est)
     assert math.isnan(score.value) and "silent" in score.reason
+    # Not even a silent system is right where there is nothing to be right about.
+    for played in (est, silence):
+        found = fidelity.spectral_scores(silence, played)
+        assert set(found) == set(fidelity.spectral_scores(est, est))
+        assert all(s.reason == "the recording is silent" for s in found.values())
 
 
 def test_lengths_must_agree(pair):
@@ -68,12 +75,14 @@ def test_lengths_must_agree(pair):
 
 
 def test_loudness_distance_counts_audible_frames_only():
-    ref = np.array([-20.0, -30.0, -80.0])
-    est = np.array([-23.0, -29.0, -10.0])
+    ref = np.repeat([-20.0, -30.0, -80.0], 8)
+    est = np.repeat([-23.0, -29.0, -10.0], 8)
     audible = ref > -70
     assert fidelity.loudness_distance(ref, est, audible=audible).value == 2.0
-    nothing = fidelity.loudness_distance(ref, est, audible=np.zeros(3, bool))
-    assert math.isnan(nothing.value)
+    for n_audible in (0, 1, controls.MIN_FRAMES - 1):
+        few = np.arange(ref.size) < n_audible
+        score = fidelity.loudness_distance(ref, est, audible=few)
+        assert math.isnan(score.value) and "audible" in score.reason
 
 
 def test_harmonic_error_is_in_db(rng):
@@ -138,7 +147,7 @@ def test_what_cannot_be_scored_says_why():
         track(FLAT, 0.1), track(FLAT), audible=np.ones(100, bool), min_confidence=0.5
     )
     assert "pitched frames" in found["raw_pitch_accuracy"].reason
-    assert "nowhere certain" in found["pitch_outlier"].reason
+    assert "certain in fewer" in found["pitch_outlier"].reason
     lost = pitch_scores.measure(
         track(FLAT), track(FLAT, 0.1), audible=np.ones(100, bool), min_confidence=0.5
     )
