@@ -84,15 +84,25 @@ def test_text_and_page_carry_the_summary_s_numbers(folder):
     document = read(folder)
     page = (folder / report.PAGE_NAME).read_text()
     text = (folder / report.TEXT_NAME).read_text()
+    rows = {
+        tuple(line.split(" | ")[:2]): line.split(" | ") for line in text.splitlines()
+    }
     checked = 0
     for system in document["systems"]:
-        for key in metrics.HEADLINE:
-            value = system["metrics"][key]["mean"]
-            if value is not None:
-                checked += 1
-                assert report_tables.number(value) in text
-                assert report_tables.number(value) in page
-    assert checked > 10
+        for metric in metrics.ALL:
+            aggregate = system["metrics"][metric.key]
+            unit = f" ({metric.unit})" if metric.unit else ""
+            row = rows[f"| {metric.title}{unit}", system["name"]]
+            assert row[2] == report_tables.number(aggregate["mean"])
+            assert f">{row[2]}</td>" in page
+            if aggregate["low"] is not None:
+                low, high = (
+                    report_tables.number(aggregate[e]) for e in ("low", "high")
+                )
+                assert row[3] == f"[{low}, {high}]" and row[3] in page
+            assert row[6] == str(aggregate["n"])
+            checked += 1
+    assert checked == 2 * len(metrics.ALL)
 
 
 def test_missing_scores_show_as_missing(folder):
