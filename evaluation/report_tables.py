@@ -60,12 +60,27 @@ def number(value: float | None, *, decimals: int = 3) -> str:
     return f"{value:.2e}"
 
 
-def signed(value: float | None) -> str:
-    """A difference: as `number`, with its sign; a true minus, not a hyphen."""
-    text = number(value)
-    if text == DASH or value is None or value == 0:
-        return text
-    return f"+{text}" if value > 0 else text.replace("-", "\u2212", 1)
+def signed(*values: float | None) -> list[str]:
+    """Differences with their signs, all with the digits that the largest needs.
+
+    Args:
+        values: A difference, or its mean and the ends of its interval.
+
+    Returns:
+        A text each, with a true minus and not a hyphen; a dash where one is missing.
+    """
+    known = [abs(v) for v in values if v is not None and math.isfinite(v)]
+    digits = 3 if max(known, default=0.0) >= 0.01 or not any(known) else 5
+    texts = []
+    for value in values:
+        if value is None or not math.isfinite(value):
+            texts.append(DASH)
+            continue
+        tiny = digits == 5 and 0 < abs(value) < 1e-5
+        text = f"{value:+.2e}" if tiny else f"{value:+.{digits}f}"
+        is_zero = float(text) == 0.0
+        texts.append(text[1:] if is_zero else text.replace("-", "\u2212", 1))
+    return texts
 
 
 def slots(document: Json) -> dict[str, int]:
@@ -149,10 +164,8 @@ def mark_of(comparison: Json) -> tuple[str, str]:
 
 def interval_text(interval: Json) -> str:
     """A difference of badness with its interval."""
-    text = signed(interval["mean"])
-    if interval["low"] is None:
-        return text
-    return f"{text} [{signed(interval['low'])}, {signed(interval['high'])}]"
+    mean, low, high = signed(interval["mean"], interval["low"], interval["high"])
+    return mean if interval["low"] is None else f"{mean} [{low}, {high}]"
 
 
 def full_rows(metric: metric_lib.Metric, document: Json) -> Json:
@@ -200,7 +213,8 @@ def _signed_range(interval: Json) -> str:
     """The ends of a difference's interval."""
     if interval["low"] is None:
         return DASH
-    return f"[{signed(interval['low'])}, {signed(interval['high'])}]"
+    low, high = signed(interval["low"], interval["high"])
+    return f"[{low}, {high}]"
 
 
 def _skipped(aggregate: Json) -> str:

@@ -212,18 +212,17 @@ def test_legends_show_a_line_as_it_is_drawn():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
+    ("values", "texts"),
     [
-        (0.00054, "+0.00054"),
-        (-0.0002, "\N{MINUS SIGN}0.00020"),
-        (2.5, "+2.500"),
-        (-3e-6, "\N{MINUS SIGN}3.00e-06"),
-        (0.0, "0.000"),
-        (None, "–"),
+        ([0.00054, -0.0002], ["+0.00054", "\N{MINUS SIGN}0.00020"]),
+        ([0.00316, -0.176, 0.182], ["+0.003", "\N{MINUS SIGN}0.176", "+0.182"]),
+        ([-3e-6], ["\N{MINUS SIGN}3.00e-06"]),
+        ([0.0, None], ["0.000", "–"]),
+        ([-1e-9, 2.0], ["0.000", "+2.000"]),
     ],
 )
-def test_small_differences_are_not_shown_as_nothing(value, text):
-    assert report_tables.signed(value) == text
+def test_small_differences_are_not_shown_as_nothing(values, texts):
+    assert report_tables.signed(*values) == texts
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-80, 3), (0.001, 0.002), (5, 5000)])

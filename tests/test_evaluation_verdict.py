@@ -123,6 +123,8 @@ def test_a_covering_reverb_is_said():
     one["metrics"]["heard_collapse_index"]["mean"] = 0.2
     (note,) = verdict.describe_doubts(one, make_summary(one)["runs"])
     assert "0.20" in note and "reverb" in note
+    one["metrics"]["heard_collapse_index"]["mean"] = 0.49
+    assert verdict.describe_doubts(one, make_summary(one)["runs"]) == []
 
 
 def test_the_headline_over_several_keeps_the_doubt():
