@@ -97,10 +97,20 @@ def component_bars(
         f'y2="{height - 16}"/><text class="tick" x="{mark:.1f}" y="{height - 3}" '
         f'text-anchor="middle">collapsed from here</text>'
     )
-    label = html.escape(
-        "Severity by kind of collapse: " + ", ".join(systems), quote=True
-    )
+    label = html.escape(_read_out(systems), quote=True)
     return (
         f'<svg class="chart" viewBox="0 0 {BARS_WIDTH} {height}" role="img" '
         f'aria-label="{label}">{"".join(parts)}</svg>'
     )
+
+
+def _read_out(systems: Mapping[str, Mapping[str, float | None]]) -> str:
+    """All bars as a sentence, for those who hear the page."""
+    told = []
+    for system, values in systems.items():
+        numbers = ", ".join(
+            f"{name} {'not determined' if value is None else f'{value:.2f}'}"
+            for name, value in values.items()
+        )
+        told.append(f"{system}: {numbers}")
+    return f"Severity by kind of collapse. {'; '.join(told)}."

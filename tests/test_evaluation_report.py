@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from evaluation import bar_charts
 from evaluation import charts
 from evaluation import evaluate
 from evaluation import metrics
@@ -201,6 +202,13 @@ def test_logarithmic_ticks_are_numbers_that_people_know(low, high, expected):
     ticks = charts.log_ticks(np.log10(low), np.log10(high))
     found = [float(f"{10**tick:.4g}") for tick in ticks]
     assert found[: len(expected)] == expected
+
+
+def test_bars_are_read_out_to_those_who_cannot_see_them():
+    svg = bar_charts.component_bars(
+        {"a<b": {"frozen": 0.25, "flat": None}}, threshold=0.5
+    )
+    assert "a&lt;b: frozen 0.25, flat not determined." in svg
 
 
 def test_legends_show_a_line_as_it_is_drawn():
