@@ -121,7 +121,7 @@ def match_runs(pattern: str) -> list[pathlib.Path]:
             logging.warning("%s is no run (no operative_config); left out", path)
     if not found:
         raise inference.InputError(
-            f"--runs={pattern} matches no run below {pathlib.Path.cwd()}; a run is a "
+            f"--runs={pattern} matches no run, seen from {pathlib.Path.cwd()}; a run is a "
             "folder that ddsp_run wrote."
         )
     return found

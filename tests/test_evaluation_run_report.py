@@ -60,7 +60,7 @@ def test_a_glob_that_matches_no_run_is_refused(tmp_path, monkeypatch, pattern):
     monkeypatch.chdir(tmp_path)
     make_run_dir(tmp_path / "runs" / "stage5")
     (tmp_path / "runs" / "notes").mkdir()
-    with pytest.raises(inference.InputError, match="matches no run below"):
+    with pytest.raises(inference.InputError, match="matches no run, seen from"):
         run_report.find_runs(
             baseline="runs/stage5", candidates=["runs/stage2"], patterns=[pattern]
         )
