@@ -121,8 +121,8 @@ def match_runs(pattern: str) -> list[pathlib.Path]:
             logging.warning("%s is no run (no operative_config); left out", path)
     if not found:
         raise inference.InputError(
-            f"--runs={pattern} matches no run, seen from {pathlib.Path.cwd()}; a run is a "
-            "folder that ddsp_run wrote."
+            f"--runs={pattern} matches no run, seen from {pathlib.Path.cwd()}; a run "
+            "is a folder that ddsp_run wrote."
         )
     return found
 
@@ -138,6 +138,8 @@ def check_output(output: pathlib.Path, *, overwrite: bool) -> None:
         inference.InputError: If a report is there and may not be replaced, or if no
             folder can be made there.
     """
+    if output.is_file():
+        raise inference.InputError(f"--output={output} is a file; name a folder.")
     there = [path for path in _files_of(output) if path.exists()]
     if there and not overwrite:
         raise inference.InputError(

@@ -77,8 +77,8 @@ def test_a_report_is_not_replaced_unless_asked(tmp_path):
 
 def test_a_place_that_is_no_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
-    for place in ("file", "file/below"):
-        with pytest.raises(inference.InputError, match="cannot be written"):
+    for place, match in (("file", "is a file"), ("file/below", "cannot be written")):
+        with pytest.raises(inference.InputError, match=match):
             run_report.check_output(tmp_path / place, overwrite=True)
 
 
