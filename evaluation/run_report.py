@@ -58,7 +58,13 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     number("max_embedded_clips", 8, "Clips in the page; fewer when it would be large.")
     number("batch_size", 4, "Clips rendered at once.", lower_bound=1)
     number("seed", 0, "Decides the noise, the same for all runs.")
-    text("crepe_capacity", "", "Size of the pitch tracker; the dataset's by default.")
+    flags.DEFINE_enum(
+        "crepe_capacity",
+        "",
+        ["", "tiny", "full"],
+        "Size of the pitch tracker; the dataset's by default.",
+        flag_values=values,
+    )
     real(
         "min_confidence",
         controls.MIN_CONFIDENCE,
