@@ -2,13 +2,18 @@
 
 `ddsp.training.nn.FcStack` is Dense, LayerNormalization and leaky ReLU, three times
 over. The products are as fast as they can be; bias, norm and activation are a dozen
-passes over memory in Keras and one compiled loop each way here.
+passes over memory in Keras and one compiled loop each way here. Of each layer only the
+product is kept for the way back, and what the next layer read is computed again.
 """
+
+import collections.abc
 
 import tensorflow as tf
 from ddsp.training import nn
 
 from models import compiled
+
+_Weights = collections.abc.Sequence[collections.abc.Sequence[tf.Tensor]]
 
 LEAK = 0.2  # slope of tf.nn.leaky_relu below zero
 
@@ -38,25 +43,50 @@ def _backward(upstream, inputs, bias, gain, offset, mean, inverse):
     return d_inputs, tf.reduce_sum(d_inputs, axis=batch_axes), d_gain, d_offset
 
 
-def normalize_and_activate(
-    inputs: tf.Tensor,
-    *,
-    bias: tf.Tensor,
-    gain: tf.Tensor,
-    offset: tf.Tensor,
-    epsilon: float = 1e-3,
+def _stack_forward(inputs: tf.Tensor, weights: _Weights, epsilon: float):
+    """Outputs, and what each layer keeps: its product, and mean and scale of frames."""
+    outputs, kept = inputs, []
+    for kernel, bias, gain, offset in weights:
+        product = tf.tensordot(outputs, kernel, axes=1)
+        outputs, mean, inverse = _forward(product, bias, gain, offset, epsilon)
+        kept.append((product, mean, inverse))
+    return outputs, kept
+
+
+def _stack_backward(upstream, *, inputs, weights, kept, epsilon):
+    """Gradients of the inputs and, layer by layer, of the weights."""
+    gradients = []
+    for layer in reversed(range(len(weights))):
+        kernel, bias, gain, offset = weights[layer]
+        upstream, d_bias, d_gain, d_offset = _backward(
+            upstream, kept[layer][0], bias, gain, offset, *kept[layer][1:]
+        )
+        entered = inputs
+        if layer:
+            # Computed again, and not before it is needed: half the memory of a stack.
+            with tf.control_dependencies([upstream]):
+                product = tf.identity(kept[layer - 1][0])
+            entered, _, _ = _forward(product, *weights[layer - 1][1:], epsilon)
+        axes = [list(range(len(inputs.shape) - 1))] * 2
+        d_kernel = tf.tensordot(entered, upstream, axes=axes)
+        gradients.append((d_kernel, d_bias, d_gain, d_offset))
+        upstream = tf.tensordot(upstream, kernel, axes=[[-1], [1]])
+    return upstream, gradients[::-1]
+
+
+def fully_connected(
+    inputs: tf.Tensor, weights: _Weights, *, epsilon: float = 1e-3
 ) -> tf.Tensor:
-    """Adds a bias, normalises each frame, scales, and applies a leaky ReLU.
+    """Dense, layer norm and leaky ReLU, as often as there are weights.
 
     Args:
-        inputs: Output of a product with a kernel. Shape [..., n_channels].
-        bias: Added before the norm. Shape [n_channels].
-        gain: Layer norm's gamma. Shape [n_channels].
-        offset: Layer norm's beta. Shape [n_channels].
+        inputs: Shape [..., n_inputs].
+        weights: For each layer kernel [n_inputs, n_channels], bias, layer norm's gamma
+            and beta, each [n_channels].
         epsilon: Added to the variance, the guard for constant frames.
 
     Returns:
-        leaky_relu(layer_norm(inputs + bias)), shape of `inputs`.
+        Shape [..., n_channels].
 
     Source:
         Ba et al., "Layer Normalization", 2016, as in ddsp's `nn.Fc`; the fused gradient
@@ -64,15 +94,19 @@ def normalize_and_activate(
     """
 
     @tf.custom_gradient
-    def apply(inputs, bias, gain, offset):
-        outputs, mean, inverse = _forward(inputs, bias, gain, offset, epsilon)
+    def apply(inputs, *flat):
+        layers = [flat[i : i + 4] for i in range(0, len(flat), 4)]
+        outputs, kept = _stack_forward(inputs, layers, epsilon)
 
         def gradient(upstream):
-            return _backward(upstream, inputs, bias, gain, offset, mean, inverse)
+            d_inputs, gradients = _stack_backward(
+                upstream, inputs=inputs, weights=layers, kept=kept, epsilon=epsilon
+            )
+            return d_inputs, *(item for layer in gradients for item in layer)
 
         return outputs, gradient
 
-    return apply(inputs, *(tf.convert_to_tensor(v) for v in (bias, gain, offset)))
+    return apply(inputs, *(tf.convert_to_tensor(w) for layer in weights for w in layer))
 
 
 class FastFcStack(nn.FcStack):
@@ -117,15 +151,10 @@ class FastFcStack(nn.FcStack):
     ) -> tf.Tensor:
         """Applies the stack to every frame. [..., n_inputs] -> [..., ch]."""
         del training, mask  # there is no dropout, and frames do not mix
-        outputs = tf.convert_to_tensor(inputs, tf.float32)
+        inputs = tf.convert_to_tensor(inputs, tf.float32)
+        weights, epsilon = [], 0.0
         for block in self.layers:
             product, norm, _ = block.layers
-            outputs = tf.tensordot(outputs, product.kernel, axes=1)
-            outputs = normalize_and_activate(
-                outputs,
-                bias=product.bias,
-                gain=norm.gamma,
-                offset=norm.beta,
-                epsilon=norm.epsilon,
-            )
-        return outputs
+            weights.append((product.kernel, product.bias, norm.gamma, norm.beta))
+            epsilon = norm.epsilon
+        return fully_connected(inputs, weights, epsilon=epsilon)

@@ -2,14 +2,14 @@
 
 A recurrence cannot be computed for all frames at once, so what can be taken out of its
 loop is: inputs arrive projected for the whole sequence, and on the way back the loop
-carries nothing but the state's gradient. Every gate's gradient is that number times a
-factor that is known before the loop, and every weight's gradient is one matrix product
-after it. What is left, one small product and a handful of element-wise operations a
-frame, is compiled by XLA into a loop without any work for TensorFlow's executor.
+carries nothing but the state's gradient. Gates are kept from the way there, and every
+weight's gradient is one matrix product after the loop. What is left, one small product
+and a handful of element-wise operations a frame, is compiled by XLA into a loop without
+any work for TensorFlow's executor.
 
-Conventions: float32, batch-major sequences [batch, n_frames, channels], states
-[batch, n_units]. Keras's order of gates: update z, reset r, candidate c. The state
-keeps z of what it was: h = z * h_before + (1 - z) * c.
+Conventions: float32, sequences [batch, n_frames, channels], what is kept for the way
+back frames first, states [batch, n_units]. Keras's order of gates: update z, reset r,
+candidate c. The state keeps z of what it was: h = z * h_before + (1 - z) * c.
 
 Source:
     Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", EMNLP 2014,
@@ -31,9 +31,14 @@ def _size(tensor: tf.Tensor, axis: int) -> int | tf.Tensor:
     return tf.shape(tensor)[axis] if static is None else static
 
 
+def _time_major(sequence: tf.Tensor) -> tf.Tensor:
+    """[batch, n_frames, channels] -> [n_frames, batch, channels], and back."""
+    return tf.transpose(sequence, [1, 0, 2])
+
+
 def _states_before(states: tf.Tensor, initial_state: tf.Tensor) -> tf.Tensor:
-    """The state that each frame started from. Shape of `states`."""
-    return tf.concat([initial_state[:, tf.newaxis], states[:, :-1]], axis=1)
+    """The state that each frame started from, frames first."""
+    return tf.concat([initial_state[tf.newaxis], _time_major(states)[:-1]], axis=0)
 
 
 def _scan(
@@ -43,7 +48,10 @@ def _scan(
     initial_state: tf.Tensor,
     n_outputs: int,
 ) -> list[tf.Tensor]:
-    """Runs `step` over the frames and stacks all that it returns, the state first."""
+    """Runs `step` over the frames and stacks all that it returns, frames first.
+
+    The state, which `step` returns first, is stacked batch first, as it is an output.
+    """
     n_frames = _size(inputs, 1)
     shape = initial_state.shape
     arrays = [
@@ -62,45 +70,54 @@ def _scan(
         (0, initial_state, *arrays),
         maximum_iterations=n_frames,
     )
-    return [tf.transpose(a.stack(), [1, 0, 2]) for a in arrays]
+    states, *gates = (array.stack() for array in arrays)
+    return [_time_major(states), *gates]
 
 
 def _scan_gradient(
-    upstream: tf.Tensor, *, keep: tf.Tensor, factors: tf.Tensor, kernel: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+    gate_gradients: collections.abc.Callable[[tf.Tensor, tf.Tensor], _Gates],
+    upstream: tf.Tensor,
+    *,
+    keep: tf.Tensor,
+    kernel: tf.Tensor,
+    n_outputs: int,
+) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Carries the state's gradient from the last frame to the first.
 
     Args:
+        gate_gradients: Takes a frame's number and the gradient of its state, through
+            all later frames too; returns what is stacked, first the gradient of the
+            state's product with the kernel.
         upstream: Gradient of every state as output. Shape [batch, n_frames, n_units].
-        keep: Update gates z, the direct way from state to state. Shape of `upstream`.
-        factors: Gradient of each gate's recurrent product for a state gradient of 1.
-            Shape [batch, n_frames, n_gates * n_units].
+        keep: Update gates z, the direct way from state to state. Shape
+            [n_frames, batch, n_units].
         kernel: Recurrent kernel. Shape [n_units, n_gates * n_units].
+        n_outputs: How many tensors `gate_gradients` returns.
 
     Returns:
-        Gradient of every state, through all later frames too, shape of `upstream`;
-        gradient of the initial state [batch, n_units].
+        What it returned, stacked frames first; gradient of the initial state
+        [batch, n_units].
     """
     n_frames = _size(upstream, 1)
-    n_gates = factors.shape[-1] // upstream.shape[-1]
     transposed = tf.transpose(kernel)
-    first = tf.zeros_like(upstream[:, 0])
-    array = tf.TensorArray(tf.float32, n_frames, element_shape=first.shape)
+    last = tf.zeros_like(upstream[:, 0])
+    arrays = [tf.TensorArray(tf.float32, n_frames) for _ in range(n_outputs)]
 
-    def body(n_done, carried, array):
+    def body(n_done, carried, *arrays):
         frame = n_frames - 1 - n_done
         total = upstream[:, frame] + carried
-        gates = tf.tile(total, [1, n_gates]) * factors[:, frame]
-        carried = total * keep[:, frame] + tf.matmul(gates, transposed)
-        return n_done + 1, carried, array.write(frame, total)
+        values = gate_gradients(frame, total)
+        carried = total * keep[frame] + tf.matmul(values[0], transposed)
+        written = (a.write(frame, v) for a, v in zip(arrays, values, strict=True))
+        return (n_done + 1, carried, *written)
 
-    _, carried, array = tf.while_loop(
+    _, carried, *arrays = tf.while_loop(
         lambda n_done, *_: n_done < n_frames,
         body,
-        (0, first, array),
+        (0, last, *arrays),
         maximum_iterations=n_frames,
     )
-    return tf.transpose(array.stack(), [1, 0, 2]), carried
+    return [array.stack() for array in arrays], carried
 
 
 def _product_over_frames(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
@@ -127,23 +144,29 @@ def _gru_forward(projected, kernel, candidate_bias, initial_state):
 
 
 @compiled.compiled
-def _gru_backward(upstream, before, kernel, update, reset, candidate, recurrent):
-    to_candidate = (1.0 - update) * (1.0 - candidate * candidate)
-    factors = tf.concat(
-        [
-            (before - candidate) * update * (1.0 - update),
-            to_candidate * recurrent * reset * (1.0 - reset),
-            to_candidate * reset,
-        ],
-        axis=-1,
+def _gru_backward(upstream, states, kernel, initial_state, gates):
+    update, reset, candidate, recurrent = gates
+    before = _states_before(states, initial_state)
+
+    def gate_gradients(frame, total):
+        u, r, c = update[frame], reset[frame], candidate[frame]
+        by_candidate = total * (1.0 - u) * (1.0 - c * c)
+        by_update = total * (before[frame] - c) * u * (1.0 - u)
+        by_reset = by_candidate * recurrent[frame] * r * (1.0 - r)
+        products = tf.concat([by_update, by_reset, by_candidate * r], axis=1)
+        return products, by_candidate
+
+    (products, by_candidate), initial = _scan_gradient(
+        gate_gradients, upstream, keep=update, kernel=kernel, n_outputs=2
     )
-    states, initial = _scan_gradient(
-        upstream, keep=update, factors=factors, kernel=kernel
+    n_gated = 2 * kernel.shape[0]
+    projected = tf.concat([products[..., :n_gated], by_candidate], axis=-1)
+    return (
+        _time_major(projected),
+        _product_over_frames(before, products),
+        tf.reduce_sum(products[..., n_gated:], axis=[0, 1]),
+        initial,
     )
-    products = tf.tile(states, [1, 1, 3]) * factors
-    gates = products[..., : 2 * kernel.shape[0]]
-    projected = tf.concat([gates, states * to_candidate], axis=-1)
-    return products, projected, initial
 
 
 @tf.custom_gradient
@@ -172,10 +195,7 @@ def gru_scan(
     states, *gates = _gru_forward(projected, kernel, candidate_bias, initial_state)
 
     def gradient(upstream):
-        before = _states_before(states, initial_state)
-        products, inputs, initial = _gru_backward(upstream, before, kernel, *gates)
-        bias = tf.reduce_sum(products[..., 2 * kernel.shape[0] :], axis=[0, 1])
-        return inputs, _product_over_frames(before, products), bias, initial
+        return _gru_backward(upstream, states, kernel, initial_state, gates)
 
     return states, gradient
 
@@ -194,18 +214,20 @@ def _micro_forward(projected, kernel, initial_state):
 
 
 @compiled.compiled
-def _micro_backward(upstream, before, kernel, update, candidate):
-    factors = tf.concat(
-        [
-            (before - candidate) * update * (1.0 - update),
-            (1.0 - update) * (1.0 - candidate * candidate),
-        ],
-        axis=-1,
+def _micro_backward(upstream, states, kernel, initial_state, gates):
+    update, candidate = gates
+    before = _states_before(states, initial_state)
+
+    def gate_gradients(frame, total):
+        u, c = update[frame], candidate[frame]
+        by_update = total * (before[frame] - c) * u * (1.0 - u)
+        by_candidate = total * (1.0 - u) * (1.0 - c * c)
+        return (tf.concat([by_update, by_candidate], axis=1),)
+
+    (products,), initial = _scan_gradient(
+        gate_gradients, upstream, keep=update, kernel=kernel, n_outputs=1
     )
-    states, initial = _scan_gradient(
-        upstream, keep=update, factors=factors, kernel=kernel
-    )
-    return tf.tile(states, [1, 1, 2]) * factors, initial
+    return _time_major(products), _product_over_frames(before, products), initial
 
 
 @tf.custom_gradient
@@ -233,8 +255,6 @@ def micro_rnn_scan(
     states, *gates = _micro_forward(projected, kernel, initial_state)
 
     def gradient(upstream):
-        before = _states_before(states, initial_state)
-        products, initial = _micro_backward(upstream, before, kernel, *gates)
-        return products, _product_over_frames(before, products), initial
+        return _micro_backward(upstream, states, kernel, initial_state, gates)
 
     return states, gradient
