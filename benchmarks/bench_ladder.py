@@ -25,6 +25,7 @@ from ddsp.training import models as ddsp_models
 
 import gin
 from models import data  # noqa: F401  registers what the defaults name
+from models import gin_checks
 from models import gin_config
 from models import trainer  # noqa: F401  the same
 
@@ -54,7 +55,7 @@ def make_batch(batch_size: int, seed: int = 0) -> dict[str, tf.Tensor]:
 def build(name: str) -> tf.keras.Model:
     """The model of a gin file, strictly parsed."""
     gin_config.parse_files(gin_config.Sources(gin_files=(name,)))
-    gin_config.check_complete()
+    gin_checks.check_complete()
     model = ddsp_models.get_model()
     gin.clear_config()
     return model

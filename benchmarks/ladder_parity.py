@@ -27,6 +27,7 @@ from models import heads
 from models import losses
 from models import recurrences
 from models import smoothing
+from models import smoothing_base
 from models.decoders import recurrent
 from models.decoders import transformer
 
@@ -123,7 +124,7 @@ def scan() -> Pair:
     return recurrences.linear_scan(gates, inputs), tf.stack(states, axis=1)
 
 
-def smoother(layer: smoothing.Smoother) -> Pair:
+def smoother(layer: smoothing_base.Smoother) -> Pair:
     """A smoother's parallel form against its steps."""
     frames = normal(2, 1000, 3)
     state, outputs = layer.initial_state(frames[:, 0]), []

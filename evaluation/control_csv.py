@@ -7,7 +7,10 @@ from 0 Hz to half the sample rate). A file with these columns is played as it is
 without the model's decoder; delete them to have the decoder play an edited performance.
 """
 
+import contextlib
 import csv
+import itertools
+import math
 import pathlib
 from collections.abc import Iterator
 
@@ -83,7 +86,10 @@ def write_performance(path: pathlib.Path, played: performance.Performance) -> No
 
 
 class Table:
-    """A CSV of controls, checked.
+    """A CSV of controls, checked from its first row to its last.
+
+    The performance is kept; synthesiser controls, a hundred numbers a frame, are read
+    again when they are played, so that an hour of them does not fill the memory.
 
     Args:
         path: Of the file.
@@ -96,88 +102,105 @@ class Table:
 
     def __init__(self, path: pathlib.Path, *, frame_rate: int):
         self._path = path
-        try:
-            with open(path, newline="", encoding="utf-8") as file:
-                rows = csv.reader(file)
-                self._names = [name.strip() for name in next(rows, [])]
-                self._values = self._numbers(rows)
-        except (OSError, UnicodeDecodeError) as error:
-            raise inference.InputError(f"{path} cannot be read: {error}.") from error
         self._frame_rate = frame_rate
-        self._check()
-
-    def _numbers(self, rows: Iterator[list[str]]) -> np.ndarray:
-        numbers = []
-        for place, row in enumerate(rows, start=2):
-            if not row:
-                continue
-            if len(row) != len(self._names):
-                raise inference.InputError(
-                    f"{self._path}, line {place}: {len(row)} values for "
-                    f"{len(self._names)} columns."
-                )
-            try:
-                numbers.append([float(value) for value in row])
-            except ValueError as error:
-                raise inference.InputError(
-                    f"{self._path}, line {place}: {error}."
-                ) from error
-        if not numbers:
-            return np.zeros((0, len(self._names)), np.float32)
-        return np.array(numbers, np.float32)
-
-    def _check(self) -> None:
+        with self._rows() as rows:
+            self._names = [name.strip() for name in next(rows, [])]
         for name in ("f0_hz", "loudness_db"):
             if name not in self._names:
                 raise inference.InputError(
-                    f"{self._path} has no column {name!r}; it has "
+                    f"{path} has no column {name!r}; it has "
                     f"{', '.join(self._names[:8]) or 'none'}."
                 )
-        if not len(self._values) or not np.isfinite(self._values).all():
+        self._curves = self._read_curves()
+        self._check_curves()
+
+    @contextlib.contextmanager
+    def _rows(self) -> Iterator[Iterator[list[str]]]:
+        """The file's rows as text."""
+        try:
+            # Spreadsheets mark UTF-8 with three bytes that belong to no name.
+            with open(self._path, newline="", encoding="utf-8-sig") as file:
+                yield csv.reader(file)
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise inference.InputError(
-                f"{self._path} has no rows, or numbers that are not finite."
+                f"{self._path} cannot be read as CSV: {error}."
+            ) from error
+
+    def _blocks(self) -> Iterator[np.ndarray]:
+        """The numbers of some rows at a time, float64 [n_rows, n_columns]."""
+        with self._rows() as rows:
+            next(rows, None)
+            filled = enumerate(rows, start=2)
+            numbers = (self._numbers(row, place) for place, row in filled if row)
+            while block := list(itertools.islice(numbers, BLOCK_ROWS)):
+                yield np.array(block)
+
+    def _numbers(self, row: list[str], place: int) -> list[float]:
+        """A row's numbers; `place` is its line."""
+        if len(row) != len(self._names):
+            raise inference.InputError(
+                f"{self._path}, line {place}: {len(row)} values for "
+                f"{len(self._names)} columns."
             )
-        pitches = self._column("f0_hz")
+        for name, text in zip(self._names, row, strict=True):
+            if not _is_number(text):
+                raise inference.InputError(
+                    f"{self._path}, line {place}: {name} is {text!r}, not a finite "
+                    "number."
+                )
+        return [float(text) for text in row]
+
+    def _read_curves(self) -> dict[str, np.ndarray]:
+        """The performance's columns and the time, [n_frames] each."""
+        names = [n for n in ("secs", *PERFORMANCE_COLUMNS) if n in self._names]
+        places = [self._names.index(name) for name in names]
+        blocks = [block[:, places] for block in self._blocks()]
+        if not blocks:
+            raise inference.InputError(f"{self._path} has no rows below its header.")
+        return dict(zip(names, np.concatenate(blocks).T, strict=True))
+
+    def _check_curves(self) -> None:
+        pitches = self._curves["f0_hz"]
         if pitches.min() <= 0.0 or pitches.max() > MAX_F0_HZ:
             raise inference.InputError(
                 f"{self._path}: f0_hz goes from {pitches.min():g} to {pitches.max():g} "
                 f"Hz; give values above 0 and up to {MAX_F0_HZ:g}, in rests too."
             )
-        if "secs" in self._names and len(self._values) > 1:
-            steps = np.diff(self._column("secs"))
-            if np.abs(np.median(steps) * self._frame_rate - 1.0) > 0.01:
-                raise inference.InputError(
-                    f"{self._path} has a row every {np.median(steps):.4f} s, the model "
-                    f"plays one every {1 / self._frame_rate:.4f} s; draw it at "
-                    f"{self._frame_rate} rows a second."
-                )
-
-    def _column(self, name: str) -> np.ndarray:
-        return self._values[:, self._names.index(name)]
-
-    def _columns(self, word: str) -> np.ndarray:
-        """Columns word_1, word_2, ..., [n_frames, n]."""
-        places: list[int] = []
-        while f"{word}_{len(places) + 1}" in self._names:
-            places.append(self._names.index(f"{word}_{len(places) + 1}"))
-        return self._values[:, places]
+        if "secs" not in self._curves:
+            return
+        steps = np.diff(self._curves["secs"]) * self._frame_rate
+        # Half a frame is more than any rounding, and less than a row left out.
+        wrong = np.flatnonzero(np.abs(steps - 1.0) > 0.5)
+        if len(wrong):
+            raise inference.InputError(
+                f"{self._path}: row {wrong[0] + 2} comes "
+                f"{steps[wrong[0]] / self._frame_rate:.4f} s after the one before, the "
+                f"model plays one every {1 / self._frame_rate:.4f} s; draw it at "
+                f"{self._frame_rate} rows a second."
+            )
 
     def performance(self) -> performance.Performance:
         """The performance; a frame without confidence counts as pitched."""
-        confidence = np.ones(len(self._values), np.float32)
-        if "f0_confidence" in self._names:
-            confidence = np.clip(self._column("f0_confidence"), 0.0, 1.0)
+        curves = {k: v.astype(np.float32) for k, v in self._curves.items()}
+        confidence = curves.get("f0_confidence", np.ones_like(curves["f0_hz"]))
         return performance.Performance(
             frame_rate=self._frame_rate,
-            f0_hz=self._column("f0_hz").copy(),
-            f0_confidence=confidence,
-            loudness_db=np.maximum(self._column("loudness_db"), loudness_lib.MIN_DB),
+            f0_hz=curves["f0_hz"],
+            f0_confidence=np.clip(confidence, 0.0, 1.0),
+            loudness_db=np.maximum(curves["loudness_db"], loudness_lib.MIN_DB),
         )
 
     @property
     def has_controls(self) -> bool:
         """Whether there are synthesiser controls."""
         return "amps" in self._names
+
+    def _places(self, word: str) -> list[int]:
+        """Where the columns word_1, word_2, ... are."""
+        places: list[int] = []
+        while (name := f"{word}_{len(places) + 1}") in self._names:
+            places.append(self._names.index(name))
+        return places
 
     def controls(
         self, *, n_harmonics: int, n_noise_bands: int
@@ -195,20 +218,28 @@ class Table:
             inference.InputError: If the file has another number of columns, or
                 amplitudes below 0.
         """
-        harmonics, noise = self._columns("harmonic"), self._columns("noise")
-        found = (harmonics.shape[1], noise.shape[1])
+        places = {
+            "f0_hz": [self._names.index("f0_hz")],
+            "amps": [self._names.index("amps")],
+            "harmonic_distribution": self._places("harmonic"),
+            "noise_magnitudes": self._places("noise"),
+        }
+        found = (len(places["harmonic_distribution"]), len(places["noise_magnitudes"]))
         if found != (n_harmonics, n_noise_bands):
             raise inference.InputError(
                 f"{self._path} has {found[0]} harmonics and {found[1]} noise bands; "
                 f"this model plays {n_harmonics} and {n_noise_bands}."
             )
-        everything = {
-            "f0_hz": self._column("f0_hz")[:, np.newaxis],
-            "amps": self._column("amps")[:, np.newaxis],
-            "harmonic_distribution": harmonics,
-            "noise_magnitudes": noise,
-        }
-        if min(float(value.min()) for value in everything.values()) < 0.0:
-            raise inference.InputError(f"{self._path} has amplitudes below 0.")
-        for start in range(0, len(self._values), BLOCK_ROWS):
-            yield decoding.cut(everything, start, start + BLOCK_ROWS)
+        for block in self._blocks():
+            stretch = {k: block[:, at].astype(np.float32) for k, at in places.items()}
+            if min(float(value.min()) for value in stretch.values()) < 0.0:
+                raise inference.InputError(f"{self._path} has amplitudes below 0.")
+            yield stretch
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is a finite number."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

@@ -13,7 +13,7 @@ import gin
 from models import data
 from models import dataset_info
 from models import gin_config
-from models import loop
+from models import loop_options
 from models import selection
 from models import trainer as trainer_lib
 
@@ -139,7 +139,10 @@ def make_trainer(
 
 
 def make_held_out(
-    provider: Any, info: dataset_info.DatasetInfo | None, *, options: loop.LoopOptions
+    provider: Any,
+    info: dataset_info.DatasetInfo | None,
+    *,
+    options: loop_options.LoopOptions,
 ) -> selection.HeldOut:
     """The fixed batch that a run is judged by.
 

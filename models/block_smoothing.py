@@ -14,12 +14,13 @@ from models import controls as controls_lib
 from models import heads
 from models import recurrences
 from models import smoothing
+from models import smoothing_base
 
 State = dict[str, list[tf.Tensor]]
 
 
 def smooth_block(
-    smoother: smoothing.Smoother, frames: tf.Tensor, *, state: Sequence[tf.Tensor]
+    smoother: smoothing_base.Smoother, frames: tf.Tensor, *, state: Sequence[tf.Tensor]
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """Smooths a block of one control.
 

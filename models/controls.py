@@ -14,6 +14,7 @@ import tensorflow as tf
 import gin
 from models import heads
 from models import smoothing
+from models import smoothing_base
 
 TARGETS = {
     "harm_gain": "amps",
@@ -37,7 +38,7 @@ class ControlSmoothing(tf.keras.layers.Layer):
 
     def __init__(
         self,
-        smoother: Callable[[], smoothing.Smoother] = smoothing.OnePole,
+        smoother: Callable[[], smoothing_base.Smoother] = smoothing.OnePole,
         targets: Sequence[str] = ("harm_gain", "noise_gain"),
         position: str = "after",
         **kwargs,
@@ -51,7 +52,7 @@ class ControlSmoothing(tf.keras.layers.Layer):
             )
         if position not in POSITIONS:
             raise ValueError(f"position={position!r} is not one of {POSITIONS}.")
-        if not callable(smoother) or isinstance(smoother, smoothing.Smoother):
+        if not callable(smoother) or isinstance(smoother, smoothing_base.Smoother):
             raise TypeError(
                 "smoother must be a class, so that each target gets its own: write "
                 "@models.smoothing.OnePole without parentheses."

@@ -21,6 +21,7 @@ from ddsp.training import ddsp_run  # defines ddsp's flags
 
 from models import gin_config
 from models import resuming
+from models import run_request
 from models import session
 from models import staged
 
@@ -79,7 +80,7 @@ def default_save_dir(gin_files: list[str]) -> str:
     return os.path.join(RUNS_DIR, f"{stem}_abc" if _STAGED.value else stem)
 
 
-def request_of_flags() -> session.Request:
+def request_of_flags() -> run_request.Request:
     """What the command line asks for."""
     options = {
         "dump_controls_every": _DUMP.value,
@@ -87,7 +88,7 @@ def request_of_flags() -> session.Request:
         "early_stop_loss_value": FLAGS.early_stop_loss_value,
     }
     save_dir = FLAGS.save_dir or default_save_dir(FLAGS.gin_file)
-    return session.Request(
+    return run_request.Request(
         save_dir=os.path.expanduser(save_dir),
         restore_dir=os.path.expanduser(FLAGS.restore_dir),
         init_from=os.path.expanduser(_INIT_FROM.value),

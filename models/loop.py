@@ -1,99 +1,28 @@
 """The training loop: steps, measurements, checkpoints, and when to stop.
 
 ddsp's `train` block keeps its meaning: `train.data_provider`, `train.batch_size`,
-`train.num_steps`, `train.steps_per_save`; `LoopOptions` holds what is ours.
+`train.num_steps`, `train.steps_per_save`; `models.loop_options` holds what is ours.
 """
 
-import dataclasses
 import pathlib
 import time
+from collections.abc import Callable
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from absl import logging
 
-import gin
 from models import checkpointing
-from models import data
 from models import feed
 from models import instruments
+from models import loop_options
 from models import metrics_log
 from models import selection
+from models import stepping
 from models import stopping
 from models import trainer as trainer_lib
 
 BEST_DIR = "best"
-
-
-@gin.register(module="models.loop")
-@dataclasses.dataclass(frozen=True)
-class LoopOptions:
-    """How often to look, and when to stop.
-
-    Attributes:
-        log_every: Steps between two rows of metrics.jsonl.
-        held_out_every: Steps between two measurements on the held-out batch.
-        held_out_examples: Examples of the held-out batch, spread over its recordings.
-        held_out_split: 'eval'; or 'train' to overfit on purpose.
-        patience: Stop after so many measurements without improvement; 0 never stops.
-        min_delta: What a measurement must be lower by to count as better.
-        max_skipped_in_row: Stop after so many steps in a row that were not finite.
-        dump_controls_every: Steps between two dumps of the controls; 0 writes none.
-        render_every: Steps between two renderings of the held-out batch; 0 none.
-        alarms: Whether to watch for collapse.
-        alarms_after: Steps before the first alarm may be raised.
-        early_stop_loss_value: Stop when the training loss is this low, as in ddsp.
-    """
-
-    log_every: int = 10
-    held_out_every: int = 50
-    held_out_examples: int = 8
-    held_out_split: str = "eval"
-    patience: int = 0
-    min_delta: float = 0.0
-    max_skipped_in_row: int = 10
-    dump_controls_every: int = 0
-    render_every: int = 0
-    alarms: bool = True
-    alarms_after: int = 100
-    early_stop_loss_value: float | None = None
-
-    def __post_init__(self) -> None:
-        """Raises ValueError for what cannot work."""
-        for name in ("log_every", "held_out_every", "held_out_examples"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}; at least 1.")
-        for name in ("patience", "min_delta", "dump_controls_every", "render_every"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}={getattr(self, name)}; at least 0.")
-        if self.held_out_split not in ("eval", "train"):
-            raise ValueError(
-                f"held_out_split={self.held_out_split!r}; 'eval' or 'train'."
-            )
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """How training ended.
-
-    Attributes:
-        reason: 'finished', 'early stop', 'loss reached', 'interrupted'.
-        step: Updates made.
-        best_loss: Lowest held-out spectral loss.
-        best_step: Where it was.
-        skipped: Steps that were not finite.
-    """
-
-    reason: str
-    step: int
-    best_loss: float
-    best_step: int
-    skipped: int
-
-
-class NonFiniteError(RuntimeError):
-    """Too many steps in a row without a finite loss and gradient."""
 
 
 class Loop:
@@ -110,9 +39,10 @@ class Loop:
         batch_size: int,
         num_steps: int,
         steps_per_save: int,
-        options: LoopOptions,
+        options: loop_options.LoopOptions,
         quiet: bool = False,
         settings: dict[str, Any] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ):
         """Prepares a run; the trainer is built and restored.
 
@@ -129,6 +59,7 @@ class Loop:
             options: The rest.
             quiet: No progress line.
             settings: What made the run; written beside dumps.
+            clock: Seconds, for `LoopOptions.max_minutes`.
         """
         self.trainer = trainer
         self.provider = provider
@@ -163,22 +94,28 @@ class Loop:
             alarms_after=options.alarms_after if options.alarms else None,
             settings=settings,
         )
-        self._means = metrics_log.Means()
-        self._skipped_in_row = 0
+        self._stepper = stepping.Stepper(
+            trainer,
+            provider,
+            progress=progress,
+            max_skipped_in_row=options.max_skipped_in_row,
+        )
         self._stopping = stopping.StopOnSignals()
-        self._traced = False
+        self._budget = stopping.TimeBudget(60.0 * options.max_minutes, clock=clock)
 
     @property
     def step(self) -> int:
         """Updates made."""
         return int(self.trainer.step.numpy())
 
-    def run(self) -> Outcome:
+    def run(self) -> loop_options.Outcome:
         """Trains until a reason to stop.
 
         Raises:
-            NonFiniteError: After too many steps in a row that were not finite.
+            stepping.NonFiniteError: After too many steps in a row that were not
+                finite; the weights from before are saved.
         """
+        self._budget.start()
         batches = feed.step_batches(
             self.provider,
             self.trainer.strategy,
@@ -191,86 +128,29 @@ class Loop:
             if self.step == 0:
                 self._look(0)
             while self.step < self.num_steps:
-                step, is_new = self._one_step(batches)
-                reason = self._after(step) if is_new else ""
+                reason = self._after(self.step) if self._one_step(batches) else ""
                 if reason:
                     break
                 reason = "finished"
         return self._finish(reason)
 
-    def _one_step(self, batches: Iterator[Any]) -> tuple[int, bool]:
-        """Makes a step; says whether it updated the weights."""
-        begin = time.perf_counter()
-        parts = next(batches)
-        got_data = time.perf_counter()
-        self.trainer.set_model_step(self.step)
-        attempt = self.progress.attempts.read_value()
-        result = self.trainer.train_step(parts, attempt)
-        finite = bool(result["finite"].numpy())
-        is_traced = self._traced
-        self._traced = True
-        self.progress.attempts.assign_add(1)
-        if not finite:
-            self._skip(parts, result)
-            return self.step, False
-        self._skipped_in_row = 0
-        self._means.add(
-            {
-                f"losses/{name}": value.numpy()
-                for name, value in result["losses"].items()
-            }
-            | {"grad_norm": result["grad_norm"].numpy()}
-        )
-        if is_traced:  # the first step's time is mostly that of building the graph
-            self._add_times(result, begin, got_data)
-        self._means.set("learning_rate", float(result["learning_rate"].numpy()))
-        return self.step, True
-
-    def _add_times(self, result: dict[str, Any], begin: float, got_data: float) -> None:
-        self._means.add(
-            {
-                "time/data_ms": 1e3 * (got_data - begin),
-                "time/forward_backward_ms": 1e3 * result["gradient_secs"].numpy(),
-                "time/optimizer_ms": 1e3 * result["update_secs"].numpy(),
-                "time/step_ms": 1e3 * (time.perf_counter() - begin),
-            }
-        )
-
-    def _skip(self, parts: Any, result: dict[str, Any]) -> None:
-        """Reports a step that was not finite; gives up after several in a row."""
-        self.progress.skipped.assign_add(1)
-        self._skipped_in_row += 1
-        what = (
-            f"step {self.step + 1}: loss {result['losses']['total_loss'].numpy():g}, "
-            f"gradient norm {result['grad_norm'].numpy():g}; not finite, so the step "
-            f"is skipped ({self._skipped_in_row} in a row). Its examples: "
-            f"{self._names(parts)}."
-        )
-        logging.warning("%s", what)
-        if self._skipped_in_row >= self.options.max_skipped_in_row:
+    def _one_step(self, batches: Iterator[Any]) -> bool:
+        """Makes a step, or saves what there is before giving up."""
+        try:
+            return self._stepper.step(batches)
+        except stepping.NonFiniteError:
             self._save(self.step)
-            raise NonFiniteError(
-                f"{what} Training stops; the weights from before are saved at step "
-                f"{self.step}. Lower learning_rate, or look at these examples."
-            )
-
-    def _names(self, parts: Any) -> str:
-        """Where the examples of a step come from."""
-        if not isinstance(self.provider, data.PreparedDataset):
-            return "unknown to this data provider"
-        local = self.trainer.strategy.experimental_local_results(parts["example_index"])
-        indices = np.concatenate([item.numpy().ravel() for item in local])
-        ids = self.provider.example_ids(indices.tolist())
-        return ", ".join(f"{item.recording_id}@{item.start_secs:g}s" for item in ids)
+            raise
 
     def _after(self, step: int) -> str:
         """Looks, logs and saves as the step asks; returns a reason to stop, or ''."""
         options = self.options
+        time_is_up = self._budget.is_over
         is_last = step >= self.num_steps
         reason = ""
-        total_loss = self._means.last("losses/total_loss")
+        total_loss = self._stepper.means.last("losses/total_loss")
         row: metrics_log.Row = {}
-        if _due(step, options.held_out_every) or is_last:
+        if _due(step, options.held_out_every) or is_last or time_is_up:
             row = self._look(step, with_row=True)
             if options.patience and int(self.progress.stale) >= options.patience:
                 reason = "early stop"
@@ -279,6 +159,8 @@ class Loop:
         limit = options.early_stop_loss_value
         if limit is not None and total_loss <= limit:
             reason = "loss reached"
+        if time_is_up and not (is_last or reason):
+            reason = "time limit"
         if self._stopping.asked and not is_last:
             reason = "interrupted"
         if _due(step, options.log_every) or row or is_last or reason:
@@ -328,7 +210,7 @@ class Loop:
             self._instruments.render(outputs, step=step)
 
     def _write_row(self, step: int, row: metrics_log.Row) -> None:
-        means = self._means.take()
+        means = self._stepper.means.take()
         row = (
             {"step": step, "attempts": int(self.progress.attempts.numpy())}
             | means
@@ -339,18 +221,22 @@ class Loop:
         if self._log is not None:
             self._log.write(row)
         shown = self._instruments.last_row | row
-        self._line.update(shown, alarms=self._instruments.active_alarms)
+        self._line.update(
+            shown,
+            alarms=self._instruments.active_alarms,
+            left_at_most=self._budget.left_secs,
+        )
 
     def _save(self, step: int) -> None:
         if self._log is not None:
             self._last.save(step)
             self._log.flush()
 
-    def _finish(self, reason: str) -> Outcome:
+    def _finish(self, reason: str) -> loop_options.Outcome:
         self._line.finish()
         if self._log is not None:
             self._log.close()
-        return Outcome(
+        return loop_options.Outcome(
             reason=reason,
             step=self.step,
             best_loss=float(self.progress.best_loss.numpy()),

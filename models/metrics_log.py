@@ -119,11 +119,25 @@ class ProgressLine:
         self._shown = 0.0
         self._width = 0
 
-    def update(self, row: Row, *, alarms: tuple[str, ...] = ()) -> None:
-        """Shows a row: on a terminal each one, in a file at most one every 10 s."""
+    def update(
+        self,
+        row: Row,
+        *,
+        alarms: tuple[str, ...] = (),
+        left_at_most: float | None = None,
+    ) -> None:
+        """Shows a row: on a terminal each one, in a file at most one every 10 s.
+
+        Args:
+            row: What to show.
+            alarms: Those that stand.
+            left_at_most: Seconds until a limit, if there is one.
+        """
         now = time.monotonic()
         step = int(row["step"])
         left = self._left(now, step)
+        if left is not None and left_at_most is not None:
+            left = min(left, max(left_at_most, 0.0))
         is_last = step >= self._n_steps
         waits = not self._is_terminal and now - self._shown < 10.0 and not is_last
         if self._quiet or waits:

@@ -1,4 +1,4 @@
-"""A run from its request to its end: configuration, checks, start, loop, record."""
+"""A run from its request to its end: checks, start, loop, record."""
 
 import dataclasses
 import functools
@@ -21,35 +21,23 @@ from models import data
 from models import dataset_info
 from models import gin_config
 from models import loop
+from models import loop_options
 from models import resuming
 from models import run_record
+from models import run_request
 from models import runs
 from models import selection
+from models import stepping
 from models import trainer as trainer_lib
 
 # What a person can put right; shown as one sentence instead of a stack trace.
-USER_ERRORS = (ValueError, FileNotFoundError, KeyError, TypeError, loop.NonFiniteError)
-_LOOP_BLOCK = "models.loop.LoopOptions"
-
-
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """What a person asks for; the fields are the flags of `ddsp_run`."""
-
-    save_dir: str
-    restore_dir: str = ""
-    init_from: str = ""
-    gin_files: tuple[str, ...] = ()
-    bindings: tuple[str, ...] = ()
-    search_paths: tuple[str, ...] = ()
-    data_dir: str | None = None
-    resume: str = "auto"
-    seed: int = 0
-    num_steps: int | None = None
-    loop_options: dict[str, Any] = dataclasses.field(default_factory=dict)
-    tpu: str = ""
-    cluster_config: str = ""
-    quiet: bool = False
+USER_ERRORS = (
+    ValueError,
+    FileNotFoundError,
+    KeyError,
+    TypeError,
+    stepping.NonFiniteError,
+)
 
 
 def sentence(error: BaseException) -> str:
@@ -58,55 +46,7 @@ def sentence(error: BaseException) -> str:
     return " ".join(text.split())
 
 
-def configure(request: Request) -> dataset_info.DatasetInfo | None:
-    """Puts the configuration of a request in force, checked.
-
-    Returns:
-        The prepared dataset it means, if it means one.
-
-    Raises:
-        ValueError: If something in it is wrong; the message says what.
-        FileNotFoundError: If the dataset is missing or unfinished.
-    """
-    directory = request.restore_dir or request.save_dir
-    sources = gin_config.Sources(
-        gin_files=request.gin_files,
-        bindings=request.bindings,
-        search_paths=request.search_paths,
-        operative=_operative(directory) if request.resume != "never" else None,
-        use_tpu=bool(request.tpu),
-    )
-    gin_config.parse_files(sources)
-    gin_config.parse_bindings(_all_bindings(request))
-    info = assembly.dataset_of_config(request.data_dir)
-    if info is not None:
-        gin_config.bind_dataset(info, sources=sources)
-        gin_config.parse_bindings(_all_bindings(request))
-        assembly.bind_provider_defaults(info)
-        gin_config.check_rates(info)
-    gin_config.check_complete(request.bindings)
-    gin_config.check_parameters()
-    return info
-
-
-def _all_bindings(request: Request) -> list[str]:
-    """The request's bindings, and its flags that stand for bindings."""
-    bindings = list(request.bindings)
-    if request.num_steps is not None:
-        bindings.append(f"train.num_steps = {request.num_steps}")
-    for name, value in request.loop_options.items():
-        bindings.append(f"{_LOOP_BLOCK}.{name} = {value!r}")
-    return bindings
-
-
-def _operative(directory: str) -> str | None:
-    try:
-        return train_util.get_latest_operative_config(directory)
-    except FileNotFoundError:
-        return None
-
-
-def make_strategy(request: Request) -> tf.distribute.Strategy:
+def make_strategy(request: run_request.Request) -> tf.distribute.Strategy:
     """Where to run: ddsp's strategies, or TensorFlow's plain one on one device."""
     is_plain = not request.tpu and not request.cluster_config
     # Listing devices starts TensorFlow, after which workers cannot be joined.
@@ -124,8 +64,8 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def train(
-    request: Request, *, say: Callable[[str], None] = logging.info
-) -> loop.Outcome:
+    request: run_request.Request, *, say: Callable[[str], None] = logging.info
+) -> loop_options.Outcome:
     """Trains as a request says.
 
     Args:
@@ -138,11 +78,11 @@ def train(
     Raises:
         ValueError: If the request cannot work; before minutes are spent.
         FileNotFoundError: If the dataset is missing.
-        loop.NonFiniteError: If training fell apart.
+        stepping.NonFiniteError: If training fell apart.
     """
     # Collective operations must be set up before any other.
     strategy = make_strategy(request) if request.cluster_config else None
-    info = configure(request)
+    info = run_request.configure(request)
     save_dir = pathlib.Path(request.save_dir)
     resuming.check_writable(save_dir)
     strategy = strategy or make_strategy(request)
@@ -153,7 +93,7 @@ def train(
     )
     tf.keras.utils.set_random_seed(request.seed)
     block = assembly.train_block(seed=request.seed)
-    options = gin.get_configurable(_LOOP_BLOCK)()
+    options = gin.get_configurable(run_request.LOOP_BLOCK)()
     held_out = _checked_data(block, info, strategy=strategy, options=options)
     model = assembly.make_model(strategy)
     trainer = assembly.make_trainer(
@@ -192,7 +132,7 @@ def _checked_data(
     info: dataset_info.DatasetInfo | None,
     *,
     strategy: tf.distribute.Strategy,
-    options: loop.LoopOptions,
+    options: loop_options.LoopOptions,
 ) -> selection.HeldOut:
     """Checks that batches can be made; returns the held-out one."""
     if isinstance(block.provider, data.PreparedDataset):
@@ -227,12 +167,12 @@ def _start(
 
 
 def _run_loop(
-    request: Request,
+    request: run_request.Request,
     training: loop.Loop,
     *,
     info: dataset_info.DatasetInfo | None,
     first_line: str,
-) -> loop.Outcome:
+) -> loop_options.Outcome:
     """Runs the loop between the first and the last line of the run's record."""
     save_dir = pathlib.Path(request.save_dir)
     writes = training.run_dir is not None
@@ -256,7 +196,7 @@ def _run_loop(
         outcome = training.run()
         outcome_name = outcome.reason
         facts = dataclasses.asdict(outcome)
-    except loop.NonFiniteError as error:
+    except stepping.NonFiniteError as error:
         facts = {"error": str(error)}
         outcome_name = "not finite"
         raise
@@ -267,19 +207,19 @@ def _run_loop(
 
 
 def _settings(
-    request: Request, info: dataset_info.DatasetInfo | None
+    request: run_request.Request, info: dataset_info.DatasetInfo | None
 ) -> dict[str, Any]:
     """What made a run, as its record and its dumps state it."""
     return {
         "gin_files": list(request.gin_files),
-        "bindings": _all_bindings(request),
+        "bindings": run_request.all_bindings(request),
         "seed": request.seed,
         "plan_hash": info.plan_hash if info else "",
         "config_hash": run_record.config_hash(gin_config.config_text()),
     }
 
 
-def _last_line(save_dir: pathlib.Path, outcome: loop.Outcome) -> str:
+def _last_line(save_dir: pathlib.Path, outcome: loop_options.Outcome) -> str:
     return (
         f"{outcome.reason} at step {outcome.step}: best held-out spectral loss "
         f"{outcome.best_loss:.4f} at step {outcome.best_step}; the run is in {save_dir}"
@@ -293,7 +233,9 @@ def _write_config(save_dir: pathlib.Path, step: int) -> None:
     os.replace(aside, path)
 
 
-def _train_with_stock_loop(request: Request, trainer: Any) -> loop.Outcome:
+def _train_with_stock_loop(
+    request: run_request.Request, trainer: Any
+) -> loop_options.Outcome:
     """Runs ddsp's own loop for a trainer that is not ours."""
     train_util.train(
         data_provider=gin.REQUIRED,
@@ -303,10 +245,12 @@ def _train_with_stock_loop(request: Request, trainer: Any) -> loop.Outcome:
         early_stop_loss_value=request.loop_options.get("early_stop_loss_value"),
     )
     step = int(trainer.step.numpy())
-    return loop.Outcome("finished", step, float("nan"), -1, 0)
+    return loop_options.Outcome("finished", step, float("nan"), -1, 0)
 
 
-def evaluate_or_sample(request: Request, *, mode: str, run_once: bool) -> None:
+def evaluate_or_sample(
+    request: run_request.Request, *, mode: str, run_once: bool
+) -> None:
     """Runs ddsp's evaluation or sampling on the eval split.
 
     Args:
@@ -315,7 +259,7 @@ def evaluate_or_sample(request: Request, *, mode: str, run_once: bool) -> None:
         run_once: Whether to stop after the newest checkpoint.
     """
     std_logging.getLogger("absl").setLevel(std_logging.INFO)
-    configure(request)
+    run_request.configure(request)
     model = assembly.make_model(tf.distribute.get_strategy())
     # Otherwise it tells of every value of the optimiser, which is not needed here.
     model.restore = functools.partial(model.restore, verbose=False)

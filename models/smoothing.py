@@ -1,8 +1,6 @@
 """Smoothing of control curves: one-pole, biquad, FIR, and the AR residual path.
 
-Each smoother has a sequence form, `smoother(frames)` on [batch, n_frames, n_channels],
-parallel in time, and a step form, `initial_state(frame)` and `step(frame, state)`, with
-the same output. Recurrences start settled on the first frame, so there is no fade-in.
+Each has the sequence form and the step form of `models.smoothing_base`.
 
 Coefficients live at the frame rate. A learned coefficient is stored as a logit, so
 every value that training can reach is stable.
@@ -17,6 +15,7 @@ import tensorflow as tf
 import gin
 from models import filters
 from models import recurrences
+from models import smoothing_base
 
 FIR_TAPS = (0.1, 0.2, 0.4, 0.2, 0.1)  # the earlier implementation's kernel
 MIN_CUTOFF_HZ = 0.1
@@ -24,66 +23,8 @@ MIN_Q, MAX_Q = 0.1, 10.0
 NYQUIST_MARGIN = 0.99  # highest cutoff as a share of half the frame rate
 
 
-def _logit(probability: float) -> float:
-    """Inverse of the sigmoid."""
-    return math.log(probability / (1.0 - probability))
-
-
-class Smoother(tf.keras.layers.Layer):
-    """What all smoothers offer; subclasses give `systems`, filters in series."""
-
-    latency_frames = 0  # how many frames `step` lags behind the sequence form
-
-    def systems(self) -> list[recurrences.StateSpace]:
-        """The filters, in the order in which they are applied."""
-        raise NotImplementedError
-
-    def initial_state(self, frame: tf.Tensor) -> list[tf.Tensor]:
-        """State before the first frame, settled on it.
-
-        Args:
-            frame: The first frame, [batch, n_channels].
-
-        Returns:
-            One state for each filter.
-        """
-        return [recurrences.steady_state(system, frame) for system in self.systems()]
-
-    def step(
-        self, frame: tf.Tensor, state: list[tf.Tensor]
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Smooths one frame.
-
-        Args:
-            frame: [batch, n_channels].
-            state: From `initial_state` or the step before.
-
-        Returns:
-            The smoothed frame and the next state.
-        """
-        following = []
-        for system, current in zip(self.systems(), state, strict=True):
-            frame, after = recurrences.filter_step(system, frame, current)
-            following.append(after)
-        return frame, following
-
-    def call(self, frames: tf.Tensor) -> tf.Tensor:
-        """Smooths a sequence.
-
-        Args:
-            frames: [batch, n_frames, n_channels].
-
-        Returns:
-            Same shape; a constant comes back unchanged.
-        """
-        states = self.initial_state(frames[:, 0])
-        for system, state in zip(self.systems(), states, strict=True):
-            frames = recurrences.filter_frames(system, frames, initial_state=state)
-        return frames
-
-
 @gin.register(module="models.smoothing")
-class OnePole(Smoother):
+class OnePole(smoothing_base.Smoother):
     """y[t] = alpha y[t-1] + (1 - alpha) x[t], starting at y = x[0].
 
     Attributes set by gin:
@@ -112,7 +53,9 @@ class OnePole(Smoother):
             self.alpha_logit = self.add_weight(
                 name="alpha_logit",
                 shape=[],
-                initializer=tf.keras.initializers.Constant(_logit(self._alpha)),
+                initializer=tf.keras.initializers.Constant(
+                    smoothing_base.logit(self._alpha)
+                ),
             )
         super().build(input_shape)
 
@@ -129,7 +72,7 @@ class OnePole(Smoother):
 
 
 @gin.register(module="models.smoothing")
-class Biquad(Smoother):
+class Biquad(smoothing_base.Smoother):
     """RBJ low-pass by cutoff and Q at the frame rate, one or more in series.
 
     Attributes set by gin:
@@ -191,7 +134,7 @@ class Biquad(Smoother):
         return self.add_weight(
             name=name,
             shape=[self.n_sections],
-            initializer=tf.keras.initializers.Constant(_logit(position)),
+            initializer=tf.keras.initializers.Constant(smoothing_base.logit(position)),
         )
 
     def _coefficients(self) -> tuple[tf.Tensor, tf.Tensor]:
@@ -216,7 +159,7 @@ class Biquad(Smoother):
 
 
 @gin.register(module="models.smoothing")
-class ArResidual(Smoother):
+class ArResidual(smoothing_base.Smoother):
     """Reads the curve as changes and adds them up, with a leak.
 
     y[t] = leak y[t-1] + x[t] from y[-1] = 0. With a leak below 1 the curve forgets
@@ -247,7 +190,9 @@ class ArResidual(Smoother):
             self.leak_logit = self.add_weight(
                 name="leak_logit",
                 shape=[],
-                initializer=tf.keras.initializers.Constant(_logit(self._leak)),
+                initializer=tf.keras.initializers.Constant(
+                    smoothing_base.logit(self._leak)
+                ),
             )
         super().build(input_shape)
 
@@ -264,7 +209,7 @@ class ArResidual(Smoother):
 
 
 @gin.register(module="models.smoothing")
-class Fir(Smoother):
+class Fir(smoothing_base.Smoother):
     """Symmetric five-tap average; not causal, repeats the edges.
 
     The step form needs the two following frames: it returns the smoothed frame of two

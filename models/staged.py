@@ -27,8 +27,10 @@ import tensorflow as tf
 from models import checkpointing
 from models import gin_config
 from models import loop
+from models import loop_options
 from models import losses  # noqa: F401  registers what the phases bind
 from models import run_record
+from models import run_request
 from models import session
 
 STAGED_NAME = "staged.json"
@@ -99,11 +101,11 @@ PHASES = (
 
 
 def train_staged(
-    request: session.Request,
+    request: run_request.Request,
     *,
     say: Callable[[str], None],
     phases: tuple[Phase, ...] = PHASES,
-) -> loop.Outcome:
+) -> loop_options.Outcome:
     """Trains phase after phase; see the module docstring.
 
     Args:
@@ -120,10 +122,10 @@ def train_staged(
     """
     if request.cluster_config:
         raise ValueError("--staged runs in one process; leave --cluster_config out.")
-    session.configure(request)
+    run_request.configure(request)
     learning_rate = float(gin_config.macro_value("learning_rate"))
     save_dir = pathlib.Path(request.save_dir)
-    outcomes: dict[str, loop.Outcome] = {}
+    outcomes: dict[str, loop_options.Outcome] = {}
     for phase in phases:
         source = best_run(save_dir, tuple(outcomes))
         own = dataclasses.replace(
@@ -148,14 +150,14 @@ def train_staged(
 
 
 def _train_phase(
-    request: session.Request, phase: Phase, *, say: Callable[[str], None]
-) -> loop.Outcome:
+    request: run_request.Request, phase: Phase, *, say: Callable[[str], None]
+) -> loop_options.Outcome:
     """Trains a phase, unless an earlier start has done so."""
     done = run_record.read_run(request.save_dir)
     if request.resume != "never" and done.get("outcome") in DONE:
         say(f"phase {phase.name} is done already")
-        fields = [field.name for field in dataclasses.fields(loop.Outcome)]
-        return loop.Outcome(**{name: done[name] for name in fields})
+        fields = [field.name for field in dataclasses.fields(loop_options.Outcome)]
+        return loop_options.Outcome(**{name: done[name] for name in fields})
     return session.train(request, say=lambda line: say(f"phase {phase.name}: {line}"))
 
 
@@ -170,7 +172,9 @@ def best_run(save_dir: pathlib.Path, names: tuple[str, ...]) -> pathlib.Path | N
 
 
 def _promote(
-    save_dir: pathlib.Path, best: pathlib.Path, outcomes: dict[str, loop.Outcome]
+    save_dir: pathlib.Path,
+    best: pathlib.Path,
+    outcomes: dict[str, loop_options.Outcome],
 ) -> None:
     """Makes the whole a run with the best phase's weights and configuration."""
     record = run_record.read_run(best)

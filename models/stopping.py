@@ -1,6 +1,7 @@
-"""Stopping politely: Ctrl-C or a termination signal ends a run after its step."""
+"""Stopping politely, after a step: asked by a signal, or because the time is up."""
 
 import signal
+from collections.abc import Callable
 from types import FrameType
 from types import TracebackType
 from typing import Any
@@ -38,3 +39,28 @@ class StopOnSignals:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+
+
+class TimeBudget:
+    """Counts the time since `start`; 0 seconds are no limit."""
+
+    def __init__(self, limit_secs: float, *, clock: Callable[[], float]) -> None:
+        self._limit_secs = limit_secs
+        self._clock = clock
+        self._started = clock()
+
+    def start(self) -> None:
+        """Begins anew."""
+        self._started = self._clock()
+
+    @property
+    def left_secs(self) -> float | None:
+        """Seconds until the limit, below 0 after it; None without one."""
+        if not self._limit_secs:
+            return None
+        return self._started + self._limit_secs - self._clock()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the limit has been passed."""
+        return self.left_secs is not None and self.left_secs < 0.0

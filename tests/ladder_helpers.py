@@ -9,6 +9,7 @@ import tensorflow as tf
 from ddsp.training import models as ddsp_models
 
 from models import data  # noqa: F401  registers what our defaults name
+from models import gin_checks
 from models import gin_config
 from models import trainer  # noqa: F401  the same
 
@@ -42,7 +43,7 @@ def parse_stage(*files: str, bindings: Sequence[str] = ()) -> None:
     """Parses gin files strictly, as `ddsp_run` does, and finalises."""
     gin_config.parse_files(gin_config.Sources(gin_files=files))
     gin_config.parse_bindings(tuple(bindings))
-    gin_config.check_complete(tuple(bindings))
+    gin_checks.check_complete(tuple(bindings))
 
 
 def build_model(

@@ -42,13 +42,14 @@ def track(audio_16k, frame_rate):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """Two runs of two rungs on one made-up dataset."""
+    from models import run_request
     from models import session
 
     place = tmp_path_factory.mktemp("trained")
     data = training_helpers.write_dataset(place / "data", n_eval=5, example_secs=0.5)
     for rung in ("stage1", "stage2"):
         session.train(
-            session.Request(
+            run_request.Request(
                 save_dir=str(place / "runs" / rung),
                 gin_files=(
                     str(REPOSITORY / f"gin/{rung}.gin"),

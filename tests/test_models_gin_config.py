@@ -6,6 +6,7 @@ import training_toy
 
 import gin
 from models import gin_config
+from models import run_request
 from models import session
 
 
@@ -22,7 +23,7 @@ def _clean_gin():
 
 def _request(tmp_path, dataset_dir, *bindings, gin_file=None, **kwargs):
     gin_file = gin_file or training_toy.write_toy_gin(tmp_path)
-    return session.Request(
+    return run_request.Request(
         save_dir=str(tmp_path / "run"),
         gin_files=(str(gin_file),),
         bindings=bindings,
@@ -37,7 +38,7 @@ def test_rates_come_from_the_dataset(tmp_path):
     )
     own = tmp_path / "own.gin"
     own.write_text("include 'gin/stage1.gin'\n")
-    session.configure(_request(tmp_path, directory, gin_file=own))
+    run_request.configure(_request(tmp_path, directory, gin_file=own))
     assert gin_config.macro_value("SAMPLE_RATE") == 8000
     assert gin_config.parameter("models.synths.FastHarmonic", "n_samples") == 4000
 
@@ -62,25 +63,29 @@ def test_rates_come_from_the_dataset(tmp_path):
 )
 def test_wrong_bindings_are_one_clear_sentence(tmp_path, dataset_dir, binding, message):
     with pytest.raises(gin_config.ConfigError) as caught:
-        session.configure(_request(tmp_path, dataset_dir, binding))
+        run_request.configure(_request(tmp_path, dataset_dir, binding))
     assert message in str(caught.value)
     assert "\n" not in session.sentence(caught.value)
 
 
 def test_missing_gin_file_is_named(tmp_path, dataset_dir):
     with pytest.raises(gin_config.ConfigError, match=r"stage9\.gin"):
-        session.configure(_request(tmp_path, dataset_dir, gin_file="gin/stage9.gin"))
+        run_request.configure(
+            _request(tmp_path, dataset_dir, gin_file="gin/stage9.gin")
+        )
 
 
 def test_own_file_with_another_rate_is_refused(tmp_path, dataset_dir):
     own = tmp_path / "own.gin"
     own.write_text("include 'gin/stage1.gin'\nSAMPLE_RATE = 44100\n")
     with pytest.raises(gin_config.ConfigError, match=r"own\.gin says SAMPLE_RATE"):
-        session.configure(_request(tmp_path, dataset_dir, gin_file=own))
+        run_request.configure(_request(tmp_path, dataset_dir, gin_file=own))
 
 
 def test_command_line_wins_over_files(tmp_path, dataset_dir):
-    session.configure(_request(tmp_path, dataset_dir, "batch_size = 5", num_steps=77))
+    run_request.configure(
+        _request(tmp_path, dataset_dir, "batch_size = 5", num_steps=77)
+    )
     assert gin_config.parameter("train", "batch_size") == 5
     assert gin_config.parameter("train", "num_steps") == 77
 
@@ -89,7 +94,7 @@ def test_ddsps_own_gin_file_reads_the_prepared_records(tmp_path):
     directory = training_helpers.write_dataset(
         tmp_path / "data", example_secs=4.0, n_train=1, n_eval=1
     )
-    session.configure(
+    run_request.configure(
         _request(tmp_path, directory, gin_file="papers/iclr2020/solo_instrument.gin")
     )
     pattern = gin_config.parameter("TFRecordProvider", "file_pattern")
@@ -97,7 +102,7 @@ def test_ddsps_own_gin_file_reads_the_prepared_records(tmp_path):
 
 
 def test_saved_configuration_reads_back_to_the_same(tmp_path, dataset_dir):
-    session.configure(_request(tmp_path, dataset_dir, "learning_rate = 0.125"))
+    run_request.configure(_request(tmp_path, dataset_dir, "learning_rate = 0.125"))
     gin.get_configurable("get_model")()
     text = gin_config.config_text()
     gin.clear_config()
@@ -116,4 +121,4 @@ def test_every_parameter_name_in_shipped_files_exists(tmp_path, dataset_dir):
     stages = sorted(gin_config.SHIPPED.glob("*.gin"))
     assert len(stages) >= 5
     for path in stages:
-        session.configure(_request(tmp_path, directory, gin_file=path))
+        run_request.configure(_request(tmp_path, directory, gin_file=path))

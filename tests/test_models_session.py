@@ -16,13 +16,14 @@ import training_helpers
 import training_toy
 
 from models import checkpointing
-from models import loop
 from models import metrics_log
 from models import resuming
 from models import run_record
+from models import run_request
 from models import runs
 from models import session
 from models import staged
+from models import stepping
 
 pytestmark = (
     pytest.mark.slow
@@ -43,7 +44,7 @@ def place(tmp_path_factory):
 
 
 def _request(place, save_dir, *bindings, **kwargs):
-    return session.Request(
+    return run_request.Request(
         save_dir=str(save_dir),
         gin_files=(str(place / "toy.gin"),),
         data_dir=str(place / "data"),
@@ -349,7 +350,7 @@ def test_training_that_falls_apart_stops_with_a_checkpoint(place):
         "models.data.PreparedDataset.max_examples = 2",
         "models.loop.LoopOptions.max_skipped_in_row = 3",
     )
-    with pytest.raises(loop.NonFiniteError, match=r"3 in a row.* tone-0@0s"):
+    with pytest.raises(stepping.NonFiniteError, match=r"3 in a row.* tone-0@0s"):
         session.train(_request(place, place / "apart", *bindings))
     assert checkpointing.newest_sound(place / "apart").step == 0
     record = run_record.read_run(place / "apart")

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 
 from models import checkpointing
+from models import run_request
 from models import session
 from models import trainer
 
@@ -59,7 +60,7 @@ def main() -> None:
     else:
         _at_step(int(count), _die if mode == "step" else _fail)
     session.train(
-        session.Request(
+        run_request.Request(
             save_dir=save_dir, gin_files=(gin_file,), data_dir=data_dir, quiet=True
         )
     )

@@ -13,6 +13,7 @@ import sys
 
 import tensorflow as tf
 
+from models import run_request
 from models import session
 
 
@@ -31,7 +32,7 @@ def main() -> None:
         devices = ["/cpu:0", "/cpu:1"]
         session.make_strategy = lambda request: tf.distribute.MirroredStrategy(devices)
     session.train(
-        session.Request(
+        run_request.Request(
             save_dir=save_dir,
             gin_files=(gin_file,),
             data_dir=data_dir,
