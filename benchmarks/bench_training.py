@@ -6,7 +6,7 @@ builds ddsp's own solo_instrument model with ddsp's trainer and every rung with 
 runs them in turn on one batch (4 clips of 4 s, forward, backward and Adam) and prints
 tables, the floor that the machine's matrix products set, and last one line of JSON.
 Its `..._vs_stock` keys are stock's median time over ours, by the clock and in CPU time;
-`memory_vs_stock` is our peak memory over stock's, each in a process of its own.
+`memory_vs_stock` is our peak memory over stock's, each a whole process of its own.
 """
 
 import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
@@ -39,6 +39,7 @@ RUNGS = {  # gin file: name in the JSON
     "stage4": "micro_rnn",
 }
 SAMPLE_RATE, N_SAMPLES, N_FRAMES = 16000, 64000, 1000  # Hz, per clip, per clip
+OWN_BATCH_SIZE = 16  # of ddsp's own gin files
 MEMORY_STEPS = 3  # steps until the allocator has all it needs
 
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 4, "Clips in a batch.")
@@ -182,30 +183,38 @@ def time_steps(batch: dict[str, tf.Tensor]) -> dict[str, float]:
 
 
 def compare_memory() -> dict[str, float]:
-    """Peaks of stock's and stage5's steps, each in its own process.
+    """Peaks of stock's and stage5's steps, each a whole process of its own.
 
-    `memory_vs_stock` is what is in use beyond what importing takes; the other entries
-    are resident sizes as the C library happens to keep them, beyond imports and whole.
+    Plain resident size as the system counts it (ru_maxrss), with what importing takes
+    on both sides and the C library's usual settings. `memory_vs_stock` is the ratio at
+    the benchmark's batch size, `memory_vs_stock_batch_16` at ddsp's own; the keys with
+    `beyond_imports` leave out what importing alone takes.
     """
-    arguments = [
-        "-m",
-        "benchmarks.bench_training",
-        f"--threads={_THREADS.value}",
-        f"--batch_size={_BATCH_SIZE.value}",
-    ]
+    imports = peak_bytes("imports", _BATCH_SIZE.value)
+    rows: list[tuple[str, ...]] = [("", "imports", "stock", "stage5", "ratio")]
     entries: dict[str, float] = {}
-    for key, return_freed in (("memory_vs_stock", True), ("resident", False)):
-        imports, stock, ours = (
-            timing.peak_of([*arguments, f"--peak_of={name}"], return_freed=return_freed)
-            for name in ("imports", "stock", "stage5")
-        )
-        sizes = {"imports": imports, "stock": stock, "stage5": ours}
-        rows = [(name, f"{size / 1e6:.0f} MB") for name, size in sizes.items()]
-        show(f"Peak of a process, {'in use' if return_freed else 'resident'}", rows)
-        entries[key] = (ours - imports) / (stock - imports)
-    entries["memory_vs_stock_resident"] = entries.pop("resident")
-    entries["memory_vs_stock_whole_process"] = ours / stock
+    for suffix, batch_size in (("", _BATCH_SIZE.value), ("_batch_16", OWN_BATCH_SIZE)):
+        stock, ours = (peak_bytes(name, batch_size) for name in ("stock", "stage5"))
+        sizes = (f"{size / 1e6:.0f} MB" for size in (imports, stock, ours))
+        rows.append((f"batch {batch_size}", *sizes, f"{ours / stock:.2f}"))
+        entries[f"memory_vs_stock{suffix}"] = ours / stock
+        beyond = (ours - imports) / (stock - imports)
+        entries[f"memory_vs_stock_beyond_imports{suffix}"] = beyond
+    show("Peak resident size of the whole process", rows)
     return entries
+
+
+def peak_bytes(name: str, batch_size: int) -> int:
+    """Peak of one model's steps at a batch size, in a process of its own."""
+    return timing.peak_of(
+        [
+            "-m",
+            "benchmarks.bench_training",
+            f"--threads={_THREADS.value}",
+            f"--batch_size={batch_size}",
+            f"--peak_of={name}",
+        ]
+    )
 
 
 def measure_own_peak(name: str) -> None:

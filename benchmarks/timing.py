@@ -8,7 +8,6 @@ threads, are taken beside the clock: they hardly move when neighbours are busy.
 import collections.abc
 import dataclasses
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -18,7 +17,6 @@ import numpy as np
 
 MATMUL_SIZE = 2048  # rows and columns; large enough to be bound by arithmetic
 KIBIBYTE = 1024  # bytes; Linux counts ru_maxrss in these
-RETURNED_FROM = 1_000_000  # bytes; smaller blocks do not matter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,16 +83,11 @@ def own_peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE
 
 
-def peak_of(
-    arguments: collections.abc.Sequence[str], *, return_freed: bool = False
-) -> int:
+def peak_of(arguments: collections.abc.Sequence[str]) -> int:
     """Runs a program that prints its own peak as its last line of JSON.
 
     Args:
         arguments: Given to this Python; the program prints {"peak_bytes": ...}.
-        return_freed: Whether the C library gives freed tensors back at once, so that
-            the peak is what was in use. By default it keeps them for the next one,
-            which is faster, and the peak depends on how they were cut up.
 
     Returns:
         Peak resident size in bytes.
@@ -102,14 +95,7 @@ def peak_of(
     Raises:
         subprocess.CalledProcessError: If the program fails; its errors are shown.
     """
-    environment = dict(os.environ)
-    if return_freed:
-        environment["MALLOC_MMAP_THRESHOLD_"] = str(RETURNED_FROM)
     done = subprocess.run(
-        [sys.executable, *arguments],
-        stdout=subprocess.PIPE,
-        check=True,
-        text=True,
-        env=environment,
+        [sys.executable, *arguments], stdout=subprocess.PIPE, check=True, text=True
     )
     return int(json.loads(done.stdout.strip().splitlines()[-1])["peak_bytes"])

@@ -25,6 +25,10 @@ COMMAND_NAME = "matrix_command.json"
 RUNGS = ("stage0", "stage1", "stage2", "stage3", "stage4", "transformer", "stage5")
 TRANSFORMER_RUNS = ("a_mlp_fir", "b_mlp", "c_transformer", "d_transformer_onepole")
 FINISHED = "finished"
+# Runs that are compared make equally many steps; shorter ones than gin/base.gin's
+# patience allows cannot stop early anyhow.
+EARLIEST_STOP = 2000  # steps
+NO_EARLY_STOP = ("--gin_param=models.loop.LoopOptions.patience=0",)
 FAILED = "failed"
 LOG_LINES = 8  # of a failed run's output that are shown
 Json = dict[str, Any]
@@ -179,6 +183,7 @@ def command(
         f"--seed={seed}",
         f"--steps={experiment.n_steps}",
         "--quiet",
+        *(NO_EARLY_STOP if experiment.n_steps > EARLIEST_STOP else ()),
         *experiment.flags,
     ]
 

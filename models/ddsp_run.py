@@ -46,6 +46,12 @@ _INIT_FROM = flags.DEFINE_string(
     "step start anew).",
 )
 _STEPS = flags.DEFINE_integer("steps", None, "Updates to make; train.num_steps.")
+_MAX_MINUTES = flags.DEFINE_float(
+    "max_minutes",
+    None,
+    "Stop after the first step beyond so many minutes of training, counted from this "
+    "start; 0 sets no limit.",
+)
 _SEED = flags.DEFINE_integer(
     "seed",
     0,
@@ -86,6 +92,7 @@ def request_of_flags() -> run_request.Request:
         "dump_controls_every": _DUMP.value,
         "render_every": _RENDER.value,
         "early_stop_loss_value": FLAGS.early_stop_loss_value,
+        "max_minutes": _MAX_MINUTES.value,
     }
     save_dir = FLAGS.save_dir or default_save_dir(FLAGS.gin_file)
     return run_request.Request(

@@ -33,7 +33,8 @@ from models import trainer as trainer_lib
 # What a person can put right; shown as one sentence instead of a stack trace.
 USER_ERRORS = (
     ValueError,
-    FileNotFoundError,
+    OSError,  # a missing file, a full disk
+    tf.errors.ResourceExhaustedError,  # what TensorFlow says of a full disk
     KeyError,
     TypeError,
     stepping.NonFiniteError,
@@ -80,6 +81,11 @@ def train(
         FileNotFoundError: If the dataset is missing.
         stepping.NonFiniteError: If training fell apart.
     """
+    if request.cluster_config and request.loop_options.get("max_minutes"):
+        raise ValueError(
+            "--max_minutes cannot be kept by several workers, whose clocks would end "
+            "at different steps; use --steps with --cluster_config."
+        )
     # Collective operations must be set up before any other.
     strategy = make_strategy(request) if request.cluster_config else None
     info = run_request.configure(request)
@@ -134,7 +140,11 @@ def _checked_data(
     strategy: tf.distribute.Strategy,
     options: loop_options.LoopOptions,
 ) -> selection.HeldOut:
-    """Checks that batches can be made; returns the held-out one."""
+    """Checks that batches and steps can be made; returns the held-out one."""
+    if block.num_steps < 1:
+        raise ValueError(
+            f"train.num_steps={block.num_steps}; at least 1, e.g. --steps=2000."
+        )
     if isinstance(block.provider, data.PreparedDataset):
         block.provider.check_batch_size(block.batch_size)
     if block.batch_size % strategy.num_replicas_in_sync:

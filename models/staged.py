@@ -19,6 +19,7 @@ import math
 import os
 import pathlib
 import shutil
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +33,7 @@ from models import losses  # noqa: F401  registers what the phases bind
 from models import run_record
 from models import run_request
 from models import session
+from models import stopping
 
 STAGED_NAME = "staged.json"
 DONE = ("finished", "early stop", "loss reached")
@@ -41,6 +43,7 @@ PATIENCE = 8  # measurements
 # ratio of B to A is the plan's, 0.02 to 0.05; its size there has another unit.
 LOUDNESS_A = 5.0
 LOUDNESS_B = 2.0
+_SHORTEST_MINUTES = 1e-3  # 0 would be no limit
 _TRAINER = "models.trainer.LadderTrainer"
 _LOUDNESS = "models.losses.LoudnessEnvelope.weight"
 _RAMP = "loudness_phase/models.schedules.Ramp"
@@ -105,6 +108,7 @@ def train_staged(
     *,
     say: Callable[[str], None],
     phases: tuple[Phase, ...] = PHASES,
+    clock: Callable[[], float] = time.monotonic,
 ) -> loop_options.Outcome:
     """Trains phase after phase; see the module docstring.
 
@@ -113,6 +117,7 @@ def train_staged(
             steps is the first phase's.
         say: Takes lines for a person.
         phases: The phases.
+        clock: Seconds, for a limit of time, which all phases share.
 
     Returns:
         The outcome of the phase whose weights are best, or of one that was interrupted.
@@ -126,6 +131,9 @@ def train_staged(
     learning_rate = float(gin_config.macro_value("learning_rate"))
     save_dir = pathlib.Path(request.save_dir)
     outcomes: dict[str, loop_options.Outcome] = {}
+    budget = stopping.TimeBudget(
+        60.0 * (request.loop_options.get("max_minutes") or 0.0), clock=clock
+    )
     for phase in phases:
         source = best_run(save_dir, tuple(outcomes))
         own = dataclasses.replace(
@@ -134,10 +142,14 @@ def train_staged(
             bindings=phase.bindings(learning_rate) + request.bindings,
             num_steps=phase.n_steps or request.num_steps,
             init_from=str(source) if source else request.init_from,
+            loop_options=_of_what_is_left(request.loop_options, budget),
         )
         outcomes[phase.name] = _train_phase(own, phase, say=say)
         if outcomes[phase.name].reason == "interrupted":
             return outcomes[phase.name]
+        if outcomes[phase.name].reason == "time limit" or budget.is_over:
+            say(f"the time is up in phase {phase.name}; run again to go on")
+            break
         tf.keras.backend.clear_session()  # the graphs of a phase that is over
     best = best_run(save_dir, tuple(outcomes))
     if best is None:
@@ -147,6 +159,15 @@ def train_staged(
     _promote(save_dir, best, outcomes)
     say(f"best phase: {best.name}; its weights are {save_dir}'s own")
     return outcomes[best.name]
+
+
+def _of_what_is_left(
+    options: dict[str, Any], budget: stopping.TimeBudget
+) -> dict[str, Any]:
+    """A phase's options: of the time for all phases, what is left."""
+    if budget.left_secs is None:
+        return options
+    return options | {"max_minutes": max(budget.left_secs / 60.0, _SHORTEST_MINUTES)}
 
 
 def _train_phase(

@@ -48,12 +48,13 @@ def test_flags_reach_the_request(flag_values):
         "--steps=7",
         "--seed=5",
         "--dump_controls_every=20",
+        "--max_minutes=1.5",
         "--resume=must",
     )
     request = ddsp_run.request_of_flags()
     assert request.bindings == ("batch_size=3",)
     assert (request.num_steps, request.seed, request.resume) == (7, 5, "must")
-    assert request.loop_options == {"dump_controls_every": 20}
+    assert request.loop_options == {"dump_controls_every": 20, "max_minutes": 1.5}
 
 
 @pytest.mark.parametrize(

@@ -417,6 +417,53 @@ def test_empty_eval_split_is_refused_and_train_can_stand_in(place, tmp_path):
     assert np.isfinite(outcome.best_loss)
 
 
+def test_time_limit_ends_a_run_that_can_go_on(place, finished):
+    """Any step takes longer than the limit, so each start makes one step."""
+    whole, _, _ = finished
+    limit = {"max_minutes": 1e-9}
+    run_dir = place / "limited"
+    outcome = session.train(_request(place, run_dir, loop_options=limit))
+    assert (outcome.reason, outcome.step) == ("time limit", 1)
+    assert outcome.best_step in (0, 1)
+    assert run_record.read_run(run_dir)["outcome"] == "time limit"
+    assert checkpointing.newest_sound(run_dir).step == 1
+    assert np.isfinite(metrics_log.read_metrics(run_dir)[-1]["held_out/spectral_loss"])
+    outcome = session.train(_request(place, run_dir, loop_options=limit))
+    assert (outcome.reason, outcome.step) == ("time limit", 2)
+    session.train(_request(place, run_dir, "models.loop.LoopOptions.max_minutes = 0"))
+    _assert_same(
+        whole / "ckpt-8", run_dir / "ckpt-8", prefixes=("model/", "optimizer/")
+    )
+
+
+def test_time_limit_is_shared_by_the_phases(place):
+    said = []
+    outcome = staged.train_staged(
+        _request(place, place / "short", loop_options={"max_minutes": 1e-9}),
+        say=said.append,
+    )
+    assert outcome.reason == "time limit"
+    assert not (place / "short" / "B").exists()
+    assert "the time is up in phase A; run again to go on" in said
+
+
+@pytest.mark.parametrize("n_steps", [0, -5])
+def test_runs_without_steps_are_refused(place, n_steps):
+    with pytest.raises(ValueError, match=r"num_steps=.*at least 1"):
+        session.train(_request(place, place / "none", num_steps=n_steps))
+
+
+def test_workers_take_no_time_limit(place):
+    request = _request(
+        place,
+        place / "clocks",
+        loop_options={"max_minutes": 1.0},
+        cluster_config="{}",
+    )
+    with pytest.raises(ValueError, match="max_minutes cannot be kept by several"):
+        session.train(request)
+
+
 def test_staged_training_keeps_the_best_of_three(place):
     short = tuple(dataclasses.replace(phase, n_steps=4) for phase in staged.PHASES)
     said = []
