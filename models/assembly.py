@@ -105,12 +105,18 @@ def train_block(*, seed: int) -> TrainBlock:
         provider.seed = seed
     return TrainBlock(
         provider=provider,
-        batch_size=int(gin_config.parameter(STOCK_TRAIN, "batch_size", default=32)),
-        num_steps=int(gin_config.parameter(STOCK_TRAIN, "num_steps", default=1000000)),
-        steps_per_save=int(
-            gin_config.parameter(STOCK_TRAIN, "steps_per_save", default=300)
-        ),
+        batch_size=_whole_number("batch_size", default=32),
+        num_steps=_whole_number("num_steps", default=1000000),
+        steps_per_save=_whole_number("steps_per_save", default=300),
     )
+
+
+def _whole_number(name: str, *, default: int) -> int:
+    """A number of ddsp's `train` block."""
+    value = gin_config.parameter(STOCK_TRAIN, name, default=default)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise gin_config.ConfigError(f"train.{name}={value!r} is not a whole number.")
+    return value
 
 
 def make_trainer(

@@ -1,6 +1,7 @@
 """A run from its request to its end: checks, start, loop, record."""
 
 import dataclasses
+import errno
 import functools
 import logging as std_logging
 import os
@@ -44,6 +45,11 @@ USER_ERRORS = (
 def sentence(error: BaseException) -> str:
     """An error as one line."""
     text = str(error.args[0]) if isinstance(error, KeyError) else str(error)
+    if os.strerror(errno.ENOSPC) in text:
+        return (
+            "the disk is full; free some space and run the same command again: it goes "
+            "on from the last whole checkpoint."
+        )
     return " ".join(text.split())
 
 

@@ -1,6 +1,9 @@
 """The command line: what the flags become, and what a user sees when it goes wrong."""
 
+import errno
+
 import pytest
+import tensorflow as tf
 import training_helpers
 import training_toy
 from absl import flags
@@ -90,3 +93,15 @@ def test_main_trains_into_the_default_place(flag_values, tmp_path, capsys):
 def test_errors_of_many_lines_become_one():
     assert session.sentence(ValueError("one\n  two")) == "one two"
     assert session.sentence(KeyError("a key")) == "a key"
+
+
+def test_full_disk_is_said_plainly_whoever_notices():
+    noticed = OSError(errno.ENOSPC, "No space left on device", "metrics.jsonl")
+    by_tensorflow = tf.errors.ResourceExhaustedError(
+        None, None, "{{function_node}} ckpt-3; No space left on device [Op:SaveV2]"
+    )
+    for error in (noticed, by_tensorflow):
+        assert isinstance(error, session.USER_ERRORS)
+        assert session.sentence(error).startswith("the disk is full; free some space")
+    no_memory = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+    assert "OOM" in session.sentence(no_memory)

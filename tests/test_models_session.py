@@ -453,6 +453,11 @@ def test_runs_without_steps_are_refused(place, n_steps):
         session.train(_request(place, place / "none", num_steps=n_steps))
 
 
+def test_number_that_is_none_is_named(place):
+    with pytest.raises(ValueError, match=r"train\.batch_size='many' is not a whole"):
+        session.train(_request(place, place / "none", "batch_size = 'many'"))
+
+
 def test_workers_take_no_time_limit(place):
     request = _request(
         place,
