@@ -2,9 +2,9 @@
 
 Frames have 1024 samples at 16 kHz. With centring (the default) frame i describes the
 audio around sample `i * hop_size`; what lies beyond the ends is zero.
-`prep.crepe_layers` and `prep.crepe_spectral` say how the network is rearranged; the
-numbers differ from the published arithmetic by float32 rounding, about 1e-6 in an
-activation.
+`prep.crepe_layers` and `prep.crepe_spectral` say how the network is rearranged,
+`prep.crepe_frames` how audio comes to it in batches; the numbers differ from the
+published arithmetic by float32 rounding, about 1e-6 in an activation.
 
 Silence: a constant frame (digital silence, a constant offset) is what the network makes
 of a frame of zeros. That is no pitch, though its confidence is not 0: see `prep.pitch`.
@@ -14,9 +14,9 @@ Three guards keep the rearranged arithmetic exact on audio that float32 is bad a
 
 - batches of frames that are all constant are not computed at all;
 - a constant offset is taken off the batch where that helps;
-- a frame whose mean exceeds `MAX_OFFSET` deviations even so is normalised first and
-  goes through the plain first convolution. So do all frames when the hop is no multiple
-  of 64.
+- a frame whose mean exceeds `crepe_frames.MAX_OFFSET` deviations even so is normalised
+  first and goes through the plain first convolution. So do all frames when the hop is
+  no multiple of 64.
 """
 
 from collections.abc import Iterable
@@ -24,11 +24,10 @@ from collections.abc import Iterator
 
 import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
 
-import math
-
 import numpy as np
 import tensorflow as tf
 
+from prep import crepe_frames
 from prep import crepe_layers
 from prep import crepe_spectral
 from prep import crepe_weights
@@ -38,8 +37,6 @@ FRAME_SIZE = crepe_layers.FRAME_SIZE  # samples
 BLOCK_SIZE = crepe_layers.BLOCK_SIZE  # samples
 BATCH_FRAMES = 64  # frames of one pass; more costs memory, fewer rereads the weights
 DIRECT_BATCH_FRAMES = 32  # frames of one pass through the plain first convolution
-MAX_OFFSET = 32.0  # |mean| / deviation up to which float32 loses nothing that shows
-_MIN_DEVIATION = 1e-8  # what crepe divides a constant frame by
 
 
 class CrepeNetwork:
@@ -144,7 +141,7 @@ class CrepeNetwork:
             )
         if n_frames is not None and n_frames < 0:
             raise ValueError(f"n_frames={n_frames}: it cannot be negative.")
-        spans = _spans(
+        spans = crepe_frames.cut_spans(
             chunks,
             batch_frames=self._batch_frames,
             hop_size=int(hop_size),
@@ -158,10 +155,12 @@ class CrepeNetwork:
         """Activations of one batch of frames, [batch_frames, 360]."""
         windows = np.lib.stride_tricks.sliding_window_view(span, FRAME_SIZE)
         frames = windows[::hop_size]
-        mean, deviation, constant = _statistics(span, hop_size)
+        mean, deviation, constant = crepe_frames.measure_frames(span, hop_size)
         if constant.all():
             return np.tile(self._silent_activation(), (len(frames), 1))
-        offset, direct = _choose_offset(mean, deviation=deviation, constant=constant)
+        offset, direct = crepe_frames.choose_offset(
+            mean, deviation=deviation, constant=constant
+        )
         if hop_size % BLOCK_SIZE:
             direct = ~constant
         shared = ~(constant | direct)
@@ -223,123 +222,3 @@ class CrepeNetwork:
         if self._silence is None:
             self._silence = self._direct(np.zeros((1, FRAME_SIZE), np.float32))[0]
         return self._silence
-
-
-def _statistics(
-    span: np.ndarray, hop_size: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, deviation (1 if constant) and whether it is constant, of each frame.
-
-    In float64 from pieces that frames share, by the rule for joining variances.
-    """
-    size = math.gcd(hop_size, FRAME_SIZE)
-    pieces = span.reshape(-1, size)
-    lowest, highest = pieces.min(axis=1), pieces.max(axis=1)
-    piece_mean = pieces.mean(axis=1, dtype=np.float64)
-    piece_square = np.square(pieces - piece_mean[:, np.newaxis]).sum(axis=1)
-    n_pieces, step = FRAME_SIZE // size, hop_size // size
-
-    def framed(values: np.ndarray) -> np.ndarray:
-        windows = np.lib.stride_tricks.sliding_window_view(values, n_pieces)
-        return windows[::step]
-
-    means = framed(piece_mean)
-    mean = means.mean(axis=1)
-    between = size * np.square(means - mean[:, np.newaxis]).sum(axis=1)
-    variance = (framed(piece_square).sum(axis=1) + between) / FRAME_SIZE
-    constant = framed(lowest).min(axis=1) == framed(highest).max(axis=1)
-    deviation = np.maximum(np.sqrt(variance), _MIN_DEVIATION)
-    return mean, np.where(constant, 1.0, deviation), constant
-
-
-def _choose_offset(
-    mean: np.ndarray, *, deviation: np.ndarray, constant: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """Picks 0 or the common mean, whichever leaves fewer frames with a large mean.
-
-    Returns:
-        The offset, and which frames are not to be computed in the shared way.
-    """
-    candidates = []
-    # Rounded to float32, because it is subtracted from float32 samples.
-    for offset in (0.0, float(np.float32(np.median(mean[~constant])))):
-        far = (np.abs(mean - offset) > MAX_OFFSET * deviation) & ~constant
-        candidates.append((offset, far))
-    return min(candidates, key=lambda candidate: candidate[1].sum())
-
-
-def _spans(
-    chunks: Iterable[np.ndarray],
-    *,
-    batch_frames: int,
-    hop_size: int,
-    n_frames: int | None,
-    center: bool,
-) -> Iterator[tuple[np.ndarray, int]]:
-    """Cuts audio into spans of `batch_frames` frames.
-
-    Yields:
-        Samples, always of the same length, zero beyond the end, and how many of their
-        frames are wanted.
-    """
-    span_size = hop_size * (batch_frames - 1) + FRAME_SIZE
-    step = hop_size * batch_frames
-    margin = FRAME_SIZE // 2 if center else 0
-    held = np.zeros(margin, np.float32)
-    n_samples = n_sent = 0
-    for chunk in chunks:
-        chunk = _one_row(chunk)
-        for first in range(0, len(chunk), span_size):
-            piece = _finite(chunk[first : first + span_size], n_samples)
-            n_samples += len(piece)
-            held = np.concatenate([held, piece])
-            while len(held) >= span_size and (n_frames is None or n_sent < n_frames):
-                n_wanted = batch_frames
-                if n_frames is not None:
-                    n_wanted = min(n_wanted, n_frames - n_sent)
-                yield held[:span_size], n_wanted
-                n_sent += n_wanted
-                held = held[step:]
-    if n_frames is None:
-        n_frames = _natural_n_frames(n_samples, hop_size, center=center)
-    while n_sent < n_frames:
-        n_wanted = min(batch_frames, n_frames - n_sent)
-        span = np.zeros(span_size, np.float32)
-        span[: len(held)] = held[:span_size]
-        yield span, n_wanted
-        n_sent += n_wanted
-        held = held[step:]
-
-
-def _one_row(chunk: np.ndarray) -> np.ndarray:
-    chunk = np.asarray(chunk)
-    if chunk.ndim != 1:
-        raise ValueError(
-            f"audio_16k has shape {chunk.shape}; one row [n_samples] is needed: "
-            "mix the channels down first."
-        )
-    return chunk
-
-
-def _finite(piece: np.ndarray, n_before: int) -> np.ndarray:
-    """The samples in float32, checked."""
-    piece = piece.astype(np.float32)
-    finite = np.isfinite(piece)
-    if not finite.all():
-        raise ValueError(
-            f"audio_16k holds NaN or infinite samples, the first at sample "
-            f"{n_before + int(np.argmin(finite))}; repair or drop them."
-        )
-    return piece
-
-
-def _natural_n_frames(n_samples: int, hop_size: int, *, center: bool) -> int:
-    """How many frames the crepe package would compute."""
-    if center:
-        return 1 + n_samples // hop_size
-    if n_samples < FRAME_SIZE:
-        raise ValueError(
-            f"The audio has {n_samples} samples at 16 kHz; without centring a frame "
-            f"needs {FRAME_SIZE}. Pad it, use center=True, or say n_frames."
-        )
-    return 1 + (n_samples - FRAME_SIZE) // hop_size
