@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
-import tqdm
-
 from evaluation import across_clips
 from evaluation import clips
 from evaluation import dataset_clips
@@ -23,6 +21,7 @@ from evaluation import summary
 from models import data
 from models import runs as runs_lib
 from prep import pitch
+from prep import progress
 
 SCORES_NAME = "scores.jsonl"
 SUMMARY_NAME = "summary.json"
@@ -106,15 +105,15 @@ def _score_runs(
     scored: dict[str, list[clips.Scored]] = {}
     costs: dict[str, inference.Cost] = {}
     total = len(indices) * (1 + len(opened))
-    with tqdm.tqdm(total=total, unit="clip", desc="recordings") as progress:
+    with progress.bar(total, unit="clips", label="recordings") as bar:
         references = _measure_references(
             dataset_clips.read_clips(dataset, indices),
             tracker=tracker,
             options=options,
-            tick=lambda: progress.update(),
+            tick=lambda: bar.update(),
         )
         for name, run in opened.items():
-            progress.set_description(name)
+            bar.set_description(name)
             renderings, costs[name] = inference.render_clips(
                 run, dataset, indices, seed=options.seed, batch_size=options.batch_size
             )
@@ -124,7 +123,7 @@ def _score_runs(
                     ref, rendering, tracker=tracker, settings=options.masks
                 )
                 scored[name].append(one)
-                progress.update()
+                bar.update()
     return references, scored, costs
 
 

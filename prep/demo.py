@@ -23,9 +23,10 @@ import scipy.signal
 import soundfile
 import soxr
 import tinysoundfont
-import tqdm
 from absl import app
 from absl import flags
+
+from prep import progress
 
 INSTRUMENTS = {"flute": 73, "trumpet": 56}  # General MIDI program, from 0
 LOWEST_NOTES = {"flute": 60, "trumpet": 55}  # MIDI note
@@ -240,12 +241,15 @@ def render_demo(
     )
     rng = np.random.default_rng(seed)
     count = max(2, int(np.ceil(minutes * 60 / RECORDING_SECS)))
-    phrases = [
-        render_recording(
-            synth, rng, lowest=LOWEST_NOTES[instrument], secs=RECORDING_SECS
-        )
-        for _ in tqdm.trange(count, desc=f"playing the {instrument}", unit="phrase")
-    ]
+    phrases = []
+    with progress.bar(count, unit="phrases", label=f"playing the {instrument}") as bar:
+        for _ in range(count):
+            phrases.append(
+                render_recording(
+                    synth, rng, lowest=LOWEST_NOTES[instrument], secs=RECORDING_SECS
+                )
+            )
+            bar.update()
     scale = 10.0 ** (PEAK_DBFS / 20.0) / max(np.abs(phrase).max() for phrase in phrases)
     noise = 10.0 ** (NOISE_FLOOR_DBFS / 20.0)
     output.mkdir(parents=True, exist_ok=True)

@@ -235,7 +235,7 @@ def probe_recordings(
     *,
     min_loudness_db: float,
     min_input_rate: int,
-    on_done: Callable[[], None] = lambda: None,
+    on_done: Callable[[], object] = lambda: None,
 ) -> list[recordings_lib.Probe | recordings_lib.Rejection]:
     """Probes all recordings, as many at once as there are cores; keeps their order."""
 

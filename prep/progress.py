@@ -1,7 +1,8 @@
-"""A progress bar over all workers, wherever they run.
+"""Progress with the time left: a bar on a terminal, now and then a line in a log.
 
-Workers share nothing with this process but the disk: so finished files are counted.
-That works for every runner and after a restart alike.
+Where work is spread over processes and machines, they share nothing with this process
+but the disk: so `watching` counts finished files. That works for every runner and after
+a restart alike.
 """
 
 import contextlib
@@ -9,14 +10,93 @@ import os
 import pathlib
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from collections.abc import Mapping
+from typing import Protocol
+from typing import Self
 from typing import TextIO
 
 import tqdm
 
 POLL_SECS = 0.5  # between two looks at the disk
-_LOG_SECS = 30.0  # between two lines where the output is no terminal
+LOG_SECS = 30.0  # between two lines where the output is no terminal
+_COUNTS = "{n:.0f}/{total:.0f} {unit} [{elapsed}, {remaining} left]"
+_FORMAT = "{desc}: {percentage:3.0f}%|{bar:30}| " + _COUNTS
+_LINE_FORMAT = "{desc}: {percentage:3.0f}%, " + _COUNTS
+
+
+class Bar(Protocol):
+    """What shows progress; a context that closes it."""
+
+    def update(self, n: float = 1) -> object:
+        """`n` more are done."""
+
+    def tick(self) -> None:
+        """Nothing more is done, but the clock goes on."""
+
+    def set_description(self, desc: str) -> None:
+        """Changes the label."""
+
+    def close(self) -> None:
+        """Leaves the last state standing."""
+
+    def __enter__(self) -> Self:
+        """Returns itself."""
+
+    def __exit__(self, *error: object) -> None:
+        """Closes."""
+
+
+class _Drawn(tqdm.tqdm):
+    """A bar on a terminal, or none at all."""
+
+    def tick(self) -> None:
+        self.refresh()
+
+
+class _Lines:
+    """Lines in a log, at least LOG_SECS apart but for the last."""
+
+    def __init__(
+        self, total: float, *, unit: str, label: str, initial: float, file: TextIO
+    ):
+        self._meter = {"total": total, "unit": unit, "initial": initial}
+        self._label, self._file = label, file
+        self._n = initial
+        self._began = self._written = time.monotonic()
+
+    def update(self, n: float = 1) -> None:
+        self._n += n
+        self.tick()
+
+    def tick(self) -> None:
+        if time.monotonic() - self._written >= LOG_SECS:
+            self._write()
+
+    def set_description(self, desc: str) -> None:
+        self._label = desc
+
+    def close(self) -> None:
+        self._write()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _write(self) -> None:
+        self._written = time.monotonic()
+        line = tqdm.tqdm.format_meter(
+            n=self._n,
+            elapsed=self._written - self._began,
+            prefix=self._label,
+            bar_format=_LINE_FORMAT,
+            **self._meter,
+        )
+        self._file.write(line + "\n")
+        self._file.flush()
 
 
 def bar(
@@ -24,11 +104,11 @@ def bar(
     *,
     unit: str,
     label: str,
-    quiet: bool,
+    quiet: bool = False,
     initial: float = 0.0,
     file: TextIO | None = None,
-) -> tqdm.tqdm:
-    """A bar with the time left; none if `quiet`.
+) -> Bar:
+    """Progress with the time left; none if `quiet`.
 
     Args:
         total: What 100 % is.
@@ -39,7 +119,9 @@ def bar(
         file: Where to draw, None for stderr.
     """
     file = file or sys.stderr
-    return tqdm.tqdm(
+    if not quiet and not file.isatty():
+        return _Lines(total, unit=unit, label=label, initial=initial, file=file)
+    return _Drawn(
         total=total,
         initial=initial,
         unit=unit,
@@ -47,16 +129,15 @@ def bar(
         file=file,
         disable=quiet,
         smoothing=0.05,
-        mininterval=0.2 if file.isatty() else _LOG_SECS,
-        bar_format="{desc}: {percentage:3.0f}%|{bar:30}| {n:.0f}/{total:.0f} {unit} "
-        "[{elapsed}, {remaining} left]",
+        mininterval=0.2,
+        bar_format=_FORMAT,
     )
 
 
 class _Watch(threading.Thread):
     """Looks for files and moves a bar by the weight of each that has appeared."""
 
-    def __init__(self, weights: Mapping[pathlib.Path, float], shown: tqdm.tqdm):
+    def __init__(self, weights: Mapping[pathlib.Path, float], shown: Bar):
         super().__init__(daemon=True)
         self._left = dict(weights)
         self._bar = shown
@@ -71,8 +152,8 @@ class _Watch(threading.Thread):
         moved = sum(self._left.pop(path) for path in found)
         if moved:
             self._bar.update(moved)
-        elif self._bar.mininterval < POLL_SECS:
-            self._bar.refresh()  # the clock goes on
+        else:
+            self._bar.tick()
 
     def stop(self) -> None:
         self._stop_now.set()

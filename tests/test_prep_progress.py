@@ -1,0 +1,75 @@
+"""Progress on a terminal and in a log."""
+
+import io
+import time
+
+import pytest
+
+from prep import progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time that lines in a log are spaced by; `clock[0]` may be set."""
+    now = [1000.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_log_gets_a_line_now_and_then_and_one_at_the_end(clock):
+    log = io.StringIO()
+    with progress.bar(600, unit="files", label="probing", file=log) as bar:
+        for _ in range(590):  # ten a second, almost a minute
+            clock[0] += 0.1
+            bar.update()
+    lines = log.getvalue().splitlines()
+    assert len(lines) == 2
+    assert lines[0] == "probing:  50%, 300/600 files [00:30, 00:30 left]"
+    assert "590/600" in lines[1]
+    assert "\r" not in log.getvalue()
+
+
+def test_log_shows_that_time_goes_on_while_nothing_is_finished(clock):
+    log = io.StringIO()
+    bar = progress.bar(60, unit="s", label="computing", file=log, initial=20)
+    for _ in range(130):
+        clock[0] += 0.5
+        bar.tick()
+    assert log.getvalue().count("20/60 s [") == 2
+
+
+def test_watching_in_a_log_is_one_line_for_a_short_job(tmp_path):
+    log, weights = io.StringIO(), {tmp_path / "a": 3.0, tmp_path / "b": 4.0}
+    (tmp_path / "a").touch()
+    with progress.watching(weights, unit="s", label="computing", quiet=False, file=log):
+        (tmp_path / "b").touch()
+        time.sleep(3 * progress.POLL_SECS)
+    assert [line[:21] for line in log.getvalue().splitlines()] == [
+        "computing: 100%, 7/7 "
+    ]
+
+
+def test_terminal_gets_a_bar_that_is_drawn_over(tmp_path):
+    screen = Terminal()
+    with progress.bar(2, unit="files", label="probing", file=screen) as bar:
+        bar.tick()
+        bar.update(2)
+    drawn = screen.getvalue()
+    assert drawn.count("\n") == 1
+    assert "100%|##" in drawn or "100%|██" in drawn
+
+
+def test_quiet_shows_nothing():
+    for stream in (io.StringIO(), Terminal()):
+        with progress.bar(
+            2, unit="files", label="probing", quiet=True, file=stream
+        ) as bar:
+            bar.set_description("still")
+            bar.update(2)
+            bar.tick()
+        assert stream.getvalue() == ""
