@@ -65,7 +65,8 @@ def read_blocks(file: soundfile.SoundFile) -> Iterator[np.ndarray]:
             block = file.read(out=block)
         except soundfile.LibsndfileError as error:
             raise UnreadableError(
-                f"decoding fails ({error.error_string.strip().rstrip('.')})"
+                "damaged or cut off: decoding fails "
+                f"({error.error_string.strip().rstrip('.')})"
             ) from error
         if not len(block):
             return

@@ -29,7 +29,7 @@ class Found:
     Attributes:
         paths: Absolute paths with an audio ending (or named outright), sorted.
         names: A name for each path: relative to what was searched, unique.
-        passed_over: Count of other files by ending, such as `{".txt": 2}`.
+        passed_over: Count of other entries by kind, such as `{".txt": 2, "folder": 1}`.
     """
 
     paths: tuple[str, ...]
@@ -63,14 +63,14 @@ def _walk(folder: str) -> Iterable[str]:
                 yield entry.path
 
 
-def _expand(pattern: str) -> tuple[str, list[str], list[str]]:
+def _expand(pattern: str, named: str) -> tuple[str, list[str], list[str]]:
     """Root for names, files meant to be recordings, files passed over."""
     path = os.path.abspath(os.path.expanduser(pattern))
     if os.path.isdir(path):
         files = list(_walk(path))
         # A folder that could not be opened comes back by its own name: keep it.
         audio = [f for f in files if _is_audio(f) or os.path.isdir(f)]
-        return path, audio, [f for f in files if not _is_audio(f)]
+        return path, audio, sorted(set(files) - set(audio))
     if os.path.lexists(path):
         return os.path.dirname(path), [path], []
     if any(character in pattern for character in _GLOB_CHARACTERS):
@@ -78,17 +78,17 @@ def _expand(pattern: str) -> tuple[str, list[str], list[str]]:
         root = os.path.dirname(path.split("*")[0].split("?")[0].split("[")[0])
         # A folder among the matches of a glob was not asked for: its files were not.
         files = [f for f in matches if not os.path.isdir(f)]
-        audio = [f for f in files if _is_audio(f)]
-        others = [f for f in matches if f not in audio]
-        return root, audio or files, others if audio else []
-    raise FileNotFoundError(f"--input={pattern!r}: no such file or folder ({path}).")
+        audio = [f for f in files if _is_audio(f)] or files
+        return root, audio, sorted(set(matches) - set(audio))
+    raise FileNotFoundError(f"{named}: no such file or folder ({path}).")
 
 
-def find_recordings(patterns: Iterable[str]) -> Found:
+def find_recordings(patterns: Iterable[str], *, flag: str = "--input") -> Found:
     """Lists the files that `patterns` name.
 
     Args:
         patterns: Folders, files or globs (`**` goes to any depth).
+        flag: Where they come from, for messages.
 
     Returns:
         The files, each once, in the order of their names.
@@ -99,9 +99,10 @@ def find_recordings(patterns: Iterable[str]) -> Found:
     names: dict[str, str] = {}
     passed_over: collections.Counter[str] = collections.Counter()
     for pattern in patterns:
-        root, audio, others = _expand(pattern)
+        named = f"{flag}={pattern!r}"
+        root, audio, others = _expand(pattern, named)
         if not audio:
-            raise FileNotFoundError(_nothing_found(pattern, others))
+            raise FileNotFoundError(_nothing_found(pattern, named, others=others))
         for path in audio:
             names.setdefault(path, os.path.relpath(path, root))
         for path in others:
@@ -116,10 +117,10 @@ def find_recordings(patterns: Iterable[str]) -> Found:
     )
 
 
-def _nothing_found(pattern: str, others: list[str]) -> str:
+def _nothing_found(pattern: str, named: str, *, others: list[str]) -> str:
     endings = " ".join(sorted(AUDIO_SUFFIXES))
     seen = f"{len(others)} other entries" if others else "nothing at all"
     return (
-        f"--input={pattern!r} holds no recording: {seen} under "
+        f"{named} holds no recording: {seen} under "
         f"{os.path.abspath(os.path.expanduser(pattern))}. Audio files end in {endings}."
     )

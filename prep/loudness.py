@@ -5,8 +5,8 @@ Hantrakul et al., ISMIR 2019), in NumPy and without a recording in memory.
 """
 
 import functools
-import itertools
 from collections.abc import Iterable
+from collections.abc import Iterator
 
 import librosa
 import numpy as np
@@ -58,8 +58,9 @@ def frame_loudness(
         if without_offset:
             heard = heard - heard.mean(axis=-1, keepdims=True)
         spectrum = scipy.fft.rfft(heard * window, axis=-1)
-        magnitude = spectrum.real**2 + spectrum.imag**2  # [rows, n_bins]
-        power[rows] = np.sum(magnitude * weighting, axis=-1)
+        with np.errstate(over="ignore"):  # of samples near the end of float32
+            magnitude = spectrum.real**2 + spectrum.imag**2  # [rows, n_bins]
+            power[rows] = np.sum(magnitude * weighting, axis=-1)
     loudness = 10.0 * np.log10(np.maximum(power, np.float32(10.0 ** (MIN_DB / 10.0))))
     # Again, because some processors' float32 logarithm of the floor lies below it.
     return np.maximum(loudness, np.float32(MIN_DB))
@@ -75,7 +76,8 @@ def measure_envelope(blocks: Iterable[np.ndarray], sample_rate: int) -> np.ndarr
 
     The same measure as `features.loudness_db`, about 50 times a second and at the
     recording's own sample rate; brought to the scale of a window of 512 samples. A
-    constant offset counts for nothing here, whereas there the window leaks some of it.
+    constant offset counts for nothing here, whereas there the window leaks some of it;
+    for the same reason the first and the last sample stand on beyond the ends.
 
     Args:
         blocks: Mono, float32, shape [n] each.
@@ -86,9 +88,9 @@ def measure_envelope(blocks: Iterable[np.ndarray], sample_rate: int) -> np.ndarr
     """
     hop_size = envelope_hop(sample_rate)
     n_fft = max(2, 2 ** round(np.log2(ENVELOPE_SECS * sample_rate)))
-    pending = np.zeros(n_fft // 2, np.float32)
     parts = []
-    for block in itertools.chain(blocks, [np.zeros(n_fft // 2, np.float32)]):
+    pending = np.zeros(0, np.float32)
+    for block in _with_ends(blocks, n_fft // 2):
         pending = np.concatenate([pending, block])
         n_frames = (len(pending) - n_fft) // hop_size + 1
         if n_frames <= 0:
@@ -105,3 +107,17 @@ def measure_envelope(blocks: Iterable[np.ndarray], sample_rate: int) -> np.ndarr
         pending = pending[n_frames * hop_size :]
     loudness = np.concatenate([np.full(0, MIN_DB, np.float32), *parts])
     return np.maximum(loudness - 10.0 * np.log10(n_fft / REFERENCE_FFT), MIN_DB)
+
+
+def _with_ends(blocks: Iterable[np.ndarray], n_samples: int) -> Iterator[np.ndarray]:
+    """The blocks, with the first and last sample repeated before and behind them."""
+    last = None
+    for block in blocks:
+        if not len(block):
+            continue
+        if last is None:
+            yield np.repeat(block[:1], n_samples)
+        last = block[-1:]
+        yield block
+    if last is not None:
+        yield np.repeat(last, n_samples)

@@ -41,6 +41,7 @@ def find_material(
             min_loudness_db=settings.min_loudness_db,
         )
     secs = (end - begin) / settings.frame_rate
+    notes = "".join(f"; {note}" for note in recording.notes)
     if end - begin < settings.example_frames:
         left = " without the silence at its ends" if end - begin < n_frames else ""
         return recordings_lib.Rejection(
@@ -48,7 +49,7 @@ def find_material(
             recording.path,
             "all",
             f"too short: {secs:.2f} s{left}, and an example takes --example_secs="
-            f"{settings.example_secs:g}",
+            f"{settings.example_secs:g}{notes}",
             {"seconds": round(recording.secs, 3), "usable_seconds": round(secs, 3)},
         )
     leftovers = cutting.Leftovers(n_frames)

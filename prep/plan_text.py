@@ -2,6 +2,8 @@
 
 import collections
 import os
+from collections.abc import Mapping
+from collections.abc import Sequence
 
 from prep import plan as plan_lib
 from prep import recordings as recordings_lib
@@ -12,6 +14,7 @@ _COST = {"full": 0.24, "tiny": 0.03}
 _COST_CORES = 2
 _COST_START = 8.0  # s, imports and the first call
 _SHOWN = 10  # lines of a kind
+_NOTHING: collections.Counter[str] = collections.Counter()
 
 
 def show_name(name: str) -> str:
@@ -45,8 +48,13 @@ def estimate_secs(plan: plan_lib.Plan) -> float:
     return _COST_START + plan.segment_secs * cost * _COST_CORES / cores
 
 
-def describe(plan: plan_lib.Plan) -> str:
-    """The plan: recordings, minutes, examples, shards, time, what is left out."""
+def describe(plan: plan_lib.Plan, passed_over: Sequence[Mapping[str, int]] = ()) -> str:
+    """The plan: recordings, minutes, examples, shards, time, what is left out.
+
+    Args:
+        plan: What it says.
+        passed_over: Counts of entries that are no recordings, by kind.
+    """
     settings = plan.settings
     total = sum(recording.secs for recording in plan.recordings)
     lines = [
@@ -66,6 +74,10 @@ def describe(plan: plan_lib.Plan) -> str:
         lines.append("  no eval split (--eval_split_fraction=0)")
     lines += [f"  note: {show_name(n)}: {t}" for n, t in _notes(plan)[:_SHOWN]]
     lines += _left_out(plan.rejections)
+    others = sum((collections.Counter(one) for one in passed_over), _NOTHING)
+    if others:
+        listed = ", ".join(f"{count} {kind}" for kind, count in sorted(others.items()))
+        lines.append(f"  passed over, not audio by name: {listed}")
     lines.append(
         f"  pitch of {show_secs(plan.segment_secs)} by CREPE "
         f"({settings.crepe_capacity}): about {show_secs(estimate_secs(plan))} on "

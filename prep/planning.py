@@ -69,7 +69,9 @@ def _nothing_left(rejections: Sequence[recordings_lib.Rejection], n_found: int) 
     shown = "".join(f"\n  {r.name}: {r.reason}" for r in rejections[:_SHOWN])
     more = len(rejections) - _SHOWN
     rest = f"\n  and {more} more, see rejected.jsonl" if more > 0 else ""
-    return f"none of the {n_found} recordings can be used:{shown}{rest}"
+    which = f"none of the {n_found} recordings" if n_found > 1 else "the only recording"
+    cannot = "can" if n_found > 1 else "cannot"
+    return f"{which} {cannot} be used:{shown}{rest}"
 
 
 def _assign(

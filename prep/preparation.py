@@ -6,6 +6,7 @@ written last; without it a folder is not a dataset.
 
 import dataclasses
 import json
+import os
 import pathlib
 import shutil
 from collections.abc import Callable
@@ -77,17 +78,21 @@ def prepare(request: Request, say: Say) -> None:
     Raises:
         settings_lib.PrepError: If something is in the way; the message says what.
     """
-    found = _find(request.inputs)
-    eval_found = _find(request.eval_inputs) if request.eval_inputs else None
+    found = _find(request.inputs, "--input")
+    eval_found = None
+    if request.eval_inputs:
+        eval_found = _find(request.eval_inputs, "--eval_input")
     layout = store.Layout(request.output, request.cache_dir)
+    passed_over = [one.passed_over for one in (found, eval_found) if one]
     if request.dry_run:
-        say(plan_text.describe(_plan(request, found, eval_found, layout=None)))
+        plan = _plan(request, found, eval_found, layout=None)
+        say(plan_text.describe(plan, passed_over))
         return
     layout.make_folders()
     with store.locked(layout):
         store.clear_unfinished(layout)
         plan = _plan(request, found, eval_found, layout=layout)
-        say(plan_text.describe(plan))
+        say(plan_text.describe(plan, passed_over))
         if _is_complete(plan, layout, request):
             say(f"{layout.output} holds exactly this dataset already: nothing to do.")
             return
@@ -103,9 +108,9 @@ def prepare(request: Request, say: Say) -> None:
         _finish(job, say)
 
 
-def _find(patterns: Sequence[str]) -> inputs.Found:
+def _find(patterns: Sequence[str], flag: str) -> inputs.Found:
     try:
-        return inputs.find_recordings(patterns)
+        return inputs.find_recordings(patterns, flag=flag)
     except FileNotFoundError as error:
         raise settings_lib.PrepError(str(error)) from error
 
@@ -120,7 +125,12 @@ def _plan(
     """Probes and plans; leaves `rejected.jsonl` even if that ends the job."""
     n_files = len(found.paths) + (len(eval_found.paths) if eval_found else 0)
     settings = request.settings
-    with progress.bar(n_files, unit="files", label="probing", quiet=request.quiet) as b:
+    with (
+        progress.noise_to(layout.log if layout else os.devnull) as screen,
+        progress.bar(
+            n_files, unit="files", label="probing", quiet=request.quiet, file=screen
+        ) as bar,
+    ):
 
         def probe(
             what: inputs.Found,
@@ -129,7 +139,7 @@ def _plan(
                 what,
                 min_loudness_db=settings.min_loudness_db,
                 min_input_rate=settings.min_input_rate,
-                on_done=lambda: b.update(1),
+                on_done=bar.update,
             )
 
         probes = probe(found)

@@ -19,12 +19,15 @@ from prep import audio
 from prep import inputs
 from prep import loudness
 from prep import recordings as recordings_lib
+from prep import wav_header
 
 DIGEST_BYTES = 8  # 16 hexadecimal digits; 1e-9 chance of a clash among 200,000 files
 FULL_SCALE = 0.9995  # of 1.0; samples from here on count as clipped in runs of ...
 CLIP_RUN = 3  # samples
 CLIPPED_SHARE = 1e-4  # of the samples, from which a recording is called clipped
 MAX_OFFSET = 0.01  # of full scale, from which an offset is worth a note
+LOUD_PEAK = 4.0  # of full scale, from which a float file's level is worth a note
+MAX_PEAK = 1e10  # of full scale; samples on the scale of 32-bit integers are below
 CANCELLED_DB = 20.0  # dB that the downmix loses when channels are out of phase
 HEADER_TOLERANCE = 0.01  # of the length, that a header may be wrong without a note
 _READ_BYTES = 1 << 20
@@ -113,6 +116,7 @@ def probe_recording(
         The probe, or why the recording cannot be used.
     """
     numbers: dict[str, Any] = {}
+    tally = _Tally()
     try:
         n_bytes = _check_file(path)
         with audio.open_recording(path) as file:
@@ -123,7 +127,6 @@ def probe_recording(
                     "Hz: half of what the model learns would be missing; "
                     f"--min_input_rate={file.samplerate} uses it all the same"
                 )
-            tally = _Tally()
             envelope = loudness.measure_envelope(
                 (tally.add(block) for block in audio.read_blocks(file)),
                 file.samplerate,
@@ -135,9 +138,21 @@ def probe_recording(
                 "header_frames": file.frames,
             }
         digest = hash_file(path)
-        _check_samples(tally, facts["in_rate"], envelope, min_loudness_db, numbers)
+        data_chunk = wav_header.read_data_chunk(path)
+        _check_samples(
+            tally,
+            envelope,
+            in_rate=facts["in_rate"],
+            min_loudness_db=min_loudness_db,
+            data_chunk=data_chunk,
+            numbers=numbers,
+        )
     except audio.UnreadableError as error:
-        return recordings_lib.Rejection(name, path, "all", str(error), numbers)
+        reason = str(error)
+        if tally.n_in and "seconds" not in numbers:  # it broke off on the way
+            numbers["seconds"] = round(tally.n_in / numbers["sample_rate"], 3)
+            reason += f" somewhere after {numbers['seconds']:.1f} s"
+        return recordings_lib.Rejection(name, path, "all", reason, numbers)
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
         return recordings_lib.Rejection(name, path, "all", reason, numbers)
@@ -154,7 +169,9 @@ def probe_recording(
         silent_share=float(np.mean(envelope < min_loudness_db)),
         max_loudness_db=float(envelope.max()),
         floor_loudness_db=float(np.percentile(envelope, 10)),
-        notes=tuple(_notes(tally, header_frames, n_bytes, facts)),
+        notes=tuple(
+            _notes(tally, facts, header_frames=header_frames, data_chunk=data_chunk)
+        ),
         **facts,
     )
     return recordings_lib.Probe(recording, envelope)
@@ -162,21 +179,36 @@ def probe_recording(
 
 def _check_samples(
     tally: _Tally,
-    in_rate: int,
     envelope: np.ndarray,
+    *,
+    in_rate: int,
     min_loudness_db: float,
+    data_chunk: wav_header.DataChunk | None,
     numbers: dict[str, Any],
 ) -> None:
     """Raises `UnreadableError` where the samples are of no use; fills `numbers`."""
     numbers["seconds"] = round(tally.n_in / in_rate, 3)
     if tally.n_in == 0:
-        raise audio.UnreadableError("holds no sample")
+        hidden = ""
+        if data_chunk and data_chunk.hides:
+            hidden = (
+                f" by its header, but {data_chunk.available} bytes follow (a recorder "
+                "that was stopped hard?); get them with: ffmpeg -ignore_length 1 -i "
+                "in.wav out.wav"
+            )
+        raise audio.UnreadableError(f"holds no sample{hidden}")
     if tally.n_not_finite:
         numbers["samples_not_finite"] = tally.n_not_finite
         numbers["first_at_seconds"] = round(tally.first_not_finite / in_rate, 3)
         raise audio.UnreadableError(
             f"{tally.n_not_finite} samples are NaN or infinite, the first at "
             f"{tally.first_not_finite / in_rate:.3f} s"
+        )
+    if tally.peak > MAX_PEAK:
+        numbers["peak"] = tally.peak
+        raise audio.UnreadableError(
+            f"no audio by its numbers: samples of up to {tally.peak:.3g} times full "
+            "scale"
         )
     loudest = float(envelope.max())
     if loudest < min_loudness_db:
@@ -194,7 +226,11 @@ def _cancels(tally: _Tally) -> bool:
 
 
 def _notes(
-    tally: _Tally, header_frames: int, n_bytes: int, facts: dict[str, Any]
+    tally: _Tally,
+    facts: dict[str, Any],
+    *,
+    header_frames: int,
+    data_chunk: wav_header.DataChunk | None,
 ) -> list[str]:
     """What a person should know about a recording that is used."""
     notes = []
@@ -205,29 +241,28 @@ def _notes(
             f"its header says {header_frames / rate:.2f} s, it holds "
             f"{tally.n_in / rate:.2f} s: cut off?"
         )
-    elif facts["codec"] in _WAV_BYTES:
-        declared = tally.n_in * facts["channels"] * _WAV_BYTES[facts["codec"]]
-        if n_bytes > 2 * declared + (1 << 16):
-            notes.append(
-                f"its header says {declared} bytes of audio, the file has {n_bytes}: "
-                "the rest is not used"
-            )
+    elif data_chunk and data_chunk.cut_off:
+        notes.append(
+            f"its header says {data_chunk.declared} bytes of audio, the file has "
+            f"{data_chunk.available}: cut off?"
+        )
+    elif data_chunk and data_chunk.hides:
+        notes.append(
+            f"its header says {data_chunk.declared} bytes of audio, the file has "
+            f"{data_chunk.available}: the rest is not used"
+        )
     if tally.n_clipped / tally.n_in > CLIPPED_SHARE:
         notes.append(f"clipped: {tally.n_clipped / tally.n_in:.2%} at full scale")
     if abs(tally.total / tally.n_in) > MAX_OFFSET:
-        notes.append(f"offset of {tally.total / tally.n_in:+.3f} of full scale")
+        notes.append(f"offset of {tally.total / tally.n_in:+.3g} of full scale")
+    if tally.peak > LOUD_PEAK:
+        notes.append(
+            f"peaks at {tally.peak:.3g} times full scale (float samples on another "
+            "scale?); --normalize=peak brings it down"
+        )
     if _cancels(tally):
         notes.append("its channels cancel each other in the downmix (out of phase?)")
     return notes
-
-
-_WAV_BYTES = {
-    "WAV PCM_U8": 1,
-    "WAV PCM_16": 2,
-    "WAV PCM_24": 3,
-    "WAV PCM_32": 4,
-    "WAV FLOAT": 4,
-}
 
 
 def probe_recordings(

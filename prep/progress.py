@@ -202,11 +202,12 @@ def watching(
 
 
 @contextlib.contextmanager
-def noise_to(log: pathlib.Path) -> Iterator[TextIO]:
+def noise_to(log: str | os.PathLike[str]) -> Iterator[TextIO]:
     """Sends what this process and its children write to stderr to a file.
 
     TensorFlow and Beam's workers report at length there, some of it before anything
-    can be configured; between the steps of a progress bar nobody can read it.
+    can be configured, and decoders do; between the steps of a progress bar nobody can
+    read it.
 
     Args:
         log: Appended to.

@@ -86,6 +86,12 @@ def test_nothing_found_says_what_was_searched(folder, pattern):
     assert str(folder) in str(caught.value)
 
 
+def test_glob_that_matches_folders_alone_says_so(tmp_path):
+    (tmp_path / "a.wav").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"--eval_input=.*: 1 other entries"):
+        inputs.find_recordings([str(tmp_path / "*.wav")], flag="--eval_input")
+
+
 def test_folder_without_audio_names_the_endings(tmp_path):
     (tmp_path / "readme.txt").write_text("x")
     with pytest.raises(FileNotFoundError, match=r"1 other entries.*\.flac.*\.wav"):

@@ -116,6 +116,14 @@ def test_too_short_recording_is_rejected_with_numbers(folder):
     assert whole[0].numbers["seconds"] == 2.0
 
 
+def test_too_short_because_cut_off_says_both(folder):
+    path = folder / "tone2.wav"
+    path.write_bytes(path.read_bytes()[:16044])
+    (lost,) = [r for r in make_plan(folder).rejections if r.name == path.name]
+    assert "too short: 0.50 s" in lost.reason
+    assert "cut off?" in lost.reason
+
+
 def test_nothing_usable_lists_reasons(folder):
     with pytest.raises(planning.NothingLeftError, match=r"none of the 5.*too short"):
         try:

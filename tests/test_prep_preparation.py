@@ -262,6 +262,31 @@ def test_too_many_unusable_recordings_stop_the_job(source, tmp_path):
     assert "not used: bad.wav" in said[0]
 
 
+def test_entries_that_are_passed_over_are_counted(source, tmp_path):
+    (source / "notes.txt").touch()
+    (source / "cover.jpg").touch()
+    (source / "README").touch()
+    said = prep_helpers.prepare(source, tmp_path / "out", dry_run=True)
+    assert "not audio by name: 1 .jpg, 1 .txt, 1 no ending" in said[0]
+
+
+def test_folder_among_the_matches_of_a_glob_is_counted(source, tmp_path):
+    (source / "take.wav").mkdir()
+    said = prep_helpers.prepare(source / "*.wav", tmp_path / "out", dry_run=True)
+    assert "not audio by name: 1 folder" in said[0]
+
+
+def test_what_decoders_say_goes_to_the_log(tmp_path, capfd):
+    """A cut mp3 makes libmpg123 warn on stderr, in the middle of the bar."""
+    prep_helpers.write_tones(tmp_path / "in", [3.0, 4.0])
+    path = tmp_path / "in" / "cut.mp3"
+    soundfile.write(path, prep_helpers.tone(8.0, rate=44100), 44100)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    prep_helpers.prepare(tmp_path / "in", tmp_path / "out")
+    assert "Xing" in (tmp_path / "out" / ".prep" / "log").read_text()
+    assert capfd.readouterr().err == ""
+
+
 def test_dry_run_writes_nothing(source, tmp_path):
     said = prep_helpers.prepare(source, tmp_path / "out", dry_run=True)
     assert "train: " in said[0]

@@ -14,6 +14,7 @@ import soundfile
 from prep import inputs
 from prep import probe as probe_lib
 from prep import recordings as recordings_lib
+from prep import wav_header
 
 RATE = 16000
 
@@ -53,6 +54,14 @@ def test_id_is_the_content_not_the_name(tmp_path):
     assert ids[0] == ids[1] != ids[2]
 
 
+def declare(path, n_bytes):
+    """Makes a wav file's header claim so many bytes of audio."""
+    data = bytearray(path.read_bytes())
+    where = data.index(b"data") + 4
+    data[where : where + 4] = struct.pack("<I", n_bytes)
+    path.write_bytes(data)
+
+
 def make_text(path):
     path.write_text("this is not audio")
 
@@ -89,6 +98,27 @@ def make_offset_only(path):
     write(path, offset)
 
 
+def make_offset_from_the_first_sample(path):
+    write(path, np.full(5 * RATE, 0.25, np.float32))
+
+
+def make_huge(path):
+    write(path, 1e30 * prep_helpers.tone(2.0))
+
+
+def make_unfinished(path):
+    """As a recorder leaves it that writes the length last and was killed before."""
+    write(path, prep_helpers.tone(5.0), subtype="PCM_16")
+    declare(path, 0)
+
+
+def make_damaged_flac(path):
+    """A flac file under the name of a wav; libsndfile looks at the content."""
+    soundfile.write(path, prep_helpers.tone(12.0), RATE, format="FLAC")
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 9 // 10])
+
+
 def make_cancelling(path):
     tone = prep_helpers.tone(2.0)
     write(path, np.stack([tone, -tone], axis=1))
@@ -118,6 +148,13 @@ BAD = [
     (make_infinite, r"1 samples are NaN or infinite, the first at 0\.500 s"),
     (make_silence, "silent: never louder than -80"),
     (make_offset_only, "silent"),
+    (make_offset_from_the_first_sample, "silent"),
+    (make_huge, r"no audio by its numbers: samples of up to 3e\+29 times full scale"),
+    (make_unfinished, r"holds no sample by its header, but 160000 bytes.*ffmpeg"),
+    (
+        make_damaged_flac,
+        r"damaged or cut off: decoding fails \(.*\) somewhere after 8\.2 s",
+    ),
     (make_cancelling, "silent.*its channels cancel"),
     (make_low_rate, "8000 Hz, is below 16000.*--min_input_rate=8000"),
     (make_dangling, "broken link"),
@@ -157,7 +194,9 @@ def test_foreign_format_is_named_with_the_way_out(tmp_path):
 def test_truncated_wav_is_used_to_its_true_end(tmp_path):
     path = write(tmp_path / "a.wav", prep_helpers.tone(4.0), subtype="PCM_16")
     path.write_bytes(path.read_bytes()[: 44 + 2 * 2 * RATE])
-    assert probe(path).recording.secs == pytest.approx(2.0, abs=0.01)
+    recording = probe(path).recording
+    assert recording.secs == pytest.approx(2.0, abs=0.01)
+    assert re.search(r"128000 bytes of audio, .* 64000: cut off", recording.notes[0])
 
 
 def test_truncated_mp3_is_used_to_its_true_end(tmp_path):
@@ -172,19 +211,39 @@ def test_truncated_mp3_is_used_to_its_true_end(tmp_path):
 
 def test_header_that_promises_more_is_not_believed(tmp_path):
     path = write(tmp_path / "a.wav", prep_helpers.tone(2.0), subtype="PCM_16")
-    data = bytearray(path.read_bytes())
-    where = data.index(b"data") + 4
-    data[where : where + 4] = struct.pack("<I", 10 * 2 * RATE)
-    path.write_bytes(data)
-    assert probe(path).recording.secs == pytest.approx(2.0, abs=0.01)
+    declare(path, 10 * 2 * RATE)
+    recording = probe(path).recording
+    assert recording.secs == pytest.approx(2.0, abs=0.01)
+    assert "cut off?" in recording.notes[0]
+
+
+def test_header_of_a_pipe_needs_no_note(tmp_path):
+    path = write(tmp_path / "a.wav", prep_helpers.tone(2.0), subtype="PCM_16")
+    declare(path, 0xFFFFFFFF)
+    recording = probe(path).recording
+    assert recording.secs == pytest.approx(2.0, abs=0.01)
+    assert recording.notes == ()
+
+
+def test_chunks_before_the_audio_are_stepped_over(tmp_path):
+    path = write(tmp_path / "a.wav", prep_helpers.tone(2.0), subtype="PCM_16")
+    data = path.read_bytes()
+    where = data.index(b"data")
+    odd = b"note" + struct.pack("<I", 3) + b"abc\0"
+    path.write_bytes(data[:where] + odd + data[where:])
+    assert probe(path).recording.notes == ()
+    chunk = wav_header.read_data_chunk(str(path))
+    assert chunk == wav_header.DataChunk(2 * 2 * RATE, 2 * 2 * RATE)
+
+
+def test_float_samples_on_another_scale_are_noted(tmp_path):
+    path = write(tmp_path / "a.wav", 32768 * prep_helpers.tone(2.0))
+    assert any("--normalize=peak" in note for note in probe(path).recording.notes)
 
 
 def test_header_that_hides_audio_is_noted(tmp_path):
     path = write(tmp_path / "a.wav", prep_helpers.tone(10.0), subtype="PCM_16")
-    data = bytearray(path.read_bytes())
-    where = data.index(b"data") + 4
-    data[where : where + 4] = struct.pack("<I", 2 * 2 * RATE)
-    path.write_bytes(data)
+    declare(path, 2 * 2 * RATE)
     recording = probe(path).recording
     assert recording.secs == pytest.approx(2.0)
     assert any("the rest is not used" in note for note in recording.notes)
