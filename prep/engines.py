@@ -15,7 +15,7 @@ from prep import settings as settings_lib
 IN_PROCESS = "FnApiRunner"
 DASK_RUNNER = "apache_beam.runners.dask.dask_runner.DaskRunner"
 DASK_PARTITIONS = 1000  # at most as many elements; one task each, so work spreads
-DISK_FULL = "No space left on device"
+_DISK_FULL = ("No space left on device", "Disk quota exceeded")
 # What Beam and Dask say when a process that worked for them is gone.
 _WORKER_LOST = ("Channel closed prematurely", "KilledWorker", "worker died")
 
@@ -94,7 +94,7 @@ def _check_known(beam_args: Sequence[str]) -> None:
 def explain(error: Exception) -> str:
     """A sentence about why a runner stopped."""
     text = str(error)
-    if DISK_FULL in text:
+    if any(sign in text for sign in _DISK_FULL):
         return (
             "the disk is full. Make room (or choose another --output or --cache_dir) "
             "and run the same command again; what is finished is kept."

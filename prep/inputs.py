@@ -104,7 +104,9 @@ def find_recordings(patterns: Iterable[str], *, flag: str = "--input") -> Found:
         if not audio:
             raise FileNotFoundError(_nothing_found(pattern, named, others=others))
         for path in audio:
-            names.setdefault(path, os.path.relpath(path, root))
+            name = os.path.relpath(path, root)
+            # The folder itself is in the list where it cannot be opened.
+            names.setdefault(path, os.path.basename(root) if name == "." else name)
         for path in others:
             suffix = os.path.splitext(path)[1].lower()
             passed_over["folder" if os.path.isdir(path) else suffix or "no ending"] += 1

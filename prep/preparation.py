@@ -4,12 +4,14 @@ Each stage leaves something on disk that the next run can go on from. `COMPLETED
 written last; without it a folder is not a dataset.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
 import shutil
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
 
 from absl import logging
@@ -89,7 +91,7 @@ def prepare(request: Request, say: Say) -> None:
         say(plan_text.describe(plan, passed_over))
         return
     layout.make_folders()
-    with store.locked(layout):
+    with _disk_errors_explained(), store.locked(layout):
         store.clear_unfinished(layout)
         plan = _plan(request, found, eval_found, layout=layout)
         say(plan_text.describe(plan, passed_over))
@@ -106,6 +108,14 @@ def prepare(request: Request, say: Say) -> None:
         )
         _compute(job, request)
         _finish(job, say)
+
+
+@contextlib.contextmanager
+def _disk_errors_explained() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise settings_lib.PrepError(engines.explain(error)) from error
 
 
 def _find(patterns: Sequence[str], flag: str) -> inputs.Found:

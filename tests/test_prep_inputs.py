@@ -86,6 +86,14 @@ def test_nothing_found_says_what_was_searched(folder, pattern):
     assert str(folder) in str(caught.value)
 
 
+def test_folder_that_cannot_be_opened_keeps_its_name(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert inputs.find_recordings([str(tmp_path)]).names == (tmp_path.name,)
+
+
 def test_glob_that_matches_folders_alone_says_so(tmp_path):
     (tmp_path / "a.wav").mkdir()
     with pytest.raises(FileNotFoundError, match=r"--eval_input=.*: 1 other entries"):

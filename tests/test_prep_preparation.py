@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import pathlib
@@ -197,6 +198,23 @@ def test_read_only_output_is_named(source, small_disk):
 
 def test_too_little_space_is_seen_before_computing(source, small_disk):
     with pytest.raises(settings_lib.PrepError, match=r"needs about .* are free"):
+        prep_helpers.prepare(source, small_disk / "out")
+
+
+@pytest.mark.parametrize("there_already", [False, True])
+def test_disk_that_is_full_from_the_start_is_explained(
+    source, small_disk, monkeypatch, there_already
+):
+    """Nothing can be written: not even the lock, or only the plan."""
+    monkeypatch.setattr("prep.preparation._check_space", lambda *args: None)
+    if there_already:
+        layout = store.Layout(small_disk / "out")
+        layout.make_folders()
+        (layout.work / "lock").write_text("process 1 on a host of an earlier run")
+    with contextlib.suppress(OSError), open(small_disk / "filler", "wb", 0) as file:
+        while True:
+            file.write(bytes(4096))
+    with pytest.raises(settings_lib.PrepError, match="the disk is full"):
         prep_helpers.prepare(source, small_disk / "out")
 
 
