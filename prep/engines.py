@@ -91,6 +91,14 @@ def _check_known(beam_args: Sequence[str]) -> None:
         )
 
 
+def is_interrupt(error: BaseException) -> bool:
+    """Whether Ctrl-C is behind what a runner raised; Beam wraps it in an error."""
+    return "KeyboardInterrupt" in str(error) or any(
+        isinstance(cause, KeyboardInterrupt)
+        for cause in (error.__cause__, error.__context__)
+    )
+
+
 def explain(error: Exception) -> str:
     """A sentence about why a runner stopped."""
     text = str(error)

@@ -250,6 +250,8 @@ def _compute(job: stages.Job, request: Request) -> None:
             pipeline.run(job, request.options)
         # A runner may raise anything, and wraps what its workers raise.
         except Exception as error:
+            if engines.is_interrupt(error):
+                raise KeyboardInterrupt from error
             logging.exception("the pipeline stopped")
             raise settings_lib.PrepError(
                 f"{engines.explain(error)} (All that the libraries said is in "

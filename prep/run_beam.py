@@ -16,7 +16,10 @@ workers stopped it, what is finished is kept; 2 a flag is wrong; 130 interrupted
 import dataclasses
 import functools
 import logging as stdlib_logging
+import os
+import signal
 import sys
+import types
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -35,6 +38,7 @@ except ModuleNotFoundError as missing:
 
 FLAGS = flags.FLAGS
 EXIT_DATA, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+_INTERRUPTED = "interrupted; the same command goes on from here."
 
 
 def define_flags() -> None:
@@ -156,14 +160,13 @@ def main(argv: Sequence[str]) -> int:
         dry_run=FLAGS.dry_run,
         quiet=FLAGS.quiet,
     )
+    _end_on_interrupt(at_once=False)
     try:
         preparation.prepare(request, _be_quiet if FLAGS.quiet else _say)
     except settings_lib.PrepError as error:
         return _fail(str(error), EXIT_DATA)
     except KeyboardInterrupt:
-        return _fail(
-            "interrupted; the same command goes on from here.", EXIT_INTERRUPTED
-        )
+        return _fail(_INTERRUPTED, EXIT_INTERRUPTED)
     return 0
 
 
@@ -189,8 +192,24 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
+def _end_on_interrupt(*, at_once: bool) -> None:
+    """Says what Ctrl-C does, unless it is ignored as in a job in the background.
+
+    While libraries are imported it ends the process at once: some of them swallow the
+    exception, others answer with pages.
+    """
+
+    def end(number: int, frame: types.FrameType | None) -> None:
+        del number, frame
+        os._exit(_fail(_INTERRUPTED, EXIT_INTERRUPTED))
+
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, end if at_once else signal.default_int_handler)
+
+
 def console() -> None:
     """The console script `ddsp_prep`."""
+    _end_on_interrupt(at_once=True)
     try:
         define_flags()
         app.run(main, flags_parser=_parse_flags)

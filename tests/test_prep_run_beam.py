@@ -72,6 +72,44 @@ def test_what_stops_it_is_one_message_and_a_code(
     assert out == ""
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "moment, seen",
+    [("while importing", "out"), ("while computing", "out/.prep/audio/*.f32")],
+)
+def test_interrupt_is_one_line_and_a_code(source, tmp_path, moment, seen):
+    """Ctrl-C goes to all processes of the terminal, as here."""
+    (tmp_path / "out").mkdir()
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            PROGRAM,
+            "--input=in",
+            "--output=out",
+            "--example_secs=1",
+            "--crepe_capacity=tiny",
+        ],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob(seen)) and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(1.0)  # into the imports, into TensorFlow's start
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == (
+        "ddsp_prep: interrupted; the same command goes on from here."
+    )
+    assert "Traceback" not in err
+    assert not (tmp_path / "out" / "COMPLETED").exists()
+
+
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
     """Real recordings, copied so that they are a folder of their own."""
