@@ -54,7 +54,8 @@ class _Tally:
                 self.first_not_finite = self.n_in + int(np.argmin(finite))
             self.n_not_finite += int(np.count_nonzero(~finite))
             block = np.where(finite[:, np.newaxis], block, np.float32(0))
-        mono = audio.downmix(block)
+        with np.errstate(over="ignore"):  # the peak will say it
+            mono = audio.downmix(block)
         self.peak = max(self.peak, float(np.abs(mono).max()))
         self.total += float(mono.sum(dtype=np.float64))
         self.power += float(np.square(mono, dtype=np.float64).sum())
@@ -205,7 +206,7 @@ def _check_samples(
             f"{tally.first_not_finite / in_rate:.3f} s"
         )
     if tally.peak > MAX_PEAK:
-        numbers["peak"] = tally.peak
+        numbers["peak"] = float(np.nan_to_num(tally.peak))  # a sum may be infinite
         raise audio.UnreadableError(
             f"no audio by its numbers: samples of up to {tally.peak:.3g} times full "
             "scale"

@@ -1,3 +1,4 @@
+import json
 import os
 import pathlib
 import re
@@ -178,6 +179,13 @@ def test_numbers_come_with_the_rejection(tmp_path):
     assert numbers["samples_not_finite"] == 3
     assert numbers["first_at_seconds"] == 1.0
     assert numbers["seconds"] == 2.0
+
+
+def test_numbers_of_samples_at_the_end_of_float32_are_json(tmp_path):
+    audio = np.full((2 * RATE, 2), 3e38, np.float32)  # their sum is infinite
+    numbers = probe(write(tmp_path / "bad.wav", audio)).numbers
+    json.dumps(numbers, allow_nan=False)
+    assert numbers["peak"] > 3e38
 
 
 def test_low_rate_is_used_when_asked_for(tmp_path):
