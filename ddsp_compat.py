@@ -8,20 +8,40 @@ Importing this module
 - asks TensorFlow for Keras 2 (tf-keras), which must happen before TensorFlow is
   imported, and
 - where no `crepe` is installed, offers this project's own CREPE under that name, with
-  the functions and signatures that ddsp calls (see `prep.crepe_api`).
+  the functions and signatures that ddsp calls (see `prep.crepe_api`), and
+- keeps the lines off the terminal that TensorFlow writes about absent GPUs while it is
+  imported, which no setting of its own does. What else is said there still appears.
+  `TF_CPP_MIN_LOG_LEVEL=0` in the environment shows all of it.
 
 Nothing heavy is imported here: TensorFlow loads when it is first used.
 """
 
+import collections.abc
+import contextlib
+import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
 import pathlib
+import re
 import sys
+import tempfile
 import types
 import warnings
 
 LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+# What TensorFlow says at every start of a machine without a GPU.
+_START_UP_LINES = re.compile(
+    r"WARNING: All log messages before absl::InitializeLog"
+    r"|oneDNN custom operations are on"
+    r"|Could not find cuda drivers"
+    r"|failed call to cuInit"
+    r"|This TensorFlow binary is optimized to use available CPU instructions"
+    r"|To enable the following instructions"
+    r"|computation_placer.*already registered"
+    r"|Unable to register cu\w+ (plugin|factory)"
+)
 _CREPE_NAMES = ("crepe", "crepe.core")
 _OWN_CREPE = pathlib.Path(__file__).resolve().parent / "prep" / "crepe.py"
 
@@ -90,8 +110,61 @@ def offer_crepe() -> None:
     sys.modules.update(zip(_CREPE_NAMES, (package, core), strict=True))
 
 
-# No start-up lines about absent GPUs.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+@contextlib.contextmanager
+def _start_up_lines_held() -> collections.abc.Iterator[None]:
+    """Holds what is written to stderr, from C++ too, then lets the rest through."""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        terminal = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            held.seek(0)
+            lines = held.read().decode(errors="replace").splitlines(keepends=True)
+            kept = (line for line in lines if not _START_UP_LINES.search(line))
+            os.write(terminal, "".join(kept).encode())
+            os.close(terminal)
+
+
+class _QuietLoader(importlib.abc.Loader):
+    """Imports a module with `_start_up_lines_held`, and asks it for its devices."""
+
+    def __init__(self, loader: importlib.abc.Loader):
+        self._loader = loader
+
+    def create_module(self, spec):
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module):
+        module.__spec__.loader = module.__loader__ = self._loader
+        with _start_up_lines_held():
+            self._loader.exec_module(module)
+            module.config.list_physical_devices("GPU")  # says so where there is none
+
+
+class _QuietFinder(importlib.abc.MetaPathFinder):
+    """Finds TensorFlow as others do, once, and has it imported quietly."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _QuietLoader(spec.loader)
+        return spec
+
+
+def import_tensorflow_quietly() -> None:
+    """Sees to it that TensorFlow's start-up lines do not reach the terminal."""
+    if "tensorflow" not in sys.modules and os.environ.get(LOG_LEVEL) != "0":
+        sys.meta_path.insert(0, _QuietFinder())
+    os.environ.setdefault(LOG_LEVEL, "1")
+
+
 # pydub looks for ffmpeg when it is imported; audio is read by soundfile here.
 warnings.filterwarnings(
     "ignore", message="Couldn't find ffmpeg", category=RuntimeWarning
@@ -100,3 +173,4 @@ warnings.filterwarnings(
 warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
 use_legacy_keras()
 offer_crepe()
+import_tensorflow_quietly()

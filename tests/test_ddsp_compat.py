@@ -93,3 +93,33 @@ def test_ddsp_uses_the_stand_in():
         "ops.reset_crepe(); assert crepe.core.models['tiny'] is None"
     )
     assert result.stdout.split() == ["440", "126"], result.stderr[-2000:]
+
+
+def test_tensorflow_starts_without_a_word():
+    result = run(
+        "import ddsp_compat, tensorflow as tf; print(int(tf.constant(1) + 1));"
+        "import tensorflow; print(tf.__spec__.loader is tf.__loader__)"
+    )
+    assert result.stdout.split() == ["2", "True"]
+    assert result.stderr == ""
+
+
+def test_what_else_is_said_while_tensorflow_starts_is_heard(tmp_path):
+    package = tmp_path / "tensorflow"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "import os; os.write(2, b'Could not find cuda drivers\\nreal trouble\\n');"
+        "raise ImportError('no library')"
+    )
+    result = run(
+        "import ddsp_compat, tensorflow", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}"
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith("real trouble\n")
+    assert "ImportError: no library" in result.stderr
+    assert "\nCould not find cuda drivers" not in f"\n{result.stderr}"
+
+
+def test_start_up_lines_are_shown_on_request():
+    result = run("import ddsp_compat, tensorflow", TF_CPP_MIN_LOG_LEVEL="0")
+    assert "cuda" in result.stderr.lower()
