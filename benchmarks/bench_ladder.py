@@ -17,13 +17,13 @@ import pathlib
 import time
 from collections.abc import Callable
 
+import gin
 import numpy as np
 import tensorflow as tf
 from absl import app
 from absl import flags
 from ddsp.training import models as ddsp_models
 
-import gin
 from models import data  # noqa: F401  registers what the defaults name
 from models import gin_checks
 from models import gin_config

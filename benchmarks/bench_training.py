@@ -18,13 +18,13 @@ import pathlib
 
 import ddsp
 import ddsp.training
+import gin
 import numpy as np
 import tensorflow as tf
 from absl import app
 from absl import flags
 from absl import logging
 
-import gin
 from benchmarks import timing
 from benchmarks import training_parts
 from models import assembly

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import ddsp
+import gin
 import numpy as np
 import tensorflow as tf
 from absl import app
@@ -21,7 +22,6 @@ from ddsp.training import ddsp_run
 from ddsp.training import decoders as ddsp_decoders
 from ddsp.training import models as ddsp_models
 
-import gin
 from benchmarks import bench_ladder
 from models import heads
 from models import losses

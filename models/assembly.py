@@ -4,12 +4,12 @@ import dataclasses
 import pathlib
 from typing import Any
 
+import gin
 import tensorflow as tf
 from absl import logging
 from ddsp.training import models as ddsp_models
 from ddsp.training import trainers
 
-import gin
 from models import data
 from models import dataset_info
 from models import gin_config

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import ddsp
+import gin
 import tensorflow as tf
 from ddsp.training.models import model as ddsp_model
 
-import gin
 from models import conditioning as conditioning_lib
 from models import controls as controls_lib
 from models import diagnostics

@@ -5,12 +5,11 @@ time grid; nothing is computed from audio unless asked for.
 """
 
 import ddsp
+import gin
 import tensorflow as tf
 from ddsp import spectral_ops
 from ddsp.training import nn
 from ddsp.training import preprocessing
-
-import gin
 
 SEMITONES_PER_F0_SCALED = spectral_ops.F0_RANGE  # f0_scaled 0..1 is MIDI 0..127
 OUTPUT_KEYS = (

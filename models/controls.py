@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence
 
+import gin
 import tensorflow as tf
 
-import gin
 from models import heads
 from models import smoothing
 from models import smoothing_base

@@ -13,11 +13,11 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
+import gin
 import numpy as np
 import tensorflow as tf
 from ddsp.training import data
 
-import gin
 from models import dataset_info
 from models import tfrecords
 

@@ -9,10 +9,9 @@ Source:
 import collections.abc
 
 import ddsp
+import gin
 import tensorflow as tf
 from scipy import fft
-
-import gin
 
 
 def _transform_size(n_samples: int) -> int:

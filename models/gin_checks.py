@@ -3,9 +3,9 @@
 import inspect
 from typing import Any
 
+import gin
 import tensorflow as tf
 
-import gin
 from models import gin_config
 from models import gin_names
 

@@ -15,10 +15,10 @@ import pathlib
 import re
 from typing import Any
 
+import gin
 from ddsp.training import ddsp_run
 from ddsp.training import models as ddsp_models  # noqa: F401  registers the models
 
-import gin
 from models import gin_names
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent

@@ -5,6 +5,7 @@ import pathlib
 import re
 
 import gin
+
 from models import dataset_info
 from models import gin_config
 

@@ -8,11 +8,11 @@ dropout, other activations), the layer is Keras's own.
 
 import typing
 
+import gin
 import tensorflow as tf
 from ddsp.training import decoders
 from ddsp.training import nn
 
-import gin
 from models import dense
 from models import recurrent_kernels
 

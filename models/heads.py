@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import math
 
+import gin
 import tensorflow as tf
 
-import gin
 from models import schedules
 
 EXPONENT = 10.0  # factor of the output for a change of the input by 1, far below 0

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import ddsp
+import gin
 import tensorflow as tf
 from ddsp import spectral_ops
 
-import gin
 from models import schedules
 from models import spectral
 

@@ -16,10 +16,10 @@ Source:
 import typing
 
 import ddsp
+import gin
 import numpy as np
 import tensorflow as tf
 
-import gin
 from models import compiled
 
 

@@ -10,9 +10,9 @@ said at each class.
 
 from __future__ import annotations
 
+import gin
 import tensorflow as tf
 
-import gin
 from models import heads
 from models import losses
 from models import schedules

@@ -8,11 +8,11 @@ import dataclasses
 import pathlib
 from typing import Any
 
+import gin
 import tensorflow as tf
 from ddsp.training import models as ddsp_models
 from ddsp.training import train_util
 
-import gin
 from models import checkpointing
 from models import loop
 from models import run_record

@@ -11,9 +11,8 @@ from __future__ import annotations
 import dataclasses
 import math
 
-import tensorflow as tf
-
 import gin
+import tensorflow as tf
 
 
 @gin.register(module="models.schedules")

@@ -9,12 +9,12 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import gin
 import tensorflow as tf
 from absl import logging
 from ddsp.training import eval_util
 from ddsp.training import train_util
 
-import gin
 from models import assembly
 from models import checkpointing
 from models import checkpoints

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 
+import gin
 import tensorflow as tf
 
-import gin
 from models import filters
 from models import recurrences
 from models import smoothing_base

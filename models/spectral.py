@@ -19,9 +19,9 @@ Source:
 import collections.abc
 
 import ddsp
+import gin
 import tensorflow as tf
 
-import gin
 from models import compiled
 
 LOSS_TYPES = ("L1", "L2")

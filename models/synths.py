@@ -17,10 +17,10 @@ Source:
 import typing
 
 import ddsp
+import gin
 import numpy as np
 import tensorflow as tf
 
-import gin
 from models import oscillators
 
 FADES = ("window", "linear")  # amplitude interpolations that two frames suffice for

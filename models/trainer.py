@@ -10,9 +10,9 @@ A step's noise is a function of (seed, step, row): see `models.randomness`.
 from collections.abc import Callable
 from typing import Any
 
+import gin
 import tensorflow as tf
 
-import gin
 from models import optim
 from models import randomness
 

@@ -2,12 +2,11 @@
 
 import re
 
+import gin
 import ladder_helpers
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import gin
 
 FILES = sorted(
     str(path.relative_to(ladder_helpers.REPOSITORY))

@@ -1,4 +1,5 @@
 import ddsp
+import gin
 import ladder_helpers
 import numpy as np
 import pytest
@@ -7,7 +8,6 @@ from ddsp.training import ddsp_run
 from ddsp.training import models as ddsp_models
 from ddsp.training import trainers
 
-import gin
 from models import autoencoder
 from models import checkpoints
 from models import conditioning

@@ -2,13 +2,13 @@
 
 import errno
 
+import gin
 import pytest
 import tensorflow as tf
 import training_helpers
 import training_toy
 from absl import flags
 
-import gin
 from models import ddsp_run
 from models import session
 

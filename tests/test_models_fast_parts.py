@@ -6,11 +6,10 @@ import pathlib
 
 import ddsp
 import ddsp.training
+import gin
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import gin
 
 STOCK_GIN = pathlib.Path(ddsp.__file__).parent / "training" / "gin"
 OVERLAY = pathlib.Path(__file__).resolve().parent.parent / "gin/overlays/fast.gin"

@@ -1,10 +1,10 @@
 """Configurations: what wins, what is refused, and that a saved one reads back."""
 
+import gin
 import pytest
 import training_helpers
 import training_toy
 
-import gin
 from models import gin_config
 from models import run_request
 from models import session

@@ -2,13 +2,13 @@ import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
 
 import json
 
+import gin
 import numpy as np
 import prep_helpers
 import pytest
 import tensorflow as tf
 from ddsp.training import data
 
-import gin
 from prep import features
 from prep import records
 

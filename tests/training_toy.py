@@ -8,11 +8,10 @@ import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
 
 import pathlib
 
+import gin
 import numpy as np
 import tensorflow as tf
 from ddsp.training.models import model as ddsp_model
-
-import gin
 
 TOY_GIN = """
 import training_toy

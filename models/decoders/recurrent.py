@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import gin
 import tensorflow as tf
 
-import gin
 from models import dense
 from models import gru
 from models import recurrences

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import gin
 import tensorflow as tf
 from absl import logging
 
-import gin
 from models.decoders import attention
 from models.decoders import base
 
