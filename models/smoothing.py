@@ -3,7 +3,8 @@
 Each has the sequence form and the step form of `models.smoothing_base`.
 
 Coefficients live at the frame rate. A learned coefficient is stored as a logit, so
-every value that training can reach is stable.
+every value that training can reach is stable; poles stay below `MAX_LEARNED_POLE`,
+because a sigmoid reaches 1 in float32 and a filter with a pole at 1 forgets nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +22,21 @@ FIR_TAPS = (0.1, 0.2, 0.4, 0.2, 0.1)  # the earlier implementation's kernel
 MIN_CUTOFF_HZ = 0.1
 MIN_Q, MAX_Q = 0.1, 10.0
 NYQUIST_MARGIN = 0.99  # highest cutoff as a share of half the frame rate
+MAX_LEARNED_POLE = 0.9999  # a memory of 10 000 frames, 40 s at 250 frames/s
+
+
+def _pole_logit(pole: float) -> tf.keras.initializers.Initializer:
+    """Initial logit of a learned pole in (0, MAX_LEARNED_POLE)."""
+    return tf.keras.initializers.Constant(smoothing_base.logit(pole / MAX_LEARNED_POLE))
+
+
+def _check_learned_pole(name: str, pole: float) -> None:
+    """Raises ValueError for a value that a learned pole cannot start from."""
+    if not math.ulp(0.0) <= pole < MAX_LEARNED_POLE:
+        raise ValueError(
+            f"{name}={pole} is to be learned: give a value above 0 and below "
+            f"{MAX_LEARNED_POLE}."
+        )
 
 
 @gin.register(module="models.smoothing")
@@ -29,8 +45,8 @@ class OnePole(smoothing_base.Smoother):
 
     Attributes set by gin:
         alpha: 0 leaves the curve alone, 0.9 averages over about 10 frames, near 1
-            freezes it. Must be in [0, 1), above 0 if learned.
-        learned: Whether training moves alpha, within (0, 1).
+            freezes it. Must be in [0, 1), in (0, 0.9999) if learned.
+        learned: Whether training moves alpha, within (0, 0.9999).
 
     Source:
         The plan, "recurrent-lite building blocks", 1.
@@ -38,12 +54,13 @@ class OnePole(smoothing_base.Smoother):
 
     def __init__(self, alpha: float = 0.8, learned: bool = False, **kwargs):
         super().__init__(**kwargs)
-        lowest = math.ulp(0.0) if learned else 0.0
-        if not lowest <= alpha < 1.0:
+        if not 0.0 <= alpha < 1.0:
             raise ValueError(
-                f"alpha={alpha} of a one-pole must be in [0, 1), and above 0 if "
-                "learned: 0 smooths nothing, 1 never moves."
+                f"alpha={alpha} of a one-pole must be in [0, 1): 0 smooths nothing, 1 "
+                "never moves."
             )
+        if learned:
+            _check_learned_pole("alpha", alpha)
         self.learned = learned
         self._alpha = alpha
 
@@ -53,9 +70,7 @@ class OnePole(smoothing_base.Smoother):
             self.alpha_logit = self.add_weight(
                 name="alpha_logit",
                 shape=[],
-                initializer=tf.keras.initializers.Constant(
-                    smoothing_base.logit(self._alpha)
-                ),
+                initializer=_pole_logit(self._alpha),
             )
         super().build(input_shape)
 
@@ -63,7 +78,7 @@ class OnePole(smoothing_base.Smoother):
     def alpha(self) -> tf.Tensor:
         """The coefficient in use."""
         if self.learned:
-            return tf.sigmoid(self.alpha_logit)
+            return MAX_LEARNED_POLE * tf.sigmoid(self.alpha_logit)
         return tf.constant(self._alpha, self.compute_dtype)
 
     def systems(self) -> list[recurrences.StateSpace]:
@@ -167,8 +182,8 @@ class ArResidual(smoothing_base.Smoother):
     amplitudes would only grow.
 
     Attributes set by gin:
-        leak: In (0, 1]; 1 adds up for ever. Must be below 1 if learned.
-        learned: Whether training moves the leak, within (0, 1).
+        leak: In (0, 1]; 1 adds up for ever. Must be below 0.9999 if learned.
+        learned: Whether training moves the leak, within (0, 0.9999).
 
     Source:
         The plan, "recurrent-lite building blocks", 2.
@@ -176,11 +191,10 @@ class ArResidual(smoothing_base.Smoother):
 
     def __init__(self, leak: float = 0.95, learned: bool = False, **kwargs):
         super().__init__(**kwargs)
-        if not 0.0 < leak <= 1.0 or (learned and leak == 1.0):
-            raise ValueError(
-                f"leak={leak} of the AR residual must be in (0, 1], and below 1 if "
-                "learned."
-            )
+        if not 0.0 < leak <= 1.0:
+            raise ValueError(f"leak={leak} of the AR residual must be in (0, 1].")
+        if learned:
+            _check_learned_pole("leak", leak)
         self.learned = learned
         self._leak = leak
 
@@ -190,9 +204,7 @@ class ArResidual(smoothing_base.Smoother):
             self.leak_logit = self.add_weight(
                 name="leak_logit",
                 shape=[],
-                initializer=tf.keras.initializers.Constant(
-                    smoothing_base.logit(self._leak)
-                ),
+                initializer=_pole_logit(self._leak),
             )
         super().build(input_shape)
 
@@ -200,7 +212,7 @@ class ArResidual(smoothing_base.Smoother):
     def leak(self) -> tf.Tensor:
         """The leak in use."""
         if self.learned:
-            return tf.sigmoid(self.leak_logit)
+            return MAX_LEARNED_POLE * tf.sigmoid(self.leak_logit)
         return tf.constant(self._leak, self.compute_dtype)
 
     def systems(self) -> list[recurrences.StateSpace]:

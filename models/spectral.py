@@ -55,13 +55,15 @@ def _windowed_frames(audio: tf.Tensor, frame_size: int, hop_size: int) -> tf.Ten
         tf.pad(audio, [[0, 0], [0, missing]]), [tf.shape(audio)[0], -1, hop_size]
     )
     parts = [hops[:, part : part + n_frames] for part in range(n_parts)]
-    return tf.concat(parts, axis=-1) * tf.signal.hann_window(frame_size)
+    return tf.concat(parts, axis=-1) * tf.signal.hann_window(
+        frame_size, dtype=audio.dtype
+    )
 
 
 def _overlap_add(frames: tf.Tensor, hop_size: int, n_samples: int) -> tf.Tensor:
     """The transpose of `_windowed_frames`."""
     frame_size = frames.shape[-1]
-    frames = frames * tf.signal.hann_window(frame_size)
+    frames = frames * tf.signal.hann_window(frame_size, dtype=frames.dtype)
     parts = tf.split(frames, frame_size // hop_size, axis=-1)
     last = len(parts) - 1
     hops = tf.add_n(
@@ -83,7 +85,7 @@ def _spectrum_gradient(
     inner = length // 2 - 1
     # an inverse transform counts bins other than 0 and Nyquist twice and divides by n
     scale = tf.concat([[1.0], tf.fill([inner], 0.5), [1.0]], axis=0) * float(length)
-    frames = tf.signal.irfft(upstream * tf.cast(scale, tf.complex64), [length])
+    frames = tf.signal.irfft(upstream * tf.cast(scale, upstream.dtype), [length])
     return _overlap_add(frames[..., :frame_size], hop_size, n_samples)
 
 
@@ -95,7 +97,7 @@ def _logarithm(magnitude: tf.Tensor, epsilon: float | None) -> tf.Tensor:
 
 def _logarithm_slope(magnitude: tf.Tensor, epsilon: float | None) -> tf.Tensor:
     if epsilon is None:
-        return tf.math.divide_no_nan(1.0, magnitude)
+        return tf.math.reciprocal_no_nan(magnitude)
     return 1.0 / (magnitude + epsilon)
 
 
@@ -122,10 +124,10 @@ def _compare_gradient(
     slopes = [tf.sign(e) if loss_type == "L1" else 2.0 * e for e in errors]
     slopes[1] *= _logarithm_slope(est, epsilon)
     by_mag, by_logmag = upstream
-    n_values = tf.cast(tf.size(est), tf.float32)
+    n_values = tf.cast(tf.size(est), est.dtype)
     by_magnitude = (by_mag * slopes[0] + by_logmag * slopes[1]) / n_values
     by_part = tf.math.divide_no_nan(by_magnitude, est)  # flat where a bin is empty
-    upstream = spectrum * tf.cast(by_part, tf.complex64)
+    upstream = spectrum * tf.cast(by_part, spectrum.dtype)
     return _spectrum_gradient(upstream, frame_size, hop_size, n_samples)
 
 
@@ -159,14 +161,15 @@ def stft_magnitudes(
     """Magnitudes at every FFT size, for a target that is compared more than once.
 
     Args:
-        audio: Shape [batch, n_samples].
+        audio: Shape [batch, n_samples], float32, or float64 for gradient checks.
         fft_sizes: Frame lengths in samples.
         overlap: Share of a frame that the next one repeats.
 
     Returns:
         For each size, shape [batch, n_frames, n_bins]. Not differentiable.
     """
-    audio = tf.stop_gradient(tf.convert_to_tensor(audio, tf.float32))
+    dtype = audio.dtype if tf.is_tensor(audio) else tf.float32
+    audio = tf.stop_gradient(tf.convert_to_tensor(audio, dtype))
     return [_magnitude(audio, size, _hop_size(size, overlap)) for size in fft_sizes]
 
 

@@ -109,6 +109,19 @@ def test_spectral_gradient_equals_ddsp(rng):
     np.testing.assert_allclose(gradient, reference, atol=1e-4 * scale)
 
 
+@pytest.mark.parametrize("name", ["spectral", "spectral_l2", "mse"])
+def test_gradients_of_audio_losses_are_numerically_right(rng, name):
+    outputs = make_outputs(rng, n_frames=6, dtype=tf.float64)
+    loss = LOSSES[name]()
+
+    def run(audio):
+        terms = loss.get_losses_dict({**outputs, "audio_synth": audio})
+        return tf.stack(list(terms.values()))
+
+    error = ladder_helpers.gradient_error(run, outputs["audio_synth"].numpy())
+    assert error < 1e-6
+
+
 @pytest.mark.parametrize(
     "name", ["loudness_db", "loudness_linear", "entropy", "concentration", "noise"]
 )

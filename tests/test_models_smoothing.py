@@ -1,3 +1,4 @@
+import functools
 import itertools
 
 import ladder_helpers
@@ -11,14 +12,17 @@ from models import heads
 from models import smoothing
 
 STEP_TOLERANCE = 1e-5
+GRADIENT_TOLERANCE = 1e-4
 SMOOTHERS = {
-    "onepole": lambda: smoothing.OnePole(alpha=0.8),
-    "onepole_learned": lambda: smoothing.OnePole(alpha=0.8, learned=True),
-    "biquad": lambda: smoothing.Biquad(cutoff_hz=15.0, q=0.9),
-    "biquad_cascade": lambda: smoothing.Biquad(cutoff_hz=25.0, n_sections=3),
-    "biquad_learned": lambda: smoothing.Biquad(n_sections=2, learned=True),
-    "ar_residual": lambda: smoothing.ArResidual(leak=0.9),
-    "ar_residual_learned": lambda: smoothing.ArResidual(leak=0.9, learned=True),
+    "onepole": functools.partial(smoothing.OnePole, alpha=0.8),
+    "onepole_learned": functools.partial(smoothing.OnePole, alpha=0.8, learned=True),
+    "biquad": functools.partial(smoothing.Biquad, cutoff_hz=15.0, q=0.9),
+    "biquad_cascade": functools.partial(smoothing.Biquad, cutoff_hz=25.0, n_sections=3),
+    "biquad_learned": functools.partial(smoothing.Biquad, n_sections=2, learned=True),
+    "ar_residual": functools.partial(smoothing.ArResidual, leak=0.9),
+    "ar_residual_learned": functools.partial(
+        smoothing.ArResidual, leak=0.9, learned=True
+    ),
     "fir": smoothing.Fir,
 }
 ALL = pytest.mark.parametrize("name", SMOOTHERS)
@@ -149,15 +153,59 @@ def test_biquad_is_stable_for_every_learned_value(cutoff, q):
     np.testing.assert_allclose(smoother(tf.ones([1, 3000, 1])), 1.0, atol=1e-4)
 
 
+@pytest.mark.parametrize("logit", [-100.0, -3.0, 3.0, 20.0, 1e6])
+@pytest.mark.parametrize("name", ["onepole_learned", "ar_residual_learned"])
+def test_learned_poles_stay_stable_wherever_training_takes_them(name, logit):
+    smoother = SMOOTHERS[name]()
+    smoother.build([1, 1, 1])
+    (variable,) = smoother.trainable_variables
+    variable.assign(logit)
+    (system,) = smoother.systems()
+    assert 0.0 <= float(system.transition[0, 0]) <= smoothing.MAX_LEARNED_POLE
+    # An endless input of 1 stays below the sum of the impulse response.
+    bound = 1.0 / (1.0 - smoothing.MAX_LEARNED_POLE)
+    assert float(tf.reduce_max(smoother(tf.ones([1, 3000, 1])))) <= bound
+
+
+@pytest.mark.parametrize("name", ["onepole_learned", "ar_residual_learned"])
+def test_learned_poles_start_where_they_are_told(name):
+    smoother = SMOOTHERS[name]()
+    smoother.build([1, 1, 1])
+    pole = smoother.alpha if name == "onepole_learned" else smoother.leak
+    np.testing.assert_allclose(
+        pole, {"onepole_learned": 0.8, "ar_residual_learned": 0.9}[name], rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_gradients_equal_those_of_the_steps(rng, name):
+    smoother = SMOOTHERS[name]()
+    frames = tf.constant(rng.normal(size=(2, 100, 3)), tf.float32)
+    weights = tf.constant(rng.normal(size=(2, 100, 3)), tf.float32)
+    smoother(frames)
+    gradients = []
+    for form in (smoother, lambda x: run_steps(smoother, x)):
+        with tf.GradientTape() as tape:
+            tape.watch(frames)
+            total = tf.reduce_mean(weights * form(frames))
+        sources = [frames, *smoother.trainable_variables]
+        gradients.append(tape.gradient(total, sources))
+    for fast, slow in zip(*gradients, strict=True):
+        scale = np.abs(slow).max()
+        np.testing.assert_allclose(fast, slow, atol=GRADIENT_TOLERANCE * scale)
+
+
 @pytest.mark.parametrize(
     "make, message",
     [
         (lambda: smoothing.OnePole(alpha=1.0), "never moves"),
-        (lambda: smoothing.OnePole(alpha=0.0, learned=True), "above 0 if learned"),
+        (lambda: smoothing.OnePole(alpha=0.0, learned=True), "above 0 and below"),
+        (lambda: smoothing.OnePole(alpha=0.99995, learned=True), "below 0.9999"),
         (lambda: smoothing.Biquad(cutoff_hz=124.0), "must be between"),
         (lambda: smoothing.Biquad(q=0.0), "must be between"),
         (lambda: smoothing.Biquad(n_sections=0), "at least 1"),
-        (lambda: smoothing.ArResidual(leak=1.5), "below 1 if learned"),
+        (lambda: smoothing.ArResidual(leak=1.5), r"must be in \(0, 1\]"),
+        (lambda: smoothing.ArResidual(leak=1.0, learned=True), "below 0.9999"),
         (lambda: controls.ControlSmoothing(targets=("gain",)), "harm_dist"),
         (lambda: controls.ControlSmoothing(targets=()), "at least one"),
         (lambda: controls.ControlSmoothing(position="middle"), "before"),
@@ -232,6 +280,8 @@ def test_each_target_learns_its_own_coefficient(rng):
     assert len(layer.trainable_variables) == 2
 
 
-def test_smoothing_gradient_is_numerically_right(rng):
-    smoother = smoothing.Fir(dtype="float64")
-    assert ladder_helpers.gradient_error(smoother, rng.normal(size=(1, 7, 2))) < 1e-7
+@ALL
+def test_smoothing_gradient_is_numerically_right(rng, name):
+    smoother = SMOOTHERS[name](dtype="float64")
+    frames = rng.normal(size=(1, 34, 2))  # more than one block
+    assert ladder_helpers.gradient_error(smoother, frames) < 1e-6
