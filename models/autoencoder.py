@@ -57,6 +57,7 @@ class LadderAutoencoder(ddsp_model.Model):
     ):
         super().__init__(**kwargs)
         self.conditioning = conditioning or conditioning_lib.Conditioning()
+        conditioning_lib.check_trends(self.conditioning, decoder.input_keys)
         self.decoder = decoder
         self.head = head or heads.ExpSigmoidHead()
         self.smoothing = smoothing

@@ -4,6 +4,8 @@ All inputs are causal and made from the features that preparation wrote on the s
 time grid; nothing is computed from audio unless asked for.
 """
 
+from collections.abc import Sequence
+
 import ddsp
 import gin
 import tensorflow as tf
@@ -50,6 +52,28 @@ def causal_trend(scaled: tf.Tensor, *, n_frames_back: int, gain: float) -> tf.Te
     first = tf.repeat(scaled[:, :1], n_frames_back, axis=1)
     earlier = tf.concat([first, scaled], axis=1)[:, : scaled.shape[1]]
     return tf.tanh(gain * (scaled - earlier))
+
+
+def check_trends(layer: nn.DictLayer, input_keys: Sequence[str]) -> None:
+    """Checks that the trends that a decoder reads are computed.
+
+    Args:
+        layer: The conditioning.
+        input_keys: What the decoder reads.
+
+    Raises:
+        ValueError: If they are not; Keras would list every tensor instead.
+    """
+    lacking = [
+        key for key in TREND_KEYS if key in input_keys and key not in layer.output_keys
+    ]
+    if lacking:
+        raise ValueError(
+            f"The decoder reads {' and '.join(lacking)}, which the conditioning does "
+            "not compute: set WITH_TRENDS = True "
+            "(models.conditioning.Conditioning.with_trends), or leave them out of "
+            "INPUT_KEYS."
+        )
 
 
 @gin.register(module="models.conditioning")

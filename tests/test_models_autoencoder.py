@@ -20,7 +20,9 @@ AUDIO_TOLERANCE = 2e-6  # float32 sums in another order
 FEATURES = ("f0_hz", "loudness_db", "f0_confidence")
 
 
-def small_model(*, loss_objs=(), n_frames=20, **kwargs):
+def small_model(
+    *, loss_objs=(), n_frames=20, input_keys=("ld_scaled", "f0_scaled"), **kwargs
+):
     n_samples = n_frames * 64
     splits = (("amps", 1), ("harmonic_distribution", 5), ("noise_magnitudes", 9))
     group = ddsp.processors.ProcessorGroup(
@@ -38,7 +40,7 @@ def small_model(*, loss_objs=(), n_frames=20, **kwargs):
             (ddsp.processors.Add(), ["filtered_noise/signal", "harmonic/signal"]),
         ]
     )
-    decoder = mlp.MlpDecoder(hidden=8, output_splits=splits)
+    decoder = mlp.MlpDecoder(hidden=8, output_splits=splits, input_keys=input_keys)
     return autoencoder.LadderAutoencoder(
         decoder=decoder, processor_group=group, losses=loss_objs, **kwargs
     )
@@ -338,9 +340,47 @@ def test_trends_by_hand():
     )
 
 
+# What reaches a model that reads one input alone.
+REACHES = {
+    "ld_scaled": {"louder", "twice the range"},
+    "loudness_trend": {"twice the range"},
+    "f0_scaled": {"an octave up", "wider intervals"},
+    "f0_trend": {"wider intervals"},
+    "voicing": {"less sure"},
+}
+
+
+@pytest.mark.parametrize("key", REACHES)
+def test_each_input_is_switched_by_its_key(rng, key):
+    batch = ladder_helpers.make_batch(rng, n_frames=20)
+    f0_hz, loudness_db = batch["f0_hz"], batch["loudness_db"]
+    changes = {
+        "louder": {"loudness_db": loudness_db + 3.0},
+        "twice the range": {"loudness_db": 2.0 * loudness_db},
+        "an octave up": {"f0_hz": 2.0 * f0_hz},
+        "wider intervals": {"f0_hz": 440.0 * (f0_hz / 440.0) ** 2.0},
+        "less sure": {"f0_confidence": 0.5 * batch["f0_confidence"]},
+    }
+    model = small_model(
+        input_keys=(key,), conditioning=conditioning.Conditioning(with_trends=True)
+    )
+    raw = lambda features: model.decoder(model.conditioning(features))["amps"]
+    before = raw(batch)
+    reached = {
+        name
+        for name, arrays in changes.items()
+        if np.abs(before - raw(batch | arrays)).max() > 1e-5  # above rounding
+    }
+    assert reached == REACHES[key]
+
+
 @pytest.mark.parametrize(
     "make, message",
     [
+        (
+            lambda: small_model(input_keys=("f0_scaled", "f0_trend")),
+            "f0_trend, which .* set WITH_TRENDS = True",
+        ),
         (
             lambda: conditioning.Conditioning(with_trends=True, delta_secs=1e-4),
             "at least 0.0040 s",
