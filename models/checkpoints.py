@@ -192,8 +192,8 @@ def restore_matching(
     if report.mismatched and not allow_shape_mismatch:
         raise ValueError(
             f"{report.checkpoint} does not fit: {report.summary()}; build the model "
-            "with the sizes it was saved with, or pass allow_shape_mismatch=True to "
-            "leave these as they are."
+            "with the sizes it was saved with, or pass allow_shape_mismatch=True "
+            "(--allow_shape_mismatch) to leave these as they are."
         )
     lacking = [
         name

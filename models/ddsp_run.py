@@ -45,6 +45,12 @@ _INIT_FROM = flags.DEFINE_string(
     "Run directory or checkpoint whose weights a fresh run starts with (optimiser and "
     "step start anew).",
 )
+_ALLOW_SHAPE_MISMATCH = flags.DEFINE_boolean(
+    "allow_shape_mismatch",
+    False,
+    "With --init_from: leave weights of another shape at their initial value instead "
+    "of refusing.",
+)
 _STEPS = flags.DEFINE_integer("steps", None, "Updates to make; train.num_steps.")
 _MAX_MINUTES = flags.DEFINE_float(
     "max_minutes",
@@ -99,6 +105,7 @@ def request_of_flags() -> run_request.Request:
         save_dir=os.path.expanduser(save_dir),
         restore_dir=os.path.expanduser(FLAGS.restore_dir),
         init_from=os.path.expanduser(_INIT_FROM.value),
+        allow_shape_mismatch=_ALLOW_SHAPE_MISMATCH.value,
         gin_files=tuple(FLAGS.gin_file),
         bindings=tuple(FLAGS.gin_param),
         search_paths=tuple(FLAGS.gin_search_path),

@@ -21,6 +21,7 @@ class Request:
     save_dir: str
     restore_dir: str = ""
     init_from: str = ""
+    allow_shape_mismatch: bool = False
     gin_files: tuple[str, ...] = ()
     bindings: tuple[str, ...] = ()
     search_paths: tuple[str, ...] = ()

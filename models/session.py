@@ -115,7 +115,7 @@ def train(
         return _train_with_stock_loop(request, trainer)
     progress = selection.Progress(request.seed)
     trainer.build({key: value[:1] for key, value in held_out.batch.items()})
-    first_line = _start(trainer, progress, found=found, init_from=request.init_from)
+    first_line = _start(trainer, progress, found=found, request=request)
     say(first_line)
     outcome = _run_loop(
         request,
@@ -166,15 +166,19 @@ def _start(
     progress: selection.Progress,
     *,
     found: checkpointing.Found | None,
-    init_from: str,
+    request: Request,
 ) -> str:
     """Restores what is to be restored; returns the line that says what was."""
     if found is not None:
         return resuming.restore_trainer(trainer, progress, found=found)
-    if init_from:
-        source = runs.find_weights(init_from)
+    if request.init_from:
+        source = runs.find_weights(request.init_from)
         with trainer.strategy.scope():
-            report = checkpoints.restore_matching(trainer.model, source.path)
+            report = checkpoints.restore_matching(
+                trainer.model,
+                source.path,
+                allow_shape_mismatch=request.allow_shape_mismatch,
+            )
         return (
             f"weights of step {source.step} from {source.path} ({source.digest}): "
             f"{report.summary()}"

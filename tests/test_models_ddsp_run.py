@@ -53,10 +53,13 @@ def test_flags_reach_the_request(flag_values):
         "--dump_controls_every=20",
         "--max_minutes=1.5",
         "--resume=must",
+        "--init_from=c",
+        "--allow_shape_mismatch",
     )
     request = ddsp_run.request_of_flags()
     assert request.bindings == ("batch_size=3",)
     assert (request.num_steps, request.seed, request.resume) == (7, 5, "must")
+    assert (request.init_from, request.allow_shape_mismatch) == ("c", True)
     assert request.loop_options == {"dump_controls_every": 20, "max_minutes": 1.5}
 
 

@@ -328,10 +328,28 @@ def test_weights_of_another_run_start_a_fresh_one(place, finished):
 def test_weights_of_another_shape_start_nothing(place, finished):
     whole, _, _ = finished
     wider = "training_toy.ToyModel.n_hidden = 5"
-    with pytest.raises(ValueError, match="of another shape"):
+    with pytest.raises(ValueError, match=r"of another shape.*--allow_shape_mismatch"):
         session.train(
             _request(place, place / "wider", wider, init_from=str(whole), num_steps=1)
         )
+
+
+def test_weights_of_another_shape_are_left_out_when_asked(place, finished):
+    whole, _, _ = finished
+    wider = "training_toy.ToyModel.n_hidden = 5"
+    said = []
+    session.train(
+        _request(
+            place,
+            place / "wide",
+            wider,
+            init_from=str(whole),
+            allow_shape_mismatch=True,
+            num_steps=1,
+        ),
+        say=said.append,
+    )
+    assert re.search(r"[1-9]\d* variables restored, .*of another shape", said[0])
 
 
 def test_poisoned_example_is_skipped_and_counted(place, caplog):
