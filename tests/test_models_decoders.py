@@ -5,6 +5,7 @@ import tensorflow as tf
 from ddsp.training import decoders as ddsp_decoders
 
 from models.decoders import attention
+from models.decoders import micro
 from models.decoders import mlp
 from models.decoders import recurrent
 from models.decoders import transformer
@@ -58,7 +59,7 @@ def run_steps(decoder, inputs, *, n_frames=None):
 
 
 @ALL
-@pytest.mark.parametrize("batch_size, n_frames", [(1, 1), (3, 7), (2, 20)])
+@pytest.mark.parametrize("batch_size, n_frames", [(1, 1), (3, 7), (1, 1000)])
 def test_shape_contract(rng, name, batch_size, n_frames):
     outputs = DECODERS[name]()(
         make_inputs(rng, batch_size=batch_size, n_frames=n_frames)
@@ -84,13 +85,14 @@ def test_the_future_does_not_reach_the_past(rng, name):
         for key, value in inputs.items()
     }
     before, after = decoder(inputs), decoder(changed)
-    stepped = run_steps(decoder, inputs, n_frames=3)
-    changed_steps = run_steps(decoder, changed, n_frames=3)
+    stepped = run_steps(decoder, inputs, n_frames=13)
+    changed_steps = run_steps(decoder, changed, n_frames=13)
     for key, value in before.items():
         np.testing.assert_allclose(
             value[:, :12], after[key][:, :12], atol=SEQUENCE_TOLERANCE
         )
-        assert np.array_equal(stepped[key], changed_steps[key])
+        assert np.array_equal(stepped[key][:, :12], changed_steps[key][:, :12])
+        assert np.abs(stepped[key][:, 12] - changed_steps[key][:, 12]).max() > 1e-4
         assert np.abs(value[:, 12:] - after[key][:, 12:]).max() > 1e-4
 
 
@@ -125,6 +127,17 @@ def test_every_weight_gets_a_gradient(rng, name):
     for variable, gradient in zip(decoder.trainable_variables, gradients, strict=True):
         assert gradient is not None, variable.name
         assert float(tf.reduce_max(tf.abs(gradient))) > 0.0, variable.name
+
+
+@ALL
+def test_saved_weights_give_the_same_output(rng, name, tmp_path):
+    source, target, inputs = DECODERS[name](), DECODERS[name](), make_inputs(rng)
+    expected, before = source(inputs), target(inputs)
+    path = tf.train.Checkpoint(decoder=source).write(str(tmp_path / "weights"))
+    tf.train.Checkpoint(decoder=target).read(path).assert_consumed()
+    for key, value in target(inputs).items():
+        assert np.abs(before[key] - expected[key]).max() > 1e-4
+        assert np.array_equal(value, expected[key])
 
 
 @ALL
@@ -183,6 +196,56 @@ def test_micro_rnn_by_hand():
     states = decoder.run(ones)
     first = np.tanh(1.0) / 2.0
     np.testing.assert_allclose(states[0, :, 0], [first, 1.5 * first], rtol=1e-5)
+
+
+def test_micro_rnn_state_feeds_back_by_hand():
+    # One step each: gate sigmoid(u h), candidate tanh(1 + v h), both from the state.
+    gate_weight, candidate_weight = 2.0, -1.0
+    kernel = np.zeros((16, 32), np.float32)
+    kernel[0, 0], kernel[0, 16] = gate_weight, candidate_weight
+    projected = np.zeros((1, 2, 32), np.float32)
+    projected[..., 16:] = 1.0
+    states = micro.recurrence(tf.constant(projected), tf.constant(kernel))
+    first = 0.5 * np.tanh(1.0)
+    gate = 1.0 / (1.0 + np.exp(-gate_weight * first))
+    candidate = np.tanh(1.0 + candidate_weight * first)
+    second = gate * first + (1.0 - gate) * candidate
+    np.testing.assert_allclose(states[0, :, 0], [first, second], rtol=1e-6)
+
+
+def test_transformer_block_by_hand():
+    # Query and key 0: attention is the mean of what is seen. Frames [1, -1] and
+    # [-1, 1] are normalised to themselves, the mean of both is 0. Value and out are 1
+    # on the diagonal, so h becomes [2, -2] and [-1, 1]; the feed-forward adds relu of
+    # the normalised [1, -1] or [-1, 1] to channel 1 alone.
+    block = transformer.TransformerBlock(2, n_heads=1, ff_multiplier=1)
+    hidden = tf.constant([[[1.0, -1.0], [-1.0, 1.0]]])
+    block.finish(hidden, block.project(hidden)[2])  # builds
+    zeros, eye = np.zeros((2, 2)), np.eye(2)
+    for layer, kernel in (
+        (block.query, zeros),
+        (block.key, zeros),
+        (block.value, eye),
+        (block.out, eye),
+    ):
+        layer.set_weights([kernel])
+    block.ff_in.set_weights([eye, np.zeros(2)])
+    block.ff_out.set_weights([np.array([[1.0, 0.0], [1.0, 0.0]]), np.zeros(2)])
+    mixed = attention.full_attention(*block.project(hidden), causal=True)
+    expected = [[2.0 + 1.0, -2.0], [-1.0 + 1.0, 1.0]]
+    # The norms' epsilon of 1e-5 moves each normalised value by 5e-6.
+    np.testing.assert_allclose(block.finish(hidden, mixed)[0], expected, atol=3e-5)
+
+
+def test_weights_start_within_their_bounds(rng):
+    decoder = mlp.MlpDecoder(hidden=256, **SHARED)
+    decoder(make_inputs(rng))
+    kernels = [layer.kernel for layer in decoder.trunk.layers]
+    for kernel in kernels:
+        bound = 0.5 * np.sqrt(2.0 / kernel.shape[0])
+        assert 0.9 * bound < np.abs(kernel).max() <= bound
+    assert 0.045 < np.abs(decoder.dense_out.kernel).max() <= 0.05
+    assert np.all(decoder.dense_out.bias == 0.0)
 
 
 def test_mingru_by_hand():
