@@ -37,6 +37,7 @@ from evaluation import collapse_index
 from evaluation import controls
 from evaluation import degradations
 from evaluation import index_sums
+from prep import inputs
 from prep import pitch
 
 SAMPLE_RATE = 16000  # Hz
@@ -45,7 +46,6 @@ CLIP_SECS = 4.0  # seconds; a last piece of at least half of it is kept
 STEPS = np.linspace(0.0, 1.0, 11)  # amounts of degradation
 N_NEIGHBOURS = 40  # frames averaged by the healthy prediction
 SEMITONES, DECIBELS = 1.0, 2.0  # distances in pitch and loudness that weigh the same
-SUFFIXES = (".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3")
 
 
 def read_clips(folder: pathlib.Path) -> list[clips.Clip]:
@@ -57,7 +57,7 @@ def read_clips(folder: pathlib.Path) -> list[clips.Clip]:
     found = []
     size = round(CLIP_SECS * SAMPLE_RATE)
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in SUFFIXES:
+        if path.suffix.lower() not in inputs.AUDIO_SUFFIXES:
             continue
         audio, rate = soundfile.read(path, always_2d=True)
         mono = soxr.resample(audio.mean(axis=1), rate, SAMPLE_RATE)

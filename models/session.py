@@ -166,7 +166,7 @@ def _start(
     progress: selection.Progress,
     *,
     found: checkpointing.Found | None,
-    request: Request,
+    request: run_request.Request,
 ) -> str:
     """Restores what is to be restored; returns the line that says what was."""
     if found is not None:

@@ -146,6 +146,13 @@ def test_every_metric_is_told_apart_in_a_test_of_this_file():
     assert {key for key, *_ in CASES} | elsewhere == {m.key for m in metrics.COLLAPSE}
 
 
+def test_what_is_measured_is_what_is_described(healthy):
+    described = {metric.key for metric in metrics.COLLAPSE}
+    # The one compares clips, the other two sides; a single clip's controls do neither.
+    elsewhere = {"clip_diversity", "gain_range_ratio"}
+    assert set(measure(*healthy)) == described - elsewhere
+
+
 def test_metric_is_known_by_hand():
     shares = np.tile([0.5, 0.25, 0.25], (20, 1))
     shares[10:] = [0.25, 0.5, 0.25]
