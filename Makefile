@@ -12,7 +12,7 @@ INPUT ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-ddsp check format lock bench bench-prep \
-	bench-training bench-render
+	bench-training bench-ladder bench-render
 
 help:  ## lists the words
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -55,7 +55,7 @@ lock:  ## regenerates requirements.txt from setup.cfg
 		--no-annotate --extra dev --override requirements-overrides.txt setup.cfg \
 		--output-file requirements.txt
 
-bench: bench-prep bench-training bench-render  ## every benchmark
+bench: bench-prep bench-training bench-ladder bench-render  ## every benchmark
 
 bench-prep: $(READY)  ## CREPE and the pipeline against the stock libraries
 	$(BIN)/python -m benchmarks.bench_crepe
@@ -63,6 +63,9 @@ bench-prep: $(READY)  ## CREPE and the pipeline against the stock libraries
 
 bench-training: $(READY)  ## a training step against stock ddsp
 	$(BIN)/python -m benchmarks.bench_training
+
+bench-ladder: $(READY)  ## size and cost of every rung
+	$(BIN)/python -m benchmarks.bench_ladder
 
 bench-render: $(READY)  ## playing live and to a file, against real time
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench_render
