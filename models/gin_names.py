@@ -34,7 +34,8 @@ def registered() -> list[str]:
 
 def parameter_names(selector: str) -> list[str]:
     """The parameters of a configurable, for a class those of its constructor."""
-    function = gin.get_configurable(selector)
+    # What gin hands out takes anything; the names are those of what it wraps.
+    function = gin.config._REGISTRY.get_match(selector).wrapped
     return [
         name
         for name, item in inspect.signature(function).parameters.items()

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models import gin_config
+
 FILES = sorted(
     str(path.relative_to(ladder_helpers.REPOSITORY))
     for path in ladder_helpers.GIN.rglob("*.gin")
@@ -15,7 +17,11 @@ FILES = sorted(
 PARTS = ("gin/base.gin", "gin/dataset.gin")
 OVERLAYS = [name for name in FILES if name.startswith("gin/overlays/")]
 MODELS = [name for name in FILES if name not in PARTS and name not in OVERLAYS]
+LADDER_PAGE = ladder_helpers.REPOSITORY / "docs" / "ladder.md"
+SPANS = (slice(0, 30), slice(30, 50))  # frames before and from a change on
 STAGES = [name for name in MODELS if "experiments" not in name]
+PAST_TOLERANCE = 1e-6  # what float32 sums over a sequence may move
+FAST_RATE = 3e-3  # ten times the stages' learning rate
 AUTOENCODER = "models.autoencoder.LadderAutoencoder."
 DECODER_BLOCK = (
     AUTOENCODER + "decoder",
@@ -194,3 +200,83 @@ def test_a_dataset_at_48_khz_needs_no_other_bindings(rng):
     assert np.isfinite(losses["total_loss"])
     assert model.loss_objs[0].frame_sizes == (1536, 192)
     assert model.processor_group.reverb._reverb_length == 4800
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STAGES)
+def test_the_future_does_not_reach_the_past_of_any_stage(rng, name):
+    model = ladder_helpers.build_model(name, ladder_helpers.TINY)
+    batch = ladder_helpers.make_batch(rng)
+    model(batch, training=False)
+    for variable in model.decoder.trainable_variables:  # small at the start
+        variable.assign_add(tf.constant(0.3 * rng.normal(size=variable.shape), "float"))
+    later = tf.cast(tf.range(50) >= 30, tf.float32)[tf.newaxis, :, tf.newaxis]
+    changed = dict(batch)
+    changed["f0_hz"] = batch["f0_hz"] * (1.0 + 0.3 * later)
+    changed["loudness_db"] = batch["loudness_db"] + 9.0 * later
+    before, after = (model.decode(item)["controls"] for item in (batch, changed))
+    for key in ("amps", "harmonic_distribution", "noise_magnitudes"):
+        past, future = (np.abs(before[key] - after[key])[:, part] for part in SPANS)
+        assert past.max() <= PAST_TOLERANCE, key
+        assert future.max() > 10 * PAST_TOLERANCE, key
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gin/stage5.gin",
+        "gin/experiments/head_softmax_db.gin",
+        "gin/experiments/smoothing_ar_residual.gin",
+        "gin/experiments/smoothing_biquad_learned.gin",
+    ],
+)
+def test_training_stays_finite_at_ten_times_the_learning_rate(rng, name):
+    model = ladder_helpers.build_model(name, ladder_helpers.TINY)
+    batch = ladder_helpers.make_batch(rng)
+    model(batch, training=False)
+    optimizer = tf.keras.optimizers.Adam(FAST_RATE)
+    optimizer.build(model.trainable_variables)
+
+    @tf.function
+    def train():
+        with tf.GradientTape() as tape:
+            _, losses = model(batch, return_losses=True, training=True)
+        variables = model.trainable_variables
+        gradients = tape.gradient(losses["total_loss"], variables)
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return losses["total_loss"], tf.linalg.global_norm(gradients)
+
+    values = np.array([train() for _ in range(200)])
+    assert np.all(np.isfinite(values))
+    assert np.mean(values[-10:, 0]) < values[0, 0]
+
+
+def documented_rungs():
+    """Gin file and decoder weights of each row of the table of rungs."""
+    text = LADDER_PAGE.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(gin/\S+\.gin)` .*\| ([\d ]+) \|$", text, re.MULTILINE)
+    return [(name, int(count.replace(" ", ""))) for name, count in rows]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name, n_weights", documented_rungs())
+def test_the_documented_weights_are_the_model_s(rng, name, n_weights):
+    model = ladder_helpers.build_model(name, n_frames=10)
+    model.decode(ladder_helpers.make_batch(rng, n_frames=10))
+    counts = [np.prod(item.shape) for item in model.decoder.trainable_variables]
+    assert sum(counts) == n_weights
+
+
+def test_the_ladder_s_page_names_parameters_that_exist():
+    assert len(documented_rungs()) == 8
+    ladder_helpers.parse_stage("gin/transformer.gin")
+    by_class = {name.rsplit(".", 1)[-1]: name for name in gin_config.registered()}
+    text = LADDER_PAGE.read_text(encoding="utf-8")
+    named = re.findall(r"\b([A-Z][A-Za-z]+)\.([a-z]\w+)", text)
+    assert len(named) > 40
+    for short, parameter in named:
+        selector = by_class[short]
+        known = gin_config.constructor_parameters(gin.get_configurable(selector))
+        known = known or gin_config.parameter_names(selector)
+        assert parameter in known, f"{short}.{parameter}"

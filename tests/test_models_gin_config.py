@@ -50,6 +50,7 @@ def test_rates_come_from_the_dataset(tmp_path):
         ("training_toy.ToyModel.nose = 1", "did you mean noise"),
         ("get_model.model = @training_toy.ToyMdel()", "'training_toy.ToyModel'"),
         ("train.num_stps = 1", "did you mean num_steps"),
+        ("models.data.PreparedDataset.max_exampls = 1", "did you mean max_examples"),
         ("btch_size = 1", "did you mean batch_size"),
         ("train.num_steps = %N_STEPS", "%N_STEPS is used but never set"),
         ("SAMPLE_RATE = 44100", "SAMPLE_RATE=44100 contradicts the dataset"),
