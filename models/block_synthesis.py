@@ -19,10 +19,10 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
-import ddsp
 import numpy as np
 import tensorflow as tf
 
+from models import frame_convolution
 from models import oscillators
 from models import phase
 
@@ -77,9 +77,11 @@ class BlockSynth:
         self.settings = settings
         hop = settings.hop_size
         self._cross = _crossing(hop, settings.amplitude_method)
-        basis = _noise_basis(settings.n_noise_bands, settings.noise_window)
+        basis = frame_convolution.band_responses(
+            settings.n_noise_bands, settings.noise_window
+        )
         self._n_taps = basis.shape[1]
-        self._filters = FrameConvolution(hop, basis)
+        self._filters = frame_convolution.FrameConvolution(hop, basis)
         # ddsp drops so much of the convolution to centre the filter.
         self._noise_lead = (self._n_taps - 1) // 2 - 1
         self.latency_frames = max(1, math.ceil(self._noise_lead / hop))
@@ -227,7 +229,7 @@ class BlockSynth:
         n_frames = int(magnitudes.shape[1])
         framed = tf.reshape(noise, [-1, n_frames, hop])
         ringing = self._filters(framed, magnitudes)  # [batch, n_frames, hop + taps - 1]
-        added = _overlap_add(ringing, hop)
+        added = frame_convolution.overlap_add(ringing, hop)
         offset = int(tail.shape[1]) - (self._n_taps - 1)
         tail = tf.pad(tail, [[0, 0], [0, n_frames * hop]])
         tail += tf.pad(added, [[0, 0], [offset, 0]])
@@ -241,67 +243,3 @@ def _crossing(hop_size: int, method: str) -> tf.Tensor:
         position = 0.5 - 0.5 * np.cos(np.pi * position)
     weights = np.stack([1.0 - position, position], axis=-1)
     return tf.constant(weights[np.newaxis], tf.float32)
-
-
-def _noise_basis(n_bands: int, window_size: int) -> np.ndarray:
-    """Impulse response of each noise band alone, [n_bands, n_taps].
-
-    ddsp's filter is linear in its magnitudes, so this is all there is to know of it.
-    """
-    identity = tf.eye(n_bands)[tf.newaxis]  # a frame a band
-    return ddsp.core.frequency_impulse_response(identity, window_size)[0].numpy()
-
-
-class FrameConvolution:
-    """Convolves each frame of a signal with a filter of its own.
-
-    As products with constant matrices: transform, multiply, transform back.
-
-    Args:
-        frame_size: Samples in a frame.
-        basis: Impulse responses whose weighted sum is a frame's filter,
-            [n_weights, n_taps].
-    """
-
-    def __init__(self, frame_size: int, basis: np.ndarray):
-        n_out = frame_size + basis.shape[1] - 1
-        n_fft = n_out + n_out % 2
-        halves = lambda z: np.concatenate([z.real, z.imag], axis=-1)
-        to_spectrum = halves(np.fft.rfft(np.eye(frame_size), n_fft))
-        to_response = halves(np.fft.rfft(basis, n_fft))
-        n_bins = n_fft // 2 + 1
-        unit = np.eye(n_bins)
-        back = [np.fft.irfft(unit, n_fft), np.fft.irfft(1j * unit, n_fft)]
-        self._to_spectrum = tf.constant(to_spectrum, tf.float32)
-        self._to_response = tf.constant(to_response, tf.float32)
-        self._to_audio = tf.constant(np.concatenate(back)[:, :n_out], tf.float32)
-
-    def __call__(self, frames: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-        """Convolves.
-
-        Args:
-            frames: [batch, n_frames, frame_size].
-            weights: Of the basis, [batch, n_frames, n_weights].
-
-        Returns:
-            [batch, n_frames, frame_size + n_taps - 1].
-        """
-        real, imag = tf.split(_product(frames, self._to_spectrum), 2, axis=-1)
-        of_real, of_imag = tf.split(_product(weights, self._to_response), 2, axis=-1)
-        product = tf.concat(
-            [real * of_real - imag * of_imag, real * of_imag + imag * of_real], axis=-1
-        )
-        return _product(product, self._to_audio)
-
-
-def _product(frames: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
-    """Frames times a constant matrix, as one plain product."""
-    flat = tf.matmul(tf.reshape(frames, [-1, matrix.shape[0]]), matrix)
-    return tf.reshape(flat, [-1, frames.shape[1], matrix.shape[1]])
-
-
-def _overlap_add(frames: tf.Tensor, hop_size: int) -> tf.Tensor:
-    """Adds frames up, each hop_size after the one before; [batch, n_samples]."""
-    if frames.shape[1] == 1:
-        return frames[:, 0]
-    return tf.signal.overlap_and_add(frames, hop_size)

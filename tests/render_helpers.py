@@ -3,15 +3,21 @@
 import functools
 
 import numpy as np
+import pretty_midi
+import soundfile
 import tensorflow as tf
 from ddsp.training import models as ddsp_models
 
 from evaluation import performance
+from evaluation import transfer
 from models import gin_config
 from models import runs
 
 N_FRAMES = 60
 FRAME_RATE = 250
+HEARD = transfer.Heard(
+    pitch_midi=np.linspace(60.0, 84.0, 101), loudness_db=np.linspace(-40.0, -10.0, 101)
+)
 _WEIGHT_NOISE = 0.3  # standard deviation; fresh weights give hardly any sound
 
 
@@ -75,3 +81,41 @@ def as_batch(played: performance.Performance) -> dict[str, tf.Tensor]:
     """A performance as a batch of one."""
     keys = ("f0_hz", "loudness_db", "f0_confidence")
     return {k: tf.constant(getattr(played, k)[None, :, None]) for k in keys}
+
+
+def stub_tracker(audio_16k, frame_rate, *, center=True):
+    """440 Hz, sure of itself where there is sound."""
+    hop = 16000 // frame_rate
+    frames = np.lib.stride_tricks.sliding_window_view(audio_16k, 1024)[::hop]
+    confidence = np.where(np.abs(frames).max(axis=1) > 1e-3, 0.9, 0.1)
+    return np.full(len(frames), 440.0, np.float32), confidence.astype(np.float32)
+
+
+def write_tone(path, *, sample_rate=22050, secs=1.0, level=0.3):
+    time = np.arange(round(secs * sample_rate)) / sample_rate
+    soundfile.write(path, level * np.sin(2 * np.pi * 440.0 * time), sample_rate)
+    return path
+
+
+def make_line(midi_notes, loudness=-25.0, confidence=0.9):
+    notes = np.asarray(midi_notes, float)
+    return performance.Performance(
+        frame_rate=FRAME_RATE,
+        f0_hz=(440.0 * 2.0 ** ((notes - 69.0) / 12.0)).astype(np.float32),
+        f0_confidence=np.full(len(notes), confidence, np.float32),
+        loudness_db=np.broadcast_to(np.float32(loudness), notes.shape).copy(),
+    )
+
+
+def to_midi(played):
+    return 69.0 + 12.0 * np.log2(played.f0_hz / 440.0)
+
+
+def write_midi(path, notes, *, drums=False, bends=()):
+    score = pretty_midi.PrettyMIDI()
+    instrument = pretty_midi.Instrument(73, is_drum=drums)
+    instrument.notes = [pretty_midi.Note(*note) for note in notes]
+    instrument.pitch_bends = [pretty_midi.PitchBend(*bend) for bend in bends]
+    score.instruments.append(instrument)
+    score.write(str(path))
+    return path

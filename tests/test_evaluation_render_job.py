@@ -12,9 +12,6 @@ import pytest
 import render_helpers
 import soundfile
 from absl import flags
-from test_evaluation_render_inputs import stub_tracker
-from test_evaluation_render_inputs import write_midi
-from test_evaluation_render_inputs import write_tone
 
 from evaluation import inference
 from evaluation import render_files
@@ -42,7 +39,9 @@ def opened(tmp_path, monkeypatch):
         data_dir=tmp_path,
     )
     monkeypatch.setattr(inference, "open_run", lambda path, *, checkpoint: run)
-    monkeypatch.setattr(render_job.Session, "tracker", lambda self: stub_tracker)
+    monkeypatch.setattr(
+        render_job.Session, "tracker", lambda self: render_helpers.stub_tracker
+    )
     return run
 
 
@@ -61,7 +60,9 @@ def read(path):
 
 
 def test_a_recording_becomes_files(opened, tmp_path, capsys):
-    source = write_tone(tmp_path / "tone.wav", sample_rate=44100, secs=0.4)
+    source = render_helpers.write_tone(
+        tmp_path / "tone.wav", sample_rate=44100, secs=0.4
+    )
     output = tmp_path / "out.wav"
     arguments = ["--run=r", f"--input={source}", f"--output={output}"]
     more = ["--stems", "--dump_controls", f"--controls_out={tmp_path / 'p.csv'}"]
@@ -89,7 +90,7 @@ def test_a_recording_becomes_files(opened, tmp_path, capsys):
 
 
 def test_midi_becomes_sound(opened, tmp_path):
-    tune = write_midi(tmp_path / "tune.mid", [(100, 69, 0.0, 0.3)])
+    tune = render_helpers.write_midi(tmp_path / "tune.mid", [(100, 69, 0.0, 0.3)])
     output = tmp_path / "tune.flac"
     assert (
         call("--run=r", f"--input={tune}", f"--output={output}", "--gain_db=-40") == 0
@@ -121,8 +122,8 @@ def test_bad_requests_get_one_sentence(
     opened, tmp_path, monkeypatch, capsys, arguments, text
 ):
     monkeypatch.chdir(tmp_path)
-    write_tone(pathlib.Path("tone.wav"), secs=0.1)
-    write_tone(pathlib.Path("silence.wav"), secs=0.1, level=0.0)
+    render_helpers.write_tone(pathlib.Path("tone.wav"), secs=0.1)
+    render_helpers.write_tone(pathlib.Path("silence.wav"), secs=0.1, level=0.0)
     pathlib.Path("text.wav").write_text("x")
     pathlib.Path("there.wav").write_text("mine")
     pathlib.Path("there").mkdir()
@@ -137,7 +138,7 @@ def test_bad_requests_get_one_sentence(
 
 
 def test_runs_that_are_absent_are_named(tmp_path, capsys):
-    source = write_tone(tmp_path / "tone.wav", secs=0.1)
+    source = render_helpers.write_tone(tmp_path / "tone.wav", secs=0.1)
     output = tmp_path / "out.wav"
     code = call(f"--run={tmp_path / 'no'}", f"--input={source}", f"--output={output}")
     assert code == run_render.EXIT_INPUT
@@ -147,7 +148,7 @@ def test_runs_that_are_absent_are_named(tmp_path, capsys):
 def test_a_run_without_checkpoint_is_refused(tmp_path, capsys):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "operative_config-0.gin").write_text("")
-    source = write_tone(tmp_path / "tone.wav", secs=0.1)
+    source = render_helpers.write_tone(tmp_path / "tone.wav", secs=0.1)
     output = tmp_path / "out.wav"
     code = call(f"--run={tmp_path / 'run'}", f"--input={source}", f"--output={output}")
     assert code == run_render.EXIT_INPUT
@@ -155,7 +156,7 @@ def test_a_run_without_checkpoint_is_refused(tmp_path, capsys):
 
 
 def test_overwrite_replaces_only_when_asked(opened, tmp_path):
-    source = write_tone(tmp_path / "tone.wav", secs=0.1)
+    source = render_helpers.write_tone(tmp_path / "tone.wav", secs=0.1)
     output = tmp_path / "out.wav"
     output.write_text("old")
     arguments = ["--run=r", f"--input={source}", f"--output={output}"]
@@ -171,7 +172,7 @@ def test_a_failed_rendering_leaves_nothing(opened, tmp_path, monkeypatch):
         yield
 
     monkeypatch.setattr(render_files.render.Renderer, "synthesize", fail)
-    source = write_tone(tmp_path / "tone.wav", secs=0.1)
+    source = render_helpers.write_tone(tmp_path / "tone.wav", secs=0.1)
     output = tmp_path / "out.wav"
     code = call("--run=r", f"--input={source}", f"--output={output}")
     assert code == run_render.EXIT_INPUT
@@ -180,7 +181,7 @@ def test_a_failed_rendering_leaves_nothing(opened, tmp_path, monkeypatch):
 
 
 def test_loud_output_is_clipped_and_said(opened, tmp_path, caplog):
-    source = write_tone(tmp_path / "tone.wav", secs=0.2)
+    source = render_helpers.write_tone(tmp_path / "tone.wav", secs=0.2)
     output = tmp_path / "out.wav"
     arguments = ["--run=r", f"--input={source}", f"--output={output}"]
     assert call(*arguments, "--gain_db=40") == 0
@@ -193,8 +194,8 @@ def test_loud_output_is_clipped_and_said(opened, tmp_path, caplog):
 
 @pytest.mark.slow
 def test_gallery_holds_everything_and_escapes_names(opened, tmp_path):
-    source = write_tone(tmp_path / "a <b> & c.wav", secs=0.3)
-    tune = write_midi(tmp_path / "tune.mid", [(100, 69, 0.0, 0.2)])
+    source = render_helpers.write_tone(tmp_path / "a <b> & c.wav", secs=0.3)
+    tune = render_helpers.write_midi(tmp_path / "tune.mid", [(100, 69, 0.0, 0.2)])
     page = tmp_path / "page.html"
     arguments = [f"--gallery={page}", f"--input={source}", f"--input={tune}"]
     assert call("--run=r", "--run=s", *arguments, "--dry", "--overwrite") == 0
