@@ -8,6 +8,7 @@ import contextlib
 import os
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -71,7 +72,15 @@ def check_outputs(
     Raises:
         inference.InputError: Naming the file.
     """
-    for path in paths.values():
+    named: dict[pathlib.Path, str] = {}
+    for what, path in paths.items():
+        place = path.parent.resolve() / path.name
+        if place in named:
+            raise inference.InputError(
+                f"{path} would hold both the {named[place]} and the {what}; name "
+                "another file for one of them."
+            )
+        named[place] = what
         if path.exists() and source.exists() and path.samefile(source):
             raise inference.InputError(f"{path} is the input; say another --output.")
         if path.is_dir():
@@ -118,24 +127,28 @@ class Sink:
         self._gain_db = gain_db
         self._gain = 10.0 ** (gain_db / 20.0)
         self._stack = contextlib.ExitStack()
-        self._files: dict[str, soundfile.SoundFile] = {}
+        self._files: dict[str, Any] = {}
         self.peak, self.n_clipped, self.n_samples = 0.0, 0, 0
 
     def __enter__(self) -> "Sink":
-        for name, path in self._paths.items():
-            unfinished = self._stack.enter_context(replacing(path))
-            suffix = path.suffix.lower()
-            self._files[name] = self._stack.enter_context(
-                soundfile.SoundFile(
-                    unfinished,
-                    "w",
-                    samplerate=self._rate,
-                    channels=1,
-                    format=suffix[1:].upper(),
-                    subtype=SUBTYPES[suffix],
-                )
-            )
+        with contextlib.ExitStack() as stack:  # if one cannot be opened, none is left
+            for name, path in self._paths.items():
+                unfinished = stack.enter_context(replacing(path))
+                self._files[name] = stack.enter_context(self._open(unfinished, path))
+            self._stack = stack.pop_all()
         return self
+
+    def _open(self, unfinished: pathlib.Path, path: pathlib.Path) -> Any:
+        """Opens a file in the format of its later name."""
+        suffix = path.suffix.lower()
+        return soundfile.SoundFile(
+            unfinished,
+            "w",
+            samplerate=self._rate,
+            channels=1,
+            format=suffix[1:].upper(),
+            subtype=SUBTYPES[suffix],
+        )
 
     def __exit__(self, *raised: object) -> bool | None:
         return self._stack.__exit__(*raised)  # type: ignore[arg-type]

@@ -177,10 +177,12 @@ class Session:
             paths, source=source, overwrite=self.request.overwrite
         )
         played = self.read(source)
-        if self.request.controls_out is not None:
-            with render_files.replacing(self.request.controls_out) as unfinished:
-                control_csv.write_performance(unfinished, played)
         with contextlib.ExitStack() as stack:
+            if self.request.controls_out is not None:
+                drawn = stack.enter_context(
+                    render_files.replacing(self.request.controls_out)
+                )
+                control_csv.write_performance(drawn, played)
             sink = stack.enter_context(
                 render_files.Sink(
                     paths,

@@ -30,7 +30,7 @@ State = dict[str, tf.Tensor]
 
 # Makes a step of a ramp: float32 has no value between 0 and 1 / _STEEP Hz beside a
 # Nyquist frequency. Comparing costs TensorFlow Lite ten times as much.
-_STEEP = 1e9
+_STEEP = 2.0**30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,14 +159,15 @@ class BlockSynth:
         first_hz = flat(f0_hz[:, :-1])
         change = flat(f0_hz[:, 1:]) - first_hz
         j = tf.range(hop, dtype=tf.float32)
+        within = (j + 1.0) * first_hz + (0.5 / hop * j * (j + 1.0)) * change
         ends = tf.stack([loud[:, :-1], loud[:, 1:]], axis=2)
         ends = tf.reshape(ends, [-1, 2, self.settings.n_harmonics])
         audio = self._bank(
-            ticks=flat(ticks[:, :n_frames]),
-            rest=flat(rest[:, :n_frames]),
+            ticks=tf.reshape(ticks[:, :n_frames], [-1]),
+            rest=tf.reshape(rest[:, :n_frames], [-1]),
             # As in ddsp, a sample's phase includes its own frequency.
-            within=((j + 1.0) * first_hz + (0.5 / hop * j * (j + 1.0)) * change) / rate,
-            moving_hz=first_hz + change * (j / hop),
+            within=tf.expand_dims(within, 1) / rate,
+            moving_hz=tf.expand_dims(first_hz + change * (j / hop), 1),
             ends=ends,
         )
         return tf.reshape(audio, [-1, n_frames * hop]), {
@@ -188,12 +189,13 @@ class BlockSynth:
         """Sums harmonics between frames, each cut off where it reaches Nyquist.
 
         With k = 8 block + column, sin(k p) is a sum of products of sines of 8 columns
-        and of the blocks, as in `models.oscillators`.
+        and of the blocks, as in `models.oscillators`. Samples are the last axis: short
+        last axes leave a processor's vectors empty, in TensorFlow Lite above all.
 
         Args:
-            ticks: Phase at the frame, [n_intervals, 1].
+            ticks: Phase at the frame, [n_intervals].
             rest: Its rest in cycles, same shape.
-            within: Cycles since the frame, [n_intervals, hop_size].
+            within: Cycles since the frame, [n_intervals, 1, hop_size].
             moving_hz: Pitch, same shape.
             ends: Amplitudes at both ends, [n_intervals, 2, n_harmonics].
 
@@ -206,20 +208,23 @@ class BlockSynth:
         multiples = np.concatenate(
             [np.arange(1.0, width + 1.0), width * np.arange(float(n_blocks))]
         )
-        number = tf.constant(multiples, tf.float32)
-        cycles = phase.of_harmonics(ticks, rest, number)
-        cycles += phase.wrap(within[..., tf.newaxis] * number)
-        sine, cosine = oscillators.sine_and_cosine(phase.wrap(cycles))
+        number = tf.constant(multiples[:, np.newaxis], tf.float32)
+        cycles = tf.expand_dims(phase.of_harmonics(ticks, rest, number[:, 0]), -1)
+        cycles = phase.wrap(cycles + phase.wrap(within * number))
+        sine, cosine = oscillators.sine_and_cosine(cycles)  # [n_intervals, 16, hop]
         ends = tf.pad(ends, [[0, 0], [0, 0], [0, padded - n_harmonics]])
-        loud = tf.matmul(self._cross, ends)  # [n_intervals, hop, padded]
-        harmonic = tf.range(1, padded + 1, dtype=tf.float32)
-        below = self.settings.sample_rate / 2 - moving_hz[..., tf.newaxis] * harmonic
-        loud *= tf.clip_by_value(_STEEP * below, 0.0, 1.0)
-        loud = tf.reshape(loud, [-1, self.settings.hop_size, n_blocks, width])
-        of_sine = tf.reduce_sum(loud * cosine[:, :, tf.newaxis, :width], axis=-1)
-        of_cosine = tf.reduce_sum(loud * sine[:, :, tf.newaxis, :width], axis=-1)
-        blocks = of_sine * sine[:, :, width:] + of_cosine * cosine[:, :, width:]
-        return tf.reduce_sum(blocks, axis=-1)
+        loud = tf.matmul(ends, self._cross, transpose_a=True)
+        harmonic = np.arange(1.0, padded + 1.0)[:, np.newaxis]
+        below = self.settings.sample_rate / 2 - moving_hz * tf.constant(
+            harmonic, tf.float32
+        )
+        loud *= tf.clip_by_value(_STEEP * below, 0.0, 1.0)  # [n_intervals, padded, hop]
+        loud = tf.reshape(loud, [-1, n_blocks, width, self.settings.hop_size])
+        columns = lambda wave: tf.expand_dims(wave[:, :width], 1)
+        of_sine = tf.reduce_sum(loud * columns(cosine), axis=2)
+        of_cosine = tf.reduce_sum(loud * columns(sine), axis=2)
+        blocks = of_sine * sine[:, width:] + of_cosine * cosine[:, width:]
+        return tf.reduce_sum(blocks, axis=1)
 
     def _filter_noise(
         self, magnitudes: tf.Tensor, noise: tf.Tensor, tail: tf.Tensor
@@ -237,9 +242,8 @@ class BlockSynth:
 
 
 def _crossing(hop_size: int, method: str) -> tf.Tensor:
-    """Weights of a frame and of the next one between them, [1, hop_size, 2]."""
+    """Weights of a frame and of the next one between them, [2, hop_size]."""
     position = np.arange(hop_size) / hop_size
     if method == "window":
         position = 0.5 - 0.5 * np.cos(np.pi * position)
-    weights = np.stack([1.0 - position, position], axis=-1)
-    return tf.constant(weights[np.newaxis], tf.float32)
+    return tf.constant(np.stack([1.0 - position, position]), tf.float32)

@@ -88,5 +88,5 @@ def overlap_add(frames: tf.Tensor, hop_size: int) -> tf.Tensor:
         [batch, (n_frames - 1) * hop_size + frame_size].
     """
     if frames.shape[1] == 1:
-        return frames[:, 0]
+        return tf.reshape(frames, [-1, frames.shape[2]])
     return tf.signal.overlap_and_add(frames, hop_size)

@@ -12,6 +12,7 @@ Outputs: `harmonic` and `noise_audio` [n_frames * hop_size], and the next `state
 
 from __future__ import annotations
 
+import ctypes
 import tempfile
 import warnings
 from typing import Any
@@ -77,11 +78,12 @@ class FlatStep:
             for key, value in zip(block_controls.FEATURE_KEYS, values, strict=True)
         }
         played, following = self.block(
-            features, noise[tf.newaxis], state=self._unpack(state)
+            features, tf.expand_dims(noise, 0), state=self._unpack(state)
         )
         return {
-            "harmonic": played.harmonic[0],
-            "noise_audio": played.noise[0],
+            # Reshaping is free there, and taking the first of one is not.
+            "harmonic": tf.reshape(played.harmonic, [self.n_samples]),
+            "noise_audio": tf.reshape(played.noise, [self.n_samples]),
             "state": self._pack(following),
         }
 
@@ -139,13 +141,24 @@ class LiteRunner:
                 model_content=content, num_threads=1
             )
         self._interpreter.allocate_tensors()
+        self._interpreter.invoke()  # from here on tensors stay where they are
         signature = self._interpreter.get_signature_runner()
         inputs, outputs = signature.get_input_details(), signature.get_output_details()
-        view = lambda detail: self._interpreter.tensor(detail["index"])
-        self._inputs = {name: view(detail) for name, detail in inputs.items()}
-        self._outputs = [view(outputs[name]) for name in OUTPUTS]
+        self._inputs = {k: self._memory(d["index"]) for k, d in inputs.items()}
+        self._outputs = [self._memory(outputs[name]["index"]) for name in OUTPUTS]
 
-    def __call__(self, **inputs: np.ndarray) -> list[np.ndarray]:
+    def _memory(self, index: int) -> np.ndarray:
+        """A tensor's own memory, which lives as long as the interpreter.
+
+        Not the interpreter's view of it: while one exists it refuses to run, and making
+        them anew takes longer than a small model's arithmetic.
+        """
+        view = self._interpreter.tensor(index)()
+        address = view.__array_interface__["data"][0]
+        floats = (ctypes.c_float * view.size).from_address(address)
+        return np.frombuffer(floats, np.float32).reshape(view.shape)
+
+    def __call__(self, **inputs: Any) -> list[np.ndarray]:
         """Runs a step.
 
         Args:
@@ -155,6 +168,6 @@ class LiteRunner:
             Outputs in the order of `OUTPUTS`.
         """
         for name, value in inputs.items():
-            self._inputs[name]()[:] = value
+            self._inputs[name][:] = value
         self._interpreter.invoke()
-        return [view().copy() for view in self._outputs]
+        return [memory.copy() for memory in self._outputs]

@@ -36,8 +36,8 @@ def of_harmonics(ticks: tf.Tensor, rest: tf.Tensor, number: tf.Tensor) -> tf.Ten
     Returns:
         Cycles in about [-0.5, 0.5], with an axis of harmonics at the end.
     """
-    whole = wrap(ticks[..., tf.newaxis] * number / TICKS)  # exact
-    return whole + rest[..., tf.newaxis] * number
+    whole = wrap(tf.expand_dims(ticks, -1) * (number / TICKS))  # exact
+    return whole + tf.expand_dims(rest, -1) * number
 
 
 def advance(
@@ -65,34 +65,38 @@ def advance(
     Returns:
         Ticks, whole, in [0, TICKS), and the rest in cycles; [batch, n_frames + 1] each.
     """
-    ticks, rest = state
-    first = _cycles(f0_hz[:, :-1], 0.5 * (hop_size + 1) / sample_rate)
-    second = _cycles(f0_hz[:, 1:], 0.5 * (hop_size - 1) / sample_rate)
-    ticks = tf.concat([ticks, (first[0] + second[0]) * running], axis=1)
-    rest = tf.cumsum(
-        tf.concat([rest, (first[1] + second[1]) * running], axis=1), axis=1
-    )
+    ends = tf.stack([f0_hz[:, :-1], f0_hz[:, 1:]], axis=-1)
+    weights = (0.5 * (hop_size + 1) / sample_rate, 0.5 * (hop_size - 1) / sample_rate)
+    grown = [tf.reduce_sum(part, axis=-1) * running for part in _cycles(ends, weights)]
+    ticks = tf.concat([state[0], grown[0]], axis=1)
+    rest = tf.cumsum(tf.concat([state[1], grown[1]], axis=1), axis=1)
     carry = tf.floor(rest * TICKS)
     whole = tf.cumsum(tf.cast(ticks, tf.int32), axis=1) + tf.cast(carry, tf.int32)
     return tf.cast(whole % TICKS, tf.float32), rest - carry / TICKS
 
 
-def _cycles(f0_hz: tf.Tensor, factor: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """f0_hz * factor modulo 1 as whole ticks and a rest, right to 1e-9 cycles.
+def _cycles(
+    f0_hz: tf.Tensor, factors: tuple[float, ...]
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """f0_hz * factors modulo 1 as whole ticks and a rest, right to 1e-9 cycles.
 
     Args:
-        f0_hz: Below MAX_HZ.
-        factor: Cycles per Hz.
+        f0_hz: Below MAX_HZ. Shape [..., n_factors].
+        factors: Cycles per Hz, [n_factors].
 
     Returns:
         Ticks in [0, 2 * TICKS) and the rest in cycles, in [0, 2 / TICKS).
     """
-    bits = 2.0 ** (11 - math.frexp(factor)[1])
-    upper_factor = math.floor(factor * bits) / bits  # 11 bits
+    bits = [2.0 ** (11 - math.frexp(factor)[1]) for factor in factors]
+    upper_factors = [
+        math.floor(factor * n) / n for factor, n in zip(factors, bits, strict=True)
+    ]  # 11 bits
+    lower_factors = [f - u for f, u in zip(factors, upper_factors, strict=True)]
     upper = tf.floor(f0_hz)  # 13 bits
-    exact = upper * upper_factor
+    exact = upper * tf.constant(upper_factors, tf.float32)
     exact -= tf.floor(exact)
-    small = upper * (factor - upper_factor) + (f0_hz - upper) * factor
+    small = upper * tf.constant(lower_factors, tf.float32)
+    small += (f0_hz - upper) * tf.constant(factors, tf.float32)
     ticks = tf.floor(exact * TICKS)
     small_ticks = tf.floor(small * TICKS)
     rest = (exact - ticks / TICKS) + (small - small_ticks / TICKS)

@@ -12,8 +12,8 @@ the same.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,8 +24,7 @@ from models import lite
 from models import white_noise
 
 
-@dataclasses.dataclass(frozen=True)
-class PlayerState:
+class PlayerState(NamedTuple):
     """Where a stream is; hand each one to the next step and then forget it.
 
     Attributes:
@@ -39,8 +38,7 @@ class PlayerState:
     reverb: convolution.State
 
 
-@dataclasses.dataclass(frozen=True)
-class Stems:
+class Stems(NamedTuple):
     """What one step gives, each float32 [n_samples].
 
     Attributes:
@@ -69,6 +67,10 @@ class Player:
         seed: Which noise.
         quantize: Whether large matrices are held in 8 bits: for the GRU, at some loss.
         content: What `models.lite.convert` made of the model; made here if absent.
+
+    Attributes:
+        n_samples: Samples that a step gives.
+        latency_frames: Frames by which the samples lag behind the controls.
 
     Raises:
         ValueError: If `frames_per_step` is below 1.
@@ -100,15 +102,13 @@ class Player:
             if audible
             else None
         )
+        self._noise_lag = self.block.controls.latency_frames
+        self._hop_size = self.block.hop_size
         self.frames_per_step = frames_per_step
         self.n_samples = self._step.n_samples
         self.sample_rate = self.block.sample_rate
         self.frame_rate = self.block.frame_rate
-
-    @property
-    def latency_frames(self) -> int:
-        """Frames by which the samples lag behind the controls."""
-        return self.block.latency_frames
+        self.latency_frames = self.block.latency_frames
 
     @property
     def latency_secs(self) -> float:
@@ -143,10 +143,13 @@ class Player:
             Samples, float32 [frames_per_step * hop_size], and the next state. The first
             `latency_frames` frames of all lie before the beginning and hold nothing.
         """
-        stems, state = self.step_stems(
-            f0_hz, loudness_db, state=state, f0_confidence=f0_confidence
+        harmonic, noise, following = self._play(
+            f0_hz, loudness_db, f0_confidence, state
         )
-        return stems.mix, state
+        dry = harmonic + noise
+        if self._reverb is None:
+            return dry, following
+        return dry + self._reverb.process(dry, state.reverb), following
 
     def step_stems(
         self,
@@ -157,26 +160,30 @@ class Player:
         f0_confidence: Any = 1.0,
     ) -> tuple[Stems, PlayerState]:
         """Plays one step and gives its parts; see `step`."""
-        n = self.frames_per_step
-        hop = self.block.hop_size
+        harmonic, noise, following = self._play(
+            f0_hz, loudness_db, f0_confidence, state
+        )
+        if self._reverb is None:
+            return Stems(harmonic, noise, np.zeros_like(noise)), following
+        wet = self._reverb.process(harmonic + noise, state.reverb)
+        return Stems(harmonic, noise, wet), following
+
+    def _play(
+        self, f0_hz: Any, loudness_db: Any, f0_confidence: Any, state: PlayerState
+    ) -> tuple[np.ndarray, np.ndarray, PlayerState]:
+        """A step's harmonics and noise, dry, and the next state."""
+        first = (state.n_frames - self._noise_lag) * self._hop_size
         harmonic, noise, vector = self._run(
             f0_hz=f0_hz,
             loudness_db=loudness_db,
             f0_confidence=f0_confidence,
-            noise=self._noise.span(
-                (state.n_frames - self.block.controls.latency_frames) * hop,
-                self.n_samples,
-            ),
+            noise=self._noise.span(first, self.n_samples),
             state=state.vector,
         )
-        # What sounds before the beginning is an onset towards the first frame.
-        early = max(0, self.latency_frames - state.n_frames) * hop
-        if early:
+        if state.n_frames < self.latency_frames:
+            # What sounds before the beginning is an onset towards the first frame.
+            early = (self.latency_frames - state.n_frames) * self._hop_size
             harmonic[:early] = 0.0
             noise[:early] = 0.0
-        if self._reverb is not None:
-            wet = self._reverb.process(harmonic + noise, state.reverb)
-        else:
-            wet = np.zeros_like(harmonic)
-        following = PlayerState(state.n_frames + n, vector, state.reverb)
-        return Stems(harmonic, noise, wet), following
+        n_frames = state.n_frames + self.frames_per_step
+        return harmonic, noise, PlayerState(n_frames, vector, state.reverb)
