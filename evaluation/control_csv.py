@@ -173,7 +173,7 @@ class Table:
         wrong = np.flatnonzero(np.abs(steps - 1.0) > 0.5)
         if len(wrong):
             raise inference.InputError(
-                f"{self._path}: row {wrong[0] + 2} comes "
+                f"{self._path}: line {wrong[0] + 3} comes "
                 f"{steps[wrong[0]] / self._frame_rate:.4f} s after the one before, the "
                 f"model plays one every {1 / self._frame_rate:.4f} s; draw it at "
                 f"{self._frame_rate} rows a second."

@@ -14,10 +14,12 @@ when something given cannot be used; one sentence then says what and why.
 import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
 
 import functools
+import math
 import pathlib
 import sys
 import time
 
+import soundfile
 from absl import app
 from absl import flags
 
@@ -29,8 +31,20 @@ from evaluation import render_job
 from evaluation import transfer
 from models import block_controls
 from models import export
+from prep import crepe_weights
 
 EXIT_INPUT = 2
+EXIT_INTERRUPTED = 130  # as shells count it
+# What a kind of output knows nothing of.
+IDLE_FLAGS = {
+    "output": (),
+    "gallery": ("stems", "dump_controls", "controls_out"),
+    "export": (
+        *("match", "transpose", "loudness_shift", "mask_unvoiced", "suppress_noise"),
+        *("auto_tune", "dry", "stems", "dump_controls", "controls_out", "gain_db"),
+        *("tail_secs", "seed", "crepe_capacity"),
+    ),
+}
 
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
@@ -63,7 +77,13 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     real("gain_db", 0.0, "dB, of all that is written.")
     real("tail_secs", 0.0, "s for which the reverb rings on after the end.")
     flags.DEFINE_integer("seed", 0, "Which noise.", lower_bound=0, flag_values=values)
-    text("crepe_capacity", "", "Size of the pitch tracker; the dataset's by default.")
+    flags.DEFINE_enum(
+        "crepe_capacity",
+        "",
+        ["", *crepe_weights.CAPACITIES],
+        "Size of the pitch tracker; the dataset's by default.",
+        flag_values=values,
+    )
     text("data_dir", None, "Dataset of the run, if it has moved.")
 
 
@@ -112,6 +132,7 @@ def run(values: flags.FlagValues) -> int:
             "say one of --output=out.wav, --gallery=page.html and --export=folder; "
             f"{' and '.join(wanted) or 'none'} was given."
         )
+    _check_flags(values, wanted[0])
     request = make_request(values)
     run_dirs = [pathlib.Path(name).expanduser() for name in values.run]
     sources = [pathlib.Path(name).expanduser() for name in values.input]
@@ -130,6 +151,26 @@ def run(values: flags.FlagValues) -> int:
     else:
         _render(run_dirs[0], sources[0], target, request, values.checkpoint)
     return 0
+
+
+def _check_flags(values: flags.FlagValues, wanted: str) -> None:
+    """Refuses flags that would do nothing, and numbers that are none."""
+    idle = [name for name in IDLE_FLAGS[wanted] if values[name].present]
+    if idle:
+        raise inference.InputError(
+            f"--{idle[0]} says nothing to --{wanted}; leave it out, or ask for "
+            "--output."
+        )
+    for name in ("transpose", "loudness_shift", "suppress_noise", "gain_db"):
+        number = values[name].value
+        if number is None or not math.isfinite(number):
+            raise inference.InputError(f"--{name}={number} is no number.")
+    if not 0.0 <= values.tail_secs < math.inf:
+        raise inference.InputError(f"--tail_secs={values.tail_secs}: give 0 or more.")
+    if values.dry and values.tail_secs:
+        raise inference.InputError(
+            "--dry leaves no reverb that --tail_secs could hear."
+        )
 
 
 def _check_single(
@@ -153,6 +194,9 @@ def _render(
 ) -> None:
     """Renders one file and says so."""
     # Before minutes of measuring, not after.
+    if not source.is_file():
+        what = "is a folder; name a file in it" if source.is_dir() else "is not there"
+        raise inference.InputError(f"the input {source} {what}.")
     render_files.check_outputs(
         request.paths(output), source=source, overwrite=request.overwrite
     )
@@ -179,6 +223,13 @@ def main_with(values: flags.FlagValues) -> int:
         export.ExportError,
     ) as error:
         print(f"ddsp_render: {error}", file=sys.stderr)
+    except soundfile.LibsndfileError as error:
+        print(
+            f"ddsp_render: writing failed, is the disk full? ({error})", file=sys.stderr
+        )
+    except KeyboardInterrupt:
+        print("ddsp_render: interrupted; nothing was written.", file=sys.stderr)
+        return EXIT_INTERRUPTED
     except OSError as error:
         name = error.filename or "the disk"
         print(f"ddsp_render: {name}: {error.strerror}.", file=sys.stderr)

@@ -48,12 +48,16 @@ def test_controls_survive_a_csv(tmp_path, rng):
     ("text", "reason"),
     [
         ("secs,f0_hz\n0,440\n", "no column 'loudness_db'"),
-        ("f0_hz,loudness_db\n440,x\n", "line 2: could not convert"),
+        ("f0_hz,loudness_db\n440,x\n", "line 2: loudness_db is 'x'"),
         ("f0_hz,loudness_db\n440\n", "line 2: 1 values for 2 columns"),
         ("f0_hz,loudness_db\n0,-20\n", "above 0"),
-        ("f0_hz,loudness_db\nnan,-20\n", "not finite"),
+        ("f0_hz,loudness_db\nnan,-20\n", "line 2: f0_hz is 'nan', not a finite"),
         ("f0_hz,loudness_db\n", "no rows"),
         ("secs,f0_hz,loudness_db\n0,440,-20\n0.01,440,-20\n", "draw it at 250 rows"),
+        (
+            "secs,f0_hz,loudness_db\n0,440,-20\n0.004,440,-20\n0.012,440,-20\n",
+            "line 4 comes 0.0080 s after the one before",
+        ),
         ("", "no column 'f0_hz'; it has none"),
     ],
 )
@@ -61,3 +65,10 @@ def test_bad_tables_are_refused(tmp_path, text, reason):
     (tmp_path / "bad.csv").write_text(text)
     with pytest.raises(inference.InputError, match=reason):
         control_csv.Table(tmp_path / "bad.csv", frame_rate=FRAME_RATE)
+
+
+def test_tables_of_spreadsheets_are_read(tmp_path):
+    text = "f0_hz,loudness_db\n440,-20\n"
+    (tmp_path / "sheet.csv").write_text(text, encoding="utf-8-sig")
+    table = control_csv.Table(tmp_path / "sheet.csv", frame_rate=FRAME_RATE)
+    assert table.performance().f0_hz.tolist() == [440.0]

@@ -104,7 +104,10 @@ def test_midi_becomes_sound(opened, tmp_path):
         (["--output=out.wav"], "one --run and 1 --input are needed here, 1 and 0"),
         (["--input=tone.wav"], "say one of --output=out.wav"),
         (["--input=tone.wav", "--output=o.wav", "--export=e"], "output and export"),
-        (["--input=absent.wav", "--output=out.wav"], "there is no recording at absent"),
+        (
+            ["--input=absent.wav", "--output=out.wav"],
+            "the input absent.wav is not there",
+        ),
         (["--input=tone.wav", "--output=tone.wav"], "tone.wav is the input"),
         (["--input=tone.wav", "--output=there.wav"], "pass --overwrite"),
         (["--input=tone.wav", "--output=out.mp3"], "the suffix is not one of .wav"),
@@ -112,6 +115,16 @@ def test_midi_becomes_sound(opened, tmp_path):
         (["--input=silence.wav", "--output=out.wav"], "silence.wav is silent"),
         (["--input=text.wav", "--output=out.wav"], "not audio"),
         (["--input=tone.wav", "--output=o.wav", "--auto_tune=3"], "give 0 to 1"),
+        (["--input=there", "--output=out.wav"], "the input there is a folder"),
+        (["--input=tone.wav", "--output=o.wav", "--transpose=nan"], "is no number"),
+        (["--input=tone.wav", "--output=o.wav", "--tail_secs=-1"], "give 0 or more"),
+        (["--input=t.wav", "--output=o.wav", "--dry", "--tail_secs=1"], "no reverb"),
+        (["--export=e", "--transpose=3"], "--transpose says nothing to --export"),
+        (["--gallery=p.html", "--input=tone.wav", "--stems"], "--stems says nothing"),
+        (
+            ["--input=tone.wav", "--output=o.wav", "--controls_out=o.wav"],
+            "o.wav would hold both the mix and the performance",
+        ),
         (["--gallery=page.html"], "--gallery needs at least one --input"),
         (["--gallery=page.txt", "--input=tone.wav"], "name an .html file"),
         (["--gallery=page.html", "--input=absent.wav"], "no input at absent.wav"),
@@ -166,16 +179,27 @@ def test_overwrite_replaces_only_when_asked(opened, tmp_path):
     assert read(output).size == 1600
 
 
-def test_a_failed_rendering_leaves_nothing(opened, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (OSError(28, "No space left on device"), run_render.EXIT_INPUT),
+        (soundfile.LibsndfileError(2), run_render.EXIT_INPUT),
+        (KeyboardInterrupt(), run_render.EXIT_INTERRUPTED),
+    ],
+    ids=["disk_full", "libsndfile", "interrupted"],
+)
+def test_a_failed_rendering_leaves_nothing(opened, tmp_path, monkeypatch, error, code):
     def fail(self, controls, *, n_frames):
-        raise OSError(28, "No space left on device", str(tmp_path / "out.wav"))
+        raise error
         yield
 
     monkeypatch.setattr(render_files.render.Renderer, "synthesize", fail)
     source = render_helpers.write_tone(tmp_path / "tone.wav", secs=0.1)
     output = tmp_path / "out.wav"
-    code = call("--run=r", f"--input={source}", f"--output={output}")
-    assert code == run_render.EXIT_INPUT
+    drawn = f"--controls_out={tmp_path / 'drawn.csv'}"
+    request = ["--run=r", f"--input={source}", f"--output={output}", drawn]
+    assert call(*request, "--stems") == code
+    assert not (tmp_path / "drawn.csv").exists()
     assert [path.name for path in tmp_path.glob("*.wav")] == ["tone.wav"]
     assert not list(tmp_path.glob(".*.part"))
 
