@@ -56,7 +56,8 @@ def frame_loudness(
         rows = slice(start, start + _ROWS)
         heard = frames[rows]
         if without_offset:
-            heard = heard - heard.mean(axis=-1, keepdims=True)
+            with np.errstate(over="ignore", invalid="ignore"):  # as below
+                heard = heard - heard.mean(axis=-1, keepdims=True)
         spectrum = scipy.fft.rfft(heard * window, axis=-1)
         with np.errstate(over="ignore"):  # of samples near the end of float32
             magnitude = spectrum.real**2 + spectrum.imag**2  # [rows, n_bins]
