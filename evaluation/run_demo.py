@@ -23,8 +23,8 @@ from absl import flags
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 BASELINE = "stage5"  # the paper's GRU
 CANDIDATE = "stage2"
-# On two fast cores two minutes of the one and four of the other; on slow ones the time is
-# what ends them, so that the whole demo stays below twelve.
+# On two fast cores two minutes of the one and four of the other; on slow ones the clock
+# ends them, so that the whole demo stays below twelve.
 TRAINING = {
     CANDIDATE: ("--steps=1500", "--max_minutes=2.5"),
     BASELINE: ("--steps=550", "--max_minutes=5"),
