@@ -3,18 +3,27 @@
 import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
 
 import pathlib
+import sys
 
 import numpy as np
 import pytest
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+SEED = 20200
 RECORDINGS = REPOSITORY.parent / "shared" / "recordings"
+
+
+@pytest.fixture(autouse=True)
+def _seeded_tensorflow() -> None:
+    """The same initial weights in every run; tests without TensorFlow stay without."""
+    if (tensorflow := sys.modules.get("tensorflow")) is not None:
+        tensorflow.keras.utils.set_random_seed(SEED)
 
 
 @pytest.fixture
 def rng() -> np.random.Generator:
     """The one source of randomness of a test; the same numbers in every run."""
-    return np.random.default_rng(20200)
+    return np.random.default_rng(SEED)
 
 
 @pytest.fixture

@@ -366,12 +366,13 @@ def test_each_input_is_switched_by_its_key(rng, key):
     )
     raw = lambda features: model.decoder(model.conditioning(features))["amps"]
     before = raw(batch)
-    reached = {
-        name
+    moved = {
+        name: np.abs(before - raw(batch | arrays)).max()
         for name, arrays in changes.items()
-        if np.abs(before - raw(batch | arrays)).max() > 1e-5  # above rounding
     }
-    assert reached == REACHES[key]
+    # How far anything moves hangs on the drawn weights; rounding is a share of it.
+    above_rounding = 1e-3 * max(moved.values())
+    assert {name for name in moved if moved[name] > above_rounding} == REACHES[key]
 
 
 @pytest.mark.parametrize(
