@@ -10,7 +10,9 @@ Importing this module
 - where no `crepe` is installed, offers this project's own CREPE under that name, with
   the functions and signatures that ddsp calls (see `prep.crepe_api`),
 - puts off what ddsp imports for reports, clouds and MIDI alone until it is touched: a
-  fifth of the start-up's time and memory (`load_deferred` imports all of it), and
+  fifth of the start-up's time and memory (`load_deferred` imports all of it),
+- bounds the arenas of glibc's allocator, of which every thread of TensorFlow's would
+  keep its own with what compiling kernels has freed, and
 - keeps the lines off the terminal that TensorFlow writes about absent GPUs while it is
   imported, which no setting of its own does. What else is said there still appears.
   `TF_CPP_MIN_LOG_LEVEL=0` in the environment shows all of it.
@@ -20,6 +22,7 @@ Nothing heavy is imported here: TensorFlow loads when it is first used.
 
 import collections.abc
 import contextlib
+import ctypes
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -45,17 +48,21 @@ _START_UP_LINES = re.compile(
     r"|computation_placer.*already registered"
     r"|Unable to register cu\w+ (plugin|factory)"
 )
+_ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
+N_ARENAS = 2  # large tensors bypass them, so threads hardly wait for one another
 _CREPE_NAMES = ("crepe", "crepe.core")
 # Modules that ddsp.training (and, of pandas, Keras) imports and a training does not
-# touch. None of them registers names with gin, which must know them before they are used.
+# touch. None of them registers names with gin, which must know those beforehand.
 DEFERRED = (
     "ddsp.training.cloud",
     "ddsp.training.metrics",
     "ddsp.training.plotting",
+    "ddsp.training.postprocessing",
     "ddsp.training.summaries",
     "note_seq",
     "pandas",
     "tensorflow_datasets",
+    "tensorflow_probability.python.experimental",
 )
 _OWN_CREPE = pathlib.Path(__file__).resolve().parent / "prep" / "crepe.py"
 
@@ -124,6 +131,14 @@ def offer_crepe() -> None:
     sys.modules.update(zip(_CREPE_NAMES, (package, core), strict=True))
 
 
+def bound_arenas() -> None:
+    """Bounds the arenas of threads to come, unless the environment already does."""
+    if "MALLOC_ARENA_MAX" in os.environ:
+        return
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL("libc.so.6").mallopt(_ARENA_MAX, N_ARENAS)
+
+
 @contextlib.contextmanager
 def _start_up_lines_held() -> collections.abc.Iterator[None]:
     """Holds what is written to stderr, from C++ too, then lets the rest through."""
@@ -183,8 +198,8 @@ class _DeferredModule(types.ModuleType):
     """A module that is executed when the first of its names is asked for.
 
     The standard library's LazyLoader does so too, but executes the module also when
-    only `__file__` is looked at, as `inspect` does with all modules, and twice where two
-    threads meet in it.
+    only `__file__` is looked at, as `inspect` does with all modules, and twice where
+    two threads meet in it.
     """
 
     def __getattr__(self, name: str) -> object:
@@ -222,7 +237,7 @@ def _execute(module: _DeferredModule) -> bool:
             facts["_is_executing"] = True
             try:
                 module.__spec__.loader.exec_module(module)  # type: ignore[union-attr]
-                module.__class__ = types.ModuleType
+                module.__class__ = types.ModuleType  # type: ignore[assignment]
             finally:
                 facts["_is_executing"] = False
     return True
@@ -244,7 +259,7 @@ class _DeferringFinder(importlib.abc.MetaPathFinder):
 
 
 def load_deferred() -> None:
-    """Imports all that was put off and is installed, as ddsp does without this module."""
+    """Executes all that was imported and put off, as ddsp does without this module."""
     for name in DEFERRED:
         module = sys.modules.get(name)
         if isinstance(module, _DeferredModule):
@@ -258,6 +273,7 @@ warnings.filterwarnings(
 # ddsp and tensorflow-probability still import pkg_resources.
 warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
 use_legacy_keras()
+bound_arenas()
 offer_crepe()
 import_tensorflow_quietly()
 sys.meta_path.insert(0, _DeferringFinder())

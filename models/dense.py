@@ -3,7 +3,9 @@
 `ddsp.training.nn.FcStack` is Dense, LayerNormalization and leaky ReLU, three times
 over. The products are as fast as they can be; bias, norm and activation are a dozen
 passes over memory in Keras and one compiled loop each way here. Of each layer only the
-product is kept for the way back, and what the next layer read is computed again.
+product is kept for the way back, and what the next layer read is computed again; a
+stack of a few input channels can keep these alone. Several inputs that a stack reads
+side by side are put together for the product and not kept as one.
 """
 
 import collections.abc
@@ -13,6 +15,7 @@ from ddsp.training import nn
 
 from models import compiled
 
+_Parts = collections.abc.Sequence[tf.Tensor]
 _Weights = collections.abc.Sequence[collections.abc.Sequence[tf.Tensor]]
 
 LEAK = 0.2  # slope of tf.nn.leaky_relu below zero
@@ -43,9 +46,23 @@ def _backward(upstream, inputs, bias, gain, offset, mean, inverse):
     return d_inputs, tf.reduce_sum(d_inputs, axis=batch_axes), d_gain, d_offset
 
 
-def _stack_forward(inputs: tf.Tensor, weights: _Weights, epsilon: float):
+def _after(wait_for: tf.Tensor, tensors: _Parts) -> tuple[tf.Tensor, ...]:
+    """The same tensors, to be read only when `wait_for` is there.
+
+    What is computed from them is not shared with, or started like, the way there.
+    """
+    with tf.control_dependencies([wait_for]):
+        return tuple(tf.identity(tensor) for tensor in tensors)
+
+
+def _joined(parts: _Parts) -> tf.Tensor:
+    """Channels side by side."""
+    return parts[0] if len(parts) == 1 else tf.concat(parts, axis=-1)
+
+
+def _stack_forward(parts: _Parts, weights: _Weights, epsilon: float):
     """Outputs, and what each layer keeps: its product, and mean and scale of frames."""
-    outputs, kept = inputs, []
+    outputs, kept = _joined(parts), []
     for kernel, bias, gain, offset in weights:
         product = tf.tensordot(outputs, kernel, axes=1)
         outputs, mean, inverse = _forward(product, bias, gain, offset, epsilon)
@@ -53,37 +70,42 @@ def _stack_forward(inputs: tf.Tensor, weights: _Weights, epsilon: float):
     return outputs, kept
 
 
-def _stack_backward(upstream, *, inputs, weights, kept, epsilon):
+def _stack_backward(upstream, *, parts, weights, kept, epsilon):
     """Gradients of the inputs and, layer by layer, of the weights."""
     gradients = []
+    axes = [list(range(len(upstream.shape) - 1))] * 2
     for layer in reversed(range(len(weights))):
         kernel, bias, gain, offset = weights[layer]
         upstream, d_bias, d_gain, d_offset = _backward(
             upstream, kept[layer][0], bias, gain, offset, *kept[layer][1:]
         )
-        entered = inputs
+        entered = parts
         if layer:
             # Computed again, and not before it is needed: half the memory of a stack.
-            with tf.control_dependencies([upstream]):
-                product = tf.identity(kept[layer - 1][0])
-            entered, _, _ = _forward(product, *weights[layer - 1][1:], epsilon)
-        axes = [list(range(len(inputs.shape) - 1))] * 2
-        d_kernel = tf.tensordot(entered, upstream, axes=axes)
-        gradients.append((d_kernel, d_bias, d_gain, d_offset))
+            product = _after(upstream, kept[layer - 1][:1])
+            entered = _forward(*product, *weights[layer - 1][1:], epsilon)[:1]
+        d_kernel = [tf.tensordot(part, upstream, axes=axes) for part in entered]
+        gradients.append((tf.concat(d_kernel, axis=0), d_bias, d_gain, d_offset))
         upstream = tf.tensordot(upstream, kernel, axes=[[-1], [1]])
     return upstream, gradients[::-1]
 
 
 def fully_connected(
-    inputs: tf.Tensor, weights: _Weights, *, epsilon: float = 1e-3
+    inputs: tf.Tensor | _Parts,
+    weights: _Weights,
+    *,
+    epsilon: float = 1e-3,
+    keep_products: bool = True,
 ) -> tf.Tensor:
     """Dense, layer norm and leaky ReLU, as often as there are weights.
 
     Args:
-        inputs: Shape [..., n_inputs].
+        inputs: Shape [..., n_inputs], or several that stand side by side as channels.
         weights: For each layer kernel [n_inputs, n_channels], bias, layer norm's gamma
             and beta, each [n_channels].
         epsilon: Added to the variance, the guard for constant frames.
+        keep_products: Whether products are kept for the way back; without, all layers
+            are computed again there, from the inputs.
 
     Returns:
         Shape [..., n_channels].
@@ -92,21 +114,29 @@ def fully_connected(
         Ba et al., "Layer Normalization", 2016, as in ddsp's `nn.Fc`; the fused gradient
         is own.
     """
+    parts: list[tf.Tensor] = [inputs] if tf.is_tensor(inputs) else [*inputs]
+    sizes = [part.shape[-1] for part in parts]
 
     @tf.custom_gradient
-    def apply(inputs, *flat):
+    def apply(*arguments):
+        parts, flat = arguments[: len(sizes)], arguments[len(sizes) :]
         layers = [flat[i : i + 4] for i in range(0, len(flat), 4)]
-        outputs, kept = _stack_forward(inputs, layers, epsilon)
+        outputs, kept = _stack_forward(parts, layers, epsilon)
 
         def gradient(upstream):
+            again = kept
+            if not keep_products:
+                _, again = _stack_forward(_after(upstream, parts), layers, epsilon)
             d_inputs, gradients = _stack_backward(
-                upstream, inputs=inputs, weights=layers, kept=kept, epsilon=epsilon
+                upstream, parts=parts, weights=layers, kept=again, epsilon=epsilon
             )
-            return d_inputs, *(item for layer in gradients for item in layer)
+            d_parts = tf.split(d_inputs, sizes, axis=-1)
+            return *d_parts, *(item for layer in gradients for item in layer)
 
         return outputs, gradient
 
-    return apply(inputs, *(tf.convert_to_tensor(w) for layer in weights for w in layer))
+    flat = (tf.convert_to_tensor(w) for layer in weights for w in layer)
+    return apply(*parts, *flat)
 
 
 class FastFcStack(nn.FcStack):
@@ -116,13 +146,20 @@ class FastFcStack(nn.FcStack):
         ch: Channels of every layer.
         layers: Number of layers.
         nonlinearity: 'leaky_relu', the only one that has a fused form.
+        keep_products: See `fully_connected`. Without, a stack's first layer is computed
+            once more, which costs little, and each further one, which costs a quarter.
 
     Raises:
         ValueError: If `nonlinearity` is another.
     """
 
     def __init__(
-        self, ch: int = 256, layers: int = 2, *, nonlinearity: str = "leaky_relu"
+        self,
+        ch: int = 256,
+        layers: int = 2,
+        *,
+        nonlinearity: str = "leaky_relu",
+        keep_products: bool = True,
     ) -> None:
         if nonlinearity != "leaky_relu":
             raise ValueError(
@@ -130,9 +167,13 @@ class FastFcStack(nn.FcStack):
                 "only; use ddsp.training.nn.FcStack for others."
             )
         super().__init__(ch, layers, nonlinearity)
+        self.keep_products = keep_products
 
     def build(self, input_shape: tf.TensorShape) -> None:
         """Builds the layers under the names that Keras would give their weights."""
+        if isinstance(input_shape, list):
+            *frames, _ = input_shape[0]
+            input_shape = [*frames, sum(shape[-1] for shape in input_shape)]
         shape = tf.TensorShape(input_shape)
         for block in self.layers:
             with tf.name_scope(block.name):
@@ -145,16 +186,24 @@ class FastFcStack(nn.FcStack):
 
     def call(
         self,
-        inputs: tf.Tensor,
+        inputs: tf.Tensor | _Parts,
         training: bool | None = None,
         mask: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """Applies the stack to every frame. [..., n_inputs] -> [..., ch]."""
+        """Applies the stack to every frame of one or several inputs side by side.
+
+        [..., n_inputs] or a list of such -> [..., ch].
+        """
         del training, mask  # there is no dropout, and frames do not mix
-        inputs = tf.convert_to_tensor(inputs, tf.float32)
+        parts = inputs if isinstance(inputs, list | tuple) else [inputs]
+        parts = [tf.convert_to_tensor(part, tf.float32) for part in parts]
         weights, epsilon = [], 0.0
         for block in self.layers:
             product, norm, _ = block.layers
             weights.append((product.kernel, product.bias, norm.gamma, norm.beta))
             epsilon = norm.epsilon
-        return fully_connected(inputs, weights, epsilon=epsilon)
+        if not weights:
+            return _joined(parts)
+        return fully_connected(
+            parts, weights, epsilon=epsilon, keep_products=self.keep_products
+        )

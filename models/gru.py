@@ -149,7 +149,8 @@ class FastRnnFcDecoder(decoders.RnnFcDecoder):
             **kwargs,
         )
         self.input_stacks = [
-            dense.FastFcStack(ch, layers_per_stack) for _ in input_keys
+            dense.FastFcStack(ch, layers_per_stack, keep_products=False)
+            for _ in input_keys
         ]
         if stateless:
             self.rnn = FastStatelessRnn(rnn_channels)

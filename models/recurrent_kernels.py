@@ -7,9 +7,10 @@ weight's gradient is one matrix product after the loop. What is left, one small 
 and a handful of element-wise operations a frame, is compiled by XLA into a loop without
 any work for TensorFlow's executor.
 
-Conventions: float32, sequences [batch, n_frames, channels], what is kept for the way
-back frames first, states [batch, n_units]. Keras's order of gates: update z, reset r,
-candidate c. The state keeps z of what it was: h = z * h_before + (1 - z) * c.
+Conventions: float32, sequences [batch, n_frames, channels], states [batch, n_units].
+Keras's order of gates: update z, reset r, candidate c. The state keeps z of what it
+was: h = z * h_before + (1 - z) * c. Loops write each frame into its place in the whole
+sequence, so nothing is transposed, in memory or in time.
 
 Source:
     Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", EMNLP 2014,
@@ -19,6 +20,7 @@ Source:
 import collections.abc
 
 import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
 
 from models import compiled
 
@@ -31,14 +33,26 @@ def _size(tensor: tf.Tensor, axis: int) -> int | tf.Tensor:
     return tf.shape(tensor)[axis] if static is None else static
 
 
-def _time_major(sequence: tf.Tensor) -> tf.Tensor:
-    """[batch, n_frames, channels] -> [n_frames, batch, channels], and back."""
-    return tf.transpose(sequence, [1, 0, 2])
-
-
 def _states_before(states: tf.Tensor, initial_state: tf.Tensor) -> tf.Tensor:
-    """The state that each frame started from, frames first."""
-    return tf.concat([initial_state[tf.newaxis], _time_major(states)[:-1]], axis=0)
+    """The state that each frame started from. Shape [batch, n_frames, n_units]."""
+    return tf.concat([initial_state[:, tf.newaxis], states[:, :-1]], axis=1)
+
+
+def _put(
+    sequences: tf.Tensor, frames: tf.Tensor | _Gates, frame: tf.Tensor
+) -> tf.Tensor:
+    """Writes frames side by side into one frame of sequences, in place.
+
+    Args:
+        sequences: Shape [batch, n_frames, n_channels].
+        frames: One or more of shape [batch, n_units], n_channels in all.
+        frame: Which frame, scalar.
+    """
+    return xla.dynamic_update_slice(
+        sequences,
+        tf.concat(frames, axis=-1)[:, tf.newaxis],
+        tf.stack([0, frame, 0]),
+    )
 
 
 def _scan(
@@ -48,76 +62,70 @@ def _scan(
     initial_state: tf.Tensor,
     n_outputs: int,
 ) -> list[tf.Tensor]:
-    """Runs `step` over the frames and stacks all that it returns, frames first.
+    """Runs `step` over the frames and returns all that it returns, as sequences.
 
-    The state, which `step` returns first, is stacked batch first, as it is an output.
+    The state is what `step` returns first.
     """
     n_frames = _size(inputs, 1)
-    shape = initial_state.shape
-    arrays = [
-        tf.TensorArray(tf.float32, n_frames, element_shape=shape)
-        for _ in range(n_outputs)
-    ]
+    shape = [_size(inputs, 0), n_frames, initial_state.shape[1]]
 
-    def body(frame, state, *arrays):
+    def body(frame, state, *sequences):
         values = step(inputs[:, frame], state)
-        written = (a.write(frame, v) for a, v in zip(arrays, values, strict=True))
+        written = (_put(s, (v,), frame) for s, v in zip(sequences, values, strict=True))
         return (frame + 1, values[0], *written)
 
-    _, _, *arrays = tf.while_loop(
+    _, _, *sequences = tf.while_loop(
         lambda frame, *_: frame < n_frames,
         body,
-        (0, initial_state, *arrays),
+        (0, initial_state, *(tf.zeros(shape) for _ in range(n_outputs))),
         maximum_iterations=n_frames,
     )
-    states, *gates = (array.stack() for array in arrays)
-    return [_time_major(states), *gates]
+    return sequences
 
 
 def _scan_gradient(
-    gate_gradients: collections.abc.Callable[[tf.Tensor, tf.Tensor], _Gates],
+    gate_gradients: collections.abc.Callable[[tf.Tensor, tf.Tensor], tuple],
     upstream: tf.Tensor,
     *,
     keep: tf.Tensor,
     kernel: tf.Tensor,
-    n_outputs: int,
-) -> tuple[list[tf.Tensor], tf.Tensor]:
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Carries the state's gradient from the last frame to the first.
 
     Args:
         gate_gradients: Takes a frame's number and the gradient of its state, through
-            all later frames too; returns what is stacked, first the gradient of the
-            state's product with the kernel.
+            all later frames too; returns the gradients of the state's product with the
+            kernel, and those of the frame's projected input, both gate by gate.
         upstream: Gradient of every state as output. Shape [batch, n_frames, n_units].
-        keep: Update gates z, the direct way from state to state. Shape
-            [n_frames, batch, n_units].
+        keep: Update gates z, the direct way from state to state; same shape.
         kernel: Recurrent kernel. Shape [n_units, n_gates * n_units].
-        n_outputs: How many tensors `gate_gradients` returns.
 
     Returns:
-        What it returned, stacked frames first; gradient of the initial state
-        [batch, n_units].
+        Gradient of the projected inputs [batch, n_frames, n_gates * n_units] and of the
+        initial state [batch, n_units].
     """
-    n_frames = _size(upstream, 1)
+    batch, n_frames = _size(upstream, 0), _size(upstream, 1)
     transposed = tf.transpose(kernel)
-    last = tf.zeros_like(upstream[:, 0])
-    arrays = [tf.TensorArray(tf.float32, n_frames) for _ in range(n_outputs)]
 
-    def body(n_done, carried, *arrays):
+    def body(n_done, carried, sequences):
         frame = n_frames - 1 - n_done
         total = upstream[:, frame] + carried
-        values = gate_gradients(frame, total)
-        carried = total * keep[frame] + tf.matmul(values[0], transposed)
-        written = (a.write(frame, v) for a, v in zip(arrays, values, strict=True))
-        return (n_done + 1, carried, *written)
+        products, projected = gate_gradients(frame, total)
+        into_kernel = tf.concat(products, axis=-1)
+        carried = total * keep[:, frame] + tf.matmul(into_kernel, transposed)
+        return n_done + 1, carried, _put(sequences, projected, frame)
 
-    _, carried, *arrays = tf.while_loop(
+    _, carried, sequences = tf.while_loop(
         lambda n_done, *_: n_done < n_frames,
         body,
-        (0, last, *arrays),
+        (
+            0,
+            tf.zeros_like(upstream[:, 0]),
+            tf.zeros([batch, n_frames, kernel.shape[1]]),
+        ),
         maximum_iterations=n_frames,
     )
-    return [array.stack() for array in arrays], carried
+    return sequences, carried
 
 
 def _product_over_frames(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
@@ -147,24 +155,29 @@ def _gru_forward(projected, kernel, candidate_bias, initial_state):
 def _gru_backward(upstream, states, kernel, initial_state, gates):
     update, reset, candidate, recurrent = gates
     before = _states_before(states, initial_state)
+    n_gated = 2 * kernel.shape[0]
 
     def gate_gradients(frame, total):
-        u, r, c = update[frame], reset[frame], candidate[frame]
+        u, r, c = update[:, frame], reset[:, frame], candidate[:, frame]
         by_candidate = total * (1.0 - u) * (1.0 - c * c)
-        by_update = total * (before[frame] - c) * u * (1.0 - u)
-        by_reset = by_candidate * recurrent[frame] * r * (1.0 - r)
-        products = tf.concat([by_update, by_reset, by_candidate * r], axis=1)
-        return products, by_candidate
+        by_update = total * (before[:, frame] - c) * u * (1.0 - u)
+        by_reset = by_candidate * recurrent[:, frame] * r * (1.0 - r)
+        products = by_update, by_reset, by_candidate * r
+        return products, (by_update, by_reset, by_candidate)
 
-    (products, by_candidate), initial = _scan_gradient(
-        gate_gradients, upstream, keep=update, kernel=kernel, n_outputs=2
+    projected, initial = _scan_gradient(
+        gate_gradients, upstream, keep=update, kernel=kernel
     )
-    n_gated = 2 * kernel.shape[0]
-    projected = tf.concat([products[..., :n_gated], by_candidate], axis=-1)
+    # The reset gate stands between the candidate's product and the projected input.
+    through_reset = projected[..., n_gated:] * reset
+    by_kernel = [
+        _product_over_frames(before, projected[..., :n_gated]),
+        _product_over_frames(before, through_reset),
+    ]
     return (
-        _time_major(projected),
-        _product_over_frames(before, products),
-        tf.reduce_sum(products[..., n_gated:], axis=[0, 1]),
+        projected,
+        tf.concat(by_kernel, axis=1),
+        tf.reduce_sum(through_reset, axis=[0, 1]),
         initial,
     )
 
@@ -219,15 +232,15 @@ def _micro_backward(upstream, states, kernel, initial_state, gates):
     before = _states_before(states, initial_state)
 
     def gate_gradients(frame, total):
-        u, c = update[frame], candidate[frame]
-        by_update = total * (before[frame] - c) * u * (1.0 - u)
+        u, c = update[:, frame], candidate[:, frame]
+        by_update = total * (before[:, frame] - c) * u * (1.0 - u)
         by_candidate = total * (1.0 - u) * (1.0 - c * c)
-        return (tf.concat([by_update, by_candidate], axis=1),)
+        return (by_update, by_candidate), (by_update, by_candidate)
 
-    (products,), initial = _scan_gradient(
-        gate_gradients, upstream, keep=update, kernel=kernel, n_outputs=1
+    products, initial = _scan_gradient(
+        gate_gradients, upstream, keep=update, kernel=kernel
     )
-    return _time_major(products), _product_over_frames(before, products), initial
+    return products, _product_over_frames(before, products), initial
 
 
 @tf.custom_gradient

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from models import allocator
 from models import data
 from models import metrics_log
 from models import selection
@@ -58,6 +59,8 @@ class Stepper:
         result = self._trainer.train_step(parts, attempt)
         finite = bool(result["finite"].numpy())
         is_traced = self._traced
+        if not is_traced:
+            allocator.give_back_freed()  # what compiling the step has used
         self._traced = True
         self._progress.attempts.assign_add(1)
         if not finite:

@@ -123,3 +123,74 @@ def test_what_else_is_said_while_tensorflow_starts_is_heard(tmp_path):
 def test_start_up_lines_are_shown_on_request():
     result = run("import ddsp_compat, tensorflow", TF_CPP_MIN_LOG_LEVEL="0")
     assert "cuda" in result.stderr.lower()
+
+
+def test_what_training_does_not_touch_is_not_executed():
+    result = run(
+        "import ddsp_compat, sys, ddsp.training\n"
+        "import models.assembly\n"
+        "executed = [n for n in ddsp_compat.DEFERRED if n in sys.modules and"
+        " not isinstance(sys.modules[n], ddsp_compat._DeferredModule)]\n"
+        "print(executed, any(n.startswith(('bokeh', 'google.cloud', 'matplotlib'))"
+        " for n in sys.modules))\n"
+        "print(ddsp.training.metrics.LoudnessMetrics.__name__)\n"
+        "print(type(sys.modules['ddsp.training.metrics']).__name__)"
+    )
+    assert result.stdout.split() == ["[]", "False", "LoudnessMetrics", "module"], (
+        result.stderr
+    )
+
+
+def deferred_package(folder: pathlib.Path, code: str) -> str:
+    """A package `pandas`, which is deferred, and code that is run beside it."""
+    package = folder / "pandas"
+    package.mkdir()
+    (package / "__init__.py").write_text(code)
+    (package / "part.py").write_text("import pandas; NAME = pandas.NAME + ' part'")
+    return f"{folder}{os.pathsep}{ROOT}"
+
+
+def test_a_deferred_module_is_executed_once_and_when_a_name_is_asked_for(tmp_path):
+    path = deferred_package(
+        tmp_path,
+        "import time; print('executed'); time.sleep(0.5); NAME = 'whole'\n"
+        "def __getattr__(name):\n    return name.upper()",
+    )
+    result = run(
+        "import ddsp_compat, inspect, pandas, threading\n"
+        "inspect.getmodule(inspect.currentframe()); pandas.__file__\n"
+        "print('quiet')\n"
+        "ask = lambda: print(pandas.NAME, flush=True)\n"
+        "threads = [threading.Thread(target=ask) for _ in range(4)]\n"
+        "[t.start() for t in threads]; [t.join() for t in threads]\n"
+        "print(pandas.other)",
+        PYTHONPATH=path,
+    )
+    lines = result.stdout.split()
+    assert lines == ["quiet", "executed", *["whole"] * 4, "OTHER"], result.stderr
+
+
+def test_submodules_and_names_of_a_deferred_module_are_imported_as_ever(tmp_path):
+    path = deferred_package(tmp_path, "NAME = 'whole'")
+    for code, output in (
+        ("from pandas import NAME; print(NAME)", "whole"),
+        ("import pandas.part; print(pandas.part.NAME)", "whole part"),
+        (
+            "import pandas; ddsp_compat.load_deferred(); print(vars(pandas)['NAME'])",
+            "whole",
+        ),
+    ):
+        result = run(f"import ddsp_compat; {code}", PYTHONPATH=path)
+        assert result.stdout.strip() == output, result.stderr
+
+
+def test_a_deferred_module_that_fails_says_why_each_time(tmp_path):
+    path = deferred_package(tmp_path, "raise ImportError('no library')")
+    result = run(
+        "import ddsp_compat, pandas\n"
+        "for _ in range(2):\n"
+        "    try:\n        pandas.NAME\n"
+        "    except ImportError as error:\n        print(error)",
+        PYTHONPATH=path,
+    )
+    assert result.stdout.splitlines() == ["no library"] * 2, result.stderr

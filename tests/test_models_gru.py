@@ -163,6 +163,28 @@ def test_fc_stack_and_its_gradients_are_ddsps(rng):
     assert_same(est, ref)
 
 
+@pytest.mark.parametrize("keep_products", [True, False])
+def test_fc_stack_reads_inputs_side_by_side_as_if_they_were_one(rng, keep_products):
+    whole = dense.FastFcStack(N_UNITS, 3)
+    split = dense.FastFcStack(N_UNITS, 3, keep_products=keep_products)
+    inputs = gaussian(rng, 2, 9, N_INPUTS)
+    upstream = gaussian(rng, 2, 9, N_UNITS)
+    cut = lambda x: [x[..., :3], x[..., 3:4], x[..., 4:]]
+    whole(inputs)
+    split(cut(inputs))
+    weights = [rng.normal(0, 0.5, w.shape) for w in whole.get_weights()]
+    for stack in (whole, split):
+        stack.set_weights(weights)
+    ref = gradients(whole, inputs, whole.trainable_weights, upstream)
+    results = gradients(
+        tf.function(lambda x: split(cut(x))),
+        inputs,
+        split.trainable_weights,
+        upstream,
+    )
+    assert_same(results, ref)
+
+
 def test_fc_stack_has_finite_gradients_on_constant_frames():
     stack = dense.FastFcStack(N_UNITS, 1)
     inputs = tf.zeros([1, 3, N_INPUTS])

@@ -174,7 +174,8 @@ class GruDecoder(base.LadderDecoder):
         super().__init__(**kwargs)
         self.rnn_channels = rnn_channels
         self.input_stacks = [
-            dense.FastFcStack(ch, layers_per_stack) for _ in self.input_keys
+            dense.FastFcStack(ch, layers_per_stack, keep_products=False)
+            for _ in self.input_keys
         ]
         self.rnn = gru.FastStatelessRnn(rnn_channels)
         self.out_stack = dense.FastFcStack(ch, layers_per_stack)
@@ -188,8 +189,9 @@ class GruDecoder(base.LadderDecoder):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """One frame; see the base class."""
         stacked = [stack(x) for stack, x in zip(self.input_stacks, frame, strict=True)]
-        hidden, state = self.rnn(tf.concat(stacked, axis=-1), state)
-        return self.out_stack(tf.concat([*stacked, hidden], axis=-1)), state
+        joined = tf.concat(stacked, axis=-1)
+        hidden, state = self.rnn(joined, state)
+        return self.out_stack([joined, hidden]), state
 
     def compute_output(self, *inputs: tf.Tensor) -> tf.Tensor:
         """Hidden output of every frame, [batch, n_frames, ch]."""
