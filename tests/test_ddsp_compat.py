@@ -160,10 +160,10 @@ def test_a_deferred_module_is_executed_once_and_when_a_name_is_asked_for(tmp_pat
         "import ddsp_compat, inspect, pandas, threading\n"
         "inspect.getmodule(inspect.currentframe()); pandas.__file__\n"
         "print('quiet')\n"
-        "ask = lambda: print(pandas.NAME, flush=True)\n"
+        "names = []; ask = lambda: names.append(pandas.NAME)\n"
         "threads = [threading.Thread(target=ask) for _ in range(4)]\n"
         "[t.start() for t in threads]; [t.join() for t in threads]\n"
-        "print(pandas.other)",
+        "print(*names, pandas.other)",
         PYTHONPATH=path,
     )
     lines = result.stdout.split()
