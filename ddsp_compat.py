@@ -51,16 +51,19 @@ _START_UP_LINES = re.compile(
 _ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
 N_ARENAS = 2  # large tensors bypass them, so threads hardly wait for one another
 _CREPE_NAMES = ("crepe", "crepe.core")
-# Modules that ddsp.training (and, of pandas, Keras) imports and a training does not
-# touch. None of them registers names with gin, which must know those beforehand.
+# Modules that ddsp.training and Keras import and a training does not touch. None of
+# them registers names with gin, which must know those beforehand.
 DEFERRED = (
     "ddsp.training.cloud",
     "ddsp.training.metrics",
     "ddsp.training.plotting",
     "ddsp.training.postprocessing",
     "ddsp.training.summaries",
+    "h5py",
     "note_seq",
     "pandas",
+    "requests",
+    "scipy.ndimage",
     "tensorflow_datasets",
     "tensorflow_probability.python.experimental",
 )

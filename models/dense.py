@@ -71,7 +71,7 @@ def _stack_forward(parts: _Parts, weights: _Weights, epsilon: float):
 
 
 def _stack_backward(upstream, *, parts, weights, kept, epsilon):
-    """Gradients of the inputs and, layer by layer, of the weights."""
+    """Gradients of each input and, layer by layer, of the weights."""
     gradients = []
     axes = [list(range(len(upstream.shape) - 1))] * 2
     for layer in reversed(range(len(weights))):
@@ -86,8 +86,11 @@ def _stack_backward(upstream, *, parts, weights, kept, epsilon):
             entered = _forward(*product, *weights[layer - 1][1:], epsilon)[:1]
         d_kernel = [tf.tensordot(part, upstream, axes=axes) for part in entered]
         gradients.append((tf.concat(d_kernel, axis=0), d_bias, d_gain, d_offset))
-        upstream = tf.tensordot(upstream, kernel, axes=[[-1], [1]])
-    return upstream, gradients[::-1]
+        if layer:
+            upstream = tf.tensordot(upstream, kernel, axes=[[-1], [1]])
+    rows = tf.split(weights[0][0], [part.shape[-1] for part in parts], axis=0)
+    d_parts = [tf.tensordot(upstream, kernel, axes=[[-1], [1]]) for kernel in rows]
+    return d_parts, gradients[::-1]
 
 
 def fully_connected(
@@ -115,11 +118,11 @@ def fully_connected(
         is own.
     """
     parts: list[tf.Tensor] = [inputs] if tf.is_tensor(inputs) else [*inputs]
-    sizes = [part.shape[-1] for part in parts]
+    n_parts = len(parts)
 
     @tf.custom_gradient
     def apply(*arguments):
-        parts, flat = arguments[: len(sizes)], arguments[len(sizes) :]
+        parts, flat = arguments[:n_parts], arguments[n_parts:]
         layers = [flat[i : i + 4] for i in range(0, len(flat), 4)]
         outputs, kept = _stack_forward(parts, layers, epsilon)
 
@@ -127,10 +130,9 @@ def fully_connected(
             again = kept
             if not keep_products:
                 _, again = _stack_forward(_after(upstream, parts), layers, epsilon)
-            d_inputs, gradients = _stack_backward(
+            d_parts, gradients = _stack_backward(
                 upstream, parts=parts, weights=layers, kept=again, epsilon=epsilon
             )
-            d_parts = tf.split(d_inputs, sizes, axis=-1)
             return *d_parts, *(item for layer in gradients for item in layer)
 
         return outputs, gradient

@@ -168,15 +168,14 @@ def _gru_backward(upstream, states, kernel, initial_state, gates):
     projected, initial = _scan_gradient(
         gate_gradients, upstream, keep=update, kernel=kernel
     )
-    # The reset gate stands between the candidate's product and the projected input.
+    # The reset gate stands between the candidate's product and the projected input. The
+    # other gates' share is cut out of a product, as cutting its factor copies more.
     through_reset = projected[..., n_gated:] * reset
-    by_kernel = [
-        _product_over_frames(before, projected[..., :n_gated]),
-        _product_over_frames(before, through_reset),
-    ]
+    by_gates = _product_over_frames(before, projected)[:, :n_gated]
+    by_candidate = _product_over_frames(before, through_reset)
     return (
         projected,
-        tf.concat(by_kernel, axis=1),
+        tf.concat([by_gates, by_candidate], axis=1),
         tf.reduce_sum(through_reset, axis=[0, 1]),
         initial,
     )
