@@ -6,10 +6,16 @@ passes over memory in Keras and one compiled loop each way here. Of each layer o
 product is kept for the way back, and what the next layer read is computed again; a
 stack of a few input channels can keep these alone. Several inputs that a stack reads
 side by side are put together for the product and not kept as one.
+
+At ddsp's initial biases of zero a stack that reads a single curve hears nothing of it:
+the norm divides the first product by its own size, which leaves the curve's sign. The
+decoder is deaf to pitch and loudness until biases have grown, for hundreds of steps of
+the paper's GRU. `first_bias` draws them instead; weights and their names stay ddsp's.
 """
 
 import collections.abc
 
+import gin
 import tensorflow as tf
 from ddsp.training import nn
 
@@ -141,6 +147,7 @@ def fully_connected(
     return apply(*parts, *flat)
 
 
+@gin.configurable(module="models.dense")
 class FastFcStack(nn.FcStack):
     """ddsp's `FcStack` with the same layers and weights, computed in fewer passes.
 
@@ -151,8 +158,11 @@ class FastFcStack(nn.FcStack):
         keep_products: See `fully_connected`. Without, a stack's first layer is computed
             once more, which costs little, and each further one, which costs a quarter.
 
+        first_bias: Initial biases of the first layer are drawn between this and its
+            negative; 0 is ddsp's. The weights of one input start within about 0.1.
+
     Raises:
-        ValueError: If `nonlinearity` is another.
+        ValueError: If `nonlinearity` is another, or `first_bias` negative.
     """
 
     def __init__(
@@ -162,7 +172,10 @@ class FastFcStack(nn.FcStack):
         *,
         nonlinearity: str = "leaky_relu",
         keep_products: bool = True,
+        first_bias: float = 0.0,
     ) -> None:
+        if first_bias < 0.0:
+            raise ValueError(f"first_bias={first_bias} is below 0.")
         if nonlinearity != "leaky_relu":
             raise ValueError(
                 f"nonlinearity={nonlinearity!r}, but FastFcStack fuses 'leaky_relu' "
@@ -170,6 +183,12 @@ class FastFcStack(nn.FcStack):
             )
         super().__init__(ch, layers, nonlinearity)
         self.keep_products = keep_products
+        if first_bias and self.layers:
+            self.layers[0].layers[
+                0
+            ].bias_initializer = tf.keras.initializers.RandomUniform(
+                -first_bias, first_bias
+            )
 
     def build(self, input_shape: tf.TensorShape) -> None:
         """Builds the layers under the names that Keras would give their weights."""

@@ -185,6 +185,20 @@ def test_fc_stack_reads_inputs_side_by_side_as_if_they_were_one(rng, keep_produc
     assert_same(results, ref)
 
 
+def test_first_biases_let_a_stack_hear_a_single_curve():
+    """At zero the norm leaves a curve's sign alone; see `models.dense`."""
+    curve = tf.constant([[[0.5], [1.0]]])
+    moved = []
+    for first_bias in (0.0, 0.1):
+        stack = dense.FastFcStack(N_UNITS, 3, first_bias=first_bias)
+        outputs = stack(curve)
+        moved.append(np.abs(outputs[:, 1] - outputs[:, 0]).mean())
+    deaf, hearing = moved
+    assert deaf < 0.1  # what epsilon lets through
+    assert hearing > 3.0 * deaf
+    assert len(stack.trainable_weights) == 12
+
+
 def test_fc_stack_has_finite_gradients_on_constant_frames():
     stack = dense.FastFcStack(N_UNITS, 1)
     inputs = tf.zeros([1, 3, N_INPUTS])
@@ -242,6 +256,7 @@ def test_stateless_decoder_carries_its_state(rng):
     [
         (lambda: gru.FastRnnFcDecoder(rnn_type="lstm"), "use decoders.RnnFcDecoder"),
         (lambda: dense.FastFcStack(nonlinearity="relu"), "fuses 'leaky_relu'"),
+        (lambda: dense.FastFcStack(first_bias=-0.1), "first_bias=-0.1 is below 0"),
     ],
 )
 def test_bad_arguments_are_explained(build, message):
