@@ -227,5 +227,7 @@ def summarize(statistics: dict[str, Any]) -> list[str]:
     doubtful = [r for r in statistics["recordings"] if r["notes"]]
     lines = [line]
     if doubtful:
-        lines.append(f"{len(doubtful)} recordings carry a note, see dataset.html")
+        found = plan_text.show_count(len(doubtful), "recording")
+        verb = "carries" if len(doubtful) == 1 else "carry"
+        lines.append(f"{found} {verb} a note, see dataset.html")
     return lines

@@ -41,6 +41,11 @@ def show_secs(secs: float) -> str:
     return f"{secs / 3600:.1f} h"
 
 
+def show_count(number: int, noun: str) -> str:
+    """So many of something, in the singular or the plural."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def estimate_secs(plan: plan_lib.Plan) -> float:
     """Time that all cores of this machine need for the plan, about."""
     cores = os.cpu_count() or 1
@@ -66,9 +71,9 @@ def describe(plan: plan_lib.Plan, passed_over: Sequence[Mapping[str, int]] = ())
         shards = [shard for shard in plan.shards if shard.split == split]
         used = {plan.sources[s].recording for x in shards for s, _ in x.examples}
         lines.append(
-            f"  {split}: {plan.n_examples(split)} examples from "
-            f"{show_secs(plan.seconds[split])} of {len(used)} recordings, "
-            f"{len(shards)} shards"
+            f"  {split}: {show_count(plan.n_examples(split), 'example')} from "
+            f"{show_secs(plan.seconds[split])} of "
+            f"{show_count(len(used), 'recording')}, {show_count(len(shards), 'shard')}"
         )
     if splits.EVAL not in plan.split_names():
         lines.append("  no eval split (--eval_split_fraction=0)")
