@@ -16,6 +16,7 @@ import numpy as np
 from absl import logging
 
 from evaluation import inference
+from models import harmonic_analysis
 from prep import audio
 from prep import features
 from prep import pitch
@@ -26,6 +27,11 @@ MIN_LOUDNESS_DB = pitch.MIN_LOUDNESS_DB
 LOW_RATE = 16000  # Hz; below, half of what the tracker hears is missing
 BYTES_A_SECOND = 4 * features.CREPE_RATE  # on disk
 LOW_VOICED_SHARE = 0.5  # of the audible frames; below, the pitch is doubtful
+# Share of a moment's power that is at no multiple of its pitch, median over moments.
+# Real solo recordings have up to 0.043, chords of them 0.24 and more (docs/render.md).
+MANY_VOICES = 0.15
+CHECKED_RATE = 5  # moments a second at which that is measured
+_TINY = 1e-12  # power of digital silence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,12 +43,15 @@ class Performance:
         f0_hz: Pitch, above 0. Shape [n_frames].
         f0_confidence: 0 to 1. Shape [n_frames].
         loudness_db: A-weighted, floor -80. Shape [n_frames].
+        off_pitch_share: Share of the power at no multiple of the pitch, median over
+            voiced moments; NaN where there was no audio or no pitch to measure.
     """
 
     frame_rate: int
     f0_hz: np.ndarray
     f0_confidence: np.ndarray
     loudness_db: np.ndarray
+    off_pitch_share: float = float("nan")
 
     @property
     def n_frames(self) -> int:
@@ -151,11 +160,12 @@ def _analyse(
 ) -> Performance:
     """Pitch and loudness of a spooled recording, segment by segment."""
     n_frames = features.count_frames(n_samples, features.CREPE_RATE // frame_rate)
-    segments = []
+    segments, off_pitch = [], []
+    read = functools.partial(store.read_span, spool)
     for segment in range(features.count_segments(n_frames, frame_rate)):
         segments.append(
             features.analyse_segment(
-                functools.partial(store.read_span, spool),
+                read,
                 segment,
                 n_frames=n_frames,
                 frame_rate=frame_rate,
@@ -163,10 +173,39 @@ def _analyse(
                 tracker=tracker,
             )
         )
+        off_pitch.append(
+            _off_pitch(
+                read,
+                segment * features.SEGMENT_SECS,
+                Performance(frame_rate, *segments[-1]),
+            )
+        )
         done = min(1.0, (segment + 1) * features.SEGMENT_SECS * frame_rate / n_frames)
         logging.info("measured %.0f %% of %.0f s", 100 * done, n_frames / frame_rate)
     f0_hz, f0_confidence, loudness_db = np.concatenate(segments, axis=1)
-    return Performance(frame_rate, f0_hz, f0_confidence, loudness_db)
+    shares = np.concatenate(off_pitch)
+    share = float(np.median(shares)) if len(shares) else float("nan")
+    return Performance(frame_rate, f0_hz, f0_confidence, loudness_db, share)
+
+
+def _off_pitch(
+    read_16k: features.ReadSpan, start_secs: int, played: Performance
+) -> np.ndarray:
+    """Share of the power at no multiple of the pitch, at a segment's voiced moments."""
+    stride = max(1, played.frame_rate // CHECKED_RATE)
+    f0_hz, voiced = played.f0_hz[::stride], played.voiced[::stride]
+    if not voiced.any():
+        return np.empty(0)
+    hop_size = stride * features.CREPE_RATE // played.frame_rate
+    start = start_secs * features.CREPE_RATE
+    measured = harmonic_analysis.measure(
+        read_16k(start, start + len(f0_hz) * hop_size),
+        np.where(voiced, f0_hz, np.median(f0_hz[voiced])),
+        sample_rate=features.CREPE_RATE,
+        hop_size=hop_size,
+        n_harmonics=1,
+    )
+    return (measured.noise_power / np.maximum(measured.power, _TINY))[voiced]
 
 
 def check_audible(played: Performance, *, name: str) -> None:
@@ -192,4 +231,13 @@ def check_audible(played: Performance, *, name: str) -> None:
             "--mask_unvoiced silences its harmonics where there is none.",
             100 * played.voiced_share,
             name,
+        )
+    elif played.off_pitch_share > MANY_VOICES:
+        logging.warning(
+            "%.0f %% of the sound of %s lies at no multiple of its pitch (of a solo "
+            "recording, below %.0f %%): is it a chord, or is something else playing? "
+            "The model plays one voice.",
+            100 * played.off_pitch_share,
+            name,
+            100 * MANY_VOICES,
         )

@@ -99,6 +99,29 @@ def test_unpitched_recordings_are_warned_of(caplog):
     assert "Only 0 % of the audible part of cymbal.wav" in caplog.text
 
 
+def listen_to(path, *frequencies_hz):
+    time = np.arange(2 * 16000) / 16000
+    noise = np.random.default_rng(1).normal(0, 0.01, len(time))
+    tones = sum(np.sin(2 * np.pi * hz * time) for hz in frequencies_hz)
+    soundfile.write(path, 0.2 * tones + noise, 16000)
+    return performance.listen(
+        path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
+    )
+
+
+def test_chords_with_a_sure_pitch_are_warned_of(tmp_path, caplog):
+    """The tracker is sure of 440 Hz; two other notes sound as loud."""
+    played = listen_to(tmp_path / "chord.wav", 440.0, 554.4, 659.3)
+    assert played.off_pitch_share == pytest.approx(2 / 3, abs=0.1)
+    assert "chord.wav lies at no multiple of its pitch" in caplog.text
+
+
+def test_overtones_and_breath_are_no_chord(tmp_path, caplog):
+    played = listen_to(tmp_path / "note.wav", 440.0, 880.0, 1320.0)
+    assert played.off_pitch_share < 0.05
+    assert not caplog.text
+
+
 # ---- transfer
 
 
