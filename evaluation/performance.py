@@ -28,9 +28,9 @@ LOW_RATE = 16000  # Hz; below, half of what the tracker hears is missing
 BYTES_A_SECOND = 4 * features.CREPE_RATE  # on disk
 LOW_VOICED_SHARE = 0.5  # of the audible frames; below, the pitch is doubtful
 # Share of a moment's power that is at no multiple of its pitch, median over moments.
-# Real solo recordings have up to 0.043, chords of them 0.24 and more (docs/render.md).
-MANY_VOICES = 0.15
-CHECKED_RATE = 5  # moments a second at which that is measured
+# Real solo recordings have up to 0.03, chords of them 0.14 and more (docs/render.md).
+MANY_VOICES = 0.1
+CHECKED_RATE = 10  # moments a second at which that is measured
 _TINY = 1e-12  # power of digital silence
 
 
@@ -203,9 +203,10 @@ def _off_pitch(
         np.where(voiced, f0_hz, np.median(f0_hz[voiced])),
         sample_rate=features.CREPE_RATE,
         hop_size=hop_size,
-        n_harmonics=1,
+        n_harmonics=harmonic_analysis.MAX_HARMONICS,
     )
-    return (measured.noise_power / np.maximum(measured.power, _TINY))[voiced]
+    at_pitch = 0.5 * np.sum(np.square(measured.amplitudes), axis=-1)
+    return (1.0 - at_pitch / np.maximum(measured.power, _TINY))[voiced]
 
 
 def check_audible(played: Performance, *, name: str) -> None:
