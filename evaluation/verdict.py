@@ -158,11 +158,7 @@ def _compare_plainly(comparisons: list[dict[str, Any]]) -> str:
 
 
 def describe_system(system: dict[str, Any], runs: dict[str, Any]) -> dict[str, str]:
-    """A system's state and a sentence about it.
-
-    A run that is still learning may yet find what its controls lack: it is said to
-    have collapsed so far.
-    """
+    """A system's state and a sentence; what is still learning has collapsed so far."""
     index = system["index"]
     value = index["interval"]["mean"]
     name = system["name"]
@@ -208,7 +204,24 @@ def describe_doubts(system: dict[str, Any], runs: dict[str, Any]) -> list[str]:
             f"Still learning: the second half of its training lowered its loss by "
             f"{fall:.0%}, so training longer may change this."
         )
+    if collapsed:
+        notes += [
+            f"Judged is the checkpoint of step {step} of {last}: the loss that chose "
+            "it asks little of dynamics. --checkpoint=last judges the newest."
+            for step, last in _early_choices(system, runs)
+        ]
     return notes
+
+
+def _early_choices(system: dict[str, Any], runs: dict[str, Any]) -> list[tuple]:
+    """Judged and last step of runs judged by the first half of their training."""
+    curve = "held_out/spectral_loss"
+    steps = [
+        (runs[name]["step"], max(runs[name]["training"][curve]["steps"], default=0))
+        for name in system["runs"]
+        if curve in runs[name]["training"]
+    ]
+    return [(step, last) for step, last in steps if step <= LATE_SHARE * last]
 
 
 def _fall_of(system: dict[str, Any], runs: dict[str, Any]) -> float:

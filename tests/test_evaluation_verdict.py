@@ -58,13 +58,14 @@ def make_pair(candidate, **outcomes):
     }
 
 
-def make_summary(*candidates, curve=DONE):
-    """A summary with a healthy baseline."""
+def make_summary(*candidates, curve=DONE, step=100):
+    """A summary with a healthy baseline, all runs judged at `step`."""
     systems = [make_system("stage5", 0.2, baseline=True), *candidates]
     return {
         "systems": systems,
         "runs": {
-            s["name"]: {"training": {"held_out/spectral_loss": curve}} for s in systems
+            s["name"]: {"step": step, "training": {"held_out/spectral_loss": curve}}
+            for s in systems
         },
         "comparisons": [make_pair(one["name"]) for one in candidates],
         "unit": "recording",
@@ -116,6 +117,17 @@ def test_late_fall_compares_the_halves_of_training():
     assert np.isnan(verdict.late_fall({}))
     at_start = {"steps": [0], "values": [20.0]}
     assert np.isnan(verdict.late_fall({"held_out/spectral_loss": at_start}))
+
+
+def test_an_early_best_checkpoint_is_doubted_where_it_has_collapsed():
+    one = make_system("stage2", 0.8, flat=0.8)
+    (note,) = verdict.describe_doubts(one, make_summary(one, step=50)["runs"])
+    assert "step 50 of 100" in note and "--checkpoint=last" in note
+    assert verdict.describe_doubts(one, make_summary(one, step=80)["runs"]) == []
+    healthy = make_system("stage2", 0.2, flat=0.2)
+    assert (
+        verdict.describe_doubts(healthy, make_summary(healthy, step=50)["runs"]) == []
+    )
 
 
 def test_a_covering_reverb_is_said():
