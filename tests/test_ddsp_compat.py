@@ -104,6 +104,7 @@ def test_tensorflow_starts_without_a_word():
     assert result.stderr == ""
 
 
+@pytest.mark.slow
 def test_what_else_is_said_while_tensorflow_starts_is_heard(tmp_path):
     package = tmp_path / "tensorflow"
     package.mkdir()
@@ -120,6 +121,7 @@ def test_what_else_is_said_while_tensorflow_starts_is_heard(tmp_path):
     assert "\nCould not find cuda drivers" not in f"\n{result.stderr}"
 
 
+@pytest.mark.slow
 def test_start_up_lines_are_shown_on_request():
     result = run("import ddsp_compat, tensorflow", TF_CPP_MIN_LOG_LEVEL="0")
     assert "cuda" in result.stderr.lower()

@@ -204,6 +204,7 @@ def test_a_failed_rendering_leaves_nothing(opened, tmp_path, monkeypatch, error,
     assert not list(tmp_path.glob(".*.part"))
 
 
+@pytest.mark.slow
 def test_loud_output_is_clipped_and_said(opened, tmp_path, caplog):
     source = render_helpers.write_tone(tmp_path / "tone.wav", secs=0.2)
     output = tmp_path / "out.wav"

@@ -161,6 +161,7 @@ def test_constant_audio_is_a_frame_of_zeros(level):
     np.testing.assert_allclose(inside, expected, rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_batch_size_does_not_matter(rng):
     audio = tone(rng, 3000)
     small = crepe.CrepeNetwork("tiny", batch_frames=7).activations(audio)
