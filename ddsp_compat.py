@@ -9,8 +9,8 @@ Importing this module
   imported, and
 - where no `crepe` is installed, offers this project's own CREPE under that name, with
   the functions and signatures that ddsp calls (see `prep.crepe_api`),
-- puts off what ddsp imports for reports, clouds and MIDI alone until it is touched: a
-  fifth of the start-up's time and memory (`load_deferred` imports all of it),
+- puts off what ddsp imports for reports, clouds and MIDI alone until it is touched:
+  four tenths of a start's time, a quarter of its memory (`load_deferred` undoes it),
 - bounds the arenas of glibc's allocator, of which every thread of TensorFlow's would
   keep its own with what compiling kernels has freed, and
 - keeps the lines off the terminal that TensorFlow writes about absent GPUs while it is

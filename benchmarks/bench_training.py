@@ -187,10 +187,11 @@ def compare_memory() -> dict[str, float]:
     """Peaks of stock's and stage5's steps, each a whole process of its own.
 
     Plain resident size as the system counts it (ru_maxrss), with what importing takes
-    on both sides: stock imports all that `ddsp.training` does, and its allocator is as
-    it is; ours is what `ddsp_run` makes of both. `memory_vs_stock` is the ratio at
-    the benchmark's batch size, `memory_vs_stock_batch_16` at ddsp's own; the keys with
-    `beyond_imports` leave out what importing alone takes.
+    on both sides: stock imports all that `ddsp.training` does, ours what `ddsp_run`
+    does. The allocator's arenas are bounded for both, which helps stock too; giving
+    back is our loop's alone. `memory_vs_stock` is the ratio at the benchmark's batch
+    size, `memory_vs_stock_batch_16` at ddsp's own; the keys with `beyond_imports` leave
+    out what importing alone takes.
     """
     imports, stock_imports = (
         peak_bytes(name, _BATCH_SIZE.value) for name in ("imports", "stock_imports")

@@ -206,8 +206,8 @@ def describe_doubts(system: dict[str, Any], runs: dict[str, Any]) -> list[str]:
         )
     if collapsed:
         notes += [
-            f"Judged is the checkpoint of step {step} of {last}: the loss that chose "
-            "it asks little of dynamics. --checkpoint=last judges the newest."
+            f"Judged is the checkpoint of step {step} of {last}. The loss that chooses "
+            "one asks little of dynamics: --checkpoint=last judges the newest."
             for step, last in _early_choices(system, runs)
         ]
     return notes

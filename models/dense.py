@@ -157,7 +157,6 @@ class FastFcStack(nn.FcStack):
         nonlinearity: 'leaky_relu', the only one that has a fused form.
         keep_products: See `fully_connected`. Without, a stack's first layer is computed
             once more, which costs little, and each further one, which costs a quarter.
-
         first_bias: Initial biases of the first layer are drawn between this and its
             negative; 0 is ddsp's. The weights of one input start within about 0.1.
 
@@ -175,7 +174,9 @@ class FastFcStack(nn.FcStack):
         first_bias: float = 0.0,
     ) -> None:
         if first_bias < 0.0:
-            raise ValueError(f"first_bias={first_bias} is below 0.")
+            raise ValueError(
+                f"first_bias={first_bias} is below 0; give 0 (ddsp's) or 0.1."
+            )
         if nonlinearity != "leaky_relu":
             raise ValueError(
                 f"nonlinearity={nonlinearity!r}, but FastFcStack fuses 'leaky_relu' "
@@ -184,11 +185,9 @@ class FastFcStack(nn.FcStack):
         super().__init__(ch, layers, nonlinearity)
         self.keep_products = keep_products
         if first_bias and self.layers:
-            self.layers[0].layers[
-                0
-            ].bias_initializer = tf.keras.initializers.RandomUniform(
-                -first_bias, first_bias
-            )
+            initializer = tf.keras.initializers.RandomUniform(-first_bias, first_bias)
+            first_product = self.layers[0].layers[0]
+            first_product.bias_initializer = initializer
 
     def build(self, input_shape: tf.TensorShape) -> None:
         """Builds the layers under the names that Keras would give their weights."""

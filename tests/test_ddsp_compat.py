@@ -186,6 +186,13 @@ def test_submodules_and_names_of_a_deferred_module_are_imported_as_ever(tmp_path
         assert result.stdout.strip() == output, result.stderr
 
 
+def test_a_deferred_package_is_executed_before_its_submodules(tmp_path):
+    path = deferred_package(tmp_path, "print('package')")
+    (tmp_path / "pandas" / "part.py").write_text("print('part')")
+    result = run("import ddsp_compat, pandas.part", PYTHONPATH=path)
+    assert result.stdout.split() == ["package", "part"], result.stderr
+
+
 def test_a_deferred_module_that_fails_says_why_each_time(tmp_path):
     path = deferred_package(tmp_path, "raise ImportError('no library')")
     result = run(
