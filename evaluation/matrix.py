@@ -12,6 +12,7 @@ import pathlib
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,6 +45,7 @@ class Experiment:
         rungs: Gin files without folder and ending, by the name of the run.
         n_steps: Updates.
         overlays: Gin files put on top of each rung's.
+        rung_overlays: Gin files put on top of these, by the name of the rung.
         flags: More flags of `ddsp_run`.
         n_seeds: Trainings of each.
         judged: Whether a scorecard over the eval split is written.
@@ -54,6 +56,9 @@ class Experiment:
     rungs: dict[str, str]
     n_steps: int
     overlays: tuple[str, ...] = ()
+    rung_overlays: Mapping[str, tuple[str, ...]] = dataclasses.field(
+        default_factory=dict
+    )
     flags: tuple[str, ...] = ()
     n_seeds: int = 1
     judged: bool = False
@@ -78,6 +83,7 @@ def plan(
     scale: float,
     n_seeds: int | None = None,
     overlays: Sequence[str] = (),
+    rung_overlays: Mapping[str, tuple[str, ...]] | None = None,
 ) -> list[Experiment]:
     """The experiments of a preset.
 
@@ -87,15 +93,21 @@ def plan(
         scale: Multiplies the numbers of steps.
         n_seeds: Seeds of the judged experiments; the preset's own by default.
         overlays: Gin files put on top of every run's.
+        rung_overlays: Gin files put on top of those for single rungs, by name.
 
     Raises:
-        ValueError: If the preset is unknown or the scale not positive.
+        ValueError: If the preset or a rung is unknown or the scale not positive.
     """
     if preset not in ("smoke", "minimum", "full"):
         raise ValueError(f"preset={preset!r}; there are smoke, minimum and full.")
     if scale <= 0:
         raise ValueError(f"scale={scale} must be above 0.")
     files = stage_files(rungs)
+    own = dict(rung_overlays or {})
+    unknown = sorted(set(own) - {*RUNGS, *TRANSFORMER_RUNS})
+    if unknown:
+        names = ", ".join((*RUNGS, *TRANSFORMER_RUNS))
+        raise ValueError(f"rung_overlays for {unknown}: there are {names}.")
     smoke = preset == "smoke"
     seeds = n_seeds or {"smoke": 1, "minimum": 1, "full": 3}[preset]
     on_top = (("gin/overlays/tiny.gin",) if smoke else ()) + tuple(overlays)
@@ -113,6 +125,7 @@ def plan(
             rungs=files,
             n_steps=overfit,
             overlays=(*on_top, "gin/overlays/overfit.gin"),
+            rung_overlays=own,
             flags=(
                 "--gin_param=models.data.PreparedDataset.max_examples=1",
                 f"--dump_controls_every={every}",
@@ -124,6 +137,7 @@ def plan(
             rungs=files,
             n_steps=fixed,
             overlays=on_top,
+            rung_overlays=own,
             flags=(
                 f"--gin_param=models.data.PreparedDataset.max_examples={batch}",
                 f"--gin_param=batch_size={batch}",
@@ -136,6 +150,7 @@ def plan(
             rungs=files,
             n_steps=shuffled,
             overlays=on_top,
+            rung_overlays=own,
             flags=(f"--render_every={max(1, shuffled // 4)}",),
             n_seeds=seeds,
             judged=True,
@@ -149,6 +164,7 @@ def plan(
             },
             n_steps=matrix,
             overlays=on_top,
+            rung_overlays=own,
             n_seeds=seeds,
             judged=True,
         ),
@@ -172,7 +188,11 @@ def command(
         run_dir: Where it goes.
         data_dir: The dataset.
     """
-    files = (experiment.rungs[rung], *experiment.overlays)
+    files = (
+        experiment.rungs[rung],
+        *experiment.overlays,
+        *experiment.rung_overlays.get(rung, ()),
+    )
     return [
         sys.executable,
         "-m",

@@ -15,6 +15,7 @@ import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
 import pathlib
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from absl import app
 from absl import flags
@@ -39,10 +40,37 @@ def define_flags() -> None:
     flags.DEFINE_list(
         "overlays", "", "Gin files on top of every run, e.g. gin/overlays/demo.gin."
     )
+    flags.DEFINE_multi_string(
+        "rung_overlay",
+        [],
+        "RUNG:FILE, a gin file on top of one rung's runs only, e.g. "
+        "stage5:gin/overlays/demo_gru.gin; repeatable.",
+    )
     flags.DEFINE_float("scale", 1.0, "Multiplies the numbers of steps.")
     flags.DEFINE_integer("seeds", None, "Seeds of the judged experiments.")
     flags.DEFINE_string("crepe_capacity", "", "Of the reports; the dataset's.")
     flags.DEFINE_boolean("dry_run", False, "Only print the commands.")
+
+
+def read_rung_overlays(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Gin files by rung, from the words of the flag.
+
+    Args:
+        given: "RUNG:FILE" each.
+
+    Raises:
+        inference.InputError: If one is not of that form.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for word in given:
+        rung, colon, file = word.partition(":")
+        if not (rung and colon and file):
+            raise inference.InputError(
+                f"rung_overlay={word!r} is not RUNG:FILE; say for example "
+                "stage5:gin/overlays/demo_gru.gin."
+            )
+        found[rung] = (*found.get(rung, ()), file)
+    return found
 
 
 def choose(values: flags.FlagValues) -> list[matrix.Experiment]:
@@ -61,6 +89,7 @@ def choose(values: flags.FlagValues) -> list[matrix.Experiment]:
             scale=values.scale,
             n_seeds=values.seeds,
             overlays=[name for name in values.overlays if name],
+            rung_overlays=read_rung_overlays(values.rung_overlay),
         )
     except ValueError as error:
         raise inference.InputError(str(error)) from error

@@ -8,8 +8,10 @@ import sys
 import numpy as np
 import pytest
 
+from evaluation import inference
 from evaluation import matrix
 from evaluation import matrix_report
+from evaluation import run_matrix
 from evaluation import tracking
 from models import dataset_info
 from models import run_record
@@ -97,12 +99,50 @@ def test_every_gin_file_of_the_plan_exists(preset):
         ({"preset": "tiny", "rungs": ["stage1"], "scale": 1}, "smoke, minimum"),
         ({"preset": "smoke", "rungs": ["stage9"], "scale": 1}, "stage9"),
         ({"preset": "smoke", "rungs": ["stage1"], "scale": 0}, "above 0"),
+        (
+            {
+                "preset": "smoke",
+                "rungs": ["stage1"],
+                "scale": 1,
+                "rung_overlays": {"stage9": ("x.gin",)},
+            },
+            r"\['stage9'\]: there are stage0",
+        ),
     ],
 )
 def test_impossible_plans_are_refused(kwargs, match):
     preset = kwargs.pop("preset")
     with pytest.raises(ValueError, match=match):
         matrix.plan(preset, **kwargs)
+
+
+def test_a_rung_s_own_overlay_comes_last_and_reaches_no_other():
+    planned = matrix.plan(
+        "minimum",
+        rungs=["stage1", "stage5"],
+        scale=1,
+        overlays=["all.gin"],
+        rung_overlays={"stage5": ("gru.gin", "more.gin"), "b_mlp": ("b.gin",)},
+    )
+    for one in planned:
+        for rung in one.rungs:
+            words = matrix.command(
+                one, rung, seed=0, run_dir=pathlib.Path("r"), data_dir="d"
+            )
+            files = [w.split("=")[1] for w in words if w.startswith("--gin_file=")]
+            own = {"stage5": ["gru.gin", "more.gin"], "b_mlp": ["b.gin"]}.get(rung, [])
+            assert files == [one.rungs[rung], *one.overlays, *own]
+
+
+def test_rung_overlays_are_read_from_words():
+    found = run_matrix.read_rung_overlays(["stage5:a.gin", "stage1:b.gin", "stage5:c"])
+    assert found == {"stage5": ("a.gin", "c"), "stage1": ("b.gin",)}
+
+
+@pytest.mark.parametrize("word", ["stage5", "stage5:", ":a.gin", ""])
+def test_words_that_name_no_rung_or_file_are_refused(word):
+    with pytest.raises(inference.InputError, match="RUNG:FILE"):
+        run_matrix.read_rung_overlays([word])
 
 
 # --- running, with a stand-in for ddsp_run ---
