@@ -26,7 +26,8 @@ class Tracked:
 
     Attributes:
         last_step: Of the log.
-        best_loss: Lowest spectral loss on the held-out batch, or training loss.
+        best_loss: Spectral loss on the held-out batch of the checkpoint that was kept
+            as the best; without such a batch the lowest training loss.
         best_step: Where it was reached.
         slope: Change of the loss after the early fast drop, % per 1000 steps; below 0
             it still falls.
@@ -62,6 +63,9 @@ def track(rows: Sequence[Row]) -> Tracked:
     if not losses.size:
         steps, losses = _series(rows, LOSS_KEYS[1])
     best = int(np.argmin(losses)) if losses.size else -1
+    _, kept = _series(rows, "held_out/best_step")
+    if kept.size and kept[-1] in steps:
+        best = int(np.flatnonzero(steps == kept[-1])[0])
     entropy_steps, entropy = _series(rows, "controls/normalized_entropy")
     _, spread = _series(rows, "controls/distribution_spread")
     train_steps, train_losses = _series(rows, LOSS_KEYS[1])

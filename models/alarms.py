@@ -8,6 +8,7 @@ longer holds. NaN raises nothing.
 
 import dataclasses
 from collections.abc import Mapping
+from collections.abc import Sequence
 
 from absl import logging
 
@@ -16,6 +17,9 @@ MIN_SPREAD = 0.02  # of distances 0 to 1: a reference that hardly moves shows no
 MIN_GAIN_SPREAD_DB = 1.0
 TOWARDS_ONE = 0.5  # part of the way from the reference's share to 1 that is too far
 SILENCE_DB = 20.0  # below the recording's level
+# Of the recordings' rise and fall, below which a level does not follow: where the
+# scorecard's index puts its threshold (docs/metrics.md, component "flat").
+MIN_SLOPE = 0.45
 PATIENCE = 2  # measurements in a row
 Figures = Mapping[str, float]
 
@@ -32,7 +36,8 @@ def findings(model: Figures, reference: Figures) -> list[Finding]:
     """The rules that hold.
 
     Args:
-        model: `control_statistics.statistics` of the model's controls, and `level_db`.
+        model: `control_statistics.statistics` of the model's controls, `level_db` and
+            `level_slope`, see `models.level`.
         reference: The same of the recordings.
 
     Returns:
@@ -53,6 +58,7 @@ def findings(model: Figures, reference: Figures) -> list[Finding]:
             least=MIN_GAIN_SPREAD_DB,
             unit=" dB",
         ),
+        _unmoved(model["level_slope"], reference["level_slope"]),
         _too_far(
             "one harmonic",
             model["top1_share"],
@@ -79,6 +85,15 @@ def _static(
         name,
         f"it moves by {value:.3g}{unit} where the recordings move by "
         f"{reference:.3g}{unit}",
+    )
+
+
+def _unmoved(value: float, reference: float) -> Finding | None:
+    if not value < MIN_SLOPE * reference:
+        return None
+    return Finding(
+        "level does not follow",
+        f"it rises by {value:.2f} dB where the recordings' rises by 1 dB",
     )
 
 
@@ -112,13 +127,11 @@ class Watch:
         self._seen: dict[str, int] = {}
         self.active: tuple[str, ...] = ()
 
-    def observe(
-        self, model: Figures, reference: Figures, *, step: int
-    ) -> tuple[str, ...]:
-        """Judges one measurement; returns the alarms that stand."""
+    def observe(self, seen: Sequence[Finding], *, step: int) -> tuple[str, ...]:
+        """Takes in what was found at one measurement; returns the alarms that stand."""
         if step < self.after_step:
             return self.active
-        found = {item.name: item.text for item in findings(model, reference)}
+        found = {item.name: item.text for item in seen}
         self._seen = {name: self._seen.get(name, 0) + 1 for name in found}
         standing = tuple(name for name, seen in self._seen.items() if seen >= PATIENCE)
         for name in standing:

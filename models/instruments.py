@@ -16,9 +16,8 @@ from models import alarms
 from models import control_dumps
 from models import control_statistics
 from models import harmonic_analysis
+from models import level
 from models import selection
-
-_SILENT_DB = -120.0  # level of digital silence
 
 
 class Instruments:
@@ -45,6 +44,7 @@ class Instruments:
         self.model = model
         self.held_out = held_out
         self.last_row: dict[str, Any] = {}
+        self.has_collapsed = False  # by the latest measurement, where alarms are on
         self._watch = (
             None if alarms_after is None else alarms.Watch(after_step=alarms_after)
         )
@@ -74,7 +74,19 @@ class Instruments:
             sample_rate=self.held_out.sample_rate,
             n_harmonics=n_harmonics,
         )
-        return found | {"level_db": level_db(self._batch["audio"])}
+        return found | self._levels(self._batch["audio"])
+
+    def _levels(self, audio: np.ndarray) -> dict[str, float]:
+        """How loud audio is, and how far it follows the recordings' level."""
+        return {
+            "level_db": level.level_db(audio),
+            "level_slope": level.slope(
+                audio,
+                self._batch["audio"],
+                counted=self.counted,
+                frame_rate=self.held_out.frame_rate,
+            ),
+        }
 
     def observe(self, outputs: dict[str, Any], *, step: int) -> dict[str, Any]:
         """Statistics of the outputs; judges them for collapse."""
@@ -85,7 +97,7 @@ class Instruments:
             controls, counted=self.counted, sample_rate=self.held_out.sample_rate
         )
         audio = self.model.get_audio_from_outputs(outputs).numpy()
-        figures["level_db"] = level_db(audio)
+        figures |= self._levels(audio)
         row: dict[str, Any] = {
             f"controls/{key}": value for key, value in figures.items()
         }
@@ -93,7 +105,9 @@ class Instruments:
         if step == 0:
             row |= {f"reference/{key}": value for key, value in reference.items()}
         if self._watch:
-            row["alarms"] = list(self._watch.observe(figures, reference, step=step))
+            found = alarms.findings(figures, reference)
+            self.has_collapsed = bool(found)
+            row["alarms"] = list(self._watch.observe(found, step=step))
         row |= self._own_diagnostics(outputs, known=figures)
         self.last_row = row
         return row
@@ -123,9 +137,3 @@ class Instruments:
         if self._dumps is not None:
             audio = self.model.get_audio_from_outputs(outputs).numpy()
             self._dumps.write_audio(audio, step=step)
-
-
-def level_db(audio: np.ndarray) -> float:
-    """Level of a batch of audio in dB of full scale, by its root mean square."""
-    rms = float(np.sqrt(np.mean(np.square(audio, dtype=np.float64))))
-    return max(20.0 * np.log10(max(rms, 1e-12)), _SILENT_DB)

@@ -178,14 +178,20 @@ class Loop:
         """Measures on the held-out batch; keeps the best."""
         distances, outputs = self._measured()
         loss = float(np.mean(distances))
+        observed = self._instruments.observe(outputs, step=step)
         is_best = selection.note_measurement(
-            self.progress, loss=loss, step=step, min_delta=self.options.min_delta
+            self.progress,
+            loss=loss,
+            step=step,
+            min_delta=self.options.min_delta,
+            collapsed=self._instruments.has_collapsed,
+            collapse_penalty=self.options.collapse_penalty,
         )
         row = {
             "held_out/spectral_loss": loss,
             "held_out/best_loss": float(self.progress.best_loss.numpy()),
             "held_out/best_step": int(self.progress.best_step.numpy()),
-            **self._instruments.observe(outputs, step=step),
+            **observed,
         }
         if is_best and step > 0 and self.run_dir is not None:
             self._best.save_only(step)
@@ -242,6 +248,10 @@ class Loop:
             best_loss=float(self.progress.best_loss.numpy()),
             best_step=int(self.progress.best_step.numpy()),
             skipped=int(self.progress.skipped.numpy()),
+            best_measure=selection.best_measure(
+                self.progress, collapse_penalty=self.options.collapse_penalty
+            ),
+            best_collapsed=bool(self.progress.best_collapsed.numpy()),
         )
 
 

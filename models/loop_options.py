@@ -1,6 +1,7 @@
 """What can be set about the training loop, and how a run can end."""
 
 import dataclasses
+import math
 
 import gin
 
@@ -18,6 +19,8 @@ class LoopOptions:
         held_out_split: 'eval'; or 'train' to overfit on purpose.
         patience: Stop after so many measurements without improvement; 0 never stops.
         min_delta: What a measurement must be lower by to count as better.
+        collapse_penalty: Share by which a measurement's loss counts for more when an
+            alarm's rule holds at it; 0 chooses by the loss alone.
         max_skipped_in_row: Stop after so many steps in a row that were not finite.
         dump_controls_every: Steps between two dumps of the controls; 0 writes none.
         render_every: Steps between two renderings of the held-out batch; 0 none.
@@ -34,6 +37,7 @@ class LoopOptions:
     held_out_split: str = "eval"
     patience: int = 0
     min_delta: float = 0.0
+    collapse_penalty: float = 0.1
     max_skipped_in_row: int = 10
     dump_controls_every: int = 0
     render_every: int = 0
@@ -50,6 +54,7 @@ class LoopOptions:
         for name in (
             "patience",
             "min_delta",
+            "collapse_penalty",
             "dump_controls_every",
             "render_every",
             "max_minutes",
@@ -69,9 +74,12 @@ class Outcome:
     Attributes:
         reason: 'finished', 'early stop', 'loss reached', 'time limit', 'interrupted'.
         step: Updates made.
-        best_loss: Lowest held-out spectral loss.
+        best_loss: Held-out spectral loss of the best checkpoint.
         best_step: Where it was.
         skipped: Steps that were not finite.
+        best_measure: What that checkpoint was chosen by: `best_loss`, and a penalty
+            where it has collapsed.
+        best_collapsed: Whether an alarm's rule held at it.
     """
 
     reason: str
@@ -79,3 +87,5 @@ class Outcome:
     best_loss: float
     best_step: int
     skipped: int
+    best_measure: float = math.inf
+    best_collapsed: bool = False

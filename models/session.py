@@ -240,9 +240,11 @@ def _settings(
 
 
 def _last_line(save_dir: pathlib.Path, outcome: loop_options.Outcome) -> str:
+    collapsed = ", where it has collapsed (see the alarms)"
     return (
         f"{outcome.reason} at step {outcome.step}: best held-out spectral loss "
-        f"{outcome.best_loss:.4f} at step {outcome.best_step}; the run is in {save_dir}"
+        f"{outcome.best_loss:.4f} at step {outcome.best_step}"
+        f"{collapsed if outcome.best_collapsed else ''}; the run is in {save_dir}"
     )
 
 

@@ -178,18 +178,21 @@ def _train_phase(
     if request.resume != "never" and done.get("outcome") in DONE:
         say(f"phase {phase.name} is done already")
         fields = [field.name for field in dataclasses.fields(loop_options.Outcome)]
-        return loop_options.Outcome(**{name: done[name] for name in fields})
+        return loop_options.Outcome(
+            **{name: done[name] for name in fields if name in done}
+        )
     return session.train(request, say=lambda line: say(f"phase {phase.name}: {line}"))
 
 
 def best_run(save_dir: pathlib.Path, names: tuple[str, ...]) -> pathlib.Path | None:
-    """The phase with the lowest held-out loss among those that kept a best one."""
-    losses_of = {
-        save_dir / name: run_record.read_run(save_dir / name).get("best_loss", math.inf)
-        for name in names
-        if checkpointing.found_in(save_dir / name / loop.BEST_DIR)
-    }
-    return min(losses_of, key=lambda path: losses_of[path], default=None)
+    """The phase whose best checkpoint measures best, among those that kept one."""
+    measure_of = {}
+    for name in names:
+        if checkpointing.found_in(save_dir / name / loop.BEST_DIR):
+            record = run_record.read_run(save_dir / name)
+            loss = record.get("best_loss", math.inf)
+            measure_of[save_dir / name] = record.get("best_measure", loss)
+    return min(measure_of, key=lambda path: measure_of[path], default=None)
 
 
 def _promote(
@@ -201,7 +204,8 @@ def _promote(
     record = run_record.read_run(best)
     summary: dict[str, Any] = {
         "best_phase": best.name,
-        "measure": "held-out spectral loss, the same for all phases",
+        "measure": "held-out spectral loss, the same for all phases, with the penalty "
+        "for collapse",
         "phases": {name: dataclasses.asdict(item) for name, item in outcomes.items()},
     }
     shutil.rmtree(save_dir / loop.BEST_DIR, ignore_errors=True)

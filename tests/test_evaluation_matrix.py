@@ -51,6 +51,17 @@ def test_held_out_loss_is_what_counts():
     assert found.alarms == ("static_distribution",)
 
 
+def test_the_step_that_was_kept_as_the_best_is_shown():
+    """A healthy checkpoint is kept although a collapsed one had the lower loss."""
+    rows = [
+        {"step": 50, "held_out/spectral_loss": 7.0, "held_out/best_step": 50},
+        {"step": 100, "held_out/spectral_loss": 7.2, "held_out/best_step": 100},
+        {"step": 150, "held_out/spectral_loss": 7.4, "held_out/best_step": 100},
+    ]
+    found = tracking.track(rows)
+    assert (found.best_loss, found.best_step) == (7.2, 100)
+
+
 def test_entropy_trend_is_per_thousand_steps():
     found = tracking.track(log([3.0] * 11, np.linspace(0.9, 0.8, 11)))
     assert found.entropy_trend == pytest.approx(-1.0)

@@ -10,8 +10,10 @@ from models import alarms
 from models import control_dumps
 from models import control_statistics
 from models import harmonic_analysis
+from models import level
 from models import metrics_log
 from models import plots
+from models import selection
 
 SAMPLE_RATE = 16000
 HOP = 64
@@ -152,6 +154,7 @@ HEALTHY = {
     "top1_share": 0.6,
     "noise_share": 0.1,
     "level_db": -20.0,
+    "level_slope": 1.0,
 }
 
 
@@ -163,6 +166,7 @@ HEALTHY = {
         ({"top1_share": 0.85}, "one harmonic", ("85%", "60%")),
         ({"noise_share": 0.6}, "noise takes over", ("60%", "10%")),
         ({"level_db": -45.0}, "silence", ("-45.0", "-20.0")),
+        ({"level_slope": 0.4}, "level does not follow", ("0.40 dB", "1 dB")),
     ],
 )
 def test_each_collapse_is_found_and_told_with_numbers(changes, name, numbers):
@@ -192,14 +196,88 @@ def test_nan_raises_nothing():
 
 def test_watch_waits_warns_once_and_withdraws(caplog):
     watch = alarms.Watch(after_step=100)
-    silent = HEALTHY | {"level_db": -60.0}
-    assert watch.observe(silent, HEALTHY, step=50) == ()
-    assert watch.observe(silent, HEALTHY, step=100) == ()
-    assert watch.observe(silent, HEALTHY, step=150) == ("silence",)
-    assert watch.observe(silent, HEALTHY, step=200) == ("silence",)
+    silent = alarms.findings(HEALTHY | {"level_db": -60.0}, HEALTHY)
+    assert watch.observe(silent, step=50) == ()
+    assert watch.observe(silent, step=100) == ()
+    assert watch.observe(silent, step=150) == ("silence",)
+    assert watch.observe(silent, step=200) == ("silence",)
     assert caplog.text.count("alarm: silence: the output is at -60.0 dBFS") == 1
-    assert watch.observe(HEALTHY, HEALTHY, step=250) == ()
+    assert watch.observe([], step=250) == ()
     assert "withdrawn" in caplog.text
+
+
+LEVEL_TOLERANCE_DB = 0.01  # of a slope; what a moving average of 50 ms leaves
+ALL_FRAMES = np.ones([2, 500], bool)  # of two clips of 2 s
+
+
+def _fading(rng, falls_db):
+    """Noise that falls by so many dB in each clip, 2 s at 250 frames a second."""
+    ramp = np.linspace(0.0, 1.0, 2 * SAMPLE_RATE)
+    gains = 10.0 ** (-np.array(falls_db)[:, np.newaxis] * ramp / 20.0)
+    return rng.choice([-0.1, 0.1], 2 * SAMPLE_RATE) * gains
+
+
+@pytest.mark.parametrize("followed", [1.0, 0.5, 0.0])
+def test_slope_says_how_much_of_a_fade_is_followed(rng, followed):
+    recordings = _fading(rng, [20.0, 10.0])
+    audio = 0.3 * _fading(rng, [20.0 * followed, 10.0 * followed])
+    found = level.slope(audio, recordings, counted=ALL_FRAMES, frame_rate=250)
+    assert found == pytest.approx(followed, abs=LEVEL_TOLERANCE_DB)
+
+
+def test_slope_sees_clips_of_different_level(rng):
+    """Two steady clips 20 dB apart; a model that plays both alike does not follow."""
+    recordings = _fading(rng, [0.0, 0.0]) * [[1.0], [0.1]]
+    alike = _fading(rng, [0.0, 0.0])
+    assert level.slope(
+        recordings, recordings, counted=ALL_FRAMES, frame_rate=250
+    ) == pytest.approx(1.0)
+    assert level.slope(
+        alike, recordings, counted=ALL_FRAMES, frame_rate=250
+    ) == pytest.approx(0.0, abs=LEVEL_TOLERANCE_DB)
+
+
+def test_slope_is_unknown_where_nothing_moves_or_counts(rng):
+    steady, fading = _fading(rng, [0.0, 1.0]), _fading(rng, [20.0, 20.0])
+    options = {"counted": ALL_FRAMES, "frame_rate": 250}
+    assert np.isnan(level.slope(fading, steady, **options))
+    assert np.isnan(level.slope(0 * fading, 0 * fading, **options))
+    nothing = options | {"counted": ~ALL_FRAMES}
+    assert np.isnan(level.slope(fading, fading, **nothing))
+    assert level.slope(0 * fading, fading, **options) == pytest.approx(0.0)
+
+
+def _chosen(measurements, **options):
+    """Step of the best among (loss, collapsed), one every 50 steps."""
+    progress = selection.Progress()
+    for place, (loss, collapsed) in enumerate(measurements):
+        selection.note_measurement(
+            progress,
+            loss=loss,
+            step=50 * place,
+            min_delta=0.0,
+            collapsed=collapsed,
+            **options,
+        )
+    return int(progress.best_step.numpy()), float(progress.best_loss.numpy())
+
+
+@pytest.mark.parametrize(
+    ("measurements", "penalty", "step"),
+    [
+        ([(8.0, True), (8.4, False)], 0.1, 50),  # a healthy one may be 10 % worse
+        ([(8.4, False), (8.0, True)], 0.1, 0),
+        ([(8.0, True), (8.9, False)], 0.1, 0),  # and no more
+        ([(8.9, False), (8.0, True)], 0.1, 50),
+        ([(8.0, True), (7.9, True), (7.95, True)], 0.1, 50),  # all alike: the loss
+        ([(8.0, True), (8.4, False)], 0.0, 0),
+        ([(8.0, True), (8.4, False), (np.nan, False)], 0.1, 50),
+    ],
+)
+def test_a_collapsed_measurement_counts_for_more(measurements, penalty, step):
+    found, loss = _chosen(measurements, collapse_penalty=penalty)
+    assert found == step
+    assert loss == pytest.approx(measurements[step // 50][0])
 
 
 def test_wavetable_of_one_harmonic_is_its_sine():

@@ -15,6 +15,7 @@ import tensorflow as tf
 import training_helpers
 import training_toy
 
+from models import alarms
 from models import checkpointing
 from models import metrics_log
 from models import resuming
@@ -391,6 +392,54 @@ def test_early_stop_after_patience(place):
     assert outcome.best_step == 0
 
 
+def _collapse_at(monkeypatch, places):
+    """Makes the alarms see a silent model at the measurements of these numbers."""
+    count = iter(range(100))
+    real = alarms.findings
+
+    def findings(model, reference):
+        silent = {"level_db": -100.0} if next(count) in places else {}
+        sound = dict.fromkeys(reference, float("nan"))
+        return real(sound | silent, reference)
+
+    monkeypatch.setattr(alarms, "findings", findings)
+
+
+@pytest.mark.parametrize("alarms_on", [True, False])
+def test_a_healthy_checkpoint_is_kept_over_a_slightly_better_collapsed_one(
+    place, tmp_path, monkeypatch, alarms_on
+):
+    """The toy's loss still falls after step 2; from there on it has collapsed."""
+    _collapse_at(monkeypatch, range(2, 100))
+    said = []
+    outcome = session.train(
+        _request(
+            place,
+            tmp_path / "run",
+            "models.loop.LoopOptions.held_out_every = 2",
+            f"models.loop.LoopOptions.alarms = {alarms_on}",
+            "models.loop.LoopOptions.collapse_penalty = 1.0",
+        ),
+        say=said.append,
+    )
+    assert (outcome.best_step == 2) == alarms_on
+    assert outcome.best_collapsed is False
+    assert outcome.best_measure == outcome.best_loss
+    (kept,) = checkpointing.found_in(tmp_path / "run" / "best")
+    assert kept.step == outcome.best_step
+    assert "collapsed" not in said[-1]
+
+
+def test_a_run_that_collapsed_says_so_at_its_end(place, tmp_path, monkeypatch):
+    _collapse_at(monkeypatch, range(100))
+    said = []
+    outcome = session.train(_request(place, tmp_path / "run"), say=said.append)
+    assert outcome.best_collapsed
+    assert outcome.best_measure == pytest.approx(1.1 * outcome.best_loss)
+    assert "where it has collapsed (see the alarms)" in said[-1]
+    assert run_record.read_run(tmp_path / "run")["best_collapsed"] is True
+
+
 def test_loss_value_stops_as_in_ddsp(place):
     outcome = session.train(
         _request(place, place / "low", loop_options={"early_stop_loss_value": 100.0})
@@ -502,11 +551,11 @@ def test_staged_training_keeps_the_best_of_three(place):
     assert rows["A"][1]["learning_rate"] > 5 * rows["B"][1]["learning_rate"]
     assert rows["B"][1]["learning_rate"] > 2 * rows["C"][1]["learning_rate"]
     summary = json.loads((place / "abc" / "staged.json").read_text())
-    losses = {name: item["best_loss"] for name, item in summary["phases"].items()}
-    assert summary["best_phase"] == min(losses, key=losses.get)
+    measures = {name: item["best_measure"] for name, item in summary["phases"].items()}
+    assert summary["best_phase"] == min(measures, key=measures.get)
     run = runs.load_run(place / "abc")
     assert run.step == outcome.best_step
-    assert run.info["best_loss"] == min(losses.values())
+    assert run.info["best_measure"] == min(measures.values())
     said.clear()
     staged.train_staged(request, say=said.append, phases=short)
     assert said[:3] == [f"phase {name} is done already" for name in "ABC"]
