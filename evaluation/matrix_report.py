@@ -10,6 +10,7 @@ from typing import Any
 
 from evaluation import evaluate
 from evaluation import matrix
+from evaluation import matrix_plan
 from evaluation import report_tables
 from evaluation import summary
 from models import dataset_info
@@ -34,7 +35,7 @@ COLUMNS = (
 def write(
     folder: pathlib.Path,
     *,
-    experiments: Sequence[matrix.Experiment],
+    experiments: Sequence[matrix_plan.Experiment],
     rows: Sequence[Mapping[str, Any]],
     reports: Mapping[str, str],
     dataset: dataset_info.DatasetInfo,

@@ -22,6 +22,7 @@ from absl import flags
 
 from evaluation import inference
 from evaluation import matrix
+from evaluation import matrix_plan
 from evaluation import matrix_report
 
 EXIT_FAILED = 1
@@ -73,17 +74,17 @@ def read_rung_overlays(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def choose(values: flags.FlagValues) -> list[matrix.Experiment]:
+def choose(values: flags.FlagValues) -> list[matrix_plan.Experiment]:
     """The experiments that the flags ask for.
 
     Raises:
         inference.InputError: If one of them is unknown.
     """
-    rungs = [rung for rung in values.rungs if rung] or list(matrix.RUNGS)
+    rungs = [rung for rung in values.rungs if rung] or list(matrix_plan.RUNGS)
     if values.preset == "smoke" and not any(values.rungs):
         rungs = ["stage1", "stage2", "stage5"]
     try:
-        found = matrix.plan(
+        found = matrix_plan.plan(
             values.preset,
             rungs=rungs,
             scale=values.scale,
@@ -102,7 +103,7 @@ def choose(values: flags.FlagValues) -> list[matrix.Experiment]:
 
 
 def judge(
-    experiment: matrix.Experiment,
+    experiment: matrix_plan.Experiment,
     rows: list[matrix.Json],
     *,
     folder: pathlib.Path,
@@ -156,8 +157,8 @@ def run(values: flags.FlagValues) -> int:
     folder = pathlib.Path(values.output).expanduser() / values.preset
     if values.dry_run:
         for experiment in experiments:
-            for rung, seed, name in matrix.run_names(experiment):
-                words = matrix.command(
+            for rung, seed, name in matrix_plan.run_names(experiment):
+                words = matrix_plan.command(
                     experiment,
                     rung,
                     seed=seed,

@@ -10,6 +10,7 @@ import pytest
 
 from evaluation import inference
 from evaluation import matrix
+from evaluation import matrix_plan
 from evaluation import matrix_report
 from evaluation import run_matrix
 from evaluation import tracking
@@ -79,25 +80,40 @@ def test_short_logs_give_nan(rows):
 
 def test_presets_hold_the_plan_s_experiments():
     minimum = {
-        one.name: one for one in matrix.plan("minimum", rungs=matrix.RUNGS, scale=1)
+        one.name: one
+        for one in matrix_plan.plan("minimum", rungs=matrix_plan.RUNGS, scale=1)
     }
     assert list(minimum) == ["overfit", "fixed", "shuffled", "transformer"]
     assert 100 <= minimum["overfit"].n_steps <= 500
     assert "--dump_controls_every=20" in minimum["overfit"].flags
     assert any("max_examples=16" in flag for flag in minimum["fixed"].flags)
     assert any("render_every" in flag for flag in minimum["shuffled"].flags)
-    assert list(minimum["transformer"].rungs) == list(matrix.TRANSFORMER_RUNS)
-    full = {one.name: one for one in matrix.plan("full", rungs=matrix.RUNGS, scale=1)}
+    assert list(minimum["transformer"].rungs) == list(matrix_plan.TRANSFORMER_RUNS)
+    full = {
+        one.name: one
+        for one in matrix_plan.plan("full", rungs=matrix_plan.RUNGS, scale=1)
+    }
     assert full["shuffled"].n_seeds == 3
-    names = [name for _, _, name in matrix.run_names(full["shuffled"])]
-    assert "stage1-seed2" in names and len(names) == 3 * len(matrix.RUNGS)
+    names = [name for _, _, name in matrix_plan.run_names(full["shuffled"])]
+    assert "stage1-seed2" in names and len(names) == 3 * len(matrix_plan.RUNGS)
+
+
+def test_more_seeds_keep_the_names_of_fewer():
+    def names(n_seeds):
+        planned = matrix_plan.plan(
+            "minimum", rungs=["stage1"], scale=1, n_seeds=n_seeds
+        )
+        return [name for _, _, name in matrix_plan.run_names(planned[2])]
+
+    assert names(1) == ["stage1"]
+    assert names(3) == ["stage1", "stage1-seed1", "stage1-seed2"]
 
 
 @pytest.mark.parametrize("preset", ["smoke", "minimum", "full"])
 def test_every_gin_file_of_the_plan_exists(preset):
     files = {
         name
-        for one in matrix.plan(preset, rungs=matrix.RUNGS, scale=1)
+        for one in matrix_plan.plan(preset, rungs=matrix_plan.RUNGS, scale=1)
         for name in (*one.rungs.values(), *one.overlays)
     }
     assert files
@@ -124,11 +140,11 @@ def test_every_gin_file_of_the_plan_exists(preset):
 def test_impossible_plans_are_refused(kwargs, match):
     preset = kwargs.pop("preset")
     with pytest.raises(ValueError, match=match):
-        matrix.plan(preset, **kwargs)
+        matrix_plan.plan(preset, **kwargs)
 
 
 def test_a_rung_s_own_overlay_comes_last_and_reaches_no_other():
-    planned = matrix.plan(
+    planned = matrix_plan.plan(
         "minimum",
         rungs=["stage1", "stage5"],
         scale=1,
@@ -137,7 +153,7 @@ def test_a_rung_s_own_overlay_comes_last_and_reaches_no_other():
     )
     for one in planned:
         for rung in one.rungs:
-            words = matrix.command(
+            words = matrix_plan.command(
                 one, rung, seed=0, run_dir=pathlib.Path("r"), data_dir="d"
             )
             files = [w.split("=")[1] for w in words if w.startswith("--gin_file=")]
@@ -175,17 +191,17 @@ if "broken" in args["gin_file"]:
 def fake_command(tmp_path, monkeypatch):
     script = tmp_path / "trainer.py"
     script.write_text(TRAINER)
-    real = matrix.command
+    real = matrix_plan.command
 
     def command(*args, **kwargs):
         return [sys.executable, str(script), "-", *real(*args, **kwargs)[3:]]
 
-    monkeypatch.setattr(matrix, "command", command)
+    monkeypatch.setattr(matrix_plan, "command", command)
 
 
 def experiment(n_steps=5, **rungs):
     rungs = rungs or {"good": "gin/good.gin"}
-    return matrix.Experiment(name="e", title="E", rungs=rungs, n_steps=n_steps)
+    return matrix_plan.Experiment(name="e", title="E", rungs=rungs, n_steps=n_steps)
 
 
 def starts(folder, name):
