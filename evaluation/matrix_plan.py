@@ -11,6 +11,9 @@ TRANSFORMER_RUNS = ("a_mlp_fir", "b_mlp", "c_transformer", "d_transformer_onepol
 # Runs that are compared make equally many steps; shorter ones than gin/base.gin's
 # patience allows cannot stop early anyhow.
 EARLIEST_STOP = 2000  # steps
+# Of a step, in steps of a small MLP; the GRU's as benchmarks.bench_ladder measured it.
+# They only weigh the runs against each other where the time left is told.
+COSTS = {"stage5": 8.0}
 NO_EARLY_STOP = ("--gin_param=models.loop.LoopOptions.patience=0",)
 
 
@@ -28,6 +31,7 @@ class Experiment:
         flags: More flags of `ddsp_run`.
         n_seeds: Trainings of each.
         judged: Whether a scorecard over the eval split is written.
+        step_cost: Of a step, relative to the other experiments'.
     """
 
     name: str
@@ -41,6 +45,11 @@ class Experiment:
     flags: tuple[str, ...] = ()
     n_seeds: int = 1
     judged: bool = False
+    step_cost: float = 1.0
+
+    def cost(self, rung: str) -> float:
+        """Of a step of one of its rungs, in steps of a small MLP on four clips."""
+        return self.step_cost * COSTS.get(rung, 1.0)
 
 
 def stage_files(rungs: Sequence[str]) -> dict[str, str]:
@@ -109,6 +118,7 @@ def plan(
                 "--gin_param=models.data.PreparedDataset.max_examples=1",
                 f"--dump_controls_every={every}",
             ),
+            step_cost=0.4,  # one clip, and pictures
         ),
         Experiment(
             name="fixed",
@@ -122,6 +132,7 @@ def plan(
                 f"--gin_param=batch_size={batch}",
                 "--gin_param=models.trainer.LadderTrainer.accumulate_steps=1",
             ),
+            step_cost=batch / 4,
         ),
         Experiment(
             name="shuffled",

@@ -7,12 +7,14 @@ r"""Runs the plan's experiment matrix and writes what came out.
 trains below matrix/<preset>/runs/, writes a scorecard for every judged experiment
 (matrix/<preset>/report-<experiment>/report.html), and matrix.json and matrix.md with
 all runs, those that failed too. Run again, it goes on where it stopped. Exit code 0
-when all runs finished, 1 when one failed, 2 when something given cannot be used.
+when all runs finished, 1 when one failed, 2 when something given cannot be used, 130
+when it was interrupted.
 """
 
 import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
 
 import pathlib
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -24,9 +26,11 @@ from evaluation import inference
 from evaluation import matrix
 from evaluation import matrix_plan
 from evaluation import matrix_report
+from prep import progress
 
 EXIT_FAILED = 1
 EXIT_INPUT = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 
 
 def define_flags() -> None:
@@ -155,41 +159,47 @@ def run(values: flags.FlagValues) -> int:
     """
     experiments = choose(values)
     folder = pathlib.Path(values.output).expanduser() / values.preset
+    runs = matrix.list_runs(
+        experiments, folder=folder / "runs", data_dir=values.data_dir
+    )
     if values.dry_run:
-        for experiment in experiments:
-            for rung, seed, name in matrix_plan.run_names(experiment):
-                words = matrix_plan.command(
-                    experiment,
-                    rung,
-                    seed=seed,
-                    run_dir=folder / "runs" / experiment.name / name,
-                    data_dir=values.data_dir,
-                )
-                print(" ".join(["ddsp_run", *words[3:]]))
+        for one in runs:
+            print(" ".join(["ddsp_run", *one.command[3:]]))
         return 0
     dataset = inference.open_dataset(values.data_dir)
     rows: list[matrix.Json] = []
     reports: dict[str, str] = {}
-    for experiment in experiments:
-        found = matrix.run_experiment(
-            experiment,
-            folder=folder / "runs" / experiment.name,
-            data_dir=values.data_dir,
-        )
-        rows.extend(found)
-        if experiment.judged:
-            reports[experiment.name] = judge(
-                experiment, found, folder=folder, crepe_capacity=values.crepe_capacity
+    number = {one.title: place for place, one in enumerate(runs, start=1)}
+    left = sum(one.cost for one in runs if not one.finished())
+
+    def tick(one: matrix.Run, n_steps: float) -> None:
+        bar.set_description(f"[{number[one.title]}/{len(runs)}] {one.title}")
+        bar.update(n_steps * one.experiment.cost(one.rung))
+
+    with progress.bar(left, unit="MLP steps", label="matrix") as bar:
+        for experiment in experiments:
+            found = matrix.run_all(
+                [one for one in runs if one.experiment is experiment], tick=tick
             )
-        # Written after every experiment: what is there can be read at any time.
-        matrix_report.write(
-            folder,
-            experiments=experiments,
-            rows=rows,
-            reports=reports,
-            dataset=dataset.info,
-            command=["ddsp_matrix", *sys.argv[1:]],
-        )
+            rows.extend(found)
+            if experiment.judged:
+                bar.set_description(f"judging {experiment.name}")
+                bar.tick()
+                reports[experiment.name] = judge(
+                    experiment,
+                    found,
+                    folder=folder,
+                    crepe_capacity=values.crepe_capacity,
+                )
+            # Written after every experiment: what is there can be read at any time.
+            matrix_report.write(
+                folder,
+                experiments=experiments,
+                rows=rows,
+                reports=reports,
+                dataset=dataset.info,
+                command=["ddsp_matrix", *sys.argv[1:]],
+            )
     failed = [row["run"] for row in rows if row["state"] != matrix.FINISHED]
     print(f"{len(rows) - len(failed)} of {len(rows)} runs finished.")
     print(f"Results: {folder / matrix_report.TEXT_NAME}")
@@ -200,11 +210,24 @@ def main(argv: list[str]) -> int:
     """Runs the program; returns an exit code."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected {argv[1]!r}: every argument is a --flag.")
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         return run(flags.FLAGS)
     except inference.InputError as error:
         print(f"ddsp_matrix: {error}", file=sys.stderr)
         return EXIT_INPUT
+    except KeyboardInterrupt:
+        print(
+            "\nddsp_matrix: interrupted; the run that was training has saved. Run the "
+            "same command again to go on.",
+            file=sys.stderr,
+        )
+        return EXIT_INTERRUPTED
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """Ends on SIGTERM as on Ctrl-C: with the training that is waited for."""
+    raise KeyboardInterrupt
 
 
 def console() -> None:

@@ -1,13 +1,12 @@
 """The verdict in words, for somebody who plays the instrument and reads no tables."""
 
-import dataclasses
 import math
 from typing import Any
 
 from evaluation import collapse_index
 from evaluation import compare
 from evaluation import index_statistics
-from evaluation import metrics
+from evaluation import verdict_pairs
 
 KINDS = {
     "frozen": "its timbre hardly moves",
@@ -31,59 +30,6 @@ STILL_LEARNING = 0.02
 COVERED = 0.1  # of the index below the threshold: so much less is lost to the ear
 
 
-@dataclasses.dataclass(frozen=True)
-class Told:
-    """A score that a listener would notice.
-
-    Attributes:
-        key: The metric's.
-        better: Sentence when the candidate is better, up to the numbers.
-        worse: The same when it is worse.
-        equal: The same when nobody would hear the difference.
-        audible: Difference from which it is heard.
-        decimals: Of the numbers.
-    """
-
-    key: str
-    better: str
-    worse: str
-    equal: str
-    audible: float
-    decimals: int
-
-
-# In the order in which they are told. Sources of what is heard: 5 cents is about the
-# just noticeable difference of a sustained tone's pitch, 1 dB that of its level
-# (Zwicker and Fastl, "Psychoacoustics", chapters 7 and 8). Any difference of the
-# spectral loss is told; the comparison says whether it is decided.
-TOLD = (
-    Told(
-        "spectral_loss",
-        "Closer to the recording than the baseline: spectral loss",
-        "Further from the recording than the baseline: spectral loss",
-        "",
-        0.0,
-        2,
-    ),
-    Told(
-        "loudness_distance",
-        "Loudness nearer the recording's: off by",
-        "Loudness further from the recording's: off by",
-        "Loudness as near the recording's: off by",
-        1.0,
-        1,
-    ),
-    Told(
-        "pitch_error_cents",
-        "Better in tune: off by",
-        "Less in tune: off by",
-        "As well in tune: off by",
-        5.0,
-        1,
-    ),
-)
-
-
 def write(summary: dict[str, Any]) -> dict[str, Any]:
     """Puts a summary into sentences.
 
@@ -103,14 +49,14 @@ def write(summary: dict[str, Any]) -> dict[str, Any]:
         for system in summary["systems"]
     }
     pairs = {
-        pair["candidate"]: describe_pair(pair, summary["systems"])
+        pair["candidate"]: verdict_pairs.describe_pair(pair, summary["systems"])
         for pair in summary["comparisons"]
     }
     candidates = [s for s in summary["systems"] if not s["is_baseline"]]
     subjects = candidates or summary["systems"]
     return {
         "headline": _headline(subjects, summary["runs"]),
-        "compared": _compare_plainly(summary["comparisons"]),
+        "compared": verdict_pairs.compare_plainly(summary["comparisons"]),
         "collapsed": [
             system["name"]
             for system in summary["systems"]
@@ -144,19 +90,6 @@ def _qualifiers(state: str) -> str:
     return " ".join(state.replace("collapsed", "").split())
 
 
-def _compare_plainly(comparisons: list[dict[str, Any]]) -> str:
-    """Which of two comes closer to the recording; empty for more than two."""
-    if len(comparisons) != 1:
-        return ""
-    baseline = comparisons[0]["baseline"]
-    outcome = comparisons[0]["metrics"]["spectral_loss"]["outcome"]
-    if outcome == compare.BETTER:
-        return f"It sounds closer to the recording than {baseline}."
-    if outcome == compare.WORSE:
-        return f"It sounds further from the recording than {baseline}."
-    return f"Whether it sounds closer to the recording than {baseline} is not decided."
-
-
 def describe_system(system: dict[str, Any], runs: dict[str, Any]) -> dict[str, str]:
     """A system's state and a sentence; what is still learning has collapsed so far."""
     index = system["index"]
@@ -169,12 +102,17 @@ def describe_system(system: dict[str, Any], runs: dict[str, Any]) -> dict[str, s
     if index["point_state"] != index_statistics.COLLAPSED:
         sentence = f"{name} has {doubt}not collapsed."
         return {"state": f"{doubt}healthy", "sentence": sentence}
-    what = " and ".join(KINDS[kind] for kind in _lost_kinds(index))
+    what = _listed([KINDS[kind] for kind in _lost_kinds(index)])
     if _fall_of(system, runs) < STILL_LEARNING:
         sentence = f"{name} has {doubt}collapsed: {what}."
         return {"state": f"{doubt}collapsed", "sentence": sentence}
     sentence = f"{name} has {doubt}collapsed so far, but was still learning: {what}."
     return {"state": f"{doubt}collapsed so far", "sentence": sentence}
+
+
+def _listed(words: list[str]) -> str:
+    """Words as a sentence lists them: "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def _lost_kinds(index: dict[str, Any]) -> list[str]:
@@ -245,35 +183,6 @@ def late_fall(training: dict[str, Any]) -> float:
     if not early or len(early) == len(known):
         return math.nan
     return 1.0 - min(value for _, value in known) / min(early)
-
-
-def describe_pair(pair: dict[str, Any], systems: list[dict[str, Any]]) -> list[str]:
-    """What a listener would notice between a candidate and the baseline."""
-    by_name = {system["name"]: system for system in systems}
-    sentences = []
-    for told in TOLD:
-        comparison = pair["metrics"][told.key]
-        base = by_name[pair["baseline"]]["metrics"][told.key]["mean"]
-        own = by_name[pair["candidate"]]["metrics"][told.key]["mean"]
-        difference = comparison["difference"]["mean"]
-        if not all(map(_is_number, (base, own, difference))) or difference == 0:
-            continue
-        sentences.append(_tell(told, comparison, own=own, base=base))
-    return sentences
-
-
-def _tell(told: Told, comparison: dict[str, Any], *, own: float, base: float) -> str:
-    """One score of a pair as a sentence."""
-    unit = metrics.BY_KEY[told.key].unit
-    digits = told.decimals
-    numbers = f"{own:.{digits}f} against {base:.{digits}f} {unit}".rstrip()
-    if abs(own - base) < told.audible:
-        return f"{told.equal} {numbers}."
-    what = told.better if comparison["difference"]["mean"] < 0 else told.worse
-    doubt = ""
-    if comparison["outcome"] == compare.UNDECIDED:
-        doubt = f"; not decided, {comparison['reason']}"
-    return f"{what} {numbers}{doubt}."
 
 
 def _is_number(value: float | None) -> bool:

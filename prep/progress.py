@@ -20,6 +20,7 @@ from typing import TextIO
 import tqdm
 
 POLL_SECS = 0.5  # between two looks at the disk
+SCREEN = (80, 24)  # columns and rows of a terminal that does not say
 LOG_SECS = 30.0  # between two lines where the output is no terminal
 _COUNTS = "{n:.0f}/{total:.0f} {unit} [{elapsed}, {remaining} left]"
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar:30}| " + _COUNTS
@@ -53,6 +54,9 @@ class _Drawn(tqdm.tqdm):
 
     def tick(self) -> None:
         self.refresh()
+
+    def set_description(self, desc: str) -> None:
+        self.set_description_str(desc)  # tqdm's own adds a colon, and so does _FORMAT
 
 
 class _Lines:
@@ -128,10 +132,20 @@ def bar(
         desc=label,
         file=file,
         disable=quiet,
+        **_screen(file),
         smoothing=0.05,
         mininterval=0.2,
         bar_format=_FORMAT,
     )
+
+
+def _screen(file: TextIO) -> dict[str, int]:
+    """A size for terminals that report none, on which tqdm would draw nothing."""
+    try:
+        known = os.get_terminal_size(file.fileno())
+    except (OSError, ValueError):  # no terminal after all: tqdm's own choice
+        return {}
+    return {} if all(known) else {"ncols": SCREEN[0], "nrows": SCREEN[1]}
 
 
 class _Watch(threading.Thread):

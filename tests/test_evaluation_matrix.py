@@ -175,12 +175,18 @@ def test_words_that_name_no_rung_or_file_are_refused(word):
 # --- running, with a stand-in for ddsp_run ---
 
 TRAINER = """
-import json, pathlib, sys
+import json, pathlib, signal, sys, time
 args = dict(a[2:].split("=", 1) for a in sys.argv[1:] if "=" in a)
 folder = pathlib.Path(args["save_dir"]); folder.mkdir(parents=True, exist_ok=True)
 with open(folder / "starts.txt", "a") as f: f.write(" ".join(sys.argv[1:]) + "\\n")
 if "broken" in args["gin_file"]:
     print("it broke"); sys.exit(3)
+if "slow" in args["gin_file"]:
+    def end(*_):
+        (folder / "saved").touch(); sys.exit(0)
+    signal.signal(signal.SIGTERM, end)
+    (folder / "metrics.jsonl").write_text('{"step": 2}\\n')
+    time.sleep(60)
 (folder / "run.json").write_text(json.dumps({"outcome": "finished"}))
 (folder / "metrics.jsonl").write_text(
     json.dumps({"step": int(args["steps"]), "held_out/spectral_loss": 4.5}) + "\\n")
@@ -204,15 +210,18 @@ def experiment(n_steps=5, **rungs):
     return matrix_plan.Experiment(name="e", title="E", rungs=rungs, n_steps=n_steps)
 
 
+def run_all(experiment, folder, tick=lambda run, n_steps: None):
+    runs = matrix.list_runs([experiment], folder=folder, data_dir="data")
+    return matrix.run_all(runs, tick=tick)
+
+
 def starts(folder, name):
-    return (folder / name / "starts.txt").read_text().splitlines()
+    return (folder / "e" / name / "starts.txt").read_text().splitlines()
 
 
 def test_a_failed_run_does_not_stop_the_others(tmp_path, fake_command):
-    rows = matrix.run_experiment(
-        experiment(broken="gin/broken.gin", good="gin/good.gin"),
-        folder=tmp_path / "runs",
-        data_dir="data",
+    rows = run_all(
+        experiment(broken="gin/broken.gin", good="gin/good.gin"), tmp_path / "runs"
     )
     assert [row["state"] for row in rows] == [matrix.FAILED, matrix.FINISHED]
     assert rows[0]["exit_code"] == 3 and rows[0]["said"] == ["it broke"]
@@ -224,9 +233,7 @@ def test_a_finished_run_is_not_repeated_unless_its_command_changed(
 ):
     folder = tmp_path / "runs"
     for n_steps in (5, 5, 8):
-        rows = matrix.run_experiment(
-            experiment(n_steps), folder=folder, data_dir="data"
-        )
+        rows = run_all(experiment(n_steps), folder)
     assert len(starts(folder, "good")) == 2
     assert "--resume=never" not in starts(folder, "good")[0]
     assert "--resume=never" in starts(folder, "good")[1]
@@ -235,16 +242,52 @@ def test_a_finished_run_is_not_repeated_unless_its_command_changed(
 
 def test_an_unfinished_run_goes_on(tmp_path, fake_command):
     folder = tmp_path / "runs"
-    matrix.run_experiment(experiment(), folder=folder, data_dir="data")
-    run_record.write_run(folder / "good", {"outcome": "running"})
-    matrix.run_experiment(experiment(), folder=folder, data_dir="data")
+    run_all(experiment(), folder)
+    run_record.write_run(folder / "e" / "good", {"outcome": "running"})
+    run_all(experiment(), folder)
     assert len(starts(folder, "good")) == 2
     assert "--resume=never" not in starts(folder, "good")[1]
 
 
+def test_every_step_is_told_once_and_a_finished_run_tells_none(tmp_path, fake_command):
+    told = []
+
+    def tick(run, n_steps):
+        told.append((run.title, n_steps))
+
+    planned = experiment(broken="gin/broken.gin", good="gin/good.gin")
+    run_all(planned, tmp_path / "runs", tick)
+    for name in ("e/broken", "e/good"):
+        assert sum(n for title, n in told if title == name) == planned.n_steps
+    told.clear()
+    run_all(planned, tmp_path / "runs", tick)
+    assert {title for title, n in told if n} == {"e/broken"}
+
+
+def test_a_gru_s_step_weighs_more():
+    costs = {
+        rung: experiment(**{rung: "x.gin"}).cost(rung) for rung in ("stage1", "stage5")
+    }
+    assert costs["stage5"] > 5 * costs["stage1"] > 0
+
+
+def test_an_interruption_ends_the_training_and_lets_it_save(tmp_path, fake_command):
+    def interrupt(run, n_steps):
+        if n_steps:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all(experiment(slow="gin/slow.gin"), tmp_path / "runs", interrupt)
+    assert (tmp_path / "runs" / "e" / "slow" / "saved").exists()
+    (noted,) = matrix.list_runs(
+        [experiment(slow="gin/slow.gin")], folder=tmp_path / "runs", data_dir="data"
+    )
+    assert noted.is_noted() and not noted.finished()
+
+
 def test_results_show_failures_and_missing_scorecards(tmp_path, fake_command):
     planned = experiment(broken="gin/broken.gin", good="gin/good.gin")
-    rows = matrix.run_experiment(planned, folder=tmp_path / "runs", data_dir="data")
+    rows = run_all(planned, tmp_path / "runs")
     info = dataset_info.DatasetInfo(
         data_dir=tmp_path,
         sample_rate=16000,

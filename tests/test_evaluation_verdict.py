@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from evaluation import verdict
+from evaluation import verdict_pairs
 
 YOUNG = {"steps": [0, 50, 80, 90, 100], "values": [20.0, 6.0, 5.0, 4.9, 4.5]}
 DONE = {"steps": [0, 50, 80, 90, 100], "values": [20.0, 5.0, 5.1, 4.95, 4.95]}
@@ -101,6 +102,15 @@ def test_every_kind_that_is_lost_is_told_the_worst_first():
     )
 
 
+def test_three_kinds_are_listed_as_a_sentence_lists_them():
+    one = make_system("stage2", 0.9, flat=0.9, frozen=0.8, silent=0.7)
+    sentence = verdict.describe_system(one, make_summary(one)["runs"])["sentence"]
+    assert sentence.endswith(
+        "follows the playing, its timbre hardly moves and it plays far too softly or "
+        "not at all."
+    )
+
+
 def test_a_young_run_has_collapsed_so_far():
     one = make_system("stage2", 0.8, frozen=0.8)
     told = verdict.write(make_summary(one, curve=YOUNG))["systems"]["stage2"]
@@ -161,7 +171,7 @@ def test_what_nobody_hears_is_not_told_as_better():
     def told(cents, difference):
         own["mean"] = cents
         pair["metrics"]["pitch_error_cents"]["difference"]["mean"] = difference
-        lines = verdict.describe_pair(pair, summary["systems"])
+        lines = verdict_pairs.describe_pair(pair, summary["systems"])
         return next(line for line in lines if "tune" in line)
 
     assert told(2.0, -0.3) == "As well in tune: off by 2.0 against 2.3 cents."

@@ -1,6 +1,12 @@
 """Progress on a terminal and in a log."""
 
+import fcntl
 import io
+import os
+import pty
+import select
+import struct
+import termios
 import time
 
 import pytest
@@ -62,6 +68,23 @@ def test_terminal_gets_a_bar_that_is_drawn_over(tmp_path):
     drawn = screen.getvalue()
     assert drawn.count("\n") == 1
     assert "100%|##" in drawn or "100%|██" in drawn
+
+
+@pytest.mark.parametrize("size", [(0, 0), (40, 110)])
+def test_a_bar_is_drawn_where_a_terminal_says_its_size_and_where_not(size):
+    """As `docker run -t` and CI make them: 0 columns, 0 rows."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+    with open(theirs, "w") as screen:
+        bar = progress.bar(2, unit="files", label="probing", file=screen)
+        bar.set_description("reading")
+        bar.update(2)
+        bar.close()
+        drawn = b""
+        while select.select([ours], [], [], 0.2)[0]:
+            drawn += os.read(ours, 10000)
+    os.close(ours)
+    assert b"reading: 100%" in drawn
 
 
 def test_quiet_shows_nothing():
