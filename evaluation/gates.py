@@ -92,13 +92,22 @@ def lowest_rung(table: score_table.ScoreTable, rungs: dict[str, str]) -> Gate:
     )
     if len(rungs) < 2:
         return Gate("lowest_rung", question, ABSENT, rule, ["Fewer than two rungs."])
-    states = {
-        rung: index_statistics.system_index(table, name).state
-        for rung, name in rungs.items()
+    indices = {
+        rung: index_statistics.system_index(table, name) for rung, name in rungs.items()
     }
-    alive = [r for r in rungs if states[r] != index_statistics.COLLAPSED]
+    n_units = next(iter(indices.values())).n_units
+    if n_units < compare.MIN_UNITS:
+        line = f"Only {n_units} to judge by; {compare.MIN_UNITS} needed."
+        return Gate("lowest_rung", question, OPEN, rule, [line])
+    alive = [
+        rung
+        for rung, index in indices.items()
+        if index.point_state != index_statistics.COLLAPSED
+    ]
     if not alive:
-        return Gate("lowest_rung", question, NO, rule, ["Every rung has collapsed."])
+        sure = all(i.state == index_statistics.COLLAPSED for i in indices.values())
+        line = f"Every rung has {'' if sure else 'probably '}collapsed."
+        return Gate("lowest_rung", question, NO if sure else OPEN, rule, [line])
     losses = {
         rung: table.mean(table.badness(rungs[rung], "spectral_loss").mean(axis=0))
         for rung in alive
@@ -106,7 +115,7 @@ def lowest_rung(table: score_table.ScoreTable, rungs: dict[str, str]) -> Gate:
     best = min(losses, key=lambda rung: losses[rung])
     evidence = [f"Best: {TITLES[best]}, spectral loss {losses[best]:.3f}."]
     for rung, name in rungs.items():
-        if rung not in alive:
+        if indices[rung].state == index_statistics.COLLAPSED:
             evidence.append(f"{_sentence(TITLES[rung])}: collapsed.")
             continue
         if rung == best:
@@ -114,9 +123,10 @@ def lowest_rung(table: score_table.ScoreTable, rungs: dict[str, str]) -> Gate:
         state, line = _as_good(
             table, name, best=rungs[best], margin=MARGIN * losses[best]
         )
-        evidence.append(f"{_sentence(TITLES[rung])}: {line}")
+        doubt = "" if rung in alive else "probably collapsed; "
+        evidence.append(f"{_sentence(TITLES[rung])}: {doubt}{line}")
         if state != NO:
-            answer = rung if state == YES else OPEN
+            answer = rung if state == YES and rung in alive else OPEN
             return Gate("lowest_rung", question, answer, rule, evidence)
     raise AssertionError("the best rung is among the rungs")
 

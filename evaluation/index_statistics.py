@@ -81,14 +81,16 @@ def system_index(table: score_table.ScoreTable, system: str) -> SystemIndex:
     """
     resampler = _Resampler(table, system)
     units, unit = table.units()
-    interval = compare.bootstrap_statistic(len(units), resampler.index)
+    interval = compare.bootstrap_statistic(
+        len(units), resampler.index, bounds=(0.0, 1.0)
+    )
     verdicts = resampler.verdicts(np.arange(len(units)))
     severities = _mean_over_runs([verdict.severities for verdict in verdicts])
     known = {key: value for key, value in severities.items() if not math.isnan(value)}
     point = _state(interval.mean, interval.mean)
     return SystemIndex(
         interval=interval,
-        state=_state(interval.low, interval.high),
+        state=_agreed([verdict.index for verdict in verdicts], interval),
         point_state=point,
         kind=max(known, key=lambda name: known[name]) if known else "",
         severities=severities,
@@ -108,6 +110,12 @@ def _mean_over_runs(dictionaries: Sequence[dict[str, float]]) -> dict[str, float
         key: float(np.mean([one[key] for one in dictionaries]))
         for key in dictionaries[0]
     }
+
+
+def _agreed(by_run: Sequence[float], interval: compare.Interval) -> str:
+    """The interval's side of the threshold, if every run lies there too."""
+    state = _state(interval.low, interval.high)
+    return state if {_state(one, one) for one in by_run} == {state} else OPEN
 
 
 def _state(low: float, high: float) -> str:

@@ -101,7 +101,7 @@ class ScoreTable:
             Indices of clips by unit: recordings, or clips where recordings are few.
         """
         names = sorted(set(self.recordings))
-        if len(names) < compare.MIN_UNITS < len(self.rows):
+        if len(names) < compare.MIN_UNITS <= len(self.rows):
             return [np.array([index]) for index in range(len(self.rows))], "clip"
         owner = np.asarray(self.recordings)
         return [np.flatnonzero(owner == name) for name in names], "recording"
