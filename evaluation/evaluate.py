@@ -12,13 +12,14 @@ from evaluation import across_clips
 from evaluation import clips
 from evaluation import dataset_clips
 from evaluation import inference
+from evaluation import opened_runs
 from evaluation import options as options_lib
+from evaluation import run_choice
 from evaluation import run_facts
 from evaluation import score_table
 from evaluation import scores
 from evaluation import shown_clips
 from evaluation import summary
-from models import data
 from models import runs as runs_lib
 from prep import pitch
 from prep import progress
@@ -30,9 +31,8 @@ Json = dict[str, Any]
 
 
 def evaluate(
-    run_dirs: Sequence[pathlib.Path],
+    choice: run_choice.Choice,
     *,
-    baseline: pathlib.Path,
     output: pathlib.Path,
     options: options_lib.Options,
     tracker: clips.Tracker | None = None,
@@ -40,8 +40,7 @@ def evaluate(
     """Evaluates runs and writes everything but the page.
 
     Args:
-        run_dirs: The runs, the baseline among them; names of directories differ.
-        baseline: One of them.
+        choice: The runs.
         output: Folder of the report; made if needed.
         options: How.
         tracker: Pitch tracker; CREPE by default.
@@ -50,14 +49,11 @@ def evaluate(
         The content of summary.json.
 
     Raises:
-        inference.InputError: If something given cannot be evaluated.
+        inference.InputError: If something given cannot be evaluated; a run that only
+            a glob found is skipped instead.
     """
-    opened = _open_runs(run_dirs, options=options)
-    first = next(iter(opened.values()))
-    dataset = inference.open_dataset(
-        options.data_dir or first.data_dir, split=options.split
-    )
-    inference.check_rates(list(opened.values()), dataset)
+    opened = opened_runs.OpenedRuns(choice, options=options)
+    dataset = opened.dataset
     capacity = options.crepe_capacity or str(
         dataset.info.fields.get("crepe_capacity", "full")
     )
@@ -65,20 +61,21 @@ def evaluate(
     ids = dataset.example_ids(range(dataset.n_examples))
     indices = dataset_clips.spread(options.max_clips, [one.recording_id for one in ids])
     references, scored, costs = _score_runs(
-        opened, dataset, indices, tracker=tracker, options=options
+        opened, indices, tracker=tracker, options=options
     )
-    rows = make_rows(references, scored, runs=_row_facts(opened))
+    rows = make_rows(references, scored, runs=_row_facts(opened.runs))
     output.mkdir(parents=True, exist_ok=True)
     score_table.write_rows(rows, output / SCORES_NAME)
     document = summary.build(
         rows,
         runs={
             name: run_facts.describe_run(run, cost=costs[name])
-            for name, run in opened.items()
+            for name, run in opened.runs.items()
         },
-        baseline=score_table.system_name(baseline.name),
+        baseline=score_table.system_name(choice.baseline.name),
         settings=run_facts.describe_settings(options, capacity=capacity),
         dataset=run_facts.describe_dataset(dataset, split=options.split),
+        skipped_runs=opened.skipped,
     )
     document["clips"] = shown_clips.write_media(
         references,
@@ -92,8 +89,7 @@ def evaluate(
 
 
 def _score_runs(
-    opened: Mapping[str, runs_lib.Run],
-    dataset: data.PreparedDataset,
+    opened: opened_runs.OpenedRuns,
     indices: Sequence[int],
     *,
     tracker: clips.Tracker,
@@ -104,19 +100,28 @@ def _score_runs(
     """Measures the recordings, then renders and scores every run, with a bar."""
     scored: dict[str, list[clips.Scored]] = {}
     costs: dict[str, inference.Cost] = {}
-    total = len(indices) * (1 + len(opened))
+    total = len(indices) * (1 + len(opened.runs))
     with progress.bar(total, unit="clips", label="recordings") as bar:
         references = _measure_references(
-            dataset_clips.read_clips(dataset, indices),
+            dataset_clips.read_clips(opened.dataset, indices),
             tracker=tracker,
             options=options,
             tick=lambda: bar.update(),
         )
-        for name, run in opened.items():
+        for name, run in list(opened.runs.items()):
             bar.set_description(name)
-            renderings, costs[name] = inference.render_clips(
-                run, dataset, indices, seed=options.seed, batch_size=options.batch_size
-            )
+            try:
+                renderings, costs[name] = inference.render_clips(
+                    run,
+                    opened.dataset,
+                    indices,
+                    seed=options.seed,
+                    batch_size=options.batch_size,
+                )
+            except inference.InputError as error:
+                opened.skip(name, error)
+                bar.update(len(indices))
+                continue
             scored[name] = []
             for ref, rendering in zip(references, renderings, strict=True):
                 one = clips.score_rendering(
@@ -124,6 +129,7 @@ def _score_runs(
                 )
                 scored[name].append(one)
                 bar.update()
+    opened.check_left()
     return references, scored, costs
 
 
@@ -131,25 +137,6 @@ def write_summary(document: Json, path: pathlib.Path) -> None:
     """Writes summary.json."""
     text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
-
-
-def _open_runs(
-    run_dirs: Sequence[pathlib.Path], *, options: options_lib.Options
-) -> dict[str, runs_lib.Run]:
-    """Restores the runs by name and checks that they belong together."""
-    opened: dict[str, runs_lib.Run] = {}
-    for run_dir in run_dirs:
-        if run_dir.name in opened:
-            raise inference.InputError(
-                f"two runs are named {run_dir.name!r} ({run_dir} and "
-                f"{opened[run_dir.name].path}); rename one directory."
-            )
-        opened[run_dir.name] = inference.open_run(
-            run_dir, checkpoint=options.checkpoint
-        )
-    if not options.allow_other_dataset:
-        inference.check_same_dataset(list(opened.values()))
-    return opened
 
 
 def _measure_references(

@@ -10,6 +10,7 @@ import dataclasses
 import pathlib
 import resource
 import time
+import tokenize
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -25,6 +26,19 @@ from models import data
 from models import randomness
 from models import runs
 
+# What opening a run raises when its files are damaged or made by other code: gin has no
+# errors of its own, and TensorFlow's stand beside Python's.
+RESTORE_ERRORS = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    SyntaxError,
+    tokenize.TokenError,
+    ImportError,
+    RuntimeError,
+    tf.errors.OpError,
+)
 N_TIMED = 3  # renderings of one batch, whose median is the time
 
 
@@ -67,7 +81,7 @@ def open_run(run_dir: pathlib.Path, *, checkpoint: str) -> "runs.Run":
         )
     try:
         run = runs.load_run(run_dir, checkpoint=checkpoint)
-    except (FileNotFoundError, ValueError, KeyError) as error:
+    except RESTORE_ERRORS as error:
         raise InputError(f"{run_dir} cannot be restored: {_text(error)}") from error
     check_weights(run)
     return run
@@ -110,8 +124,9 @@ def open_dataset(
 
 
 def _text(error: Exception) -> str:
-    """An error's sentence; str(KeyError) would put it in quotes."""
-    return str(error.args[0]) if error.args else type(error).__name__
+    """An error's first line; str(KeyError) would put it in quotes."""
+    told = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return next(iter(str(told).strip().splitlines()), type(error).__name__)
 
 
 def render_clips(

@@ -20,6 +20,7 @@ import soundfile
 from evaluation import clips
 from evaluation import collapse
 from evaluation import controls
+from evaluation import score_table
 
 PICTURE_COLUMNS = 480  # pixels along time
 SPECTROGRAM_ROWS = 144  # pixels along frequency, logarithmic
@@ -45,11 +46,19 @@ def write_clip(
 
     Returns:
         The tracks, recording first: `who`, and names of files in the folder.
+
+    Raises:
+        ValueError: If a run is named as the recording is.
     """
+    if score_table.RECORDING in scored:
+        raise ValueError(
+            f"a run is named {score_table.RECORDING!r}, which here is the recording's "
+            "own name; rename the run."
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    audios = {"recording": ref.clip.audio}
+    audios = {score_table.RECORDING: ref.clip.audio}
     audios |= {name: one.rendering.audio for name, one in scored.items()}
-    played = {"recording": ref.controls}
+    played = {score_table.RECORDING: ref.controls}
     played |= {name: one.rendering.controls for name, one in scored.items()}
     rate = ref.clip.sample_rate
     loudest = np.max(spectrogram(ref.clip.audio, sample_rate=rate))
@@ -84,7 +93,7 @@ def write_clip(
         who: control_curves(
             played[who],
             ref.masks,
-            ref.hearing if who == "recording" else scored[who].hearing,
+            ref.hearing if who == score_table.RECORDING else scored[who].hearing,
         )
         for who in audios
     }

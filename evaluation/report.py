@@ -17,6 +17,7 @@ import markupsafe
 from evaluation import charts
 from evaluation import evaluate
 from evaluation import report_clips
+from evaluation import report_text
 from evaluation import report_view
 from evaluation import score_table
 
@@ -49,7 +50,11 @@ def write(folder: pathlib.Path) -> pathlib.Path:
         view=view, clips=shown, left_out=left_out
     )
     (folder / PAGE_NAME).write_text(page, encoding="utf-8")
-    text = environment.get_template("report.md.j2").render(view=view)
+    text = (
+        make_text_environment()
+        .get_template("report.md.j2")
+        .render(view=view, clips=report_text.clip_lines(view))
+    )
     (folder / TEXT_NAME).write_text(text, encoding="utf-8")
     return folder / PAGE_NAME
 
@@ -67,6 +72,11 @@ def make_environment() -> jinja2.Environment:
     environment.globals["include_raw"] = _include_raw
     environment.globals["swatch"] = charts.swatch
     return environment
+
+
+def make_text_environment() -> jinja2.Environment:
+    """The same for Markdown: whatever a template puts in is escaped."""
+    return make_environment().overlay(finalize=report_text.escape, autoescape=False)
 
 
 def _include_raw(name: str) -> markupsafe.Markup:

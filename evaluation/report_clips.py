@@ -10,6 +10,7 @@ import markupsafe
 
 from evaluation import charts
 from evaluation import report_tables
+from evaluation import score_table
 
 PLOTS = (
     ("loudness_db", "Loudness", "dB, A-weighted"),
@@ -96,7 +97,7 @@ def build(
     media = folder / clip["folder"]
     tracks = [
         TrackView(
-            who="Recording" if track["who"] == "recording" else track["who"],
+            who="Recording" if track["who"] == score_table.RECORDING else track["who"],
             slot=slots[track["who"]],
             audio=embed(media / track["audio"]),
             spectrogram=embed(media / track["spectrogram"]),

@@ -12,6 +12,7 @@ from typing import Any
 from evaluation import compare
 from evaluation import metric as metric_lib
 from evaluation import metrics
+from evaluation import score_table
 
 Json = dict[str, Any]
 DASH = "–"
@@ -85,7 +86,7 @@ def signed(*values: float | None) -> list[str]:
 
 def slots(document: Json) -> dict[str, int]:
     """Colour of each run and system: 0 the recording, 1 the baseline, then the rest."""
-    found = {"recording": 0}
+    found = {score_table.RECORDING: 0}
     ordered = sorted(document["systems"], key=lambda system: not system["is_baseline"])
     for slot, system in enumerate(ordered, start=1):
         found[system["name"]] = slot

@@ -17,6 +17,7 @@ from evaluation import collapse_index
 from evaluation import metrics
 from evaluation import report_facts
 from evaluation import report_tables
+from evaluation import report_text
 from evaluation import run_facts
 from evaluation import verdict
 
@@ -60,12 +61,12 @@ def build(document: Json, rows: Sequence[Mapping[str, Any]]) -> Json:
     candidates = [name for name in names if name != document["baseline"]]
     headline = [metrics.BY_KEY[key] for key in metrics.HEADLINE]
     return {
-        "title": f"{', '.join(candidates) or names[0]} against {document['baseline']}"
-        if len(candidates) < 3
-        else f"{len(candidates)} candidates against {document['baseline']}",
+        "title": _title(document, candidates),
         "headline": document["verdict"]["headline"],
         "compared": document["verdict"]["compared"],
         "caution": document["verdict"]["caution"],
+        "single_training": document["verdict"]["single_training"],
+        "skipped_runs": document["skipped_runs"],
         "summary_line": _summary_line(document),
         "cards": [_card(system, document) for system in systems],
         "systems": names,
@@ -76,6 +77,8 @@ def build(document: Json, rows: Sequence[Mapping[str, Any]]) -> Json:
         ],
         "components": _components(systems),
         "component_texts": COMPONENT_TEXTS,
+        "kinds": report_text.kind_rows(systems),
+        "several_runs": any(len(system["runs"]) > 1 for system in systems),
         "gates": document["gates"],
         "leaderboard": _leaderboard(document) if len(systems) > 2 else [],
         "clip_columns": _clip_columns(document),
@@ -91,14 +94,30 @@ def build(document: Json, rows: Sequence[Mapping[str, Any]]) -> Json:
     }
 
 
+def _title(document: Json, candidates: Sequence[str]) -> str:
+    """Who is compared with whom."""
+    baseline = document["baseline"]
+    if not candidates:
+        return f"{baseline}, trained {len(document['runs'])} times"
+    if len(candidates) > 2:
+        return f"{len(candidates)} candidates against {baseline}"
+    return f"{', '.join(candidates)} against {baseline}"
+
+
 def _summary_line(document: Json) -> str:
     """What was judged, in a line."""
     dataset = document["dataset"]
-    clips = f"{document['n_clips']} clips of {dataset['example_secs']:g} s"
+    n_clips = document["n_clips"]
+    clips = (
+        f"{n_clips} clip{'s' if n_clips != 1 else ''} of {dataset['example_secs']:g} s"
+    )
     plural = "s" if document["n_recordings"] != 1 else ""
+    n_skipped = len(document["skipped_runs"])
+    skipped = f"; {n_skipped} run{'s' if n_skipped > 1 else ''} skipped, see Runs"
     return (
         f"{clips} from {document['n_recordings']} recording{plural} that training "
         f"{'did not hear' if dataset['split'] == 'eval' else 'heard'}"
+        f"{skipped if n_skipped else ''}"
     )
 
 

@@ -5,33 +5,37 @@ r"""Judges trained runs and writes one page about them.
     ddsp_report --baseline runs/stage5 --runs 'runs/*' --fail_if_collapsed
 
 writes report/scores.jsonl (a row a clip), report/summary.json, report/report.md and
-report/report.html, one file that works offline. Exit code 0 when all went well, 1 with
---fail_if_collapsed when a candidate has collapsed, 2 when something given cannot be
-evaluated, 130 when interrupted. Without a finished report nothing is replaced: what
-was there stays as it was.
+report/report.html, one file that works offline. Runs that only a glob found are skipped
+when they cannot be judged, and listed; a run that was named ends the program.
+
+Exit code 0 when all went well; with --fail_if_collapsed 1 when a training of a
+candidate has collapsed (another training of the baseline's system counts as one, the
+baseline run itself does not) and 3 when none has but one could not be judged or was
+skipped; 2 when flags cannot be read or something given cannot be evaluated; 70 for an
+error of the program itself, 130 when interrupted. Without a finished report nothing is
+replaced: what was there stays as it was.
 """
 
 import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
 
 import functools
-import glob
 import pathlib
 import shutil
 import sys
 import tempfile
 
-from absl import app
 from absl import flags
-from absl import logging
 
+from evaluation import collapse_gate
+from evaluation import command_line
 from evaluation import controls
 from evaluation import evaluate
 from evaluation import inference
 from evaluation import options
 from evaluation import report
+from evaluation import run_choice
 
-EXIT_COLLAPSED = 1
-EXIT_INPUT = 2
+EXIT_INPUT = command_line.EXIT_USAGE
 EXIT_INTERRUPTED = 130
 
 
@@ -48,7 +52,9 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     switch = functools.partial(flags.DEFINE_boolean, flag_values=values)
     text("baseline", None, "Run that the others are compared with.", required=True)
     several("candidate", [], "Run to judge; may be given several times.")
-    several("runs", [], "Glob of runs to judge, e.g. 'runs/*', baseline or not.")
+    several(
+        "runs", [], "Glob of runs to judge, e.g. 'runs/*'; unsound ones are skipped."
+    )
     text("output", "report", "Folder of the report.")
     switch("overwrite", False, "Replace a report that is already there.")
     text("data_dir", "", "Dataset; by default the one the baseline was trained on.")
@@ -76,61 +82,12 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
         "dB below a clip's loudest frame that still count as audible.",
     )
     switch("allow_other_dataset", False, "Judge runs of different datasets.")
-    switch("fail_if_collapsed", False, "Exit with 1 when a candidate has collapsed.")
-
-
-def find_runs(
-    *, baseline: str, candidates: list[str], patterns: list[str]
-) -> list[pathlib.Path]:
-    """The runs to judge, the baseline first, each once.
-
-    Args:
-        baseline: Directory.
-        candidates: Directories.
-        patterns: Globs; what they match and is no run is left out, with a note.
-
-    Raises:
-        inference.InputError: If a glob matches no run, or nothing but the baseline is
-            left.
-    """
-    found = [pathlib.Path(baseline), *map(pathlib.Path, candidates)]
-    for pattern in patterns:
-        found += match_runs(pattern)
-    named: dict[pathlib.Path, pathlib.Path] = {}
-    for path in found:
-        named.setdefault(path.resolve(), path)
-    unique = list(named.values())
-    if len(unique) < 2:
-        given = ", ".join([*candidates, *patterns]) or "nothing"
-        raise inference.InputError(
-            f"there is no run to compare with {baseline} ({given} was given); say "
-            "--candidate runs/stage2 or --runs 'runs/*'."
-        )
-    return unique
-
-
-def match_runs(pattern: str) -> list[pathlib.Path]:
-    """The runs that a glob matches.
-
-    Args:
-        pattern: Glob; what it matches and is no run is left out, with a note.
-
-    Raises:
-        inference.InputError: If it matches none.
-    """
-    found = []
-    for name in sorted(glob.glob(str(pathlib.Path(pattern).expanduser()))):
-        path = pathlib.Path(name)
-        if any(path.glob("operative_config-*.gin")):
-            found.append(path)
-        elif path.is_dir():
-            logging.warning("%s is no run (no operative_config); left out", path)
-    if not found:
-        raise inference.InputError(
-            f"--runs={pattern} matches no run, seen from {pathlib.Path.cwd()}; a run "
-            "is a folder that ddsp_run wrote."
-        )
-    return found
+    switch(
+        "fail_if_collapsed",
+        False,
+        "Exit with 1 when a training of a candidate has collapsed, 3 when one could "
+        "not be judged.",
+    )
 
 
 def check_output(output: pathlib.Path, *, overwrite: bool) -> None:
@@ -206,44 +163,52 @@ def run(values: flags.FlagValues) -> int:
         The exit code.
     """
     output = pathlib.Path(values.output).expanduser()
-    run_dirs = find_runs(
+    choice = run_choice.find_runs(
         baseline=values.baseline, candidates=values.candidate, patterns=values.runs
     )
     check_output(output, overwrite=values.overwrite)
+    _complain(*filter(None, [run_choice.describe_twins(choice)]))
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=output) as name:
         unfinished = pathlib.Path(name)
         document = evaluate.evaluate(
-            run_dirs,
-            baseline=pathlib.Path(values.baseline),
-            output=unfinished,
-            options=make_options(values),
+            choice, output=unfinished, options=make_options(values)
         )
         report.write(unfinished)
         move_report(unfinished, output)
     print(document["verdict"]["headline"])
     print(f"Report: {output / report.PAGE_NAME}")
-    collapsed = set(document["verdict"]["collapsed"]) - {document["baseline"]}
-    return EXIT_COLLAPSED if values.fail_if_collapsed and collapsed else 0
+    if not values.fail_if_collapsed:
+        return 0
+    code, told = collapse_gate.decide(document, baseline_run=choice.baseline.name)
+    _complain(*told)
+    return code
+
+
+def _complain(*sentences: str) -> None:
+    """Says something on the standard error, each sentence with the program's name."""
+    for sentence in sentences:
+        print(f"ddsp_report: {sentence}", file=sys.stderr)
 
 
 def main(argv: list[str]) -> int:
     """Runs the program; returns an exit code."""
     if len(argv) > 1:
-        raise app.UsageError(f"unexpected {argv[1]!r}: every argument is a --flag.")
+        _complain(f"unexpected {argv[1]!r}: every argument is a --flag.")
+        return EXIT_INPUT
     try:
         return run(flags.FLAGS)
     except inference.InputError as error:
-        print(f"ddsp_report: {error}", file=sys.stderr)
+        _complain(str(error))
         return EXIT_INPUT
     except KeyboardInterrupt:
-        print("ddsp_report: interrupted; nothing was written.", file=sys.stderr)
+        _complain("interrupted; nothing was written.")
         return EXIT_INTERRUPTED
 
 
 def console() -> None:
     """Entry point of the console script."""
     define_flags()
-    app.run(main)
+    command_line.run(main, program="ddsp_report")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from evaluation import compare
 from evaluation import index_sums
 from evaluation import metrics
 
+RECORDING = "recording"  # stands for the recording among tracks and colours
 _SEED_SUFFIX = re.compile(r"[-_.]?seed[-_]?\d+$")
 
 
@@ -68,10 +69,9 @@ class ScoreTable:
         """The recordings' own scores, NaN where missing. Shape [n_clips]."""
         return _array(row["recording"]["values"].get(key) for row in self.rows)
 
-    def reasons(self, run: str, key: str) -> list[str]:
-        """Why a run's scores are missing, one reason a clip that misses one."""
-        found = [row["runs"][run]["reasons"].get(key, "") for row in self.rows]
-        return [reason for reason in found if reason]
+    def reason(self, run: str, key: str, clip: int) -> str:
+        """Why a run's score of a clip is missing; empty where it is not."""
+        return str(self.rows[clip]["runs"][run]["reasons"].get(key, ""))
 
     def badness(self, system: str, key: str) -> np.ndarray:
         """A system's scores, lower is better. Shape [n_seeds, n_clips]."""

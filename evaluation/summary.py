@@ -8,7 +8,6 @@ on, how many were skipped and why. NaN becomes null.
 
 import dataclasses
 import math
-import re
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 
 from evaluation import collapse_index
 from evaluation import compare
+from evaluation import configurations
 from evaluation import gates
 from evaluation import index_statistics
 from evaluation import metric as metric_lib
@@ -36,6 +36,7 @@ def build(
     baseline: str,
     settings: Json,
     dataset: Json,
+    skipped_runs: Sequence[Json] = (),
 ) -> Json:
     """Builds the summary.
 
@@ -45,6 +46,7 @@ def build(
         baseline: Name of the system that the others are compared with.
         settings: How it was measured.
         dataset: What it was measured on.
+        skipped_runs: `run` and `reason` of each run that could not be judged.
 
     Returns:
         The content of summary.json.
@@ -82,7 +84,8 @@ def build(
         "gates": [dataclasses.asdict(gate) for gate in gates.decide_all(table)],
         "leaderboard": _leaderboard(systems),
         "runs": dict(runs),
-        "config_differences": config_differences(runs),
+        "skipped_runs": list(skipped_runs),
+        "config_differences": configurations.differences(runs),
     }
     document["verdict"] = verdict.write(document)
     return to_json(document)
@@ -124,7 +127,8 @@ def _aggregate(table: score_table.ScoreTable, system: str, key: str) -> Json:
     by_run = np.stack([table.values(run, key) for run in table.systems[system]])
     counted = np.all(np.isfinite(by_run), axis=0)
     reasons = [
-        reason for run in table.systems[system] for reason in table.reasons(run, key)
+        _join_reasons(table, system, key, int(clip))
+        for clip in np.flatnonzero(~counted)
     ]
     owners = [n for n, keep in zip(table.recordings, counted, strict=True) if keep]
     units, _ = compare.pair_units(by_run[:, counted].mean(axis=0), owners)
@@ -143,6 +147,14 @@ def _aggregate(table: score_table.ScoreTable, system: str, key: str) -> Json:
         "n_skipped": int(np.count_nonzero(~counted)),
         "reasons": scores.count_reasons(reasons),
     }
+
+
+def _join_reasons(
+    table: score_table.ScoreTable, system: str, key: str, clip: int
+) -> str:
+    """Why a clip does not count for a system: the reasons of its runs, each once."""
+    found = [table.reason(run, key, clip) for run in table.systems[system]]
+    return ", ".join(dict.fromkeys(filter(None, found))) or "not measured"
 
 
 def _distance(table: score_table.ScoreTable, system: str, key: str) -> np.ndarray:
@@ -188,57 +200,12 @@ def _leaderboard(systems: Sequence[Json]) -> list[Json]:
 
     def rank(system: Json) -> tuple[bool, float]:
         loss = system["metrics"]["spectral_loss"]["mean"]
-        collapsed = system["index"]["point_state"] == index_statistics.COLLAPSED
-        return collapsed, loss if math.isfinite(loss) else math.inf
+        return verdict.has_collapsed(system), loss if math.isfinite(loss) else math.inf
 
     return [
         {"place": place, "system": system["name"]}
         for place, system in enumerate(sorted(systems, key=rank), start=1)
     ]
-
-
-def config_differences(runs: Mapping[str, Json]) -> list[Json]:
-    """Bindings of the operative configurations that are not the same in all runs.
-
-    Args:
-        runs: Each with `config`, gin's text.
-
-    Returns:
-        `{"binding": name, "values": {run: value or None}}`, sorted by name.
-    """
-    parsed = {name: parse_bindings(run.get("config", "")) for name, run in runs.items()}
-    names = sorted({binding for bindings in parsed.values() for binding in bindings})
-    rows = []
-    for binding in names:
-        values = {run: bindings.get(binding) for run, bindings in parsed.items()}
-        if len(set(values.values())) > 1:
-            rows.append({"binding": binding, "values": values})
-    return rows
-
-
-def parse_bindings(config: str) -> dict[str, str]:
-    r"""Bindings of a gin configuration text, `name = value`.
-
-    Args:
-        config: Text as gin writes it; values may go on over lines by brackets or `\`.
-
-    Returns:
-        Value by name, white space joined.
-    """
-    bindings: dict[str, str] = {}
-    current = ""
-    for line in config.splitlines():
-        stripped = line.strip()
-        if not stripped or stripped.startswith(("#", "import ", "include ", "from ")):
-            continue
-        if not line[0].isspace() and re.search(r" =( |$)", line):
-            current, value = (part.strip() for part in stripped.split("=", 1))
-            bindings[current] = value.rstrip("\\").strip()
-        elif current:
-            bindings[current] = (
-                f"{bindings[current]} {stripped.rstrip(chr(92))}".strip()
-            )
-    return bindings
 
 
 def to_json(value: Any) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 
 from evaluation import collapse_index
 from evaluation import compare
+from evaluation import configurations
 from evaluation import index_statistics
 from evaluation import verdict_pairs
 
@@ -27,6 +28,11 @@ LACKS = {
 # falls to zero flattens the end of every curve, so the last steps alone say nothing.
 LATE_SHARE = 0.5
 STILL_LEARNING = 0.02
+SINGLE_TRAINING = (
+    "Each system was trained once: nothing here says how much another training of it "
+    "would differ."
+)
+N_NAMED_BINDINGS = 2  # bindings that a note names; more are counted
 COVERED = 0.1  # of the index below the threshold: so much less is lost to the ear
 
 
@@ -38,8 +44,11 @@ def write(summary: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         `headline`, one sentence; `compared`, another where there is one candidate;
+        `collapsed`, systems of which a training has collapsed; `collapsed_runs` and
+        `unjudged_runs`, trainings that have collapsed or have no index;
         `systems`, a state, a sentence and notes for each;
-        `comparisons`, sentences for each candidate; `caution`, what limits all of it.
+        `comparisons`, sentences for each candidate; `caution`, what limits all of it;
+        `single_training`, what one training of each system leaves open.
     """
     told = {
         system["name"]: {
@@ -57,15 +66,41 @@ def write(summary: dict[str, Any]) -> dict[str, Any]:
     return {
         "headline": _headline(subjects, summary["runs"]),
         "compared": verdict_pairs.compare_plainly(summary["comparisons"]),
-        "collapsed": [
-            system["name"]
-            for system in summary["systems"]
-            if system["index"]["point_state"] == index_statistics.COLLAPSED
-        ],
+        "collapsed": [s["name"] for s in summary["systems"] if has_collapsed(s)],
+        "collapsed_runs": [r for s in summary["systems"] for r in collapsed_runs(s)],
+        "unjudged_runs": [r for s in summary["systems"] for r in unjudged_runs(s)],
         "systems": told,
         "comparisons": pairs,
         "caution": _caution(summary),
+        "single_training": SINGLE_TRAINING
+        if all(len(system["runs"]) == 1 for system in summary["systems"])
+        else "",
     }
+
+
+def has_collapsed(system: dict[str, Any]) -> bool:
+    """Whether a system has collapsed: on average, or in one of its trainings.
+
+    A mean over trainings would hide one that collapsed behind one that did not.
+    """
+    on_average = system["index"]["point_state"] == index_statistics.COLLAPSED
+    return on_average or bool(collapsed_runs(system))
+
+
+def collapsed_runs(system: dict[str, Any]) -> list[str]:
+    """The trainings of a system whose own index says collapsed."""
+    by_run = system["index"]["by_run"].items()
+    return [
+        name
+        for name, value in by_run
+        if _is_number(value) and value >= collapse_index.THRESHOLD
+    ]
+
+
+def unjudged_runs(system: dict[str, Any]) -> list[str]:
+    """The trainings of a system that have no index."""
+    by_run = system["index"]["by_run"].items()
+    return [name for name, value in by_run if not _is_number(value)]
 
 
 def _headline(subjects: list[dict[str, Any]], runs: dict[str, Any]) -> str:
@@ -91,10 +126,19 @@ def _qualifiers(state: str) -> str:
 
 
 def describe_system(system: dict[str, Any], runs: dict[str, Any]) -> dict[str, str]:
-    """A system's state and a sentence; what is still learning has collapsed so far."""
+    """A system's state and a sentence; what is still learning has collapsed so far.
+
+    Where the mean is healthy and one of several trainings is not, it has partly
+    collapsed.
+    """
     index = system["index"]
     value = index["interval"]["mean"]
     name = system["name"]
+    lost = collapsed_runs(system)
+    if lost and index["point_state"] != index_statistics.COLLAPSED:
+        share = f"{len(lost)} of {len(system['runs'])} trainings"
+        sentence = f"{name} has collapsed in {share}: {', '.join(lost)}."
+        return {"state": "partly collapsed", "sentence": sentence}
     if value is None or math.isnan(value):
         return {"state": "unknown", "sentence": f"{name} could not be judged."}
     certain = index["state"] == index["point_state"]
@@ -127,7 +171,7 @@ def _lost_kinds(index: dict[str, Any]) -> list[str]:
 
 def describe_doubts(system: dict[str, Any], runs: dict[str, Any]) -> list[str]:
     """What a reader should know before believing a system's verdict."""
-    notes = []
+    notes = describe_trainings(system, runs)
     heard = system["metrics"]["heard_collapse_index"]["mean"]
     collapsed = system["index"]["point_state"] == index_statistics.COLLAPSED
     covered = _is_number(heard) and heard < collapse_index.THRESHOLD - COVERED
@@ -148,6 +192,33 @@ def describe_doubts(system: dict[str, Any], runs: dict[str, Any]) -> list[str]:
             "one asks little of dynamics: --checkpoint=last judges the newest."
             for step, last in _early_choices(system, runs)
         ]
+    return notes
+
+
+def describe_trainings(system: dict[str, Any], runs: dict[str, Any]) -> list[str]:
+    """What to know of a system that was trained several times."""
+    names = system["runs"]
+    if len(names) == 1:
+        return []
+    notes = [f"Mean of {len(names)} trainings: {', '.join(names)}."]
+    lost, unjudged = collapsed_runs(system), unjudged_runs(system)
+    if lost and system["index"]["point_state"] == index_statistics.COLLAPSED:
+        notes.append(
+            f"{len(lost)} of {len(names)} trainings collapsed: {', '.join(lost)}."
+        )
+    if unjudged:
+        notes.append(
+            f"{len(unjudged)} of {len(names)} trainings could not be judged: "
+            f"{', '.join(unjudged)}."
+        )
+    bindings = configurations.beyond_the_seed(runs, names)
+    if bindings:
+        few = len(bindings) <= N_NAMED_BINDINGS
+        shown = ", ".join(bindings) if few else f"{len(bindings)} settings"
+        notes.append(
+            f"Its trainings differ in more than the seed ({shown}, see Runs): the mean "
+            "mixes different configurations."
+        )
     return notes
 
 
@@ -197,9 +268,10 @@ def _caution(summary: dict[str, Any]) -> str:
             f"Only {n_recordings} recording{'s' if n_recordings > 1 else ''} to judge "
             "by: intervals are over clips and speak about these recordings only."
         )
+    n_clips = summary["n_clips"]
     if summary["n_units"] < compare.MIN_UNITS:
         return (
-            f"Only {summary['n_clips']} clips of {n_recordings} "
+            f"Only {n_clips} clip{'s' if n_clips > 1 else ''} of {n_recordings} "
             f"recording{'s' if n_recordings > 1 else ''} to judge by: too few for any "
             "interval, so nothing is decided."
         )

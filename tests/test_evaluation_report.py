@@ -1,5 +1,6 @@
 import ddsp_compat  # noqa: F401  isort: skip
 
+import copy
 import json
 import pathlib
 import re
@@ -12,10 +13,12 @@ import soundfile
 
 from evaluation import bar_charts
 from evaluation import charts
+from evaluation import configurations
 from evaluation import evaluate
 from evaluation import metrics
 from evaluation import report
 from evaluation import report_tables
+from evaluation import report_text
 from evaluation import report_view
 from evaluation import shown_clips
 from evaluation import summary
@@ -24,7 +27,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 SCHEMA = json.loads(
     (REPOSITORY / "evaluation" / "schema" / "summary.schema.json").read_text()
 )
-NASTY = "<script>alert('x')</script> & \"more\""
+NASTY = "<script>alert('x')</script> & \"more\" | *\\*"
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +96,7 @@ def test_text_and_page_carry_the_summary_s_numbers(folder):
         for metric in metrics.ALL:
             aggregate = system["metrics"][metric.key]
             unit = f" ({metric.unit})" if metric.unit else ""
-            row = rows[f"| {metric.title}{unit}", system["name"]]
+            row = rows[f"| {metric.title}{unit}", report_text.escape(system["name"])]
             assert row[2] == report_tables.number(aggregate["mean"])
             assert f">{row[2]}</td>" in page
             if aggregate["low"] is not None:
@@ -164,12 +167,37 @@ def test_differences_of_configuration_are_found():
     splits = "splits = \\\n    (('amps', 1),\n     ('x', 2))\n"
     first = f"import x\n# A comment\na.b = 1\n{splits}"
     second = f"a.b = 2\n{splits}new = 'y'\n"
-    rows = summary.config_differences({"p": {"config": first}, "q": {"config": second}})
+    rows = configurations.differences({"p": {"config": first}, "q": {"config": second}})
     assert rows == [
         {"binding": "a.b", "values": {"p": "1", "q": "2"}},
         {"binding": "new", "values": {"p": None, "q": "'y'"}},
     ]
-    assert summary.parse_bindings(first)["splits"] == "(('amps', 1), ('x', 2))"
+    assert configurations.parse_bindings(first)["splits"] == "(('amps', 1), ('x', 2))"
+
+
+def test_reasons_count_clips_however_many_trainings_there_are(folder):
+    rows = [json.loads(x) for x in (folder / evaluate.SCORES_NAME).open()]
+    for row in rows:
+        row["runs"] = {"stage5": row["runs"]["stage5"]} | {
+            f"stage1-seed{n}": copy.deepcopy(row["runs"]["stage5"]) for n in (1, 2)
+        }
+
+    def lose(row, run, reason):
+        rows[row]["runs"][run]["values"]["pitch_error_cents"] = None
+        rows[row]["runs"][run]["reasons"]["pitch_error_cents"] = reason
+
+    lose(0, "stage1-seed1", "silent")
+    lose(0, "stage1-seed2", "silent")
+    lose(1, "stage1-seed2", "silent")
+    lose(2, "stage1-seed1", "silent")
+    lose(2, "stage1-seed2", "no pitch")
+    runs = {name: helpers.facts_of(name) for name in rows[0]["runs"]}
+    document = summary.build(
+        rows, runs=runs, baseline="stage5", settings={}, dataset={}
+    )
+    aggregate = document["systems"][1]["metrics"]["pitch_error_cents"]
+    assert (aggregate["n"], aggregate["n_skipped"]) == (2, 3)
+    assert aggregate["reasons"] == {"silent": 2, "silent, no pitch": 1}
 
 
 def test_an_unknown_baseline_is_refused(folder):

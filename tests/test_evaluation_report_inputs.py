@@ -11,6 +11,7 @@ from evaluation import dataset_clips
 from evaluation import evaluate
 from evaluation import inference
 from evaluation import report
+from evaluation import run_choice
 from evaluation import run_report
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
@@ -35,10 +36,11 @@ def test_runs_are_found_once_with_the_baseline_first(tmp_path, monkeypatch):
         make_run_dir(tmp_path / "runs" / name)
     (tmp_path / "runs" / "empty").mkdir()
     (tmp_path / "runs" / "notes.txt").write_text("x")
-    found = run_report.find_runs(
+    found = run_choice.find_runs(
         baseline="runs/stage5", candidates=["runs/stage1"], patterns=["runs/*"]
     )
-    assert [path.name for path in found] == ["stage5", "stage1", "stage2"]
+    assert [path.name for path in found.run_dirs] == ["stage5", "stage1", "stage2"]
+    assert {path.name for path in found.optional} == {"stage2"}  # the rest was named
 
 
 @pytest.mark.parametrize("patterns", [[], ["runs/stage5"]])
@@ -46,7 +48,7 @@ def test_nothing_to_compare_with_is_refused(tmp_path, monkeypatch, patterns):
     monkeypatch.chdir(tmp_path)
     make_run_dir(tmp_path / "runs" / "stage5")
     with pytest.raises(inference.InputError, match="no run to compare"):
-        run_report.find_runs(baseline="runs/stage5", candidates=[], patterns=patterns)
+        run_choice.find_runs(baseline="runs/stage5", candidates=[], patterns=patterns)
 
 
 @pytest.mark.parametrize("pattern", ["nowhere/*", "runs/notes*"])
@@ -55,9 +57,42 @@ def test_a_glob_that_matches_no_run_is_refused(tmp_path, monkeypatch, pattern):
     make_run_dir(tmp_path / "runs" / "stage5")
     (tmp_path / "runs" / "notes").mkdir()
     with pytest.raises(inference.InputError, match="matches no run, seen from"):
-        run_report.find_runs(
+        run_choice.find_runs(
             baseline="runs/stage5", candidates=["runs/stage2"], patterns=[pattern]
         )
+
+
+def test_two_runs_of_one_name_are_refused(tmp_path):
+    for folder in ("a", "b"):
+        make_run_dir(tmp_path / folder / "stage1")
+    with pytest.raises(inference.InputError, match="two runs are named 'stage1'"):
+        run_choice.find_runs(
+            baseline=str(tmp_path / "a/stage1"),
+            candidates=[],
+            patterns=[str(tmp_path / "*/stage1")],
+        )
+
+
+def test_a_run_that_only_started_is_found_so_that_it_can_be_listed(tmp_path):
+    (tmp_path / "runs" / "stage2").mkdir(parents=True)
+    (tmp_path / "runs" / "stage2" / "run.json").write_text("{}")
+    found = run_choice.match_runs(str(tmp_path / "runs" / "*"))
+    assert [path.name for path in found] == ["stage2"]
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["stage2"], ""),
+        (["stage2", "stage5-seed1"], "stage5-seed1 is another training of the"),
+        (["stage5-seed1", "stage5_seed2"], "stage5-seed1, stage5_seed2 are other"),
+    ],
+)
+def test_other_trainings_of_the_baseline_are_told_of(names, words):
+    dirs = tuple(pathlib.Path("runs") / name for name in ("stage5", *names))
+    said = run_choice.describe_twins(run_choice.Choice(dirs[0], dirs))
+    assert said.startswith(words) if words else said == ""
+    assert len(said.splitlines()) == (1 if words else 0)
 
 
 def test_a_report_is_not_replaced_unless_asked(tmp_path):
@@ -139,7 +174,7 @@ def test_a_run_without_a_checkpoint_is_refused(tmp_path):
     with pytest.raises(inference.InputError, match="no sound checkpoint"):
         inference.open_run(tmp_path / "run", checkpoint="best")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(inference.InputError, match="no operative_config"):
+    with pytest.raises(inference.InputError, match="it has no operative_config"):
         inference.open_run(tmp_path / "folder", checkpoint="best")
 
 

@@ -10,6 +10,7 @@ import pytest
 import training_helpers
 from absl import flags
 
+from evaluation import collapse_gate
 from evaluation import evaluate
 from evaluation import inference
 from evaluation import run_report
@@ -68,6 +69,12 @@ def trained(tmp_path_factory):
 @pytest.mark.slow
 def test_two_real_runs_are_judged_end_to_end(trained, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(evaluate.pitch, "CrepeTracker", lambda capacity: track)
+    started = trained / "runs" / "started"
+    shutil.copytree(
+        trained / "runs" / "stage1", started, ignore=lambda *_: {"best", "checkpoint"}
+    )
+    for path in started.glob("ckpt-*"):
+        path.unlink()
     words = (
         f"--baseline={trained}/runs/stage1",
         f"--runs={trained}/runs/*",
@@ -93,11 +100,13 @@ def test_two_real_runs_are_judged_end_to_end(trained, tmp_path, monkeypatch, cap
     for name in ("stage1", "stage2"):
         cost = document["runs"][name]["cost"]
         assert cost["n_parameters"] > 1000 and cost["render_secs"] > 0
+    (skipped,) = document["skipped_runs"]
+    assert skipped["run"] == "started" and "no sound checkpoint" in skipped["reason"]
     differing = [row["binding"] for row in document["config_differences"]]
     assert any("smoothing" in binding.lower() for binding in differing)
     # Two steps teach nothing: both have collapsed, and a script can see it.
     collapsed = run_report.run(parse(*words, "--overwrite", "--fail_if_collapsed"))
-    assert collapsed == run_report.EXIT_COLLAPSED
+    assert collapsed == collapse_gate.EXIT_COLLAPSED
     again = [json.loads(line) for line in (folder / evaluate.SCORES_NAME).open()]
     assert again == rows  # the same noise, the same scores
 

@@ -32,6 +32,7 @@ def make_system(name, mean, *, width=0.02, baseline=False, **severities):
             "point_state": state(mean, mean),
             "kind": "frozen",
             "severities": known,
+            "by_run": {name: mean},
         },
         "metrics": {
             "heard_collapse_index": {"mean": mean},
@@ -140,6 +141,72 @@ def test_an_early_best_checkpoint_is_doubted_where_it_has_collapsed():
     )
 
 
+def make_trainings(mean, **by_run):
+    """A system of several trainings."""
+    one = make_system("stage1", mean, frozen=mean)
+    one["runs"] = [f"stage1-{seed}" for seed in by_run]
+    one["index"]["by_run"] = dict(zip(one["runs"], by_run.values(), strict=True))
+    return one
+
+
+def tell(system, **config):
+    """The verdict over a system of several trainings, with their configurations."""
+    summary = make_summary(system)
+    for name in system["runs"]:
+        seed = name.split("-")[1]
+        text = config.get(seed, f"batch_size = 16\nPreparedDataset.seed = '{seed}'\n")
+        summary["runs"][name] = {"step": 100, "training": {}, "config": text}
+    return verdict.write(summary)
+
+
+def test_one_collapsed_training_is_not_hidden_by_the_mean():
+    told = tell(make_trainings(0.3, seed1=0.0, seed2=0.9, seed3=0.0))
+    sentence = "stage1 has collapsed in 1 of 3 trainings: stage1-seed2."
+    assert told["systems"]["stage1"]["state"] == "partly collapsed"
+    assert told["systems"]["stage1"]["sentence"] == told["headline"] == sentence
+    assert told["collapsed"] == ["stage1"]
+    assert told["collapsed_runs"] == ["stage1-seed2"]
+
+
+def test_a_collapsed_mean_says_how_many_trainings_collapsed():
+    told = tell(make_trainings(0.6, seed1=0.0, seed2=0.9, seed3=0.9))
+    assert told["systems"]["stage1"]["state"] == "collapsed"
+    notes = told["systems"]["stage1"]["notes"]
+    assert "2 of 3 trainings collapsed: stage1-seed2, stage1-seed3." in notes
+
+
+def test_a_training_without_an_index_is_named():
+    told = tell(make_trainings(float("nan"), seed1=0.1, seed2=float("nan")))
+    assert told["unjudged_runs"] == ["stage1-seed2"] and told["collapsed_runs"] == []
+    assert told["systems"]["stage1"]["state"] == "unknown"
+    notes = told["systems"]["stage1"]["notes"]
+    assert "1 of 2 trainings could not be judged: stage1-seed2." in notes
+    told = tell(make_trainings(float("nan"), seed1=0.9, seed2=float("nan")))
+    assert told["systems"]["stage1"]["state"] == "partly collapsed"
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("batch_size = 16\nPreparedDataset.seed = 7\nDATA_DIR = 'elsewhere'", ""),
+        ("batch_size = 4", "(batch_size, see Runs): the mean mixes"),
+        ("batch_size = 4\nx = 1\ny = 1\nz = 1", "(4 settings, see Runs)"),
+    ],
+)
+def test_trainings_of_different_configurations_are_told_apart(config, words):
+    told = tell(make_trainings(0.2, seed1=0.2, seed2=0.2), seed2=config)
+    notes = told["systems"]["stage1"]["notes"]
+    found = [note for note in notes if "more than the seed" in note]
+    assert (words in found[0]) if words else (found == [])
+    assert notes[0] == "Mean of 2 trainings: stage1-seed1, stage1-seed2."
+
+
+def test_a_single_training_of_each_is_a_limit():
+    one = make_system("stage2", 0.2)
+    assert "trained once" in verdict.write(make_summary(one))["single_training"]
+    assert tell(make_trainings(0.2, seed1=0.2, seed2=0.2))["single_training"] == ""
+
+
 def test_a_covering_reverb_is_said():
     one = make_system("stage2", 0.8, frozen=0.8)
     one["metrics"]["heard_collapse_index"]["mean"] = 0.2
@@ -198,7 +265,8 @@ def test_a_lone_candidate_is_compared_in_a_sentence(outcome, words):
     ("facts", "words"),
     [
         ({}, ""),
-        ({"n_units": 2, "n_recordings": 2, "n_clips": 2}, "too few"),
+        ({"n_units": 2, "n_recordings": 2, "n_clips": 2}, "2 clips of 2 recordings to"),
+        ({"n_units": 1, "n_recordings": 1, "n_clips": 1}, "1 clip of 1 recording to"),
         ({"unit": "clip", "n_units": 6, "n_recordings": 3}, "these recordings only"),
     ],
 )

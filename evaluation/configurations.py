@@ -1,0 +1,73 @@
+"""Gin configurations of runs, compared binding by binding."""
+
+import re
+from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
+
+Json = dict[str, Any]
+_SEED_BINDING = re.compile(r"(^|[._])seed$", re.IGNORECASE)
+
+
+def differences(runs: Mapping[str, Json]) -> list[Json]:
+    """Bindings of the operative configurations that are not the same in all runs.
+
+    Args:
+        runs: Each with `config`, gin's text.
+
+    Returns:
+        `{"binding": name, "values": {run: value or None}}`, sorted by name.
+    """
+    parsed = {name: parse_bindings(run.get("config", "")) for name, run in runs.items()}
+    names = sorted({binding for bindings in parsed.values() for binding in bindings})
+    rows = []
+    for binding in names:
+        values = {run: bindings.get(binding) for run, bindings in parsed.items()}
+        if len(set(values.values())) > 1:
+            rows.append({"binding": binding, "values": values})
+    return rows
+
+
+def parse_bindings(config: str) -> dict[str, str]:
+    r"""Bindings of a gin configuration text, `name = value`.
+
+    Args:
+        config: Text as gin writes it; values may go on over lines by brackets or `\`.
+
+    Returns:
+        Value by name, white space joined.
+    """
+    bindings: dict[str, str] = {}
+    current = ""
+    for line in config.splitlines():
+        stripped = line.strip()
+        if not stripped or stripped.startswith(("#", "import ", "include ", "from ")):
+            continue
+        if not line[0].isspace() and re.search(r" =( |$)", line):
+            current, value = (part.strip() for part in stripped.split("=", 1))
+            bindings[current] = value.rstrip("\\").strip()
+        elif current:
+            bindings[current] = (
+                f"{bindings[current]} {stripped.rstrip(chr(92))}".strip()
+            )
+    return bindings
+
+
+def beyond_the_seed(runs: Mapping[str, Json], names: Iterable[str]) -> list[str]:
+    """Bindings in which trainings of one system differ, though only seeds should.
+
+    Where the data lies is left out too: datasets are compared by their content.
+
+    Args:
+        runs: What is known of each run by name, with its `config`.
+        names: The runs of the system.
+
+    Returns:
+        Names of bindings, sorted; empty when the trainings repeat each other.
+    """
+    rows = differences({name: runs[name] for name in names})
+    return [
+        row["binding"]
+        for row in rows
+        if row["binding"] != "DATA_DIR" and not _SEED_BINDING.search(row["binding"])
+    ]
