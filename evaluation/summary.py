@@ -25,7 +25,7 @@ from evaluation import score_table
 from evaluation import scores
 from evaluation import verdict
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # rises when fields are added that readers may need
 Json = dict[str, Any]
 
 
