@@ -1,8 +1,9 @@
 """How the collapse metrics are named and read; `evaluation.metrics` gathers them.
 
-All but the index are judged by their distance from the recording's own value: a
-clarinet has few harmonics and a steady note does not move, so low entropy alone is no
-collapse.
+They are judged by their distance from the recording's own value: a clarinet has few
+harmonics and a steady note does not move, so low entropy alone is no collapse. The
+index and the saturation rate are not: of both, less is better, and a recording has no
+gain that could stick to its limits.
 """
 
 import dataclasses
@@ -199,14 +200,17 @@ COLLAPSE = (
         "1 when nothing sounds",
         "Share of the time in which the recording sounds and this does not.",
     ),
-    _collapse(
-        "saturation_rate",
-        "Saturation rate",
-        "",
-        1.0,
-        "0",
-        "1 when the gain sticks to its limit",
-        "Share of the time with the gain at the end of its scale.",
+    metric_lib.Metric(
+        key="saturation_rate",
+        title="Saturation rate",
+        unit="",
+        group="collapse",
+        better=metric_lib.LOWER,
+        low=0.0,
+        high=1.0,
+        healthy="0",
+        collapsed="1 when the gain sticks to its limit",
+        plain="Share of the time with the gain at the end of its scale.",
     ),
     _collapse(
         "clip_diversity",

@@ -12,6 +12,7 @@ from evaluation import collapse
 from evaluation import controls
 from evaluation import metrics
 from evaluation import scores
+from models import heads
 
 
 @pytest.fixture
@@ -47,6 +48,7 @@ def measure(played, masks, loudness, ref=None):
         loudness_db=loudness,
         ref_power=(ref or played).power,
         heard_power=played.power,
+        amps_limits=(heads.THRESHOLD, heads.MAX_VALUE),
     )
     return {key: score.value for key, score in found.items()}
 
@@ -115,8 +117,7 @@ def test_metric_tells_healthy_from_collapsed(healthy, key, change, value, limits
     assert low <= measure(played, masks, loudness)[key] <= high
     broken = measure(change(played), masks, loudness, ref=played)[key]
     if key in ("brightness_loudness", "brightness_pitch", "loudness_response"):
-        # Masking at Nyquist and the last bits of a constant still move a little.
-        assert abs(broken) < 0.6
+        assert broken == 0.0  # a standstill, whatever its last bits do
     else:
         assert broken == pytest.approx(value, abs=0.01)
     metric = metrics.BY_KEY[key]
@@ -250,3 +251,11 @@ def test_lengths_must_agree(healthy):
     played, masks, loudness = healthy
     with pytest.raises(ValueError, match="same clip"):
         measure(played, masks, loudness[:-1])
+
+
+def test_a_held_note_has_no_response_of_the_timbre_to_its_pitch(healthy):
+    played, masks, loudness = healthy
+    held = dataclasses.replace(played, f0_hz=440 + 0.01 * np.arange(500))
+    found = measure(held, masks, loudness)
+    assert math.isnan(found["brightness_pitch"])
+    assert found["brightness_loudness"] > 0.8
