@@ -27,18 +27,16 @@ def compare_across_clips(
     sums = _all_sums(references, scored, played)
     heard = _all_sums(references, scored, [one.heard for one in scored])
     masks = [ref.masks for ref in references]
-    typical = index_sums.measure_typical(played, masks)
+    diversities = clip_diversities(played, masks)
     reason = "the recording determines no component"
-    for place, (ref, one) in enumerate(zip(references, scored, strict=True)):
+    for place, one in enumerate(scored):
         one.scores["collapse_index"] = scores.guarded(
             collapse_index.judge(sums[place]).index, reason=reason
         )
         one.scores["heard_collapse_index"] = scores.guarded(
             collapse_index.judge(heard[place]).index, reason=reason
         )
-        one.scores["clip_diversity"] = clip_diversity(
-            one.rendering.controls, ref.masks, typical=typical
-        )
+        one.scores["clip_diversity"] = diversities[place]
     return sums
 
 
@@ -68,16 +66,39 @@ def _all_sums(
 
 def add_reference_diversity(references: list[clips.Reference]) -> None:
     """Adds `clip_diversity` to the recordings' own scores."""
-    typical = index_sums.measure_typical(
+    found = clip_diversities(
         [ref.controls for ref in references], [ref.masks for ref in references]
     )
-    for ref in references:
-        ref.scores["clip_diversity"] = clip_diversity(
-            ref.controls, ref.masks, typical=typical
-        )
+    for ref, score in zip(references, found, strict=True):
+        ref.scores["clip_diversity"] = score
 
 
-def clip_diversity(
+def clip_diversities(
+    played: list[controls.Controls], masks: list[controls.Masks]
+) -> list[scores.Score]:
+    """How far each clip's mean distribution is from the mean over all clips.
+
+    Args:
+        played: Controls clip by clip.
+        masks: The frames that count, clip by clip.
+
+    Returns:
+        A score a clip; all missing where only one clip has a pitch, because its mean
+        is the mean over all.
+    """
+    if len(played) == 1:
+        return [scores.missing("only one clip")]
+    n_pitched = [np.count_nonzero(mask.pitched) for mask in masks]
+    if np.count_nonzero(np.array(n_pitched) >= controls.MIN_FRAMES) == 1:
+        return [scores.missing("only one clip has a pitch")] * len(played)
+    typical = index_sums.measure_typical(played, masks)
+    return [
+        _diversity(one, mask, typical=typical)
+        for one, mask in zip(played, masks, strict=True)
+    ]
+
+
+def _diversity(
     played: controls.Controls,
     masks: controls.Masks,
     *,

@@ -88,10 +88,13 @@ class Rendering:
     Attributes:
         audio: Shape [n_samples].
         controls: The synthesiser controls behind it.
+        amps_limits: Lowest and highest amplitude that the model's head can give,
+            linear; None where it has no such limits.
     """
 
     audio: np.ndarray
     controls: controls.Controls
+    amps_limits: tuple[float, float] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,8 +182,7 @@ def measure_reference(
     own_scores["gain_range_ratio"] = collapse.gain_range_ratio(
         own_scores["gain_range"], own_scores["gain_range"]
     )
-    # A gain sticks to the limits of a synthesiser; a recording has none.
-    own_scores["saturation_rate"] = scores.missing("a recording has no gain limit")
+    own_scores["saturation_rate"] = scores.missing("a recording has no gain limits")
     return Reference(
         clip=clip, hearing=hearing, masks=masks, controls=measured, scores=own_scores
     )
@@ -230,6 +232,7 @@ def score_rendering(
         loudness_db=ref.hearing.loudness_db,
         ref_power=ref.hearing.power,
         heard_power=hearing.power,
+        amps_limits=rendering.amps_limits,
     )
     result["gain_range_ratio"] = collapse.gain_range_ratio(
         result["gain_range"], ref.scores["gain_range"]

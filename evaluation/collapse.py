@@ -14,16 +14,14 @@ Sources: Shannon entropy and its exponential (Hill number of order 1); Jensen-Sh
 import math
 
 import numpy as np
-import scipy.stats
 
 from evaluation import controls
+from evaluation import responses
 from evaluation import scores
 
 SILENT_BELOW_DB = 30.0  # dB under the recording: the model has left the frame out
 SATURATION_MARGIN = 0.01  # share of the limit, as close to it counts as reached
-AMPS_LIMITS = (1e-7, 2.0)  # linear; threshold and maximum of ddsp's exp_sigmoid
 MIN_GAIN_RANGE_DB = 1.0  # dB; a recording that moves less has no range to keep
-MIN_CORRELATION_RANGE = 1e-6  # below, a curve is constant and has no ranks
 RANGE_PERCENTILES = (5.0, 95.0)  # what "dynamic range" spans
 _TINY = 1e-12
 
@@ -35,6 +33,7 @@ def measure(
     loudness_db: np.ndarray,
     ref_power: np.ndarray,
     heard_power: np.ndarray,
+    amps_limits: tuple[float, float] | None = None,
 ) -> dict[str, scores.Score]:
     """Measures all collapse metrics of one clip but those that need other clips.
 
@@ -46,6 +45,8 @@ def measure(
             silence rate. Shape [n_frames].
         heard_power: The same of what the controls sound like in the end, after a
             reverb; of the recording itself where it is measured. Shape [n_frames].
+        amps_limits: Lowest and highest amplitude that the system's head can give,
+            linear; None where it has no such limits.
 
     Returns:
         Score by metric key.
@@ -63,6 +64,7 @@ def measure(
     result = _distribution_scores(clip, masks)
     result |= _gain_scores(clip, masks)
     result |= _response_scores(clip, masks, loudness_db=loudness_db)
+    result["saturation_rate"] = saturation_rate(clip, masks, amps_limits=amps_limits)
     result["noise_share"] = noise_share(clip, masks)
     result["silence_rate"] = silence_rate(heard_power, masks, ref_power=ref_power)
     return result
@@ -155,8 +157,8 @@ def static_distance(shares: np.ndarray) -> float:
 def _gain_scores(
     clip: controls.Controls, masks: controls.Masks
 ) -> dict[str, scores.Score]:
-    """Movement, range and saturation of the gains."""
-    keys = ("gain_variation", "noise_variation", "gain_range", "saturation_rate")
+    """Movement and range of the gains."""
+    keys = ("gain_variation", "noise_variation", "gain_range")
     frames = masks.audible
     if np.count_nonzero(frames) < controls.MIN_FRAMES:
         reason = f"fewer than {controls.MIN_FRAMES} audible frames"
@@ -165,18 +167,37 @@ def _gain_scores(
     level = level_db(clip.harmonic_power)
     noise_level = level_db(clip.noise_power)
     low, high = np.percentile(level_db(clip.power)[frames], RANGE_PERCENTILES)
-    bottom, top = AMPS_LIMITS
-    saturated = (clip.amps >= top * (1 - SATURATION_MARGIN)) | (
-        clip.amps <= bottom * (1 + SATURATION_MARGIN)
-    )
     return {
         "gain_variation": _variation(level, neighbours, frame_rate=clip.frame_rate),
         "noise_variation": _variation(
             noise_level, neighbours, frame_rate=clip.frame_rate
         ),
         "gain_range": scores.Score(float(high - low)),
-        "saturation_rate": scores.Score(float(np.mean(saturated[frames]))),
     }
+
+
+def saturation_rate(
+    clip: controls.Controls,
+    masks: controls.Masks,
+    *,
+    amps_limits: tuple[float, float] | None,
+) -> scores.Score:
+    """Share of the audible frames whose amplitude sticks to an end of its scale.
+
+    Args:
+        clip: Controls of a model.
+        masks: Frames that count.
+        amps_limits: Ends of the scale, linear; None where the head has none.
+    """
+    if amps_limits is None:
+        return scores.missing("this head has no such limits")
+    if np.count_nonzero(masks.audible) < controls.MIN_FRAMES:
+        return scores.missing(f"fewer than {controls.MIN_FRAMES} audible frames")
+    bottom, top = amps_limits
+    saturated = (clip.amps >= top * (1 - SATURATION_MARGIN)) | (
+        clip.amps <= bottom * (1 + SATURATION_MARGIN)
+    )
+    return scores.Score(float(np.mean(saturated[masks.audible])))
 
 
 def gain_range_ratio(own: scores.Score, recording: scores.Score) -> scores.Score:
@@ -215,17 +236,16 @@ def _response_scores(
 ) -> dict[str, scores.Score]:
     """Rank correlations: does the sound follow what is asked of it?"""
     sounding = masks.pitched & (clip.harmonic_distribution.sum(axis=1) > 0)
-    brightness = brightness_octaves(clip)
+    brightness = brightness_octaves(clip)[sounding]
+    level = level_db(clip.power)[masks.audible]
     return {
-        "loudness_response": rank_correlation(
-            level_db(clip.power)[masks.audible], loudness_db[masks.audible]
+        "loudness_response": responses.follow_loudness(
+            level, loudness_db[masks.audible]
         ),
-        "brightness_loudness": rank_correlation(
-            brightness[sounding], loudness_db[sounding]
+        "brightness_loudness": responses.follow_loudness(
+            brightness, loudness_db[sounding]
         ),
-        "brightness_pitch": rank_correlation(
-            brightness[sounding], clip.f0_hz[sounding]
-        ),
+        "brightness_pitch": responses.follow_pitch(brightness, clip.f0_hz[sounding]),
     }
 
 
@@ -234,25 +254,6 @@ def brightness_octaves(clip: controls.Controls) -> np.ndarray:
     index = np.arange(1, clip.harmonic_distribution.shape[1] + 1)
     centroid = clip.harmonic_distribution @ index
     return np.log2(np.maximum(centroid, 1.0))
-
-
-def rank_correlation(values: np.ndarray, others: np.ndarray) -> scores.Score:
-    """Spearman's rank correlation, missing when one side is constant.
-
-    Args:
-        values: One curve. Shape [n].
-        others: The other curve. Shape [n].
-
-    Returns:
-        Correlation in [-1, 1].
-    """
-    if values.size < controls.MIN_FRAMES:
-        return scores.missing(f"fewer than {controls.MIN_FRAMES} frames to correlate")
-    if np.ptp(others) < MIN_CORRELATION_RANGE:
-        return scores.missing("the recording does not vary in what is followed")
-    if np.ptp(values) < MIN_CORRELATION_RANGE:
-        return scores.Score(0.0)  # a constant follows nothing: that is a result
-    return scores.guarded(float(scipy.stats.spearmanr(values, others).statistic))
 
 
 def noise_share(clip: controls.Controls, masks: controls.Masks) -> scores.Score:

@@ -53,30 +53,28 @@ def components(sums: Mapping[str, float]) -> dict[str, float]:
         sums: From `index_sums.clip_sums`, added over the clips.
 
     Returns:
-        Component in [0, 1] by name; NaN where the recording does not determine it.
+        Component in [0, 1] by name; NaN where the recording does not determine it or
+        has fewer than `controls.MIN_FRAMES` frames that count.
     """
     return {
-        "frozen": _lost(
-            sums["est_movement"],
-            sums["ref_movement"],
-            least=MIN_MOVEMENT * sums["n_pitched"],
-        ),
-        "narrow": _lost(
-            sums["est_spread"], sums["ref_spread"], least=MIN_SPREAD * sums["n_pitched"]
-        ),
+        "frozen": _lost(sums, "movement", least=MIN_MOVEMENT),
+        "narrow": _lost(sums, "spread", least=MIN_SPREAD),
         "flat": _flatness(sums),
         "noisy": _noisiness(sums),
         "silent": (
             _clip(1.0 - sums["presence"] / sums["n_audible"])
-            if sums["n_audible"]
+            if sums["n_audible"] >= controls.MIN_FRAMES
             else math.nan
         ),
     }
 
 
-def _lost(est: float, ref: float, *, least: float) -> float:
-    """Share of the recording's sum that the system lacks."""
-    return _clip(1.0 - est / ref) if ref > 0 and ref >= least else math.nan
+def _lost(sums: Mapping[str, float], name: str, *, least: float) -> float:
+    """Share of the recording's sum that the system lacks; `least` is per frame."""
+    ref, n = sums[f"ref_{name}"], sums["n_pitched"]
+    if n < controls.MIN_FRAMES or ref < least * n:
+        return math.nan
+    return _clip(1.0 - sums[f"est_{name}"] / ref)
 
 
 def _flatness(sums: Mapping[str, float]) -> float:
@@ -93,7 +91,7 @@ def _flatness(sums: Mapping[str, float]) -> float:
 
 def _noisiness(sums: Mapping[str, float]) -> float:
     """How far the noise share has gone from the recording's to all."""
-    if sums["ref_power"] <= 0:
+    if sums["ref_power"] <= 0 or sums["n_pitched"] < controls.MIN_FRAMES:
         return math.nan
     ref_share = sums["ref_noise"] / sums["ref_power"]
     if ref_share > 0.95:

@@ -1,8 +1,9 @@
 """How the collapse metrics are named and read; `evaluation.metrics` gathers them.
 
-All but the index are judged by their distance from the recording's own value: a
-clarinet has few harmonics and a steady note does not move, so low entropy alone is no
-collapse.
+They are judged by their distance from the recording's own value: a clarinet has few
+harmonics and a steady note does not move, so low entropy alone is no collapse. The
+index and the saturation rate are not: of both, less is better, and a recording has no
+gain that could stick to its limits.
 """
 
 import dataclasses
@@ -38,8 +39,8 @@ INDEX = metric_lib.Metric(
     better=metric_lib.LOWER,
     low=0.0,
     high=1.0,
-    healthy="below 0.5; 0 for the recording itself",
-    collapsed="0.5 and above; 1 when a control is lost altogether",
+    healthy="0: the recording itself",
+    collapsed="1: a control is lost",
     plain="How much of the instrument's life the controls have lost, worst kind first.",
 )
 
@@ -56,8 +57,8 @@ COLLAPSE = (
         "Harmonic entropy",
         "",
         1.0,
-        "0.6 for shares falling as 1/k; 1 when all harmonics are equal",
-        "0 when one harmonic plays",
+        "0.57",
+        "0: one harmonic",
         "How evenly the sound is spread over the harmonics that fit below Nyquist.",
     ),
     _collapse(
@@ -65,8 +66,8 @@ COLLAPSE = (
         "Effective harmonics",
         "",
         math.inf,
-        "several; as many as there are, when all are equal",
-        "1",
+        "6.2",
+        "1: one harmonic",
         "How many harmonics really take part.",
         low=1.0,
     ),
@@ -75,8 +76,8 @@ COLLAPSE = (
         "Top-1 share",
         "",
         1.0,
-        "0.2 to 0.5",
-        "1 when one harmonic plays",
+        "0.45",
+        "1: one harmonic",
         "Share of the strongest harmonic.",
     ),
     _collapse(
@@ -84,8 +85,8 @@ COLLAPSE = (
         "Top-3 share",
         "",
         1.0,
-        "0.5 to 0.9",
-        "1",
+        "0.78",
+        "1: one harmonic",
         "Share of the three strongest harmonics.",
     ),
     _collapse(
@@ -93,8 +94,8 @@ COLLAPSE = (
         "Modal-harmonic share",
         "",
         1.0,
-        "below 1 where the strongest harmonic changes with the note",
-        "1 when the same harmonic leads in every frame",
+        "0.60",
+        "1: one harmonic",
         "How often the most usual strongest harmonic is the strongest.",
     ),
     _collapse(
@@ -102,8 +103,8 @@ COLLAPSE = (
         "Timbre flux",
         "bits",
         1.0,
-        "above 0",
-        "0 when the distribution is frozen",
+        "3.3e-5",
+        "0: frozen",
         "How much the mix of harmonics changes from one frame to the next.",
     ),
     _collapse(
@@ -111,8 +112,8 @@ COLLAPSE = (
         "Distance from the mean timbre",
         "nats",
         math.inf,
-        "above 0",
-        "0 when the distribution is frozen",
+        "0.060",
+        "0: frozen",
         "How far the mix of harmonics strays from its own average.",
     ),
     _collapse(
@@ -120,8 +121,8 @@ COLLAPSE = (
         "Harmonic level variation",
         "dB/s",
         math.inf,
-        "the recording's",
-        "0 when the gain is flat",
+        "23",
+        "0: flat",
         "How much the level of the tone moves, up and down together.",
     ),
     _collapse(
@@ -129,8 +130,8 @@ COLLAPSE = (
         "Noise level variation",
         "dB/s",
         math.inf,
-        "the recording's",
-        "0 when the noise gain is flat",
+        "24",
+        "0: flat",
         "How much the level of the breath or bow noise moves.",
     ),
     _collapse(
@@ -138,8 +139,8 @@ COLLAPSE = (
         "Dynamic range",
         "dB",
         math.inf,
-        "the recording's",
-        "0 when the gain is flat",
+        "20",
+        "0: flat",
         "From soft to loud within a clip, leaving out the outermost 5 % each.",
     ),
     _collapse(
@@ -148,7 +149,7 @@ COLLAPSE = (
         "",
         math.inf,
         "1",
-        "0 when the gain is flat",
+        "0: flat",
         "How much of the recording's dynamic range is kept; above 1 is exaggerated.",
     ),
     _collapse(
@@ -156,8 +157,8 @@ COLLAPSE = (
         "Loudness response",
         "",
         1.0,
-        "near 1",
-        "0 when the gain is flat",
+        "1.00",
+        "0: flat",
         "Does it get louder when the recording does?",
         low=-1.0,
     ),
@@ -166,8 +167,8 @@ COLLAPSE = (
         "Brightness follows loudness",
         "",
         1.0,
-        "the recording's, mostly above 0",
-        "0 when the distribution is frozen",
+        "0.99",
+        "0: frozen",
         "Does it get brighter when played louder, as the instrument does?",
         low=-1.0,
     ),
@@ -176,8 +177,8 @@ COLLAPSE = (
         "Brightness follows pitch",
         "",
         1.0,
-        "the recording's, mostly below 0",
-        "0 when the distribution is frozen",
+        "-1.00",
+        "0: frozen",
         "Does the tone thin out or fill with pitch, as the instrument's does?",
         low=-1.0,
     ),
@@ -186,8 +187,8 @@ COLLAPSE = (
         "Noise share",
         "",
         1.0,
-        "the recording's, mostly below 0.05",
-        "1 when only noise is left",
+        "0.003",
+        "1: noise alone",
         "Share of the breath or bow noise in the power.",
     ),
     _collapse(
@@ -196,25 +197,28 @@ COLLAPSE = (
         "",
         1.0,
         "0",
-        "1 when nothing sounds",
+        "1: silent",
         "Share of the time in which the recording sounds and this does not.",
     ),
-    _collapse(
-        "saturation_rate",
-        "Saturation rate",
-        "",
-        1.0,
-        "0",
-        "1 when the gain sticks to its limit",
-        "Share of the time with the gain at the end of its scale.",
+    metric_lib.Metric(
+        key="saturation_rate",
+        title="Saturation rate",
+        unit="",
+        group="collapse",
+        better=metric_lib.LOWER,
+        low=0.0,
+        high=1.0,
+        healthy="0",
+        collapsed="1: stuck",
+        plain="Share of the time with the gain at the end of its scale.",
     ),
     _collapse(
         "clip_diversity",
         "Diversity across clips",
         "bits",
         1.0,
-        "above 0 where clips differ in pitch or loudness",
-        "0 when all clips share one timbre",
+        "0.013",
+        "0: one timbre",
         "How much the average timbre differs from clip to clip.",
     ),
 )

@@ -13,7 +13,8 @@ judged twice:
 
 A component's midpoint, where the severity is 0.5, is put half-way between the healthy
 value of the worst instrument and the value of the full degradation. Prints a table and
-writes all of it; docs/metrics.md shows the result and its date.
+writes all of it; docs/metrics.md shows the result, and which recordings in which
+folders gave it.
 """
 
 import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)

@@ -30,11 +30,15 @@ def _fidelity(
     )
 
 
-def _spectral(key: str, title: str, plain: str) -> metric_lib.Metric:
+def _spectral(
+    key: str,
+    title: str,
+    plain: str,
+    healthy: str = "0: the recording itself",
+    collapsed: str = "grows",
+) -> metric_lib.Metric:
     """One of the parts of the multi-scale spectral loss."""
-    return _fidelity(
-        key, title, "", "0 for the recording itself", "grows", plain, high=math.inf
-    )
+    return _fidelity(key, title, "", healthy, collapsed, plain, high=math.inf)
 
 
 FIDELITY = (
@@ -42,26 +46,38 @@ FIDELITY = (
         "spectral_loss",
         "Spectral loss",
         "How different the two sound at every moment; what training makes small.",
+        "3.4",
+        "7.0: one harmonic",
     ),
-    _spectral("spectral_mag", "Spectral loss, mag", "The part of loud components."),
     _spectral(
-        "spectral_logmag", "Spectral loss, logmag", "The part that hears quiet ones."
+        "spectral_mag",
+        "Spectral loss, mag",
+        "The part of loud components.",
+        "0.11",
+        "0.48: one harmonic",
+    ),
+    _spectral(
+        "spectral_logmag",
+        "Spectral loss, logmag",
+        "The part that hears quiet ones.",
+        "3.3",
+        "6.5: one harmonic",
     ),
     _fidelity(
         "log_spectral_distance",
         "Log-spectral distance",
         "dB",
-        "0 for the recording itself",
-        "grows",
+        "6.9",
+        "10.4: one harmonic",
         "How far the spectrum is off, in dB.",
-        high=fidelity.DISTANCE_RANGE_DB * 2,
+        high=math.inf,
     ),
     _fidelity(
         "loudness_distance",
         "Loudness distance",
         "dB",
-        "below 3",
-        "grows with the level that is lost",
+        "0.07",
+        "6.0: flat",
         "How far off the loudness is, on average.",
         high=math.inf,
     ),
@@ -69,8 +85,8 @@ FIDELITY = (
         "harmonic_error",
         "Harmonic level error",
         "dB",
-        "below 6",
-        "above 12",
+        "2.0",
+        "21: one harmonic",
         "How far the strength of each overtone is off, as heard.",
         high=math.inf,
     ),
@@ -78,8 +94,8 @@ FIDELITY = (
         "pitch_error_cents",
         "Pitch error",
         "cents",
-        "below 10",
-        "not measured where nothing has a pitch",
+        "5",
+        "2565: a hum",
         "How far the pitch that is heard is from the recording's.",
         high=math.inf,
     ),
@@ -87,8 +103,8 @@ FIDELITY = (
         "raw_pitch_accuracy",
         "Raw pitch accuracy",
         "",
-        "near 1",
-        "0 when no pitch is right",
+        "0.975",
+        "0: a hum",
         "Share of the time within half a semitone of the recording.",
         better=metric_lib.HIGHER,
         high=1.0,
@@ -97,8 +113,8 @@ FIDELITY = (
         "raw_chroma_accuracy",
         "Raw chroma accuracy",
         "",
-        "near 1",
-        "0 when no pitch is right",
+        "1.00",
+        "0: a hum",
         "The same, octave errors forgiven.",
         better=metric_lib.HIGHER,
         high=1.0,
@@ -107,8 +123,8 @@ FIDELITY = (
         "voicing_recall",
         "Voicing recall",
         "",
-        "near 1",
-        "0 when the pitch is gone",
+        "0.95",
+        "0: noise alone",
         "Share of the recording's pitched time in which a pitch is heard.",
         better=metric_lib.HIGHER,
         high=1.0,
@@ -117,8 +133,8 @@ FIDELITY = (
         "voicing_false_alarm",
         "Voicing false alarm",
         "",
-        "near 0",
-        "1 when everything has a pitch",
+        "0.05",
+        "1: a hum",
         "Share of the unpitched time in which a pitch is heard all the same.",
         high=1.0,
     ),
@@ -127,7 +143,7 @@ FIDELITY = (
         "Pitch outlier",
         "",
         "0",
-        "1",
+        "1: a hum",
         "Whether the clip misses the pitch by more than an octave on average.",
         high=1.0,
     ),

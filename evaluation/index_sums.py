@@ -85,8 +85,9 @@ def clip_sums(
         est_typical: The system's averages over all clips.
         ref_power: Mean square of the recording's audio around each frame.
             Shape [n_frames].
-        est_power: The same of the system's audio. Its level is judged where it is
-            heard: a trained reverb may add 10 dB to what the controls say.
+        est_power: The same of the system's audio. Presence alone is judged where it
+            is heard: a trained reverb may add 10 dB to what the controls say. The
+            level's movement is that of the controls.
 
     Returns:
         Sum by name; adding the sums of clips gives the sums of the set.
@@ -118,10 +119,9 @@ def _movement(
     if not np.any(frames):
         return 0.0
     width = max(1, round(SMOOTH_SECS * clip.frame_rate))
-    kernel = np.ones(width)
-    weight = np.convolve(frames.astype(float), kernel, "same")
+    weight = _moving_sum(frames.astype(float), width=width)
     masked = np.where(frames[:, np.newaxis], clip.harmonic_distribution, 0.0)
-    smooth = np.apply_along_axis(np.convolve, 0, masked, kernel, "same")
+    smooth = np.apply_along_axis(_moving_sum, 0, masked, width=width)
     smooth = smooth[frames] / weight[frames, np.newaxis]
     mean = controls.normalise_distribution(
         np.broadcast_to(typical.distribution, clip.harmonic_distribution.shape),
@@ -129,6 +129,15 @@ def _movement(
         sample_rate=clip.sample_rate,
     )[frames]
     return float(np.sum(np.sqrt(collapse.jensen_shannon(smooth, mean))))
+
+
+def _moving_sum(values: np.ndarray, *, width: int) -> np.ndarray:
+    """Sum over a window around each frame, cut at the ends. Shape [n_frames].
+
+    `np.convolve(..., "same")` returns the window's length when the clip is shorter.
+    """
+    start = (width - 1) // 2
+    return np.convolve(values, np.ones(width))[start : start + values.size]
 
 
 def _spread(clip: controls.Controls, masks: controls.Masks) -> tuple[float, int]:

@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from evaluation import clips
 from evaluation import controls
+from evaluation import gain_limits
 from evaluation import model_outputs
 from models import data
 from models import randomness
@@ -236,6 +237,7 @@ def _unpack(
         raise InputError(
             f"{run.path} plays NaN or infinity on {info.data_dir}; it cannot be judged."
         )
+    amps_limits = gain_limits.of_model(run.model)
     for row in range(audio.shape[0]):
         yield clips.Rendering(
             audio=audio[row],
@@ -244,6 +246,7 @@ def _unpack(
                 sample_rate=info.sample_rate,
                 frame_rate=info.frame_rate,
             ),
+            amps_limits=amps_limits,
         )
 
 

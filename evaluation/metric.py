@@ -19,8 +19,8 @@ class Metric:
         better: `LOWER`, `HIGHER` or `RECORDING`.
         low: Smallest possible value.
         high: Largest possible value.
-        healthy: Value of the healthy case of the tests.
-        collapsed: Value of the collapsed case of the tests.
+        healthy: Value of the healthy case of the tests, as docs/metrics.md shows it.
+        collapsed: Value of the collapsed case and what it is, "0: flat".
         plain: What it says, in a sentence for a musician.
         decimals: Digits after the point in tables.
     """

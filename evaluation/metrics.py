@@ -1,7 +1,8 @@
 """Every metric: what it is called, how it is read, which way is better.
 
-The report's tables, the comparison and docs/metrics.md take names, units, directions
-and reference values from here, and a test checks that all three agree.
+The report's tables and the comparison take names, units and directions from here. The
+tables of docs/metrics.md repeat units, ranges, directions and example values, and a
+test compares them (tests/test_evaluation_metric_docs.py).
 
 `better` is "lower", "higher" or "recording": closer to the recording's own value.
 """

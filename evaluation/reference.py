@@ -109,6 +109,8 @@ def refine_pitch(
     """
     limit = 2.0 ** (MAX_REFINE_CENTS / 1200.0)
     refined = _smooth_track(f0_hz)
+    if f0_hz.size < 2:  # a phase cannot run away from itself
+        return refined
     for n_bands in REFINE_HARMONICS:
         spectrum = phase_analysis.analyse(
             audio, refined, sample_rate=sample_rate, hop_size=hop_size, n_bands=n_bands

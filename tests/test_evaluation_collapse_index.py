@@ -6,6 +6,8 @@ import evaluation_helpers as helpers
 import numpy as np
 import pytest
 
+from evaluation import across_clips
+from evaluation import clips
 from evaluation import collapse
 from evaluation import collapse_index
 from evaluation import controls
@@ -127,3 +129,28 @@ def test_index_of_a_set_follows_from_added_sums(rng):
     assert judge(ref, est, masks).index == pytest.approx(
         judge(ref * 2, est * 2, masks * 2).index
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "least"),
+    # Noise around the harmonics is measured as a little of them, and moves.
+    [("flat gain", 0.99), ("one harmonic", 0.85), ("frozen distribution", 0.55)],
+)
+def test_the_heard_index_tells_a_copy_from_a_collapse(kind, least, rng):
+    refs, trackers = helpers.references([55, 67], rng=rng)
+    copies = [
+        clips.score_rendering(
+            ref,
+            clips.Rendering(audio=ref.clip.audio, controls=ref.controls),
+            tracker=tracker,
+            settings=controls.MaskSettings(),
+        )
+        for ref, tracker in zip(refs, trackers, strict=True)
+    ]
+    spoilt = helpers.system(refs, trackers, change=helpers.degraded(kind, 1.0), rng=rng)
+    for system in (copies, spoilt):
+        across_clips.compare_across_clips(refs, system)
+    for copy, bad in zip(copies, spoilt, strict=True):
+        heard = copy.scores["heard_collapse_index"].value
+        assert heard == pytest.approx(0.0, abs=1e-6)
+        assert bad.scores["heard_collapse_index"].value > least

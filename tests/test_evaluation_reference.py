@@ -12,7 +12,6 @@ from evaluation import reference
 TOLERANCE_DB = 0.5  # what the scorecard promises for harmonics above the noise
 ABOVE_NOISE_DB = 20.0  # harmonics that far above the noise of a window count
 NOISE = 1e-3  # rms of the noise in the notes
-N_CHECKED = 25
 JITTER_CENTS = 6.0  # standard deviation of a tracker's error, frame by frame
 
 
@@ -56,8 +55,9 @@ def measure(note, f0_frames, **kwargs):
 def level_errors(note, measured):
     """Errors in dB of the harmonics that stand clear of the noise, off the edges."""
     inner = slice(10, -10)
-    true = note.amplitude_frames[inner, :N_CHECKED]
-    found = (measured.amps[:, None] * measured.harmonic_distribution)[inner, :N_CHECKED]
+    true = note.amplitude_frames[inner]
+    found = measured.amps[:, np.newaxis] * measured.harmonic_distribution
+    found = found[inner, : helpers.N_HARMONICS]
     # A Hann window of 24 ms passes noise of this amplitude at one frequency.
     noise = NOISE * math.sqrt(4 * 1.5 / (0.024 * helpers.SAMPLE_RATE))
     clear = true > noise * 10 ** (ABOVE_NOISE_DB / 20)
