@@ -48,7 +48,7 @@ def parse_flags(argv: Sequence[str], *, program: str) -> list[str]:
         return flags.FLAGS(argv)
     except flags.Error as error:
         said = " ".join(str(error).split())
-        print(f"{program}: {said} --help lists the flags.", file=sys.stderr)
+        sys.stderr.write(f"{program}: {said} --help lists the flags.\n")
         sys.exit(EXIT_USAGE)
     except SystemExit:  # --help, which has been printed
         sys.exit(0)
