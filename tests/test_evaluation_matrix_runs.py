@@ -126,7 +126,9 @@ def test_an_unfinished_run_of_an_earlier_command_does_not_go_on(folder):
     helpers.run_all(helpers.experiment(5), folder)
     set_outcome(folder, "interrupted")
     (run,) = helpers.runs(helpers.experiment(8), folder)
+    assert matrix.last_step(run.run_dir) == 5
     matrix_note.begin(run.run_dir, run.basis)  # and no more than that
+    assert matrix.last_step(run.run_dir) == 0
     (row,) = helpers.run_all(helpers.experiment(8), folder)
     assert row["state"] == "finished"
     assert "--resume=never" in helpers.starts(folder)[1]
@@ -166,6 +168,7 @@ def test_what_a_run_was_begun_with_stays_unknown_when_it_goes_on(folder, tmp_pat
     write_old_note(run)
     (row,) = helpers.run_all(planned, folder)
     assert (row["repeated"], row["compared"]) == (True, False)
+    assert matrix_note.read(run.run_dir).basis.contents == ""
     (row,) = helpers.run_all(planned, folder)
     assert (row["repeated"], row["compared"]) == (False, False)
 
@@ -263,5 +266,7 @@ def test_shipped_files_are_found_from_any_folder_with_all_they_include(
 
 def test_missing_and_circular_files_have_a_digest_too(tmp_path):
     missing = gin_contents.digest([str(tmp_path / "a.gin")])
+    (tmp_path / "a.gin").touch()
+    assert gin_contents.digest([str(tmp_path / "a.gin")]) != missing
     (tmp_path / "a.gin").write_text(f'include "{tmp_path / "a.gin"}"\n')
     assert gin_contents.digest([str(tmp_path / "a.gin")]) != missing
