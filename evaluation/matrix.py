@@ -1,14 +1,14 @@
 """Running the experiment matrix of `evaluation.matrix_plan`.
 
 A run is trained by `ddsp_run` in a process of its own, so one that fails or dies takes
-nobody with it and is shown as failed. What was run is written beside each run; a
-finished run of the same command is never repeated, an unfinished one goes on where it
-stopped, and one of another command is started anew. When this process is asked to end,
-so is the training that it waits for, which saves before it does.
+nobody with it and is shown as failed. A run that is done is never repeated as long as
+its command, the content of its gin files and its dataset stay the same; an unfinished
+one goes on where it stopped, and what was made with others is started anew (see
+`evaluation.matrix_note`). When this process is asked to end, so is the training that it
+waits for, which saves before it does.
 """
 
 import dataclasses
-import json
 import pathlib
 import subprocess
 import time
@@ -18,13 +18,15 @@ from typing import Any
 
 from absl import logging
 
+from evaluation import gin_contents
+from evaluation import matrix_note
 from evaluation import matrix_plan
 from evaluation import tracking
 from models import metrics_log
 from models import run_record
+from models import staged
 
-COMMAND_NAME = "matrix_command.json"
-FINISHED = "finished"
+DONE = staged.DONE  # outcomes of a run that ended by a rule of its own
 FAILED = "failed"
 LOG_LINES = 8  # of a failed run's output that are shown
 POLL_SECS = 1.0  # between two looks at how far a run is
@@ -42,6 +44,7 @@ class Run:
         name: Of its folder.
         run_dir: Where it goes.
         command: That trains it.
+        plan_hash: Of the dataset; empty if it does not say.
     """
 
     experiment: matrix_plan.Experiment
@@ -50,6 +53,7 @@ class Run:
     name: str
     run_dir: pathlib.Path
     command: list[str]
+    plan_hash: str = ""
 
     @property
     def title(self) -> str:
@@ -67,35 +71,32 @@ class Run:
         return self.experiment.n_steps * self.experiment.cost(self.rung)
 
     @property
-    def _wanted(self) -> list[str]:
-        """The command without what does not change the result: interpreter, place."""
-        return [w for w in self.command[3:] if not w.startswith("--save_dir=")]
-
-    def read_note(self) -> Json:
-        """What was run here before, `command`, and for how long, `secs`."""
-        path = self.run_dir / COMMAND_NAME
-        note = json.loads(path.read_text("utf-8")) if path.exists() else {}
-        return {"command": note.get("command"), "secs": note.get("secs") or 0.0}
-
-    def write_note(self, secs: float) -> None:
-        """Says what is run here."""
-        self.run_dir.mkdir(parents=True, exist_ok=True)
-        note = json.dumps({"command": self._wanted, "secs": secs})
-        (self.run_dir / COMMAND_NAME).write_text(note + "\n", encoding="utf-8")
-
-    def is_noted(self) -> bool:
-        """Whether this command was run here before."""
-        return bool(self.read_note()["command"] == self._wanted)
+    def basis(self) -> matrix_note.Basis:
+        """What its result follows from, as its gin files are now."""
+        words = matrix_note.words_of(self.command[3:])
+        names = [w.partition("=")[2] for w in words if w.startswith("--gin_file=")]
+        return matrix_note.Basis(
+            words=words,
+            contents=gin_contents.digest(names),
+            plan_hash=self.plan_hash,
+        )
 
     def finished(self) -> Json | None:
-        """The row of a run that this command finished before; None otherwise."""
-        done = run_record.read_run(self.run_dir).get("outcome") == FINISHED
-        if not (done and self.is_noted()):
+        """The row of a run that is done; None for one that is to be trained.
+
+        It is done if it ended by a rule of its own and was made by this command, with
+        gin files of this content and this dataset. `compared` is false where the last
+        two are not known.
+        """
+        outcome = run_record.read_run(self.run_dir).get("outcome")
+        standing = matrix_note.standing(self.basis, self.run_dir)
+        if outcome not in DONE or standing.is_other:
             return None
         return {
-            "state": FINISHED,
+            "state": outcome,
             "repeated": False,
-            "secs": self.read_note()["secs"],
+            "compared": standing is matrix_note.Standing.SAME,
+            "secs": matrix_note.read(self.run_dir).secs,
         }
 
 
@@ -104,6 +105,7 @@ def list_runs(
     *,
     folder: pathlib.Path,
     data_dir: str,
+    plan_hash: str = "",
 ) -> list[Run]:
     """Every run of some experiments, in order.
 
@@ -111,6 +113,7 @@ def list_runs(
         experiments: Them.
         folder: Of all runs.
         data_dir: The dataset.
+        plan_hash: Of its content.
     """
     return [
         Run(
@@ -122,39 +125,37 @@ def list_runs(
             command=matrix_plan.command(
                 experiment, rung, seed=seed, run_dir=run_dir, data_dir=data_dir
             ),
+            plan_hash=plan_hash,
         )
         for experiment in experiments
         for rung, seed, name in matrix_plan.run_names(experiment)
     ]
 
 
-def run_all(runs: Sequence[Run], *, tick: Callable[[Run, float], object]) -> list[Json]:
-    """Trains the runs that are not finished; one that fails stops no other.
+def run_one(run: Run, *, tick: Callable[[Run, float], object]) -> Json:
+    """Trains a run if it is not done, and tracks it.
 
     Args:
-        runs: In order.
+        run: What to train.
         tick: Told which run trains and how many steps it has made since the last time.
 
     Returns:
-        A row a run: name, state, and what the plan tracks.
+        Its row: name, state, command, and what the plan tracks.
     """
-    return [_run(run, tick=tick) for run in runs]
-
-
-def _run(run: Run, *, tick: Callable[[Run, float], object]) -> Json:
-    """Trains a run and tracks it."""
     result = run.finished() or train(run, tick=tick)
     if result["state"] == FAILED:
         logging.warning(
             "%s failed (%s); the others go on", run.title, result["outcome"]
         )
-    tracked = tracking.track(metrics_log.read_metrics(run.run_dir))
+    begun = matrix_note.has_begun(run.run_dir)
+    tracked = tracking.track(metrics_log.read_metrics(run.run_dir) if begun else [])
     return {
         "experiment": run.experiment.name,
         "run": run.name,
         "rung": run.rung,
         "seed": run.seed,
         "path": str(run.run_dir),
+        "command": list(matrix_note.words_of(run.command[3:])),
         **result,
         "tracked": dataclasses.asdict(tracked),
     }
@@ -165,29 +166,37 @@ def train(run: Run, *, tick: Callable[[Run, float], object]) -> Json:
 
     Args:
         run: What to train.
-        tick: As for `run_all`.
+        tick: As for `run_one`.
 
     Returns:
-        `state` ("finished" or "failed"), `repeated`, `secs` and, for a failed run,
-        the last lines it said.
+        `state` (one of `DONE` or "failed"), `repeated`, `compared`, `secs` and, for a
+        failed run, how it ended and the last lines it said.
     """
-    note = run.read_note()
-    earlier = note["secs"] if run.is_noted() else 0.0
-    resume = ["--resume=never"] if note["command"] and not run.is_noted() else []
-    begin = time.monotonic()
+    standing = matrix_note.standing(run.basis, run.run_dir)
+    if standing.is_other:
+        logging.warning(
+            "%s was made with %s; it starts anew, and the earlier files move aside.",
+            run.title,
+            standing.value,
+        )
     # Noted before the start, so that a run that was killed goes on and not anew.
-    run.write_note(earlier)
-    code = _wait_for([*run.command, *resume], run, tick=tick)
-    secs = round(time.monotonic() - begin + earlier, 1)
-    run.write_note(secs)  # again: --resume=never moved the folder's files aside
-    outcome = run_record.read_run(run.run_dir).get("outcome", "no run.json")
-    if code == 0 and outcome == FINISHED:
-        return {"state": FINISHED, "repeated": True, "secs": secs}
+    note = matrix_note.begin(run.run_dir, run.basis)
+    begin = time.monotonic()
+    anew = ["--resume=never"] if standing.is_other else []
+    code = _wait_for([*run.command, *anew], run, tick=tick)
+    secs = round(time.monotonic() - begin + note.secs, 1)
+    matrix_note.write(run.run_dir, dataclasses.replace(note, secs=secs))
+    outcome = "not begun"  # run.json may still be that of the run to be replaced
+    if matrix_note.has_begun(run.run_dir):
+        outcome = run_record.read_run(run.run_dir).get("outcome", "no run.json")
+    compared = standing is not matrix_note.Standing.SAME_WORDS
+    result = {"repeated": True, "compared": compared, "secs": secs}
+    if code == 0 and outcome in DONE:
+        return {"state": outcome, **result}
     said = run.log_path.read_text("utf-8", errors="replace").strip().splitlines()
     return {
         "state": FAILED,
-        "repeated": True,
-        "secs": secs,
+        **result,
         "exit_code": code,
         "outcome": outcome,
         "said": said[-LOG_LINES:],
@@ -232,6 +241,8 @@ def _end(child: subprocess.Popen) -> None:
 
 
 def last_step(run_dir: pathlib.Path) -> int:
-    """The step of the last row that a run has logged; 0 before there is one."""
+    """The step of the last row that a run has logged; 0 before it has begun."""
+    if not matrix_note.has_begun(run_dir):
+        return 0
     rows = metrics_log.read_metrics(run_dir)
     return int(rows[-1]["step"]) if rows else 0

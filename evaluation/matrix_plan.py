@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 
 RUNGS = ("stage0", "stage1", "stage2", "stage3", "stage4", "transformer", "stage5")
+EXPERIMENTS = ("overfit", "fixed", "fixed32", "shuffled", "transformer")
 TRANSFORMER_RUNS = ("a_mlp_fir", "b_mlp", "c_transformer", "d_transformer_onepole")
 # Runs that are compared make equally many steps; shorter ones than gin/base.gin's
 # patience allows cannot stop early anyhow.
@@ -14,6 +15,7 @@ EARLIEST_STOP = 2000  # steps
 # Of a step, in steps of a small MLP; the GRU's as benchmarks.bench_ladder measured it.
 # They only weigh the runs against each other where the time left is told.
 COSTS = {"stage5": 8.0}
+BATCHES = (16, 32)  # clips, of the plan's fixed batches
 NO_EARLY_STOP = ("--gin_param=models.loop.LoopOptions.patience=0",)
 
 
@@ -32,6 +34,7 @@ class Experiment:
         n_seeds: Trainings of each.
         judged: Whether a scorecard over the eval split is written.
         step_cost: Of a step, relative to the other experiments'.
+        min_clips: Training clips that it needs.
     """
 
     name: str
@@ -46,6 +49,16 @@ class Experiment:
     n_seeds: int = 1
     judged: bool = False
     step_cost: float = 1.0
+    min_clips: int = 1
+
+    def why_skipped(self, n_train: int) -> str:
+        """Why it cannot be done with so many training clips; empty if it can."""
+        if n_train >= self.min_clips:
+            return ""
+        return (
+            f"it needs {self.min_clips} training clips and the dataset has {n_train}; "
+            "prepare more recordings"
+        )
 
     def cost(self, rung: str) -> float:
         """Of a step of one of its rungs, in steps of a small MLP on four clips."""
@@ -105,7 +118,6 @@ def plan(
         max(2, round(steps * scale)) for steps in lengths[preset]
     )
     every = max(1, min(20, overfit // 5))
-    batch = 2 if smoke else 16
     return [
         Experiment(
             name="overfit",
@@ -120,19 +132,11 @@ def plan(
             ),
             step_cost=0.4,  # one clip, and pictures
         ),
-        Experiment(
-            name="fixed",
-            title=f"A fixed batch of {batch} clips, timed",
-            rungs=files,
-            n_steps=fixed,
-            overlays=on_top,
-            rung_overlays=own,
-            flags=(
-                f"--gin_param=models.data.PreparedDataset.max_examples={batch}",
-                f"--gin_param=batch_size={batch}",
-                "--gin_param=models.trainer.LadderTrainer.accumulate_steps=1",
-            ),
-            step_cost=batch / 4,
+        *(
+            _fixed_batch(
+                batch, n_steps=fixed, overlays=on_top, rung_overlays=own, files=files
+            )
+            for batch in ((2,) if smoke else BATCHES)
         ),
         Experiment(
             name="shuffled",
@@ -159,6 +163,32 @@ def plan(
             judged=True,
         ),
     ]
+
+
+def _fixed_batch(
+    batch: int,
+    *,
+    files: dict[str, str],
+    n_steps: int,
+    overlays: tuple[str, ...],
+    rung_overlays: Mapping[str, tuple[str, ...]],
+) -> Experiment:
+    """Steps on one batch that stays the same; the largest has its size in its name."""
+    return Experiment(
+        name=f"fixed{batch}" if batch == BATCHES[-1] else "fixed",
+        title=f"A fixed batch of {batch} clips, timed",
+        rungs=files,
+        n_steps=n_steps,
+        overlays=overlays,
+        rung_overlays=rung_overlays,
+        flags=(
+            f"--gin_param=models.data.PreparedDataset.max_examples={batch}",
+            f"--gin_param=batch_size={batch}",
+            "--gin_param=models.trainer.LadderTrainer.accumulate_steps=1",
+        ),
+        step_cost=batch / 4,
+        min_clips=batch,
+    )
 
 
 def command(

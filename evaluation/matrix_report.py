@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import pathlib
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -10,15 +11,17 @@ from typing import Any
 
 from evaluation import evaluate
 from evaluation import matrix
+from evaluation import matrix_history
 from evaluation import matrix_plan
 from evaluation import report_tables
 from evaluation import summary
 from models import dataset_info
 from models import run_record
 
-JSON_NAME = "matrix.json"
+JSON_NAME = matrix_history.JSON_NAME
 TEXT_NAME = "matrix.md"
-SCHEMA_VERSION = 1
+# Of a scorecard: of the rendered audio if it was measured, else of the controls.
+DIVERSITY_KEYS = ("heard_clip_diversity", "clip_diversity")
 COLUMNS = (
     ("best_loss", "Best loss", 3),
     ("best_step", "at step", 0),
@@ -26,7 +29,8 @@ COLUMNS = (
     ("entropy_first", "Entropy, first", 3),
     ("entropy_last", "last", 3),
     ("entropy_trend", "trend per 1000 steps", 3),
-    ("diversity", "Diversity", 3),
+    ("movement", "Movement within clips", 3),
+    ("clip_diversity", "Diversity across clips", 3),
     ("step_ms", "Step, ms", 0),
     ("backward_ms", "forward and backward, ms", 0),
 )
@@ -37,57 +41,71 @@ def write(
     *,
     experiments: Sequence[matrix_plan.Experiment],
     rows: Sequence[Mapping[str, Any]],
-    reports: Mapping[str, str],
+    reports: Mapping[str, str | None],
     dataset: dataset_info.DatasetInfo,
     command: Sequence[str],
-) -> None:
-    """Writes both files.
+    skipped: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Writes both files; earlier results of the folder that are not replaced stay.
 
     Args:
         folder: Of the preset.
         experiments: What was planned.
         rows: What was run, so far.
-        reports: Where each judged experiment's scorecard is, or why there is none.
+        reports: Where each judged experiment's scorecard is, or why there is none; None
+            for one that has not been judged since its runs changed.
         dataset: What it ran on.
         command: What was typed.
+        skipped: Why an experiment cannot be done, by its name.
+
+    Returns:
+        The content of matrix.json. Versions, machine and commit are those of the last
+        invocation; each run's own are in its run.json.
     """
     document = summary.to_json(
         {
-            "schema_version": SCHEMA_VERSION,
-            "command": list(command),
-            "dataset": {
-                "data_dir": str(dataset.data_dir),
-                "plan_hash": dataset.plan_hash,
-                "n_train": dataset.n_examples("train"),
-                "n_eval": dataset.n_examples("eval"),
-            },
+            "schema_version": matrix_history.SCHEMA_VERSION,
+            "dataset": matrix_history.facts(dataset),
             "versions": run_record.versions(),
             "machine": run_record.machine(),
             "commit": run_record.commit(),
-            "experiments": [dataclasses.asdict(one) for one in experiments],
-            "runs": list(rows),
-            "reports": dict(reports),
+            **matrix_history.merge(
+                matrix_history.read(folder, dataset),
+                experiments=[dataclasses.asdict(one) for one in experiments],
+                rows=[dict(row) for row in rows],
+                reports=reports,
+                skipped=skipped or {},
+                command=command,
+            ),
         }
     )
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(document, indent=1, allow_nan=False)
-    (folder / JSON_NAME).write_text(text + "\n", encoding="utf-8")
-    (folder / TEXT_NAME).write_text(to_text(document, folder=folder), encoding="utf-8")
+    _replace(folder / JSON_NAME, text + "\n")
+    _replace(folder / TEXT_NAME, to_text(document))
+    return dict(document)
 
 
-def to_text(document: Mapping[str, Any], *, folder: pathlib.Path) -> str:
+def _replace(path: pathlib.Path, text: str) -> None:
+    """Writes a file in one step."""
+    aside = path.with_name(path.name + ".tmp")
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, path)
+
+
+def to_text(document: Mapping[str, Any]) -> str:
     """The results as a page of text.
 
     Args:
-        document: The content of matrix.json.
-        folder: Of the preset, in which the scorecards' summaries are looked up.
+        document: The content of matrix.json; scorecards' summaries are read from where
+            it says that they are.
     """
     data = document["dataset"]
     machine = document["machine"]
     versions = ", ".join(f"{name} {v}" for name, v in document["versions"].items())
     parts = [
         "# Experiment matrix\n",
-        f"`{' '.join(document['command'])}`\n",
+        *(f"`{' '.join(command)}`\n" for command in document["commands"]),
         f"Dataset {data['plan_hash'] or data['data_dir']}: {data['n_train']} training "
         f"and {data['n_eval']} eval clips. {versions}. {machine['cores']} cores, "
         f"{len(machine['gpus'])} GPUs.\n",
@@ -95,8 +113,10 @@ def to_text(document: Mapping[str, Any], *, folder: pathlib.Path) -> str:
     for experiment in document["experiments"]:
         rows = [r for r in document["runs"] if r["experiment"] == experiment["name"]]
         parts.append(f"## {experiment['title']}\n")
-        parts.append(_table(rows) if rows else "Not run yet.\n")
-        parts.extend(_failure(row) for row in rows if row["state"] != matrix.FINISHED)
+        why = document["skipped"].get(experiment["name"])
+        nothing = f"Skipped: {why}.\n" if why else "Not run yet.\n"
+        parts.append(_table(rows) if rows else nothing)
+        parts.extend(_failure(row) for row in rows if row["state"] == matrix.FAILED)
         if experiment["name"] in document["reports"]:
             parts.append(_verdict(document["reports"][experiment["name"]]))
     return "\n".join(parts)
@@ -109,14 +129,19 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         tracked = row["tracked"]
         cells = [
-            row["run"],
+            _cell(row["run"]),
             row["state"],
             str(tracked["last_step"]),
-            *(_number(tracked[key], decimals) for key, _, decimals in COLUMNS),
-            ", ".join(tracked["alarms"]) or report_tables.DASH,
+            *(_number(tracked.get(key), decimals) for key, _, decimals in COLUMNS),
+            _cell(", ".join(tracked["alarms"])) or report_tables.DASH,
         ]
         lines.append(" | ".join(cells))
     return "".join(f"| {line} |\n" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """Text that ends no cell of a table."""
+    return " ".join(text.replace("|", "\\|").split())
 
 
 def _number(value: float | None, decimals: int) -> str:
@@ -126,7 +151,12 @@ def _number(value: float | None, decimals: int) -> str:
 
 
 def _failure(row: Mapping[str, Any]) -> str:
-    """Why a run failed."""
+    """Why a run is not done."""
+    if not row["exit_code"]:
+        return (
+            f"**{row['run']} is not done**: it ended by {row['outcome']!r}; the same "
+            "command goes on with it.\n"
+        )
     said = "\n".join(f"    {line}" for line in row.get("said", []))
     return (
         f"**{row['run']} failed**: exit code {row['exit_code']}, outcome "
@@ -142,16 +172,21 @@ def _verdict(report: str) -> str:
     document = json.loads(path.read_text("utf-8"))
     lines = [f"**{document['verdict']['headline']}** {document['verdict']['caution']}"]
     lines.append("")
-    lines.append("| System | Collapse index | State | Spectral loss | Loudness, dB |")
-    lines.append("|---|---|---|---|---|")
+    head = ["System", "Collapse index", "State", "Spectral loss", "Loudness, dB"]
+    head.append("Diversity across clips, bits")
+    lines.append(f"| {' | '.join(head)} |")
+    lines.append("|---" * len(head) + "|")
     for entry in document["leaderboard"]:
         system = next(s for s in document["systems"] if s["name"] == entry["system"])
+        metrics = system["metrics"]
+        diversity = [metrics[key]["mean"] for key in DIVERSITY_KEYS if key in metrics]
         cells = [
-            system["name"],
+            _cell(system["name"]),
             report_tables.number(system["index"]["interval"]["mean"], decimals=2),
             document["verdict"]["systems"][system["name"]]["state"],
-            report_tables.number(system["metrics"]["spectral_loss"]["mean"]),
-            report_tables.number(system["metrics"]["loudness_distance"]["mean"]),
+            report_tables.number(metrics["spectral_loss"]["mean"]),
+            report_tables.number(metrics["loudness_distance"]["mean"]),
+            report_tables.number(diversity[0] if diversity else None),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     lines.append("")

@@ -6,16 +6,32 @@ r"""Runs the plan's experiment matrix and writes what came out.
 
 trains below matrix/<preset>/runs/, writes a scorecard for every judged experiment
 (matrix/<preset>/report-<experiment>/report.html), and matrix.json and matrix.md with
-all runs, those that failed too. Run again, it goes on where it stopped. Exit code 0
-when all runs finished, 1 when one failed, 2 when something given cannot be used, 130
-when it was interrupted.
+all runs, those that failed too.
+
+Run again, it goes on where it stopped: what is done stays, unless its command, the
+content of its gin files or its dataset changed. Gin files go on top of every run, or of
+one rung's only, where they come last:
+
+    ddsp_matrix --preset=minimum --overlays=gin/overlays/demo.gin \
+        --rung_overlay=stage5:gin/overlays/demo_gru.gin --rung_overlay=stage1:own.gin
+
+Parts of the matrix that are run into the same folder join: rows of runs that this
+command does not touch stay in matrix.json and matrix.md as long as the dataset is the
+same, and a scorecard is over all runs of its experiment that are done there.
+
+    ddsp_matrix --preset=minimum --rungs=stage1,stage5 --experiments=shuffled
+    ddsp_matrix --preset=minimum --rungs=stage2 --experiments=shuffled
+
+An experiment that needs more clips than the dataset has is skipped, and matrix.md says
+so. Exit code 0 when all runs are done, 1 when one failed, 2 when something given cannot
+be used, 130 when it was interrupted.
 """
 
 import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
 
+import functools
 import pathlib
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 
@@ -24,25 +40,36 @@ from absl import flags
 
 from evaluation import inference
 from evaluation import matrix
+from evaluation import matrix_history
+from evaluation import matrix_job
 from evaluation import matrix_plan
 from evaluation import matrix_report
-from prep import progress
 
 EXIT_FAILED = 1
 EXIT_INPUT = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 
 
-def define_flags() -> None:
-    """Declares the command line."""
+def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
+    """Declares the command line.
+
+    Args:
+        values: Where; absl's own by default.
+    """
+    text = functools.partial(flags.DEFINE_string, flag_values=values)
+    several = functools.partial(flags.DEFINE_list, flag_values=values)
     flags.DEFINE_enum(
-        "preset", "smoke", ["smoke", "minimum", "full"], "Which experiments."
+        "preset",
+        "smoke",
+        ["smoke", "minimum", "full"],
+        "Which experiments.",
+        flag_values=values,
     )
-    flags.DEFINE_string("data_dir", "data", "Prepared dataset.")
-    flags.DEFINE_string("output", "matrix", "Folder of the runs and reports.")
-    flags.DEFINE_list("rungs", "", "Rungs of the ladder; all by default.")
-    flags.DEFINE_list("experiments", "", "Experiments of the preset; all by default.")
-    flags.DEFINE_list(
+    text("data_dir", "data", "Prepared dataset.")
+    text("output", "matrix", "Folder of the runs and reports.")
+    several("rungs", "", "Rungs of the ladder; all by default.")
+    several("experiments", "", "Experiments of the preset; all by default.")
+    several(
         "overlays", "", "Gin files on top of every run, e.g. gin/overlays/demo.gin."
     )
     flags.DEFINE_multi_string(
@@ -50,11 +77,25 @@ def define_flags() -> None:
         [],
         "RUNG:FILE, a gin file on top of one rung's runs only, e.g. "
         "stage5:gin/overlays/demo_gru.gin; repeatable.",
+        flag_values=values,
     )
-    flags.DEFINE_float("scale", 1.0, "Multiplies the numbers of steps.")
-    flags.DEFINE_integer("seeds", None, "Seeds of the judged experiments.")
-    flags.DEFINE_string("crepe_capacity", "", "Of the reports; the dataset's.")
-    flags.DEFINE_boolean("dry_run", False, "Only print the commands.")
+    flags.DEFINE_float(
+        "scale", 1.0, "Multiplies the numbers of steps.", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "seeds",
+        None,
+        "Seeds of the judged experiments, at least 1.",
+        lower_bound=1,
+        flag_values=values,
+    )
+    text("crepe_capacity", "", "Of the reports; the dataset's.")
+    flags.DEFINE_boolean(
+        "dry_run",
+        False,
+        "Only print the commands; reads no dataset.",
+        flag_values=values,
+    )
 
 
 def read_rung_overlays(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -106,48 +147,6 @@ def choose(values: flags.FlagValues) -> list[matrix_plan.Experiment]:
     return [one for one in found if not wanted or one.name in wanted]
 
 
-def judge(
-    experiment: matrix_plan.Experiment,
-    rows: list[matrix.Json],
-    *,
-    folder: pathlib.Path,
-    crepe_capacity: str,
-) -> str:
-    """Writes the scorecard of an experiment's finished runs.
-
-    Args:
-        experiment: The experiment.
-        rows: Its runs.
-        folder: Of the preset.
-        crepe_capacity: Of the pitch tracker; empty for the dataset's.
-
-    Returns:
-        What came of it, for the table: the report's path or why there is none.
-    """
-    finished = [row for row in rows if row["state"] == matrix.FINISHED]
-    if len(finished) < 2:
-        return "no scorecard: fewer than two runs finished"
-    baseline = next((r for r in finished if r["rung"] == "stage5"), finished[0])
-    output = folder / f"report-{experiment.name}"
-    words = [
-        sys.executable,
-        "-m",
-        "evaluation.run_report",
-        f"--baseline={baseline['path']}",
-        *(f"--candidate={row['path']}" for row in finished if row is not baseline),
-        f"--output={output}",
-        "--overwrite",
-    ]
-    if crepe_capacity:
-        words.append(f"--crepe_capacity={crepe_capacity}")
-    log_path = folder / f"report-{experiment.name}.log"
-    with log_path.open("w", encoding="utf-8") as log:
-        done = subprocess.run(words, stdout=log, stderr=subprocess.STDOUT, check=False)
-    if done.returncode:
-        return f"no scorecard: ddsp_report ended with {done.returncode}, see {log_path}"
-    return str(output)
-
-
 def run(values: flags.FlagValues) -> int:
     """Does what the flags say.
 
@@ -156,60 +155,54 @@ def run(values: flags.FlagValues) -> int:
 
     Returns:
         The exit code.
+
+    Raises:
+        inference.InputError: If something given cannot be used.
     """
     experiments = choose(values)
     folder = pathlib.Path(values.output).expanduser() / values.preset
-    runs = matrix.list_runs(
-        experiments, folder=folder / "runs", data_dir=values.data_dir
-    )
     if values.dry_run:
-        for one in runs:
+        for one in matrix.list_runs(
+            experiments,
+            folder=folder / matrix_history.RUNS_NAME,
+            data_dir=values.data_dir,
+        ):
             print(" ".join(["ddsp_run", *one.command[3:]]))
         return 0
-    dataset = inference.open_dataset(values.data_dir)
-    rows: list[matrix.Json] = []
-    reports: dict[str, str] = {}
-    number = {one.title: place for place, one in enumerate(runs, start=1)}
-    left = sum(one.cost for one in runs if not one.finished())
-
-    def tick(one: matrix.Run, n_steps: float) -> None:
-        bar.set_description(f"[{number[one.title]}/{len(runs)}] {one.title}")
-        bar.update(n_steps * one.experiment.cost(one.rung))
-
-    with progress.bar(left, unit="MLP steps", label="matrix") as bar:
-        for experiment in experiments:
-            found = matrix.run_all(
-                [one for one in runs if one.experiment is experiment], tick=tick
-            )
-            rows.extend(found)
-            if experiment.judged:
-                bar.set_description(f"judging {experiment.name}")
-                bar.tick()
-                reports[experiment.name] = judge(
-                    experiment,
-                    found,
-                    folder=folder,
-                    crepe_capacity=values.crepe_capacity,
-                )
-            # Written after every experiment: what is there can be read at any time.
-            matrix_report.write(
-                folder,
-                experiments=experiments,
-                rows=rows,
-                reports=reports,
-                dataset=dataset.info,
-                command=["ddsp_matrix", *sys.argv[1:]],
-            )
-    failed = [row["run"] for row in rows if row["state"] != matrix.FINISHED]
-    print(f"{len(rows) - len(failed)} of {len(rows)} runs finished.")
+    dataset = inference.open_dataset(values.data_dir).info
+    _make_folder(folder)
+    job = matrix_job.Job(
+        experiments=experiments,
+        folder=folder,
+        data_dir=values.data_dir,
+        dataset=dataset,
+        command=["ddsp_matrix", *sys.argv[1:]],
+        crepe_capacity=values.crepe_capacity,
+    )
+    for name, reason in job.skipped.items():
+        print(f"{name} is skipped: {reason}.")
+    rows = job.run()
+    n_done = sum(row["state"] in matrix.DONE for row in rows)
+    print(f"{n_done} of {len(rows)} runs are done.")
     print(f"Results: {folder / matrix_report.TEXT_NAME}")
-    return EXIT_FAILED if failed else 0
+    return 0 if n_done == len(rows) else EXIT_FAILED
+
+
+def _make_folder(folder: pathlib.Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise inference.InputError(
+            f"cannot write to {folder} ({error.strerror}); say another --output."
+        ) from error
 
 
 def main(argv: list[str]) -> int:
     """Runs the program; returns an exit code."""
     if len(argv) > 1:
-        raise app.UsageError(f"unexpected {argv[1]!r}: every argument is a --flag.")
+        raise app.UsageError(
+            f"unexpected {argv[1]!r}: every argument is a --flag.", exitcode=EXIT_INPUT
+        )
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return run(flags.FLAGS)
@@ -233,7 +226,16 @@ def _interrupt(number: int, frame: object) -> None:
 def console() -> None:
     """Entry point of the console script."""
     define_flags()
-    app.run(main)
+    app.run(main, flags_parser=_parse_flags)
+
+
+def _parse_flags(argv: Sequence[str]) -> list[str]:
+    """The flags; one that cannot be used ends with its own exit code, not absl's."""
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        print(f"ddsp_matrix: {error}", file=sys.stderr)
+        sys.exit(EXIT_INPUT)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,11 @@ class Tracked:
         entropy_first: Normalised harmonic entropy at the first measurement.
         entropy_last: At the last.
         entropy_trend: Its slope per 1000 steps.
-        diversity: Spread of the distribution over the held-out batch at the end.
+        movement: Of the distribution within the held-out clips at the end: mean
+            distance of a frame's to its clip's mean one, 0 to 1.
+        clip_diversity: Across them at the end: mean distance of a clip's mean
+            distribution to the mean over clips, 0 to 1; NaN for one clip, and for logs
+            from before it was measured.
         step_ms: Median time of a step, milliseconds.
         backward_ms: Forward and backward part of it.
         alarms: Names of collapse alarms that were raised at the end.
@@ -47,7 +51,8 @@ class Tracked:
     entropy_first: float
     entropy_last: float
     entropy_trend: float
-    diversity: float
+    movement: float
+    clip_diversity: float
     step_ms: float
     backward_ms: float
     alarms: tuple[str, ...]
@@ -67,7 +72,6 @@ def track(rows: Sequence[Row]) -> Tracked:
     if kept.size and kept[-1] in steps:
         best = int(np.flatnonzero(steps == kept[-1])[0])
     entropy_steps, entropy = _series(rows, "controls/normalized_entropy")
-    _, spread = _series(rows, "controls/distribution_spread")
     train_steps, train_losses = _series(rows, LOSS_KEYS[1])
     return Tracked(
         last_step=int(rows[-1]["step"]) if rows else 0,
@@ -77,7 +81,8 @@ def track(rows: Sequence[Row]) -> Tracked:
         entropy_first=float(entropy[0]) if entropy.size else math.nan,
         entropy_last=float(entropy[-1]) if entropy.size else math.nan,
         entropy_trend=_slope(entropy_steps, entropy) * 1000,
-        diversity=float(spread[-1]) if spread.size else math.nan,
+        movement=_last(rows, "controls/distribution_spread"),
+        clip_diversity=_last(rows, "controls/clip_diversity"),
         step_ms=_median(rows, "time/step_ms"),
         backward_ms=_median(rows, "time/forward_backward_ms"),
         alarms=tuple(_alarm_names(rows)),
@@ -123,6 +128,12 @@ def _median(rows: Sequence[Row], key: str) -> float:
     """Median of a key's values."""
     _, values = _series(rows, key)
     return float(np.median(values)) if values.size else math.nan
+
+
+def _last(rows: Sequence[Row], key: str) -> float:
+    """Last of a key's values."""
+    _, values = _series(rows, key)
+    return float(values[-1]) if values.size else math.nan
 
 
 def _alarm_names(rows: Sequence[Row]) -> list[str]:

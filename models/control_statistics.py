@@ -14,6 +14,9 @@ frame counts.
   and in half the sum of absolute changes (0 to 1).
 - `distribution_spread`: mean distance (half the sum of absolute differences) of a
   frame's distribution to the example's mean one; 0 for a static control.
+- `clip_diversity`: mean distance, of the same kind, of an example's mean distribution
+  to the mean of these over the examples; 0 (all alike) to 1. An example without a
+  frame that counts is left out; NaN for fewer than two.
 - `gain_spread_db`: standard deviation of the gain within an example.
 """
 
@@ -133,6 +136,7 @@ def statistics(
             0.5 * np.sum(np.abs(np.diff(shares, axis=1)), axis=-1), pairs
         ),
         "distribution_spread": _distribution_spread(shares, counted),
+        "clip_diversity": _clip_diversity(shares, counted),
         "noise_share": _noise_share(controls, shares, counted),
     }
 
@@ -202,3 +206,17 @@ def _distribution_spread(shares: np.ndarray, mask: np.ndarray) -> float:
             kept = row[keep]
             spreads.append(0.5 * np.mean(np.sum(np.abs(kept - kept.mean(0)), axis=-1)))
     return float(np.mean(spreads)) if spreads else float("nan")
+
+
+def _clip_diversity(shares: np.ndarray, mask: np.ndarray) -> float:
+    """Mean distance of the examples' mean distributions to the mean of these."""
+    means = np.array(
+        [
+            row[keep].mean(0)
+            for row, keep in zip(shares, mask, strict=True)
+            if keep.any()
+        ]
+    )
+    if len(means) < 2:
+        return float("nan")
+    return float(0.5 * np.mean(np.sum(np.abs(means - means.mean(0)), axis=-1)))

@@ -62,6 +62,25 @@ def test_movement_is_measured_frame_by_frame():
     assert found["top1_share"] == pytest.approx(1.0)
 
 
+def test_clip_diversity_is_between_examples_and_not_within_them():
+    """All alternate; the frames of the last example do not count."""
+    first = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]  # mean 1/2, 1/2, 0
+    other = [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]  # mean 0, 1/2, 1/2
+    shares = np.array([first, other, first, [[0.0, 0.0, 1.0]] * 2])
+    counted = np.array([[True, True]] * 3 + [[False, False]])
+    found = _statistics(shares, np.ones([4, 2]), counted=counted)
+    # The mean is 1/3, 1/2, 1/6: a sixth, a third and a sixth of all shares away.
+    assert found["clip_diversity"] == pytest.approx(2 / 9)
+    alike = _statistics(shares[[0, 0]], np.ones([2, 2]))
+    assert alike["clip_diversity"] == pytest.approx(0.0)
+    assert alike["distribution_spread"] == pytest.approx(0.5)
+
+
+def test_clip_diversity_of_one_example_is_not_a_number():
+    found = _statistics(np.full([1, 5, 8], 1 / 8), np.full([1, 5], 0.1))
+    assert np.isnan(found["clip_diversity"])
+
+
 def test_noise_share_is_one_of_power():
     """A sine of amplitude 0.1: 0.005. Uniform noise through 0.1: 0.01 / 3."""
     found = _statistics(
