@@ -24,7 +24,7 @@ same, and a scorecard is over all runs of its experiment that are done there.
 
 An experiment that needs more clips than the dataset has is skipped, and matrix.md says
 so. Exit code 0 when all runs are done, 1 when one failed, 2 when something given cannot
-be used, 130 when it was interrupted.
+be used, 70 with a traceback for a fault of ours, 130 when it was interrupted.
 """
 
 import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
@@ -35,9 +35,9 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from absl import app
 from absl import flags
 
+from evaluation import command_line
 from evaluation import inference
 from evaluation import matrix
 from evaluation import matrix_history
@@ -46,7 +46,7 @@ from evaluation import matrix_plan
 from evaluation import matrix_report
 
 EXIT_FAILED = 1
-EXIT_INPUT = 2
+EXIT_INPUT = command_line.EXIT_USAGE
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 
 
@@ -200,9 +200,11 @@ def _make_folder(folder: pathlib.Path) -> None:
 def main(argv: list[str]) -> int:
     """Runs the program; returns an exit code."""
     if len(argv) > 1:
-        raise app.UsageError(
-            f"unexpected {argv[1]!r}: every argument is a --flag.", exitcode=EXIT_INPUT
+        print(
+            f"ddsp_matrix: unexpected {argv[1]!r}: every argument is a --flag.",
+            file=sys.stderr,
         )
+        return EXIT_INPUT
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return run(flags.FLAGS)
@@ -226,16 +228,7 @@ def _interrupt(number: int, frame: object) -> None:
 def console() -> None:
     """Entry point of the console script."""
     define_flags()
-    app.run(main, flags_parser=_parse_flags)
-
-
-def _parse_flags(argv: Sequence[str]) -> list[str]:
-    """The flags; one that cannot be used ends with its own exit code, not absl's."""
-    try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        print(f"ddsp_matrix: {error}", file=sys.stderr)
-        sys.exit(EXIT_INPUT)
+    command_line.run(main, program="ddsp_matrix")
 
 
 if __name__ == "__main__":
