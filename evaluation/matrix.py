@@ -44,7 +44,7 @@ class Run:
         name: Of its folder.
         run_dir: Where it goes.
         command: That trains it.
-        plan_hash: Of the dataset; empty if it does not say.
+        dataset: Its hash, or its place if it has none.
     """
 
     experiment: matrix_plan.Experiment
@@ -53,7 +53,7 @@ class Run:
     name: str
     run_dir: pathlib.Path
     command: list[str]
-    plan_hash: str = ""
+    dataset: str = ""
 
     @property
     def title(self) -> str:
@@ -78,7 +78,7 @@ class Run:
         return matrix_note.Basis(
             words=words,
             contents=gin_contents.digest(names),
-            plan_hash=self.plan_hash,
+            dataset=self.dataset,
         )
 
     def finished(self) -> Json | None:
@@ -113,7 +113,7 @@ def list_runs(
         experiments: Them.
         folder: Of all runs.
         data_dir: The dataset.
-        plan_hash: Of its content.
+        plan_hash: Of its content; empty if it does not say.
     """
     return [
         Run(
@@ -125,7 +125,7 @@ def list_runs(
             command=matrix_plan.command(
                 experiment, rung, seed=seed, run_dir=run_dir, data_dir=data_dir
             ),
-            plan_hash=plan_hash,
+            dataset=plan_hash or data_dir,
         )
         for experiment in experiments
         for rung, seed, name in matrix_plan.run_names(experiment)
@@ -155,7 +155,7 @@ def run_one(run: Run, *, tick: Callable[[Run, float], object]) -> Json:
         "rung": run.rung,
         "seed": run.seed,
         "path": str(run.run_dir),
-        "command": list(matrix_note.words_of(run.command[3:])),
+        "command": run.command[3:],
         **result,
         "tracked": dataclasses.asdict(tracked),
     }

@@ -123,10 +123,10 @@ def _still_holds(row: Json) -> bool:
         return True
     record = run_record.read_run(row["path"])
     run_words = [
-        list(matrix_note.words_of(start["command"][1:]))
-        for start in record.get("starts", [])
+        matrix_note.words_of(start["command"][1:]) for start in record.get("starts", [])
     ]
-    same = "command" not in row or all(words == row["command"] for words in run_words)
+    wanted = matrix_note.words_of(row.get("command", []))
+    same = "command" not in row or all(words == wanted for words in run_words)
     return record.get("outcome") == row["state"] and same
 
 

@@ -23,7 +23,7 @@ class Job:
     Attributes:
         experiments: Which.
         folder: Of the preset.
-        data_dir: The dataset as it was given; part of what makes a run the same.
+        data_dir: The dataset as it was given.
         dataset: Its facts.
         command: What was typed.
         crepe_capacity: Of the pitch tracker; empty for the dataset's.

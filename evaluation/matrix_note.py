@@ -1,7 +1,7 @@
 """What was run in a folder of the matrix, and whether it is what is wanted now.
 
 The matrix leaves a note beside each run: the words of its command, a digest of its gin
-files and its dataset's hash. run.json, which the run writes itself, has the words of
+files and its dataset. run.json, which the run writes itself, has the words of
 every start and the dataset's hash too, and where the two differ it is believed. A
 command that is to replace an earlier run is noted before it starts, together with the
 earlier note: as long as run.json is still the earlier run's, so is the note.
@@ -18,8 +18,9 @@ from typing import Any
 from models import run_record
 
 NOTE_NAME = "matrix_command.json"
-# Say where the run goes and where it begins, not what comes out.
-_PLACES = ("--save_dir=", "--resume=")
+# Say where things are and where the run begins, not what comes out; which dataset it is
+# is said by the dataset.
+_PLACES = ("--save_dir=", "--resume=", "--data_dir=")
 Json = dict[str, Any]
 
 
@@ -46,12 +47,12 @@ class Basis:
     Attributes:
         words: Flags of its command.
         contents: Digest of its gin files; empty if not known.
-        plan_hash: Of its dataset; empty if not known.
+        dataset: Its hash, or its place if it has none; empty if not known.
     """
 
     words: tuple[str, ...]
     contents: str = ""
-    plan_hash: str = ""
+    dataset: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,9 +102,9 @@ def _from_json(fields: Json) -> Note:
     """A note; the first ones had a command and seconds only."""
     words, earlier = fields.get("command"), fields.get("earlier")
     basis = Basis(
-        words=tuple(words or ()),
+        words=words_of(words or ()),
         contents=fields.get("contents") or "",
-        plan_hash=fields.get("plan_hash") or "",
+        dataset=fields.get("dataset") or "",
     )
     return Note(
         basis=basis if words else None,
@@ -118,7 +119,7 @@ def _to_json(note: Note) -> Json:
     return {
         "command": list(basis.words),
         "contents": basis.contents,
-        "plan_hash": basis.plan_hash,
+        "dataset": basis.dataset,
         "secs": note.secs,
         "replaces": note.replaces,
         "earlier": _to_json(note.earlier) if note.earlier else None,
@@ -181,13 +182,13 @@ def standing(wanted: Basis, run_dir: pathlib.Path) -> Standing:
         return Standing.OTHER_WORDS
     # A note of other words is not about this run.
     noted = noted if noted and noted.words == wanted.words else None
-    plan_hash = record.get("plan_hash") or (noted.plan_hash if noted else "")
+    dataset = record.get("plan_hash") or (noted.dataset if noted else "")
     contents = noted.contents if noted else ""
-    if plan_hash and wanted.plan_hash and plan_hash != wanted.plan_hash:
+    if dataset and wanted.dataset and dataset != wanted.dataset:
         return Standing.OTHER_DATASET
     if contents and wanted.contents and contents != wanted.contents:
         return Standing.OTHER_CONTENTS
-    known = all((plan_hash, wanted.plan_hash, contents, wanted.contents))
+    known = all((dataset, wanted.dataset, contents, wanted.contents))
     return Standing.SAME if known else Standing.SAME_WORDS
 
 

@@ -64,15 +64,15 @@ def experiment(n_steps=5, **rungs):
     )
 
 
-def run_all(planned, folder, tick=lambda run, n_steps: None, plan_hash=""):
+def run_all(planned, folder, tick=lambda run, n_steps: None, **dataset):
     """Runs an experiment as a command does; returns its rows."""
-    return [matrix.run_one(run, tick=tick) for run in runs(planned, folder, plan_hash)]
+    return [matrix.run_one(run, tick=tick) for run in runs(planned, folder, **dataset)]
 
 
-def runs(planned, folder, plan_hash=""):
-    """Its runs."""
+def runs(planned, folder, **dataset):
+    """Its runs; in data/ if no other place is said."""
     return matrix.list_runs(
-        [planned], folder=folder, data_dir="data", plan_hash=plan_hash
+        [planned], folder=folder, **({"data_dir": "data"} | dataset)
     )
 
 

@@ -242,6 +242,21 @@ def test_a_dataset_that_was_prepared_anew_makes_another_run(
     assert "--resume=never" in helpers.starts(folder)[1]
 
 
+@pytest.mark.parametrize(("plan_hash", "n_starts"), [("one", 1), ("", 2)])
+def test_a_dataset_in_another_place_is_told_by_its_hash(
+    folder, tmp_path, plan_hash, n_starts
+):
+    info = json.dumps({"plan_hash": plan_hash})
+    for name in ("here", "there"):
+        data_dir = tmp_path / name
+        data_dir.mkdir()
+        (data_dir / "dataset_info.json").write_text(info)
+        helpers.run_all(
+            helpers.experiment(), folder, data_dir=str(data_dir), plan_hash=plan_hash
+        )
+    assert len(helpers.starts(folder)) == n_starts
+
+
 def test_comments_do_not_change_what_a_gin_file_says(tmp_path):
     path = tmp_path / "own.gin"
     path.write_text("a = 1\nb = 2\n")
