@@ -158,7 +158,10 @@ def resolves_collapse(
 ) -> Gate:
     """Whether a rung's controls do not collapse."""
     question = f"Is {TITLES[rung]} enough to keep controls from collapsing?"
-    rule = "The 95 % interval of its collapse index lies below (yes) or above (no) 0.5."
+    rule = (
+        "The 95 % interval of its collapse index, in every training, lies below (yes) "
+        "or above (no) 0.5."
+    )
     key = f"{rung}_resolves"
     if rung not in rungs:
         return Gate(key, question, ABSENT, rule, [f"No run named {rung}."])
@@ -168,7 +171,8 @@ def resolves_collapse(
             index = index_statistics.system_index(table, rungs[shown])
             evidence.append(
                 f"{_sentence(TITLES[shown])}: collapse index {_show(index.interval)} "
-                f"over {index.n_units} {index.unit}{'s' if index.n_units > 1 else ''}."
+                f"over {index.n_units} {index.unit}{'s' if index.n_units > 1 else ''}"
+                f"{_trainings(index)}."
             )
     state = index_statistics.system_index(table, rungs[rung]).state
     answers = {
@@ -177,6 +181,14 @@ def resolves_collapse(
         index_statistics.OPEN: OPEN,
     }
     return Gate(key, question, answers[state], rule, evidence)
+
+
+def _trainings(index: index_statistics.SystemIndex) -> str:
+    """The index of each training, where there are several."""
+    if len(index.by_run) == 1:
+        return ""
+    each = ", ".join(f"{run} {value:.3f}" for run, value in index.by_run.items())
+    return f", mean of {each}"
 
 
 def transformer_benefit(table: score_table.ScoreTable, rungs: dict[str, str]) -> Gate:

@@ -5,6 +5,7 @@ index computed anew. Both systems of a pair are resampled alike.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 
@@ -25,8 +26,8 @@ class SystemIndex:
 
     Attributes:
         interval: Index with its interval; NaN ends where units are few.
-        state: `COLLAPSED` or `HEALTHY` when the interval lies on one side of the
-            threshold, or `OPEN`.
+        state: `COLLAPSED` or `HEALTHY` when the interval, and that of every run by
+            itself, lies on one side of the threshold, or `OPEN`.
         point_state: The same by the index alone, never open unless it is NaN.
         kind: The component with the largest severity.
         severities: Severity by component, mean over runs.
@@ -59,13 +60,18 @@ class _Resampler:
             arrays.append([[one[key] for key in self._keys] for one in sums])
         self.array = np.asarray(arrays)  # [n_runs, n_units, n_keys]
 
+    def verdict(self, draw: np.ndarray, *, run: int) -> collapse_index.Verdict:
+        """The verdict of one run over the drawn units."""
+        total = self.array[run, draw].sum(axis=0)
+        return collapse_index.judge(dict(zip(self._keys, total, strict=True)))
+
     def verdicts(self, draw: np.ndarray) -> list[collapse_index.Verdict]:
         """The verdict of each run over the drawn units."""
-        totals = self.array[:, draw].sum(axis=1)
-        return [
-            collapse_index.judge(dict(zip(self._keys, total, strict=True)))
-            for total in totals
-        ]
+        return [self.verdict(draw, run=run) for run in range(len(self.array))]
+
+    def run_index(self, draw: np.ndarray, *, run: int) -> float:
+        """Index of one run over the drawn units."""
+        return self.verdict(draw, run=run).index
 
     def index(self, draw: np.ndarray) -> float:
         """Mean index of the runs over the drawn units."""
@@ -90,7 +96,7 @@ def system_index(table: score_table.ScoreTable, system: str) -> SystemIndex:
     point = _state(interval.mean, interval.mean)
     return SystemIndex(
         interval=interval,
-        state=_agreed([verdict.index for verdict in verdicts], interval),
+        state=_agreed([interval, *_intervals(resampler, len(units))]),
         point_state=point,
         kind=max(known, key=lambda name: known[name]) if known else "",
         severities=severities,
@@ -112,10 +118,25 @@ def _mean_over_runs(dictionaries: Sequence[dict[str, float]]) -> dict[str, float
     }
 
 
-def _agreed(by_run: Sequence[float], interval: compare.Interval) -> str:
-    """The interval's side of the threshold, if every run lies there too."""
-    state = _state(interval.low, interval.high)
-    return state if {_state(one, one) for one in by_run} == {state} else OPEN
+def _intervals(resampler: _Resampler, n_units: int) -> list[compare.Interval]:
+    """Of each run by itself; none for a single one, whose is the system's."""
+    n_runs = len(resampler.array)
+    return [
+        compare.bootstrap_statistic(
+            n_units, functools.partial(resampler.run_index, run=run), bounds=(0.0, 1.0)
+        )
+        for run in range(n_runs if n_runs > 1 else 0)
+    ]
+
+
+def _agreed(intervals: Sequence[compare.Interval]) -> str:
+    """The side of the threshold that all intervals lie on.
+
+    A mean over runs alone would look the more certain the more there are, although
+    another training could turn out as the worst of them.
+    """
+    states = {_state(one.low, one.high) for one in intervals}
+    return states.pop() if len(states) == 1 else OPEN
 
 
 def _state(low: float, high: float) -> str:

@@ -200,7 +200,11 @@ def describe_trainings(system: dict[str, Any], runs: dict[str, Any]) -> list[str
     names = system["runs"]
     if len(names) == 1:
         return []
-    notes = [f"Mean of {len(names)} trainings: {', '.join(names)}."]
+    each = [
+        f"{name} {value:.2f}" if _is_number(value) else name
+        for name, value in system["index"]["by_run"].items()
+    ]
+    notes = [f"Mean of {len(names)} trainings: {', '.join(each)}."]
     lost, unjudged = collapsed_runs(system), unjudged_runs(system)
     if lost and system["index"]["point_state"] == index_statistics.COLLAPSED:
         notes.append(

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from evaluation import collapse_index
 from evaluation import compare
 from evaluation import gates
+from evaluation import index_statistics
 from evaluation import score_table
 
 
@@ -275,6 +277,20 @@ def test_a_collapse_in_one_of_several_trainings_decides_nothing(rng):
     assert answers(systems, rng)["stage1_resolves"].answer == gates.OPEN
     systems["stage1-seed1"] = (5.0, 0.1)
     assert answers(systems, rng)["stage1_resolves"].answer == gates.YES
+
+
+def test_a_training_that_may_have_collapsed_leaves_the_question_open(rng):
+    """Its own interval holds the threshold; that of the mean does not."""
+    systems = {"stage1": (5.0, 0.0), "stage1-seed1": (5.0, 0.45), "stage5": (5.0, 0.1)}
+    table = make_table(systems, rng, spread=0.3)
+    index = index_statistics.system_index(table, "stage1")
+    assert index.interval.high < collapse_index.THRESHOLD
+    assert max(index.by_run.values()) < collapse_index.THRESHOLD
+    assert index.state == index_statistics.OPEN
+    gate = {g.key: g for g in gates.decide_all(table)}["stage1_resolves"]
+    assert gate.answer == gates.OPEN
+    assert "mean of stage1 0." in gate.evidence[0]
+    assert ", stage1-seed1 0.4" in gate.evidence[0]
 
 
 def test_rungs_are_found_by_name():

@@ -198,7 +198,7 @@ def test_trainings_of_different_configurations_are_told_apart(config, words):
     notes = told["systems"]["stage1"]["notes"]
     found = [note for note in notes if "more than the seed" in note]
     assert (words in found[0]) if words else (found == [])
-    assert notes[0] == "Mean of 2 trainings: stage1-seed1, stage1-seed2."
+    assert notes[0] == "Mean of 2 trainings: stage1-seed1 0.20, stage1-seed2 0.20."
 
 
 def test_a_single_training_of_each_is_a_limit():
