@@ -187,11 +187,7 @@ def describe_doubts(system: dict[str, Any], runs: dict[str, Any]) -> list[str]:
             f"{fall:.0%}, so training longer may change this."
         )
     if collapsed:
-        notes += [
-            f"Judged is the checkpoint of step {step} of {last}. The loss that chooses "
-            "one asks little of dynamics: --checkpoint=last judges the newest."
-            for step, last in _early_choices(system, runs)
-        ]
+        notes += _describe_early_choices(system, runs)
     return notes
 
 
@@ -226,15 +222,21 @@ def describe_trainings(system: dict[str, Any], runs: dict[str, Any]) -> list[str
     return notes
 
 
-def _early_choices(system: dict[str, Any], runs: dict[str, Any]) -> list[tuple]:
-    """Judged and last step of runs judged by the first half of their training."""
+def _describe_early_choices(system: dict[str, Any], runs: dict[str, Any]) -> list[str]:
+    """A note on runs whose judged checkpoint is of the first half of training."""
     curve = "held_out/spectral_loss"
     steps = [
         (runs[name]["step"], max(runs[name]["training"][curve]["steps"], default=0))
         for name in system["runs"]
         if curve in runs[name]["training"]
     ]
-    return [(step, last) for step, last in steps if step <= LATE_SHARE * last]
+    early = [f"step {at} of {last}" for at, last in steps if at <= LATE_SHARE * last]
+    if not early:
+        return []
+    return [
+        f"Judged is the checkpoint of {_listed(early)}. The loss that chooses one asks "
+        "little of dynamics: --checkpoint=last judges the newest."
+    ]
 
 
 def _fall_of(system: dict[str, Any], runs: dict[str, Any]) -> float:

@@ -159,6 +159,18 @@ def tell(system, **config):
     return verdict.write(summary)
 
 
+def test_early_checkpoints_of_several_trainings_are_told_once():
+    one = make_trainings(0.8, seed1=0.8, seed2=0.8, seed3=0.8)
+    training = {"held_out/spectral_loss": DONE}
+    runs = {
+        name: {"step": step, "training": training, "config": ""}
+        for name, step in zip(one["runs"], (30, 80, 50), strict=True)
+    }
+    notes = verdict.describe_doubts(one, runs)
+    assert sum("--checkpoint=last" in note for note in notes) == 1
+    assert "checkpoint of step 30 of 100 and step 50 of 100." in notes[-1]
+
+
 def test_one_collapsed_training_is_not_hidden_by_the_mean():
     told = tell(make_trainings(0.3, seed1=0.0, seed2=0.9, seed3=0.0))
     sentence = "stage1 has collapsed in 1 of 3 trainings: stage1-seed2."
