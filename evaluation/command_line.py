@@ -1,7 +1,7 @@
-"""Exit codes of a program whose code 1 has a meaning of its own.
+"""Reading the command line, and exit codes that a script can tell apart.
 
 absl ends with 1 for a flag that cannot be read and for --help, and Python for an
-exception that nobody caught; a script could not tell these from an answer.
+exception that nobody caught; a program's own code 1 would look the same.
 """
 
 import functools
@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import NoReturn
 
 from absl import app
 from absl import flags
@@ -17,14 +18,14 @@ EXIT_USAGE = 2
 EXIT_BUG = 70  # EX_SOFTWARE of BSD's sysexits.h
 
 
-def run(main: Callable[[list[str]], int], *, program: str) -> None:
+def run(main: Callable[[Sequence[str]], int], *, program: str) -> None:
     """Runs a program and ends the process.
 
-    The code is `main`'s; 0 after --help, 2 for flags that cannot be read, 70 with a
-    traceback for an exception that nobody caught.
+    The code is `main`'s; 0 after --help, 2 for a command line that cannot be read, 70
+    with a traceback for an exception that nobody caught.
 
     Args:
-        main: Takes the arguments that are no flags; returns the exit code.
+        main: Takes the name of the program, as absl has it; returns the exit code.
         program: Its name, for messages.
     """
     try:
@@ -42,13 +43,21 @@ def parse_flags(argv: Sequence[str], *, program: str) -> list[str]:
         program: Its name, for messages.
 
     Returns:
-        What is no flag, the name first.
+        The name of the program; every other word has to be a flag.
     """
     try:
-        return flags.FLAGS(argv)
+        left = flags.FLAGS(argv)
     except flags.Error as error:
         said = " ".join(str(error).split())
-        sys.stderr.write(f"{program}: {said} --help lists the flags.\n")
-        sys.exit(EXIT_USAGE)
+        _refuse(f"{said.rstrip('.')}; --help lists the flags.", program=program)
     except SystemExit:  # --help, which has been printed
         sys.exit(0)
+    if len(left) > 1:
+        _refuse(f"unexpected {left[1]!r}: every argument is a --flag.", program=program)
+    return left
+
+
+def _refuse(sentence: str, *, program: str) -> NoReturn:
+    """Ends the process with a sentence."""
+    sys.stderr.write(f"{program}: {sentence}\n")
+    sys.exit(EXIT_USAGE)

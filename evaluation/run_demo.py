@@ -16,9 +16,11 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
-from absl import app
 from absl import flags
+
+from evaluation import command_line
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 BASELINE = "stage5"  # the paper's GRU
@@ -144,10 +146,8 @@ def run_steps(steps: list[Step]) -> int:
     return 0
 
 
-def main(argv: list[str]) -> int:
+def main(unused_argv: Sequence[str] = ()) -> int:
     """Runs the demo and returns an exit code."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected {argv[1]!r}: every argument is a --flag.")
     given = flags.FLAGS.input
     recordings = pathlib.Path(given).expanduser() if given else None
     folder = pathlib.Path(flags.FLAGS.output)
@@ -191,4 +191,4 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    command_line.run(main, program="run_demo")

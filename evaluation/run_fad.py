@@ -16,20 +16,21 @@ import json
 import pathlib
 import sys
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from absl import app
 from absl import flags
 
+from evaluation import command_line
 from evaluation import frechet
 from evaluation import inference
 from prep import audio as audio_lib
 
 EMBEDDING_RATE = 16000  # Hz
 RESULT_NAME = "fad.json"
-EXIT_INPUT = 2
+EXIT_INPUT = command_line.EXIT_USAGE
 RECORDING = "recording"
 Embedding = Callable[[np.ndarray], np.ndarray]
 
@@ -107,10 +108,8 @@ def measure(report: pathlib.Path, embed: Embedding) -> dict[str, Any]:
     }
 
 
-def main(argv: list[str]) -> int:
+def main(unused_argv: Sequence[str] = ()) -> int:
     """Runs the program; returns an exit code."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected {argv[1]!r}: every argument is a --flag.")
     report = pathlib.Path(flags.FLAGS.report).expanduser()
     embedding = pathlib.Path(flags.FLAGS.embedding).expanduser()
     try:
@@ -136,4 +135,4 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    command_line.run(main, program="run_fad")

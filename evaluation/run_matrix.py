@@ -197,14 +197,8 @@ def _make_folder(folder: pathlib.Path) -> None:
         ) from error
 
 
-def main(argv: list[str]) -> int:
+def main(unused_argv: Sequence[str] = ()) -> int:
     """Runs the program; returns an exit code."""
-    if len(argv) > 1:
-        print(
-            f"ddsp_matrix: unexpected {argv[1]!r}: every argument is a --flag.",
-            file=sys.stderr,
-        )
-        return EXIT_INPUT
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return run(flags.FLAGS)

@@ -18,11 +18,12 @@ import math
 import pathlib
 import sys
 import time
+from collections.abc import Sequence
 
 import soundfile
-from absl import app
 from absl import flags
 
+from evaluation import command_line
 from evaluation import gallery
 from evaluation import inference
 from evaluation import render
@@ -33,7 +34,7 @@ from models import block_controls
 from models import export
 from prep import crepe_weights
 
-EXIT_INPUT = 2
+EXIT_INPUT = command_line.EXIT_USAGE
 EXIT_INTERRUPTED = 130  # as shells count it
 # What a kind of output knows nothing of.
 IDLE_FLAGS = {
@@ -236,17 +237,15 @@ def main_with(values: flags.FlagValues) -> int:
     return EXIT_INPUT
 
 
-def main(argv: list[str]) -> int:
+def main(unused_argv: Sequence[str] = ()) -> int:
     """Runs the program; returns an exit code."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected {argv[1]!r}: every argument is a --flag.")
     return main_with(flags.FLAGS)
 
 
 def console() -> None:
     """Entry point of the console script."""
     define_flags()
-    app.run(main)
+    command_line.run(main, program="ddsp_render")
 
 
 if __name__ == "__main__":

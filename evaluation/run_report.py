@@ -23,6 +23,7 @@ import pathlib
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 
 from absl import flags
 
@@ -190,11 +191,8 @@ def _complain(*sentences: str) -> None:
         print(f"ddsp_report: {sentence}", file=sys.stderr)
 
 
-def main(argv: list[str]) -> int:
+def main(unused_argv: Sequence[str] = ()) -> int:
     """Runs the program; returns an exit code."""
-    if len(argv) > 1:
-        _complain(f"unexpected {argv[1]!r}: every argument is a --flag.")
-        return EXIT_INPUT
     try:
         return run(flags.FLAGS)
     except inference.InputError as error:

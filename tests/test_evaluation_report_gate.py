@@ -176,9 +176,12 @@ def test_flags_that_cannot_be_read_end_with_2(words, monkeypatch, capsys):
     assert line.startswith("ddsp_report: ") and "--help lists the flags" in line
 
 
-def test_an_argument_that_is_no_flag_ends_with_2(capsys):
-    assert run_report.main(["ddsp_report", "runs/stage1"]) == run_report.EXIT_INPUT
-    assert "unexpected 'runs/stage1'" in capsys.readouterr().err
+def test_a_word_that_is_no_flag_ends_with_2(monkeypatch, capsys):
+    monkeypatch.setattr(flags, "FLAGS", flags.FlagValues())
+    with pytest.raises(SystemExit) as ended:
+        command_line.parse_flags(["ddsp_report", "runs/stage1"], program="ddsp_report")
+    assert ended.value.code == 2
+    assert "ddsp_report: unexpected 'runs/stage1'" in capsys.readouterr().err
 
 
 def test_an_error_of_the_program_is_not_taken_for_a_collapse(monkeypatch, capsys):
