@@ -8,7 +8,6 @@ as `InputError` with one sentence that says what to do.
 
 import dataclasses
 import pathlib
-import resource
 import time
 import tokenize
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from evaluation import controls
 from evaluation import gain_limits
 from evaluation import model_outputs
 from models import data
+from models import memory_use
 from models import randomness
 from models import runs
 
@@ -168,7 +168,7 @@ def render_clips(
             render, dataset, indices[:batch_size], secs=dataset.info.example_secs
         ),
         batch_size=min(batch_size, len(indices)),
-        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        peak_memory_mb=memory_use.peak_mb(),
     )
     return renderings, cost
 

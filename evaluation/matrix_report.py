@@ -33,6 +33,7 @@ COLUMNS = (
     ("clip_diversity", "Diversity across clips", 3),
     ("step_ms", "Step, ms", 0),
     ("backward_ms", "forward and backward, ms", 0),
+    ("memory_mb", "Memory, MB", 0),
 )
 
 

@@ -17,8 +17,13 @@ def describe_cost(cost: Json) -> Json:
         "render": report_tables.DASH if render is None else f"{render:.3f} s",
         "step_time": _milliseconds(step),
         "backward_time": _milliseconds(cost["forward_backward_ms"]),
-        "memory": f"{cost['peak_memory_mb']:.0f} MB",
+        "training_memory": _megabytes(cost["training_memory_mb"]),
+        "memory": _megabytes(cost["peak_memory_mb"]),
     }
+
+
+def _megabytes(value: float | None) -> str:
+    return report_tables.DASH if value is None else f"{value:.0f} MB"
 
 
 def _milliseconds(value: float | None) -> str:

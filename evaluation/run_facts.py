@@ -43,6 +43,7 @@ def describe_run(run: runs_lib.Run, *, cost: inference.Cost) -> Json:
             **dataclasses.asdict(cost),
             "step_ms": _median(rows, "time/step_ms"),
             "forward_backward_ms": _median(rows, "time/forward_backward_ms"),
+            "training_memory_mb": _largest(rows, "memory/peak_mb"),
         },
         "training": training_curves(rows),
     }
@@ -52,6 +53,11 @@ def _median(rows: Sequence[Mapping[str, Any]], key: str) -> float | None:
     """Median of what metrics.jsonl says, None where it says nothing."""
     values = [row[key] for row in rows if row.get(key) is not None]
     return statistics.median(values) if values else None
+
+
+def _largest(rows: Sequence[Mapping[str, Any]], key: str) -> float | None:
+    """Largest of what metrics.jsonl says, None where it says nothing."""
+    return max((row[key] for row in rows if row.get(key) is not None), default=None)
 
 
 def training_curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, Json]:

@@ -41,6 +41,8 @@ class Tracked:
             from before it was measured.
         step_ms: Median time of a step, milliseconds.
         backward_ms: Forward and backward part of it.
+        memory_mb: Largest resident size of the training process, MB; NaN for logs
+            from before it was measured.
         alarms: Names of collapse alarms that were raised at the end.
     """
 
@@ -55,6 +57,7 @@ class Tracked:
     clip_diversity: float
     step_ms: float
     backward_ms: float
+    memory_mb: float
     alarms: tuple[str, ...]
 
 
@@ -85,6 +88,7 @@ def track(rows: Sequence[Row]) -> Tracked:
         clip_diversity=_last(rows, "controls/clip_diversity"),
         step_ms=_median(rows, "time/step_ms"),
         backward_ms=_median(rows, "time/forward_backward_ms"),
+        memory_mb=_largest(rows, "memory/peak_mb"),
         alarms=tuple(_alarm_names(rows)),
     )
 
@@ -128,6 +132,12 @@ def _median(rows: Sequence[Row], key: str) -> float:
     """Median of a key's values."""
     _, values = _series(rows, key)
     return float(np.median(values)) if values.size else math.nan
+
+
+def _largest(rows: Sequence[Row], key: str) -> float:
+    """Largest of a key's values."""
+    _, values = _series(rows, key)
+    return float(values.max()) if values.size else math.nan
 
 
 def _last(rows: Sequence[Row], key: str) -> float:

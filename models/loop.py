@@ -16,6 +16,7 @@ from models import checkpointing
 from models import feed
 from models import instruments
 from models import loop_options
+from models import memory_use
 from models import metrics_log
 from models import selection
 from models import stepping
@@ -223,6 +224,7 @@ class Loop:
             | row
         )
         row["skipped_steps"] = int(self.progress.skipped.numpy())
+        row["memory/peak_mb"] = memory_use.peak_mb()
         row["time/unix"] = time.time()
         if self._log is not None:
             self._log.write(row)

@@ -209,6 +209,7 @@ def facts_of(name: str, *, seed: int = 0) -> dict:
             "peak_memory_mb": 900.0,
             "step_ms": 250.0,
             "forward_backward_ms": 200.0,
+            "training_memory_mb": 1100.0,
         },
         "training": {
             "losses/total_loss": {"steps": [0, 100, 200], "values": [20.0, 9.0, 7.5]}

@@ -75,6 +75,14 @@ def test_movement_is_within_clips_and_diversity_across_them():
     assert math.isnan(tracking.track(log([3.0])).clip_diversity)
 
 
+def test_memory_is_the_largest_of_a_run_that_was_gone_on_with():
+    rows = log([4.0, 3.0, 2.0])
+    for row, peak in zip(rows, (900.0, 1200.0, 800.0), strict=True):
+        row["memory/peak_mb"] = peak
+    assert tracking.track(rows).memory_mb == 1200.0
+    assert math.isnan(tracking.track(log([3.0])).memory_mb)
+
+
 @pytest.mark.parametrize("rows", [[], log([3.0]), [{"step": 5}]])
 def test_short_logs_give_nan(rows):
     found = tracking.track(rows)

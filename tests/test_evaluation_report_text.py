@@ -129,10 +129,11 @@ def test_values_by_training_stand_in_the_text(text, document):
 def test_cost_and_configurations_stand_in_the_text(text):
     head, _, *rows = section(text, "Runs")
     assert len(rows) == 4
-    costs = ["Render 1 s", "Training step", "Forward, backward", "Memory, so far"]
+    costs = ["Render 1 s", "Training step", "Forward, backward"]
+    costs += ["Memory of training", "Memory of judging, so far"]
     for row in rows:
         found = [row[head.index(name)] for name in costs]
-        assert found == ["0.050 s", "250 ms", "200 ms", "900 MB"]
+        assert found == ["0.050 s", "250 ms", "200 ms", "1100 MB", "900 MB"]
     head, _, row = section(text, "What differs between their configurations")
     assert row[0] == "Decoder.name"
     assert row[head.index("stage1-seed2")] == "'stage1-seed2'"

@@ -117,6 +117,7 @@ def test_metrics_hold_losses_controls_rate_and_times(finished):
         "time/data_ms",
         "time/forward_backward_ms",
         "time/optimizer_ms",
+        "memory/peak_mb",
     ):
         assert np.isfinite(last[key]), key
     assert last["held_out/best_loss"] == pytest.approx(outcome.best_loss)
