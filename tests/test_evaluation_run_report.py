@@ -100,6 +100,7 @@ def test_two_real_runs_are_judged_end_to_end(trained, tmp_path, monkeypatch, cap
     for name in ("stage1", "stage2"):
         cost = document["runs"][name]["cost"]
         assert cost["n_parameters"] > 1000 and cost["render_secs"] > 0
+        assert cost["training_memory_mb"] > 300  # TensorFlow alone takes more
     (skipped,) = document["skipped_runs"]
     assert skipped["run"] == "started" and "no sound checkpoint" in skipped["reason"]
     differing = [row["binding"] for row in document["config_differences"]]
