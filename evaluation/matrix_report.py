@@ -30,7 +30,7 @@ COLUMNS = (
     ("entropy_last", "last", 3),
     ("entropy_trend", "trend per 1000 steps", 3),
     ("movement", "Movement within clips", 3),
-    ("clip_diversity", "Diversity across clips", 3),
+    ("clip_diversity", "Diversity across clips, bits", 3),
     ("step_ms", "Step, ms", 0),
     ("backward_ms", "forward and backward, ms", 0),
     ("memory_mb", "Memory, MB", 0),

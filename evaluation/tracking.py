@@ -36,8 +36,8 @@ class Tracked:
         entropy_trend: Its slope per 1000 steps.
         movement: Of the distribution within the held-out clips at the end: mean
             distance of a frame's to its clip's mean one, 0 to 1.
-        clip_diversity: Across them at the end: mean distance of a clip's mean
-            distribution to the mean over clips, 0 to 1; NaN for one clip, and for logs
+        clip_diversity: Across them at the end: mean divergence of a clip's mean
+            distribution from the mean over clips, bits; NaN for one clip, and for logs
             from before it was measured.
         step_ms: Median time of a step, milliseconds.
         backward_ms: Forward and backward part of it.

@@ -14,9 +14,9 @@ frame counts.
   and in half the sum of absolute changes (0 to 1).
 - `distribution_spread`: mean distance (half the sum of absolute differences) of a
   frame's distribution to the example's mean one; 0 for a static control.
-- `clip_diversity`: mean distance, of the same kind, of an example's mean distribution
-  to the mean of these over the examples; 0 (all alike) to 1. An example without a
-  frame that counts is left out; NaN for fewer than two.
+- `clip_diversity`: mean Jensen-Shannon divergence of an example's mean distribution
+  from the mean over the examples, in bits: 0 (all alike) to 1, as the scorecard has it.
+  An example without a frame that counts is left out; NaN for fewer than two.
 - `gain_spread_db`: standard deviation of the gain within an example.
 """
 
@@ -136,7 +136,7 @@ def statistics(
             0.5 * np.sum(np.abs(np.diff(shares, axis=1)), axis=-1), pairs
         ),
         "distribution_spread": _distribution_spread(shares, counted),
-        "clip_diversity": _clip_diversity(shares, counted),
+        "clip_diversity": _clip_diversity(shares, n_valid, counted),
         "noise_share": _noise_share(controls, shares, counted),
     }
 
@@ -208,15 +208,23 @@ def _distribution_spread(shares: np.ndarray, mask: np.ndarray) -> float:
     return float(np.mean(spreads)) if spreads else float("nan")
 
 
-def _clip_diversity(shares: np.ndarray, mask: np.ndarray) -> float:
-    """Mean distance of the examples' mean distributions to the mean of these."""
-    means = np.array(
-        [
-            row[keep].mean(0)
-            for row, keep in zip(shares, mask, strict=True)
-            if keep.any()
-        ]
-    )
-    if len(means) < 2:
+def _clip_diversity(shares: np.ndarray, n_valid: np.ndarray, mask: np.ndarray) -> float:
+    """Mean divergence of the examples' mean distributions from the mean over all.
+
+    The mean over all is taken harmonic by harmonic over the frames that have it below
+    Nyquist, and cut where the example's own frames are: pitch alone is no diversity.
+    """
+    if np.count_nonzero(mask.any(axis=1)) < 2:
         return float("nan")
-    return float(0.5 * np.mean(np.sum(np.abs(means - means.mean(0)), axis=-1)))
+    below = np.arange(shares.shape[-1]) < n_valid[..., np.newaxis]
+    counted = mask[..., np.newaxis] & below
+    total = np.sum(shares * counted, axis=(0, 1))
+    typical = total / np.maximum(np.sum(counted, axis=(0, 1)), 1)
+    divergences = []
+    for row, row_below, keep in zip(shares, below, mask, strict=True):
+        if keep.any():
+            own = row[keep].mean(axis=0)
+            others = normalized(typical * row_below[keep]).mean(axis=0)
+            apart = entropy((own + others) / 2) - (entropy(own) + entropy(others)) / 2
+            divergences.append(max(0.0, apart / np.log(2.0)))
+    return float(np.mean(divergences))

@@ -106,7 +106,7 @@ def test_the_table_names_movement_and_diversity_for_what_they_are(tmp_path):
     lines = page(tmp_path).splitlines()
     head = next(one for one in lines if one.startswith("| Run |")).split(" | ")
     at = head.index("Movement within clips")
-    assert head[at + 1] == "Diversity across clips"
+    assert head[at + 1] == "Diversity across clips, bits"
     cells = [one.split(" | ") for one in lines if one.startswith("| stage")]
     assert [one[at] for one in cells] == ["0.110", "0.110"]
     assert [one[at + 1] for one in cells] == ["0.220", report_tables.DASH]

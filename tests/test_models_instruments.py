@@ -1,9 +1,11 @@
 """Control statistics, measured harmonics, alarms, dumps: numbers worked out by hand."""
 
+import dataclasses
 import io
 
 import numpy as np
 import pytest
+import scipy.spatial.distance
 from matplotlib import image
 
 from models import alarms
@@ -31,8 +33,10 @@ def _controls(shares, amps, noise=None):
     )
 
 
-def _statistics(shares, amps, noise=None, counted=None):
+def _statistics(shares, amps, noise=None, counted=None, f0_hz=None):
     controls = _controls(shares, amps, noise)
+    if f0_hz is not None:
+        controls = dataclasses.replace(controls, f0_hz=f0_hz)
     counted = np.ones(controls.amps.shape, bool) if counted is None else counted
     return control_statistics.statistics(
         controls, counted=counted, sample_rate=SAMPLE_RATE
@@ -69,11 +73,27 @@ def test_clip_diversity_is_between_examples_and_not_within_them():
     shares = np.array([first, other, first, [[0.0, 0.0, 1.0]] * 2])
     counted = np.array([[True, True]] * 3 + [[False, False]])
     found = _statistics(shares, np.ones([4, 2]), counted=counted)
-    # The mean is 1/3, 1/2, 1/6: a sixth, a third and a sixth of all shares away.
-    assert found["clip_diversity"] == pytest.approx(2 / 9)
+    mean = [1 / 3, 1 / 2, 1 / 6]
+    apart = [
+        scipy.spatial.distance.jensenshannon(one, mean, base=2) ** 2
+        for one in ([1 / 2, 1 / 2, 0], [0, 1 / 2, 1 / 2], [1 / 2, 1 / 2, 0])
+    ]
+    assert found["clip_diversity"] == pytest.approx(np.mean(apart), rel=1e-5)
     alike = _statistics(shares[[0, 0]], np.ones([2, 2]))
     assert alike["clip_diversity"] == pytest.approx(0.0)
     assert alike["distribution_spread"] == pytest.approx(0.5)
+
+
+def test_pitch_alone_is_no_clip_diversity():
+    """All harmonics below Nyquist are equal; the higher note has half as many."""
+    shares = np.zeros([2, 5, 8])
+    shares[0] = 1 / 8
+    shares[1, :, :4] = 1 / 4
+    f0_hz = np.full([2, 5], 900.0)
+    f0_hz[1] = 1800.0
+    found = _statistics(shares, np.full([2, 5], 0.1), f0_hz=f0_hz)
+    assert found["clip_diversity"] < 0.01
+    assert _statistics(shares, np.full([2, 5], 0.1))["clip_diversity"] > 0.05
 
 
 def test_clip_diversity_of_one_example_is_not_a_number():
