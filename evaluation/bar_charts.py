@@ -6,6 +6,7 @@ description for screen readers, and the same numbers give the same text.
 
 import html
 from collections.abc import Mapping
+from collections.abc import Sequence
 
 from evaluation import charts
 
@@ -20,8 +21,11 @@ def meter(
     high: float | None,
     threshold: float,
     label: str,
+    trainings: Sequence[float] = (),
 ) -> str:
     """Draws a number in [0, 1] as a bar with a threshold and an interval.
+
+    It is coloured as bad as soon as the number or one training reaches the threshold.
 
     Args:
         value: The number, None when missing.
@@ -29,6 +33,7 @@ def meter(
         high: Upper end.
         threshold: Where the mark stands.
         label: For screen readers.
+        trainings: The number of each training, if it is a mean of several.
 
     Returns:
         SVG.
@@ -45,13 +50,19 @@ def meter(
             f'x2="{low * width:.1f}" y1="9" y2="17"/><line class="whisker" '
             f'x1="{high * width:.1f}" x2="{high * width:.1f}" y1="9" y2="17"/>'
         )
-    state = "over" if known and value is not None and value >= threshold else "under"
+    ticks = "".join(
+        f'<line class="training" x1="{one * width:.1f}" x2="{one * width:.1f}" '
+        f'y1="3" y2="23"/>'
+        for one in trainings
+    )
+    all_known = [*([] if value is None else [value]), *trainings]
+    state = "over" if any(one >= threshold for one in all_known) else "under"
     return (
         f'<svg class="meter {state}" viewBox="0 0 {width} {height}" role="img" '
         f'preserveAspectRatio="none" '
         f'aria-label="{html.escape(label, quote=True)}">'
         f'<rect class="track" x="0" y="8" width="{width}" height="10"/>'
-        f"{bar if known else ''}{whisker}"
+        f"{bar if known else ''}{ticks}{whisker}"
         f'<line class="threshold" x1="{threshold * width:.1f}" '
         f'x2="{threshold * width:.1f}" y1="2" y2="24"/></svg>'
     )

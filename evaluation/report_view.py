@@ -139,12 +139,15 @@ def _card(system: Json, document: Json) -> Card:
         index += f" [{report_tables.number(interval['low'], decimals=2)}, "
         index += f"{report_tables.number(interval['high'], decimals=2)}]"
     label = f"Collapse index {index}; collapsed from {collapse_index.THRESHOLD}"
+    by_run = [one for one in system["index"]["by_run"].values() if one is not None]
+    trainings = by_run if len(system["runs"]) > 1 else []
     meter = bar_charts.meter(
         value,
         low=interval["low"],
         high=interval["high"],
         threshold=collapse_index.THRESHOLD,
         label=label,
+        trainings=trainings,
     )
     return Card(
         name=system["name"],

@@ -232,6 +232,24 @@ def test_logarithmic_ticks_are_numbers_that_people_know(low, high, expected):
     assert found[: len(expected)] == expected
 
 
+@pytest.mark.parametrize(
+    ("value", "trainings", "state"),
+    [
+        (0.3, (), "under"),
+        (0.5, (), "over"),
+        (0.3, (0.1, 0.5), "over"),
+        (0.3, (0.2, 0.4), "under"),
+        (None, (), "under"),
+    ],
+)
+def test_a_meter_is_bad_where_one_training_is(value, trainings, state):
+    svg = bar_charts.meter(
+        value, low=None, high=None, threshold=0.5, label="x", trainings=trainings
+    )
+    assert f'class="meter {state}"' in svg
+    assert svg.count('class="training"') == len(trainings)
+
+
 def test_bars_are_read_out_to_those_who_cannot_see_them():
     svg = bar_charts.component_bars(
         {"a<b": {"frozen": 0.25, "flat": None}}, threshold=0.5
