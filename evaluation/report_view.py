@@ -43,6 +43,7 @@ class Card:
     sentence: str
     index: str
     meter: markupsafe.Markup
+    marks: str
     lines: list[str]
 
 
@@ -157,6 +158,7 @@ def _card(system: Json, document: Json) -> Card:
         sentence=told["sentence"],
         index=index,
         meter=markupsafe.Markup(meter),
+        marks="grey: each training" if trainings else "",
         lines=lines,
     )
 
