@@ -10,12 +10,12 @@ earlier note: as long as run.json is still the earlier run's, so is the note.
 import dataclasses
 import enum
 import json
-import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 from models import run_record
+from models import whole_files
 
 NOTE_NAME = "matrix_command.json"
 # Say where things are and where the run begins, not what comes out; which dataset it is
@@ -129,9 +129,8 @@ def _to_json(note: Note) -> Json:
 def write(run_dir: pathlib.Path, note: Note) -> None:
     """Replaces a folder's note in one step."""
     run_dir.mkdir(parents=True, exist_ok=True)
-    aside = run_dir / f"{NOTE_NAME}.tmp"
-    aside.write_text(json.dumps(_to_json(note)) + "\n", encoding="utf-8")
-    os.replace(aside, run_dir / NOTE_NAME)
+    text = json.dumps(_to_json(note)) + "\n"
+    whole_files.write_text(run_dir / NOTE_NAME, text)
 
 
 def begin(run_dir: pathlib.Path, wanted: Basis) -> Note:

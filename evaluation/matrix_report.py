@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import os
 import pathlib
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from evaluation import report_tables
 from evaluation import summary
 from models import dataset_info
 from models import run_record
+from models import whole_files
 
 JSON_NAME = matrix_history.JSON_NAME
 TEXT_NAME = "matrix.md"
@@ -82,16 +82,9 @@ def write(
     )
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(document, indent=1, allow_nan=False)
-    _replace(folder / JSON_NAME, text + "\n")
-    _replace(folder / TEXT_NAME, to_text(document))
+    whole_files.write_text(folder / JSON_NAME, text + "\n")
+    whole_files.write_text(folder / TEXT_NAME, to_text(document))
     return dict(document)
-
-
-def _replace(path: pathlib.Path, text: str) -> None:
-    """Writes a file in one step."""
-    aside = path.with_name(path.name + ".tmp")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)
 
 
 def to_text(document: Mapping[str, Any]) -> str:

@@ -7,7 +7,6 @@ names of the TensorBoard scalars, e.g. `losses/spectral_loss`, `held_out/spectra
 
 import json
 import math
-import os
 import pathlib
 import sys
 import time
@@ -16,6 +15,8 @@ from typing import Any
 from typing import TextIO
 
 import tensorflow as tf
+
+from models import whole_files
 
 METRICS_NAME = "metrics.jsonl"
 PACE_WEIGHT = 0.3  # of the newest row in the estimate of the time left
@@ -57,9 +58,7 @@ class MetricsLog:
         if not self._path.exists():
             return
         kept = [row for row in _whole_rows(self._path) if row["step"] <= step]
-        aside = self._path.with_suffix(".tmp")
-        aside.write_text("".join(_line(row) for row in kept), encoding="utf-8")
-        os.replace(aside, self._path)
+        whole_files.write_text(self._path, "".join(_line(row) for row in kept))
 
     def write(self, row: Row) -> None:
         """Appends a row; numbers go to TensorBoard too."""

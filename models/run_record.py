@@ -18,6 +18,7 @@ from typing import Any
 import tensorflow as tf
 
 from models import dataset_info
+from models import whole_files
 
 RUN_NAME = "run.json"
 SCHEMA_VERSION = 1
@@ -41,9 +42,7 @@ def read_run(run_dir: str | pathlib.Path) -> dict[str, Any]:
 def write_run(run_dir: str | pathlib.Path, record: dict[str, Any]) -> None:
     """Replaces run.json in one step."""
     path = pathlib.Path(run_dir) / RUN_NAME
-    aside = path.with_suffix(".tmp")
-    aside.write_text(json.dumps(record, indent=2, default=str) + "\n", encoding="utf-8")
-    os.replace(aside, path)
+    whole_files.write_text(path, json.dumps(record, indent=2, default=str) + "\n")
 
 
 def started(

@@ -30,6 +30,7 @@ from models import runs
 from models import selection
 from models import stepping
 from models import trainer as trainer_lib
+from models import whole_files
 
 # What a person can put right; shown as one sentence instead of a stack trace.
 USER_ERRORS = (
@@ -250,9 +251,7 @@ def _last_line(save_dir: pathlib.Path, outcome: loop_options.Outcome) -> str:
 
 def _write_config(save_dir: pathlib.Path, step: int) -> None:
     path = save_dir / f"operative_config-{step}.gin"
-    aside = path.with_suffix(".tmp")
-    aside.write_text(gin_config.config_text(), encoding="utf-8")
-    os.replace(aside, path)
+    whole_files.write_text(path, gin_config.config_text())
 
 
 def _train_with_stock_loop(

@@ -16,7 +16,6 @@ rates follow `learning_rate`, and the three are compared by a measure they share
 import dataclasses
 import json
 import math
-import os
 import pathlib
 import shutil
 import time
@@ -34,6 +33,7 @@ from models import run_record
 from models import run_request
 from models import session
 from models import stopping
+from models import whole_files
 
 STAGED_NAME = "staged.json"
 DONE = ("finished", "early stop", "loss reached")
@@ -212,6 +212,4 @@ def _promote(
     shutil.copytree(best / loop.BEST_DIR, save_dir / loop.BEST_DIR)
     (save_dir / "operative_config-0.gin").write_text(record["config"], encoding="utf-8")
     run_record.write_run(save_dir, record | {"staged": summary})
-    aside = save_dir / f"{STAGED_NAME}.tmp"
-    aside.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    os.replace(aside, save_dir / STAGED_NAME)
+    whole_files.write_text(save_dir / STAGED_NAME, json.dumps(summary, indent=2) + "\n")
