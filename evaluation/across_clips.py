@@ -3,11 +3,11 @@
 import numpy as np
 
 from evaluation import clips
-from evaluation import collapse
 from evaluation import collapse_index
 from evaluation import controls
 from evaluation import index_sums
 from evaluation import scores
+from models import distributions
 
 
 def compare_across_clips(
@@ -122,7 +122,7 @@ def _diversity(
         f0_hz=played.f0_hz[masks.pitched],
         sample_rate=played.sample_rate,
     )
-    divergence = collapse.jensen_shannon(
+    divergence = distributions.jensen_shannon(
         shares.mean(axis=0)[np.newaxis], means.mean(axis=0)[np.newaxis]
     )
     return scores.Score(float(divergence[0]))

@@ -11,13 +11,12 @@ Sources: Shannon entropy and its exponential (Hill number of order 1); Jensen-Sh
     Inf. Theory 1991. The selection is own.
 """
 
-import math
-
 import numpy as np
 
 from evaluation import controls
 from evaluation import responses
 from evaluation import scores
+from models import distributions
 
 SILENT_BELOW_DB = 30.0  # dB under the recording: the model has left the frame out
 SATURATION_MARGIN = 0.01  # share of the limit, as close to it counts as reached
@@ -89,7 +88,7 @@ def _distribution_scores(
         return {key: scores.missing(reason) for key in keys}
     shares = clip.harmonic_distribution[frames]
     n_valid = clip.n_below_nyquist[frames]
-    entropy = entropy_nats(shares)
+    entropy = distributions.entropy_nats(shares)
     ordered = np.sort(shares, axis=1)[:, ::-1]
     several = n_valid > 1
     normalised = (
@@ -109,41 +108,14 @@ def _distribution_scores(
     }
 
 
-def entropy_nats(shares: np.ndarray) -> np.ndarray:
-    """Shannon entropy of each row in nats; 0 for a single harmonic.
-
-    Args:
-        shares: Rows that sum to one. Shape [n_frames, n_harmonics].
-
-    Returns:
-        Entropy between 0 and log(n_harmonics). Shape [n_frames].
-    """
-    return -np.sum(shares * np.log(np.maximum(shares, _TINY)), axis=1)
-
-
-def jensen_shannon(shares: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Jensen-Shannon divergence row by row, in bits: 0 equal, 1 without overlap.
-
-    Args:
-        shares: Rows that sum to one. Shape [n_frames, n_harmonics].
-        others: The same, or one row for all.
-
-    Returns:
-        Divergence in [0, 1]. Shape [n_frames].
-    """
-    middle = 0.5 * (shares + others)
-    divergence = entropy_nats(middle) - 0.5 * (
-        entropy_nats(shares) + entropy_nats(np.atleast_2d(others))
-    )
-    return np.clip(divergence / math.log(2.0), 0.0, 1.0)
-
-
 def distribution_flux(distribution: np.ndarray, frames: np.ndarray) -> scores.Score:
     """Mean Jensen-Shannon divergence between neighbouring frames that both count."""
     neighbours = frames[1:] & frames[:-1]
     if not np.any(neighbours):
         return scores.missing("no two neighbouring pitched frames")
-    steps = jensen_shannon(distribution[1:][neighbours], distribution[:-1][neighbours])
+    steps = distributions.jensen_shannon(
+        distribution[1:][neighbours], distribution[:-1][neighbours]
+    )
     return scores.Score(float(np.mean(steps)))
 
 

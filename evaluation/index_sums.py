@@ -17,6 +17,7 @@ import numpy as np
 
 from evaluation import collapse
 from evaluation import controls
+from models import distributions
 
 SMOOTH_SECS = 0.05  # seconds over which movement is averaged before it is counted
 LEVEL_SPAN_DB = 60.0  # dB below the loudest frame at which levels are cut
@@ -128,7 +129,7 @@ def _movement(
         f0_hz=clip.f0_hz,
         sample_rate=clip.sample_rate,
     )[frames]
-    return float(np.sum(np.sqrt(collapse.jensen_shannon(smooth, mean))))
+    return float(np.sum(np.sqrt(distributions.jensen_shannon(smooth, mean))))
 
 
 def _moving_sum(values: np.ndarray, *, width: int) -> np.ndarray:

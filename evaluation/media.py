@@ -21,6 +21,7 @@ from evaluation import clips
 from evaluation import collapse
 from evaluation import controls
 from evaluation import score_table
+from models import distributions
 
 PICTURE_COLUMNS = 480  # pixels along time
 SPECTROGRAM_ROWS = 144  # pixels along frequency, logarithmic
@@ -207,7 +208,7 @@ def control_curves(
     shares = played.harmonic_distribution
     n_valid = np.maximum(played.n_below_nyquist, 2)
     sounding = masks.pitched & (shares.sum(axis=1) > 0)
-    entropy = collapse.entropy_nats(shares) / np.log(n_valid)
+    entropy = distributions.entropy_nats(shares) / np.log(n_valid)
     return {
         "pitch_hz": _points(np.where(masks.pitched, hearing.pitch.f0_hz, np.nan)),
         "loudness_db": _points(hearing.loudness_db),

@@ -21,6 +21,7 @@ import numpy as np
 import soundfile
 
 from models import control_statistics
+from models import distributions
 from models import plots
 from models import selection
 
@@ -206,7 +207,7 @@ def _write_frames(
         plots.noise_rms(dump["noise_magnitudes"]),
         dump["raw_amps"],
         plots.noise_rms(dump["raw_noise_magnitudes"]),
-        control_statistics.entropy(shares),
+        distributions.entropy_nats(shares),
         shares.max(-1),
         shares.argmax(-1) + 1,
     )

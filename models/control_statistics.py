@@ -25,6 +25,8 @@ from typing import Any
 
 import numpy as np
 
+from models import distributions
+
 MIN_CONFIDENCE = 0.5  # of the pitch tracker, for a frame to count as pitched
 AUDIBLE_RANGE_DB = 40.0  # below the loudest frame of the batch
 GAIN_FLOOR = 1e-5  # linear, -100 dB: gains below it count as it
@@ -116,7 +118,7 @@ def statistics(
     n_valid = valid_harmonics(
         controls.f0_hz, sample_rate=sample_rate, n_harmonics=shares.shape[-1]
     )
-    entropy_nats = entropy(shares)
+    entropy_nats = distributions.entropy_nats(shares)
     gain_db = 20.0 * np.log10(np.maximum(controls.amps, GAIN_FLOOR))
     pairs = counted[:, 1:] & counted[:, :-1]
     return {
@@ -139,11 +141,6 @@ def statistics(
         "clip_diversity": _clip_diversity(shares, n_valid, counted),
         "noise_share": _noise_share(controls, shares, counted),
     }
-
-
-def entropy(shares: np.ndarray) -> np.ndarray:
-    """Entropy of shares over the last axis, in nats."""
-    return -np.sum(shares * np.log(shares + _EPSILON), axis=-1)
 
 
 def normalized(shares: np.ndarray) -> np.ndarray:
@@ -225,6 +222,5 @@ def _clip_diversity(shares: np.ndarray, n_valid: np.ndarray, mask: np.ndarray) -
         if keep.any():
             own = row[keep].mean(axis=0)
             others = normalized(typical * row_below[keep]).mean(axis=0)
-            apart = entropy((own + others) / 2) - (entropy(own) + entropy(others)) / 2
-            divergences.append(max(0.0, apart / np.log(2.0)))
+            divergences.append(distributions.jensen_shannon(own, others))
     return float(np.mean(divergences))

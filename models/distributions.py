@@ -1,0 +1,36 @@
+"""Entropy and divergence of harmonic distributions, as arrays."""
+
+import math
+
+import numpy as np
+
+_TINY = 1e-12  # below the logarithm; a share of 0 adds nothing
+
+
+def entropy_nats(shares: np.ndarray) -> np.ndarray:
+    """Shannon entropy of each row in nats; 0 for a single harmonic.
+
+    Args:
+        shares: Rows that sum to one. Shape [..., n_harmonics].
+
+    Returns:
+        Entropy between 0 and log(n_harmonics). Shape [...].
+    """
+    return -np.sum(shares * np.log(np.maximum(shares, _TINY)), axis=-1)
+
+
+def jensen_shannon(shares: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Jensen-Shannon divergence row by row, in bits: 0 equal, 1 without overlap.
+
+    Args:
+        shares: Rows that sum to one. Shape [..., n_harmonics].
+        others: The same, or one row for all.
+
+    Returns:
+        Divergence in [0, 1]. Shape [...].
+    """
+    middle = 0.5 * (shares + others)
+    divergence = entropy_nats(middle) - 0.5 * (
+        entropy_nats(shares) + entropy_nats(others)
+    )
+    return np.clip(divergence / math.log(2.0), 0.0, 1.0)
