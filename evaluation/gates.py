@@ -9,6 +9,7 @@ are recognised as rungs of the ladder by their names (`stage0` to `stage5`,
 import dataclasses
 import math
 import re
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -33,6 +34,7 @@ YES = "yes"
 NO = "no"
 OPEN = "not decided"
 ABSENT = "not run"
+Indices = Mapping[str, index_statistics.SystemIndex]
 _RUNG = re.compile(r"(stage[0-5]|transformer)(?![0-9a-z])")
 
 
@@ -65,22 +67,26 @@ def find_rungs(systems: list[str]) -> dict[str, str]:
     return {rung: found[rung] for rung in RUNGS if rung in found}
 
 
-def decide_all(table: score_table.ScoreTable) -> list[Gate]:
+def decide_all(table: score_table.ScoreTable, indices: Indices) -> list[Gate]:
     """Answers every gate from the scores.
 
     Args:
         table: All scores.
+        indices: The collapse index of each system, by its name.
     """
     rungs = find_rungs(list(table.systems))
+    by_rung = {rung: indices[name] for rung, name in rungs.items()}
     return [
-        lowest_rung(table, rungs),
-        resolves_collapse(table, rungs, rung="stage1"),
-        resolves_collapse(table, rungs, rung="stage2"),
+        lowest_rung(table, rungs, by_rung),
+        resolves_collapse(by_rung, rung="stage1"),
+        resolves_collapse(by_rung, rung="stage2"),
         transformer_benefit(table, rungs),
     ]
 
 
-def lowest_rung(table: score_table.ScoreTable, rungs: dict[str, str]) -> Gate:
+def lowest_rung(
+    table: score_table.ScoreTable, rungs: dict[str, str], indices: Indices
+) -> Gate:
     """The lowest rung that is not worse than the best by more than the margins."""
     question = "Which is the lowest rung that is as good as the best?"
     rule = (
@@ -92,9 +98,6 @@ def lowest_rung(table: score_table.ScoreTable, rungs: dict[str, str]) -> Gate:
     )
     if len(rungs) < 2:
         return Gate("lowest_rung", question, ABSENT, rule, ["Fewer than two rungs."])
-    indices = {
-        rung: index_statistics.system_index(table, name) for rung, name in rungs.items()
-    }
     n_units = next(iter(indices.values())).n_units
     if n_units < compare.MIN_UNITS:
         line = f"Only {n_units} to judge by; {compare.MIN_UNITS} needed."
@@ -153,9 +156,7 @@ def _as_good(
     return OPEN, line + ": the interval does not decide it."
 
 
-def resolves_collapse(
-    table: score_table.ScoreTable, rungs: dict[str, str], *, rung: str
-) -> Gate:
+def resolves_collapse(indices: Indices, *, rung: str) -> Gate:
     """Whether a rung's controls do not collapse."""
     question = f"Is {TITLES[rung]} enough to keep controls from collapsing?"
     rule = (
@@ -163,24 +164,23 @@ def resolves_collapse(
         "or above (no) 0.5."
     )
     key = f"{rung}_resolves"
-    if rung not in rungs:
+    if rung not in indices:
         return Gate(key, question, ABSENT, rule, [f"No run named {rung}."])
     evidence = []
     for shown in dict.fromkeys(("stage0", rung, "stage5")):
-        if shown in rungs:
-            index = index_statistics.system_index(table, rungs[shown])
+        if shown in indices:
+            index = indices[shown]
             evidence.append(
                 f"{_sentence(TITLES[shown])}: collapse index {_show(index.interval)} "
                 f"over {index.n_units} {index.unit}{'s' if index.n_units > 1 else ''}"
                 f"{_trainings(index)}."
             )
-    state = index_statistics.system_index(table, rungs[rung]).state
     answers = {
         index_statistics.HEALTHY: YES,
         index_statistics.COLLAPSED: NO,
         index_statistics.OPEN: OPEN,
     }
-    return Gate(key, question, answers[state], rule, evidence)
+    return Gate(key, question, answers[indices[rung].state], rule, evidence)
 
 
 def _trainings(index: index_statistics.SystemIndex) -> str:

@@ -78,6 +78,11 @@ class _Resampler:
         return float(np.mean([verdict.index for verdict in self.verdicts(draw)]))
 
 
+def every_index(table: score_table.ScoreTable) -> dict[str, SystemIndex]:
+    """The index of each system by its name; resampling takes its time, so once."""
+    return {name: system_index(table, name) for name in table.systems}
+
+
 def system_index(table: score_table.ScoreTable, system: str) -> SystemIndex:
     """Computes the index of a system over all clips.
 

@@ -59,9 +59,10 @@ def build(
         raise KeyError(
             f"baseline {baseline!r} is not among the systems {sorted(table.systems)}"
         )
+    indices = index_statistics.every_index(table)
     systems = [
-        _describe_system(table, name, is_baseline=name == baseline)
-        for name in table.systems
+        _describe_system(table, name, index=index, is_baseline=name == baseline)
+        for name, index in indices.items()
     ]
     comparisons = [
         _compare_systems(table, baseline, name)
@@ -81,7 +82,9 @@ def build(
         "recording": _describe_recordings(table),
         "systems": systems,
         "comparisons": comparisons,
-        "gates": [dataclasses.asdict(gate) for gate in gates.decide_all(table)],
+        "gates": [
+            dataclasses.asdict(gate) for gate in gates.decide_all(table, indices)
+        ],
         "leaderboard": _leaderboard(systems),
         "runs": dict(runs),
         "skipped_runs": list(skipped_runs),
@@ -100,10 +103,13 @@ def _describe_recordings(table: score_table.ScoreTable) -> Json:
 
 
 def _describe_system(
-    table: score_table.ScoreTable, name: str, *, is_baseline: bool
+    table: score_table.ScoreTable,
+    name: str,
+    *,
+    index: index_statistics.SystemIndex,
+    is_baseline: bool,
 ) -> Json:
     """Aggregates of one system."""
-    index = index_statistics.system_index(table, name)
     aggregates = {
         metric.key: _aggregate(table, name, metric.key) for metric in metrics.ALL
     }

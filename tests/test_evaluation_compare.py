@@ -207,7 +207,12 @@ def make_table(systems, rng, n_recordings=10, spread=0.0):
 
 
 def answers(systems, rng, **kwargs):
-    return {g.key: g for g in gates.decide_all(make_table(systems, rng, **kwargs))}
+    return decide(make_table(systems, rng, **kwargs))
+
+
+def decide(table):
+    found = gates.decide_all(table, index_statistics.every_index(table))
+    return {gate.key: gate for gate in found}
 
 
 def test_gates_name_the_lowest_rung_that_is_as_good(rng):
@@ -287,7 +292,7 @@ def test_a_training_that_may_have_collapsed_leaves_the_question_open(rng):
     assert index.interval.high < collapse_index.THRESHOLD
     assert max(index.by_run.values()) < collapse_index.THRESHOLD
     assert index.state == index_statistics.OPEN
-    gate = {g.key: g for g in gates.decide_all(table)}["stage1_resolves"]
+    gate = decide(table)["stage1_resolves"]
     assert gate.answer == gates.OPEN
     assert "mean of stage1 0." in gate.evidence[0]
     assert ", stage1-seed1 0.4" in gate.evidence[0]
