@@ -15,21 +15,25 @@ from absl import app
 from absl import flags
 
 EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 EXIT_BUG = 70  # EX_SOFTWARE of BSD's sysexits.h
 
 
-def run(main: Callable[[Sequence[str]], int], *, program: str) -> None:
+def run(main: Callable[[], int], *, program: str) -> None:
     """Runs a program and ends the process.
 
     The code is `main`'s; 0 after --help, 2 for a command line that cannot be read, 70
     with a traceback for an exception that nobody caught.
 
     Args:
-        main: Takes the name of the program, as absl has it; returns the exit code.
+        main: Returns the exit code; flags are read by then.
         program: Its name, for messages.
     """
     try:
-        app.run(main, flags_parser=functools.partial(parse_flags, program=program))
+        app.run(
+            lambda unused_argv: main(),
+            flags_parser=functools.partial(parse_flags, program=program),
+        )
     except Exception:  # as broad as Python's own handler, which would end with 1
         traceback.print_exc()
         sys.exit(EXIT_BUG)

@@ -16,7 +16,6 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 
 from absl import flags
 
@@ -146,7 +145,7 @@ def run_steps(steps: list[Step]) -> int:
     return 0
 
 
-def main(unused_argv: Sequence[str] = ()) -> int:
+def main() -> int:
     """Runs the demo and returns an exit code."""
     given = flags.FLAGS.input
     recordings = pathlib.Path(given).expanduser() if given else None

@@ -16,7 +16,6 @@ import json
 import pathlib
 import sys
 from collections.abc import Callable
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,12 +25,12 @@ from absl import flags
 from evaluation import command_line
 from evaluation import frechet
 from evaluation import inference
+from evaluation import score_table
 from prep import audio as audio_lib
 
 EMBEDDING_RATE = 16000  # Hz
 RESULT_NAME = "fad.json"
 EXIT_INPUT = command_line.EXIT_USAGE
-RECORDING = "recording"
 Embedding = Callable[[np.ndarray], np.ndarray]
 
 
@@ -95,20 +94,20 @@ def measure(report: pathlib.Path, embed: Embedding) -> dict[str, Any]:
     sets = {who: np.concatenate(parts) for who, parts in found.items()}
     try:
         distances = {
-            who: frechet.frechet_distance(sets[RECORDING], values)
+            who: frechet.frechet_distance(sets[score_table.RECORDING], values)
             for who, values in sets.items()
-            if who != RECORDING
+            if who != score_table.RECORDING
         }
     except (KeyError, ValueError) as error:
         raise inference.InputError(f"{report}: {error}") from error
     return {
         "fad": distances,
         "n_clips": len(clips),
-        "n_embeddings": len(sets[RECORDING]),
+        "n_embeddings": len(sets[score_table.RECORDING]),
     }
 
 
-def main(unused_argv: Sequence[str] = ()) -> int:
+def main() -> int:
     """Runs the program; returns an exit code."""
     report = pathlib.Path(flags.FLAGS.report).expanduser()
     embedding = pathlib.Path(flags.FLAGS.embedding).expanduser()

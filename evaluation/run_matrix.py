@@ -47,7 +47,7 @@ from evaluation import matrix_report
 
 EXIT_FAILED = 1
 EXIT_INPUT = command_line.EXIT_USAGE
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells say it
+EXIT_INTERRUPTED = command_line.EXIT_INTERRUPTED
 
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
@@ -197,7 +197,7 @@ def _make_folder(folder: pathlib.Path) -> None:
         ) from error
 
 
-def main(unused_argv: Sequence[str] = ()) -> int:
+def main() -> int:
     """Runs the program; returns an exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:

@@ -18,7 +18,6 @@ import math
 import pathlib
 import sys
 import time
-from collections.abc import Sequence
 
 import soundfile
 from absl import flags
@@ -35,7 +34,7 @@ from models import export
 from prep import crepe_weights
 
 EXIT_INPUT = command_line.EXIT_USAGE
-EXIT_INTERRUPTED = 130  # as shells count it
+EXIT_INTERRUPTED = command_line.EXIT_INTERRUPTED
 # What a kind of output knows nothing of.
 IDLE_FLAGS = {
     "output": (),
@@ -237,7 +236,7 @@ def main_with(values: flags.FlagValues) -> int:
     return EXIT_INPUT
 
 
-def main(unused_argv: Sequence[str] = ()) -> int:
+def main() -> int:
     """Runs the program; returns an exit code."""
     return main_with(flags.FLAGS)
 

@@ -23,7 +23,6 @@ import pathlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
 
 from absl import flags
 
@@ -37,7 +36,7 @@ from evaluation import report
 from evaluation import run_choice
 
 EXIT_INPUT = command_line.EXIT_USAGE
-EXIT_INTERRUPTED = 130
+EXIT_INTERRUPTED = command_line.EXIT_INTERRUPTED
 
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
@@ -191,7 +190,7 @@ def _complain(*sentences: str) -> None:
         print(f"ddsp_report: {sentence}", file=sys.stderr)
 
 
-def main(unused_argv: Sequence[str] = ()) -> int:
+def main() -> int:
     """Runs the program; returns an exit code."""
     try:
         return run(flags.FLAGS)

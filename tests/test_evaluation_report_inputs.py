@@ -147,7 +147,7 @@ def test_what_fails_leaves_the_old_report_alone(
     monkeypatch.setattr(evaluate, "evaluate", fail)
     words_given = ("--baseline=runs/a", "--runs=runs/*", "--overwrite")
     monkeypatch.setattr(flags, "FLAGS", parse(*words_given))
-    assert run_report.main(["ddsp_report"]) == code
+    assert run_report.main() == code
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1 and words in said[0]
     assert [path.name for path in (tmp_path / "report").iterdir()] == ["report.html"]
@@ -164,7 +164,7 @@ def test_a_missing_run_is_one_clear_sentence(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(
         flags, "FLAGS", parse("--baseline=runs/a", "--candidate=runs/b")
     )
-    assert run_report.main(["ddsp_report"]) == run_report.EXIT_INPUT
+    assert run_report.main() == run_report.EXIT_INPUT
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1 and "there is no run at runs/a" in said[0]
 

@@ -50,7 +50,8 @@ def main(tmp_path, monkeypatch):
         words = ["ddsp_matrix", *places, *words]
         monkeypatch.setattr(flags, "FLAGS", values)
         monkeypatch.setattr(sys, "argv", words)
-        return run_matrix.main(values(words))
+        values(words)
+        return run_matrix.main()
 
     yield call
     signal.signal(signal.SIGTERM, before)
