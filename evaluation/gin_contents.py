@@ -2,17 +2,12 @@
 
 import hashlib
 import json
-import os
 import pathlib
 import re
 from collections.abc import Sequence
 
-from ddsp.training import ddsp_run
-
 from models import gin_config
 
-# Where a run looks for gin files, in order; see `gin_config.parse_files`.
-FOLDERS = ("", ddsp_run.GIN_PATH, str(gin_config.REPOSITORY), str(gin_config.SHIPPED))
 MISSING = "missing"
 _INCLUDE = re.compile(r"""^\s*include\s+(['"])(.+?)\1""", re.MULTILINE)
 
@@ -52,5 +47,6 @@ def _collect(name: str, texts: dict[str, str]) -> None:
 
 def _find(name: str) -> pathlib.Path | None:
     """The file that a run would read; None if there is none."""
-    paths = (pathlib.Path(os.path.join(folder, name)) for folder in FOLDERS)
+    folders = ("", *gin_config.SEARCH_PATHS)
+    paths = (pathlib.Path(folder, name) for folder in folders)
     return next((path for path in paths if path.is_file()), None)

@@ -23,6 +23,8 @@ from models import gin_names
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 SHIPPED = REPOSITORY / "gin"  # files here hold defaults that a dataset may override
+# Folders in which gin files are looked for, after the current one; the first counts.
+SEARCH_PATHS = (ddsp_run.GIN_PATH, str(REPOSITORY), str(SHIPPED))
 DDSP_DEFAULTS = (os.path.join("optimization", "base.gin"), "eval/basic.gin")
 TPU_DEFAULTS = (os.path.join("optimization", "base_tpu.gin"), "eval/basic.gin")
 OWN_DEFAULTS = (
@@ -77,9 +79,7 @@ def parse_files(sources: Sources) -> None:
 
 
 def _parse_all(sources: Sources) -> None:
-    for path in (ddsp_run.GIN_PATH, str(REPOSITORY), str(SHIPPED)):
-        _add_search_path(path)
-    for path in sources.search_paths:
+    for path in (*SEARCH_PATHS, *sources.search_paths):
         _add_search_path(path)
     with gin.unlock_config():
         for default in TPU_DEFAULTS if sources.use_tpu else DDSP_DEFAULTS:
