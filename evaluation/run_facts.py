@@ -1,7 +1,6 @@
 """What summary.json says of runs, of their training, of data and settings."""
 
 import dataclasses
-import statistics
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from evaluation import compare
 from evaluation import inference
 from evaluation import metrics
 from evaluation import options as options_lib
+from evaluation import tracking
 from models import data
 from models import metrics_log
 from models import run_record
@@ -41,23 +41,12 @@ def describe_run(run: runs_lib.Run, *, cost: inference.Cost) -> Json:
         "config": run.config_text,
         "cost": {
             **dataclasses.asdict(cost),
-            "step_ms": _median(rows, "time/step_ms"),
-            "forward_backward_ms": _median(rows, "time/forward_backward_ms"),
-            "training_memory_mb": _largest(rows, "memory/peak_mb"),
+            "step_ms": tracking.median(rows, "time/step_ms"),
+            "forward_backward_ms": tracking.median(rows, "time/forward_backward_ms"),
+            "training_memory_mb": tracking.largest(rows, "memory/peak_mb"),
         },
         "training": training_curves(rows),
     }
-
-
-def _median(rows: Sequence[Mapping[str, Any]], key: str) -> float | None:
-    """Median of what metrics.jsonl says, None where it says nothing."""
-    values = [row[key] for row in rows if row.get(key) is not None]
-    return statistics.median(values) if values else None
-
-
-def _largest(rows: Sequence[Mapping[str, Any]], key: str) -> float | None:
-    """Largest of what metrics.jsonl says, None where it says nothing."""
-    return max((row[key] for row in rows if row.get(key) is not None), default=None)
 
 
 def training_curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, Json]:

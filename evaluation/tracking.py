@@ -86,9 +86,9 @@ def track(rows: Sequence[Row]) -> Tracked:
         entropy_trend=_slope(entropy_steps, entropy) * 1000,
         movement=_last(rows, "controls/distribution_spread"),
         clip_diversity=_last(rows, "controls/clip_diversity"),
-        step_ms=_median(rows, "time/step_ms"),
-        backward_ms=_median(rows, "time/forward_backward_ms"),
-        memory_mb=_largest(rows, "memory/peak_mb"),
+        step_ms=median(rows, "time/step_ms"),
+        backward_ms=median(rows, "time/forward_backward_ms"),
+        memory_mb=largest(rows, "memory/peak_mb"),
         alarms=tuple(_alarm_names(rows)),
     )
 
@@ -128,14 +128,14 @@ def _slope(xs: np.ndarray, ys: np.ndarray) -> float:
     return float(np.polyfit(xs, ys, 1)[0])
 
 
-def _median(rows: Sequence[Row], key: str) -> float:
-    """Median of a key's values."""
+def median(rows: Sequence[Row], key: str) -> float:
+    """Median of a key's values; NaN without any."""
     _, values = _series(rows, key)
     return float(np.median(values)) if values.size else math.nan
 
 
-def _largest(rows: Sequence[Row], key: str) -> float:
-    """Largest of a key's values."""
+def largest(rows: Sequence[Row], key: str) -> float:
+    """Largest of a key's values; NaN without any."""
     _, values = _series(rows, key)
     return float(values.max()) if values.size else math.nan
 
