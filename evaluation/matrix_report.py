@@ -63,6 +63,7 @@ def write(
         The content of matrix.json. Versions, machine and commit are those of the last
         invocation; each run's own are in its run.json.
     """
+    # Read anew each time: another part of the matrix may run beside this one.
     document = summary.to_json(
         {
             "schema_version": matrix_history.SCHEMA_VERSION,
