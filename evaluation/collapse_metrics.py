@@ -13,16 +13,22 @@ from evaluation import metric as metric_lib
 
 
 def _collapse(
-    key: str, title: str, unit: str, high: float, *texts: str, low: float = 0.0
+    key: str,
+    title: str,
+    unit: str,
+    high: float,
+    *texts: str,
+    low: float = 0.0,
+    better: str = metric_lib.RECORDING,
 ) -> metric_lib.Metric:
-    """A metric of the controls, judged by its distance from the recording's."""
+    """A metric of the controls; most are judged by distance from the recording's."""
     healthy, collapsed, plain = texts
     return metric_lib.Metric(
         key=key,
         title=title,
         unit=unit,
         group="collapse",
-        better=metric_lib.RECORDING,
+        better=better,
         low=low,
         high=high,
         healthy=healthy,
@@ -31,17 +37,15 @@ def _collapse(
     )
 
 
-INDEX = metric_lib.Metric(
-    key="collapse_index",
-    title="Collapse index",
-    unit="",
-    group="collapse",
+INDEX = _collapse(
+    "collapse_index",
+    "Collapse index",
+    "",
+    1.0,
+    "0: the recording itself",
+    "1: a control is lost",
+    "How much of the instrument's life the controls have lost, worst kind first.",
     better=metric_lib.LOWER,
-    low=0.0,
-    high=1.0,
-    healthy="0: the recording itself",
-    collapsed="1: a control is lost",
-    plain="How much of the instrument's life the controls have lost, worst kind first.",
 )
 
 HEARD_INDEX = dataclasses.replace(
@@ -200,17 +204,15 @@ COLLAPSE = (
         "1: silent",
         "Share of the time in which the recording sounds and this does not.",
     ),
-    metric_lib.Metric(
-        key="saturation_rate",
-        title="Saturation rate",
-        unit="",
-        group="collapse",
+    _collapse(
+        "saturation_rate",
+        "Saturation rate",
+        "",
+        1.0,
+        "0",
+        "1: stuck",
+        "Share of the time with the gain at the end of its scale.",
         better=metric_lib.LOWER,
-        low=0.0,
-        high=1.0,
-        healthy="0",
-        collapsed="1: stuck",
-        plain="Share of the time with the gain at the end of its scale.",
     ),
     _collapse(
         "clip_diversity",

@@ -156,6 +156,21 @@ def references(
     return found, trackers
 
 
+def copies(
+    refs: Sequence[clips.Reference], trackers: Sequence[clips.Tracker]
+) -> list[clips.Scored]:
+    """A system that plays the recordings themselves."""
+    return [
+        clips.score_rendering(
+            ref,
+            clips.Rendering(audio=ref.clip.audio, controls=ref.controls),
+            tracker=tracker,
+            settings=controls.MaskSettings(),
+        )
+        for ref, tracker in zip(refs, trackers, strict=True)
+    ]
+
+
 def system(
     refs: list[clips.Reference],
     trackers: list[KnownTracker],

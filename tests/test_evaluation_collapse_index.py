@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from evaluation import across_clips
-from evaluation import clips
 from evaluation import collapse
 from evaluation import collapse_index
 from evaluation import controls
@@ -138,15 +137,7 @@ def test_index_of_a_set_follows_from_added_sums(rng):
 )
 def test_the_heard_index_tells_a_copy_from_a_collapse(kind, least, rng):
     refs, trackers = helpers.references([55, 67], rng=rng)
-    copies = [
-        clips.score_rendering(
-            ref,
-            clips.Rendering(audio=ref.clip.audio, controls=ref.controls),
-            tracker=tracker,
-            settings=controls.MaskSettings(),
-        )
-        for ref, tracker in zip(refs, trackers, strict=True)
-    ]
+    copies = helpers.copies(refs, trackers)
     spoilt = helpers.system(refs, trackers, change=helpers.degraded(kind, 1.0), rng=rng)
     for system in (copies, spoilt):
         across_clips.compare_across_clips(refs, system)
