@@ -20,6 +20,9 @@ with open(folder / "starts.txt", "a") as f: f.write(" ".join(flags) + "\\n")
 if "broken" in said:  # before the earlier files are moved aside, as a bad gin file is
     print("it broke"); sys.exit(3)
 path = folder / "run.json"
+def write(record):  # in one step, as ddsp_run does: the matrix reads it meanwhile
+    aside = folder / "run.json.tmp"
+    aside.write_text(json.dumps(record)); os.replace(aside, path)
 if "--resume=never" in flags and path.exists():
     aside = folder / f"previous-{os.getpid()}"; aside.mkdir()
     for name in ("run.json", "metrics.jsonl"):
@@ -29,7 +32,7 @@ starts.append({"pid": os.getpid(), "command": [sys.argv[0], *flags]})
 info = pathlib.Path(args["data_dir"]) / "dataset_info.json"
 record = {"starts": starts, "outcome": "running"}
 if info.exists(): record["plan_hash"] = json.loads(info.read_text())["plan_hash"]
-path.write_text(json.dumps(record))
+write(record)
 if "slow" in said:
     def end(*_):
         (folder / "saved").touch(); sys.exit(0)
@@ -37,7 +40,7 @@ if "slow" in said:
     (folder / "metrics.jsonl").write_text('{"step": 2}\\n')
     time.sleep(60)
 outcomes = [o for o in ("early stop", "loss reached", "time limit") if o in said]
-path.write_text(json.dumps({**record, "outcome": (outcomes or ["finished"])[0]}))
+write({**record, "outcome": (outcomes or ["finished"])[0]})
 (folder / "metrics.jsonl").write_text(
     json.dumps({"step": int(args["steps"]), "held_out/spectral_loss": 4.5}) + "\\n")
 """
