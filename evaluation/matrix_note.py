@@ -94,8 +94,8 @@ def _has_begun(note: Note, run_dir: pathlib.Path) -> bool:
 
 
 def _read_file(run_dir: pathlib.Path) -> Note:
-    path = run_dir / NOTE_NAME
-    return _from_json(json.loads(path.read_text("utf-8"))) if path.exists() else Note()
+    text = whole_files.read_text(run_dir / NOTE_NAME)
+    return Note() if text is None else _from_json(json.loads(text))
 
 
 def _from_json(fields: Json) -> Note:

@@ -25,12 +25,12 @@ Row = dict[str, Any]
 
 def read_metrics(run_dir: str | pathlib.Path) -> list[Row]:
     """The rows of a run's metrics.jsonl, without a last line that a kill cut short."""
-    path = pathlib.Path(run_dir) / METRICS_NAME
-    return list(_whole_rows(path)) if path.exists() else []
+    text = whole_files.read_text(pathlib.Path(run_dir) / METRICS_NAME)
+    return list(_whole_rows(text or ""))
 
 
-def _whole_rows(path: pathlib.Path) -> Iterator[Row]:
-    for line in path.read_text(encoding="utf-8").splitlines():
+def _whole_rows(text: str) -> Iterator[Row]:
+    for line in text.splitlines():
         try:
             yield json.loads(line)
         except json.JSONDecodeError:
@@ -55,9 +55,10 @@ class MetricsLog:
         )
 
     def _drop_after(self, step: int) -> None:
-        if not self._path.exists():
+        text = whole_files.read_text(self._path)
+        if text is None:
             return
-        kept = [row for row in _whole_rows(self._path) if row["step"] <= step]
+        kept = [row for row in _whole_rows(text) if row["step"] <= step]
         whole_files.write_text(self._path, "".join(_line(row) for row in kept))
 
     def write(self, row: Row) -> None:

@@ -35,8 +35,8 @@ _PACKAGES = (
 
 def read_run(run_dir: str | pathlib.Path) -> dict[str, Any]:
     """The content of run.json, {} where there is none."""
-    path = pathlib.Path(run_dir) / RUN_NAME
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    text = whole_files.read_text(pathlib.Path(run_dir) / RUN_NAME)
+    return {} if text is None else json.loads(text)
 
 
 def write_run(run_dir: str | pathlib.Path, record: dict[str, Any]) -> None:
