@@ -36,7 +36,7 @@ test: $(READY)  ## all tests, without network
 
 # The tests of data preparation parse the command line, so the options stand outside.
 test-ddsp: $(READY)  ## ddsp 3.7.0's own tests in this environment
-	PYTHONPATH=tests PYTEST_ADDOPTS="-p ddsp_suite -p no:cacheprovider -o python_files=*_test.py --pyargs" \
+	PYTHONPATH=tests/helpers PYTEST_ADDOPTS="-p ddsp_suite -p no:cacheprovider -o python_files=*_test.py --pyargs" \
 		$(BIN)/python -m pytest ddsp
 
 check: $(READY)  ## format, lint, types and the fast tests

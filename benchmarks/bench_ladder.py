@@ -10,8 +10,6 @@ rounds over all rungs; ratios are to stage5, the paper's decoder with the same s
 The last line is JSON.
 """
 
-import ddsp_compat  # noqa: F401  isort: skip
-
 import json
 import pathlib
 import time
@@ -24,10 +22,10 @@ from absl import app
 from absl import flags
 from ddsp.training import models as ddsp_models
 
-from models import data  # noqa: F401  registers what the defaults name
-from models import gin_checks
-from models import gin_config
-from models import trainer  # noqa: F401  the same
+from models.config import checks
+from models.config import gin_config
+from models.data import provider  # noqa: F401  registers what the defaults name
+from models.training import trainer  # noqa: F401  the same
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("batch_size", 4, "Clips computed at once.")
@@ -55,7 +53,7 @@ def make_batch(batch_size: int, seed: int = 0) -> dict[str, tf.Tensor]:
 def build(name: str) -> tf.keras.Model:
     """The model of a gin file, strictly parsed."""
     gin_config.parse_files(gin_config.Sources(gin_files=(name,)))
-    gin_checks.check_complete()
+    checks.check_complete()
     model = ddsp_models.get_model()
     gin.clear_config()
     return model

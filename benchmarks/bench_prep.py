@@ -16,8 +16,6 @@ and taken off both for `ratio_of_work`.
 peak of resident memory. The last line is JSON.
 """
 
-import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
-
 import json
 import pathlib
 import statistics
@@ -65,11 +63,11 @@ def run_stock(recording: str, output: str) -> None:
     """Stock ddsp with the published Keras network; the body of a process."""
     from ddsp.training.data_preparation import prepare_tfrecord_lib
 
-    from prep import audio as audio_lib
-    from prep import crepe_api
-    from prep import pitch
+    from prep.pitch import crepe_package
+    from prep.pitch import tracker
+    from prep.recordings import decode as audio_lib
 
-    model = crepe_api.build_and_load_model("full")
+    model = crepe_package.build_and_load_model("full")
 
     def predict(audio, sr, viterbi, step_size, center, verbose):
         del sr, center, verbose
@@ -78,7 +76,7 @@ def run_stock(recording: str, output: str) -> None:
         frames -= frames.mean(axis=1, keepdims=True)
         frames /= np.maximum(frames.std(axis=1, keepdims=True), 1e-8)
         activations = model.predict(frames, batch_size=BATCH_FRAMES, verbose=0)
-        decode = pitch.decode_viterbi if viterbi else pitch.decode_argmax
+        decode = tracker.decode_viterbi if viterbi else tracker.decode_argmax
         f0_hz, f0_confidence = decode(activations)
         return np.arange(len(f0_hz)), f0_hz, f0_confidence, activations
 

@@ -9,8 +9,6 @@ a step stand beside them. Weights are fresh: speed does not depend on them. Cont
 of 1, 2 and 4 ms are models of 1000, 500 and 250 frames a second. The last line is JSON.
 """
 
-import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
-
 import argparse
 import json
 import os
@@ -21,11 +19,11 @@ import numpy as np
 import tensorflow as tf
 from ddsp.training import models as ddsp_models
 
-from evaluation import performance
-from evaluation import render
-from models import gin_config
-from models import runs
-from models import streaming
+from evaluation.render import performance
+from evaluation.render import renderer as render_renderer
+from models.config import gin_config
+from models.runs import loading
+from models.streaming import player as streaming_player
 
 SAMPLE_RATE = 16000  # Hz
 HOPS_MS = (1, 2, 4)
@@ -46,7 +44,7 @@ def make_model(stage: str, frame_rate: int) -> tf.keras.Model:
         )
     )
     model = ddsp_models.get_model()
-    runs.build_variables(model, n_samples=SAMPLE_RATE // 2, n_frames=n_frames)
+    loading.build_variables(model, n_samples=SAMPLE_RATE // 2, n_frames=n_frames)
     return model
 
 
@@ -61,7 +59,7 @@ def make_performance(secs: float, frame_rate: int) -> performance.Performance:
     )
 
 
-def time_steps(player: streaming.Player, *, secs: float) -> dict[str, float]:
+def time_steps(player: streaming_player.Player, *, secs: float) -> dict[str, float]:
     """Plays frame by frame.
 
     Args:
@@ -100,7 +98,7 @@ def time_steps(player: streaming.Player, *, secs: float) -> dict[str, float]:
 
 def time_file(model: tf.keras.Model, *, secs: float) -> float:
     """Renders a performance in blocks; real-time factor by processor time."""
-    renderer = render.Renderer(model)
+    renderer = render_renderer.Renderer(model)
     played = make_performance(secs, renderer.frame_rate)
     for _ in renderer.play(make_performance(4.0, renderer.frame_rate)):
         pass  # traces the graphs
@@ -113,7 +111,7 @@ def time_file(model: tf.keras.Model, *, secs: float) -> float:
     return round(float(np.median(factors)), 1)
 
 
-def describe_latency(player: streaming.Player) -> str:
+def describe_latency(player: streaming_player.Player) -> str:
     """Latency in frames and in milliseconds."""
     return f"{player.latency_frames} frames, {1e3 * player.latency_secs:.1f} ms"
 
@@ -129,7 +127,7 @@ def measure_stage(stage: str, *, secs: float) -> dict[str, Any]:
         if hop_ms != max(HOPS_MS):
             variants["4 ms at once"] = {"frames_per_step": max(HOPS_MS) // hop_ms}
         for name, arguments in variants.items():
-            player = streaming.Player(model, **arguments)
+            player = streaming_player.Player(model, **arguments)
             figures = time_steps(player, secs=secs)
             key = f"hop {hop_ms} ms" + (f", {name}" if name else "")
             results[key] = {**figures, "latency": describe_latency(player)}

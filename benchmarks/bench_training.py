@@ -28,8 +28,8 @@ from absl import logging
 from benchmarks import timing
 from benchmarks import training_parts
 from models import allocator
-from models import assembly
-from models import gin_config
+from models.config import gin_config
+from models.training import assembly
 
 STOCK_GIN = pathlib.Path(ddsp.__file__).parent / "training" / "gin"
 STOCK_FILE = "models/solo_instrument.gin"  # what papers/iclr2020 trains on its data

@@ -7,8 +7,6 @@ tolerance that the tests hold it to, and the scale of what is compared. The last
 JSON.
 """
 
-import ddsp_compat  # noqa: F401  isort: skip
-
 import json
 from collections.abc import Callable
 from typing import Any
@@ -24,13 +22,13 @@ from ddsp.training import decoders as ddsp_decoders
 from ddsp.training import models as ddsp_models
 
 from benchmarks import bench_ladder
-from models import heads
-from models import losses
-from models import recurrences
-from models import smoothing
-from models import smoothing_base
+from models.controls import heads
+from models.controls import smoothing
+from models.controls import smoothing_base
 from models.decoders import recurrent
 from models.decoders import transformer
+from models.layers import recurrences
+from models.losses import terms as loss_terms
 
 Pair = tuple[tf.Tensor, tf.Tensor]
 SPLITS = (("amps", 1), ("harmonic_distribution", 60), ("noise_magnitudes", 65))
@@ -70,7 +68,7 @@ def nyquist_mask() -> Pair:
 def spectral_loss() -> Pair:
     """Sum of both terms with ddsp's own logarithm."""
     ref, est = 0.1 * normal(2, 64000), 0.1 * normal(3, 64000)[1:]
-    loss = losses.SpectralTerms(log_epsilon=0.0)
+    loss = loss_terms.SpectralTerms(log_epsilon=0.0)
     terms = loss.terms({"audio": ref, "audio_synth": est})
     stock = ddsp.losses.SpectralLoss(logmag_weight=1.0)
     return tf.add_n(list(terms.values())), stock(ref, est)

@@ -5,11 +5,11 @@ import collections.abc
 import ddsp
 import tensorflow as tf
 
-from models import effects
-from models import gru
-from models import noise
-from models import spectral
-from models import synths
+from models.layers import gru
+from models.losses import spectral
+from models.synths import harmonic as harmonic_synth
+from models.synths import noise
+from models.synths import reverb
 
 N_HARMONICS, N_BANDS, N_UNITS = 60, 65, 512  # of the paper's solo_instrument
 FFT_SIZES = (2048, 1024, 512, 256, 128, 64)
@@ -47,7 +47,7 @@ def make_parts(batch: dict[str, tf.Tensor]) -> dict[str, tuple[Function, Functio
         gru.FastGru(N_UNITS, return_sequences=True),
         normal(n_frames, 2 * N_UNITS),
     )
-    stock_harmonic, harmonic = ddsp.synths.Harmonic(), synths.FastHarmonic()
+    stock_harmonic, harmonic = ddsp.synths.Harmonic(), harmonic_synth.FastHarmonic()
     parts["harmonic"] = both(
         lambda amps, distribution: stock_harmonic(amps, distribution, f0_hz),
         lambda amps, distribution: harmonic(amps, distribution, f0_hz),
@@ -61,7 +61,7 @@ def make_parts(batch: dict[str, tf.Tensor]) -> dict[str, tuple[Function, Functio
     )
     parts["reverb"] = layers(
         ddsp.effects.Reverb(trainable=True),
-        effects.FastReverb(trainable=True),
+        reverb.FastReverb(trainable=True),
         audio,
     )
     stock_loss = ddsp.losses.SpectralLoss(logmag_weight=1.0)

@@ -10,8 +10,6 @@ and nothing is downloaded. The clips are those that the report wrote. A table is
 and `fad.json` written beside the report. Exit code 2 when something cannot be used.
 """
 
-import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
-
 import json
 import pathlib
 import sys
@@ -23,10 +21,10 @@ import tensorflow as tf
 from absl import flags
 
 from evaluation import command_line
-from evaluation import frechet
-from evaluation import inference
-from evaluation import score_table
-from prep import audio as audio_lib
+from evaluation.metrics import frechet
+from evaluation.scoring import rendering
+from evaluation.scoring import rows as rows_lib
+from prep.recordings import decode as audio_lib
 
 EMBEDDING_RATE = 16000  # Hz
 RESULT_NAME = "fad.json"
@@ -49,12 +47,12 @@ def load_embedding(path: pathlib.Path) -> Embedding:
     try:
         model = tf.saved_model.load(str(path))
     except (OSError, ValueError, tf.errors.OpError) as error:
-        raise inference.InputError(
+        raise rendering.InputError(
             f"{path} is not a SavedModel that can be loaded "
             f"({str(error).splitlines()[0]})."
         ) from error
     if not callable(model):
-        raise inference.InputError(
+        raise rendering.InputError(
             f"the SavedModel in {path} cannot be called; one is needed that maps audio "
             "[n_samples] to embeddings [n, n_features]."
         )
@@ -81,7 +79,7 @@ def measure(report: pathlib.Path, embed: Embedding) -> dict[str, Any]:
     """
     summary_path = report / "summary.json"
     if not summary_path.exists():
-        raise inference.InputError(
+        raise rendering.InputError(
             f"{report} holds no summary.json; run ddsp_report first."
         )
     clips = json.loads(summary_path.read_text("utf-8"))["clips"]
@@ -94,16 +92,16 @@ def measure(report: pathlib.Path, embed: Embedding) -> dict[str, Any]:
     sets = {who: np.concatenate(parts) for who, parts in found.items()}
     try:
         distances = {
-            who: frechet.frechet_distance(sets[score_table.RECORDING], values)
+            who: frechet.frechet_distance(sets[rows_lib.RECORDING], values)
             for who, values in sets.items()
-            if who != score_table.RECORDING
+            if who != rows_lib.RECORDING
         }
     except (KeyError, ValueError) as error:
-        raise inference.InputError(f"{report}: {error}") from error
+        raise rendering.InputError(f"{report}: {error}") from error
     return {
         "fad": distances,
         "n_clips": len(clips),
-        "n_embeddings": len(sets[score_table.RECORDING]),
+        "n_embeddings": len(sets[rows_lib.RECORDING]),
     }
 
 
@@ -113,7 +111,7 @@ def main() -> int:
     embedding = pathlib.Path(flags.FLAGS.embedding).expanduser()
     try:
         result = measure(report, load_embedding(embedding))
-    except (inference.InputError, audio_lib.UnreadableError) as error:
+    except (rendering.InputError, audio_lib.UnreadableError) as error:
         print(f"run_fad: {error}", file=sys.stderr)
         return EXIT_INPUT
     result["embedding"] = embedding.name

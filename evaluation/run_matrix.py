@@ -27,8 +27,6 @@ so. Exit code 0 when all runs are done, 1 when one failed, 2 when something give
 be used, 70 with a traceback for a fault of ours, 130 when it was interrupted.
 """
 
-import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
-
 import functools
 import pathlib
 import signal
@@ -38,12 +36,12 @@ from collections.abc import Sequence
 from absl import flags
 
 from evaluation import command_line
-from evaluation import inference
-from evaluation import matrix
-from evaluation import matrix_history
-from evaluation import matrix_job
-from evaluation import matrix_plan
-from evaluation import matrix_report
+from evaluation.matrix import experiments as matrix_experiments
+from evaluation.matrix import history
+from evaluation.matrix import invocation
+from evaluation.matrix import results
+from evaluation.matrix import runner
+from evaluation.scoring import rendering
 
 EXIT_FAILED = 1
 EXIT_INPUT = command_line.EXIT_USAGE
@@ -111,7 +109,7 @@ def read_rung_overlays(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
     for word in given:
         rung, colon, file = word.partition(":")
         if not (rung and colon and file):
-            raise inference.InputError(
+            raise rendering.InputError(
                 f"rung_overlay={word!r} is not RUNG:FILE; say for example "
                 "stage5:gin/overlays/demo_gru.gin."
             )
@@ -119,17 +117,17 @@ def read_rung_overlays(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def choose(values: flags.FlagValues) -> list[matrix_plan.Experiment]:
+def choose(values: flags.FlagValues) -> list[matrix_experiments.Experiment]:
     """The experiments that the flags ask for.
 
     Raises:
         inference.InputError: If one of them is unknown.
     """
-    rungs = [rung for rung in values.rungs if rung] or list(matrix_plan.RUNGS)
+    rungs = [rung for rung in values.rungs if rung] or list(matrix_experiments.RUNGS)
     if values.preset == "smoke" and not any(values.rungs):
         rungs = ["stage1", "stage2", "stage5"]
     try:
-        found = matrix_plan.plan(
+        found = matrix_experiments.plan(
             values.preset,
             rungs=rungs,
             scale=values.scale,
@@ -138,12 +136,12 @@ def choose(values: flags.FlagValues) -> list[matrix_plan.Experiment]:
             rung_overlays=read_rung_overlays(values.rung_overlay),
         )
     except ValueError as error:
-        raise inference.InputError(str(error)) from error
+        raise rendering.InputError(str(error)) from error
     wanted = [name for name in values.experiments if name]
     unknown = set(wanted) - {experiment.name for experiment in found}
     if unknown:
         names = ", ".join(experiment.name for experiment in found)
-        raise inference.InputError(f"experiments {sorted(unknown)}: there are {names}.")
+        raise rendering.InputError(f"experiments {sorted(unknown)}: there are {names}.")
     return [one for one in found if not wanted or one.name in wanted]
 
 
@@ -162,16 +160,16 @@ def run(values: flags.FlagValues) -> int:
     experiments = choose(values)
     folder = pathlib.Path(values.output).expanduser() / values.preset
     if values.dry_run:
-        for one in matrix.list_runs(
+        for one in runner.list_runs(
             experiments,
-            folder=folder / matrix_history.RUNS_NAME,
+            folder=folder / history.RUNS_NAME,
             data_dir=values.data_dir,
         ):
             print(" ".join(["ddsp_run", *one.command[3:]]))
         return 0
-    dataset = inference.open_dataset(values.data_dir).info
+    dataset = rendering.open_dataset(values.data_dir).info
     _make_folder(folder)
-    job = matrix_job.Job(
+    job = invocation.Job(
         experiments=experiments,
         folder=folder,
         data_dir=values.data_dir,
@@ -182,9 +180,9 @@ def run(values: flags.FlagValues) -> int:
     for name, reason in job.skipped.items():
         print(f"{name} is skipped: {reason}.")
     rows = job.run()
-    n_done = sum(row["state"] in matrix.DONE for row in rows)
+    n_done = sum(row["state"] in runner.DONE for row in rows)
     print(f"{n_done} of {len(rows)} runs are done.")
-    print(f"Results: {folder / matrix_report.TEXT_NAME}")
+    print(f"Results: {folder / results.TEXT_NAME}")
     return 0 if n_done == len(rows) else EXIT_FAILED
 
 
@@ -192,7 +190,7 @@ def _make_folder(folder: pathlib.Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise inference.InputError(
+        raise rendering.InputError(
             f"cannot write to {folder} ({error.strerror}); say another --output."
         ) from error
 
@@ -202,7 +200,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return run(flags.FLAGS)
-    except inference.InputError as error:
+    except rendering.InputError as error:
         print(f"ddsp_matrix: {error}", file=sys.stderr)
         return EXIT_INPUT
     except KeyboardInterrupt:

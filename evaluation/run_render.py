@@ -11,8 +11,6 @@ Any sample rate and length in, the model's rate out. Exit code 0 when all went w
 when something given cannot be used; one sentence then says what and why.
 """
 
-import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
-
 import functools
 import math
 import pathlib
@@ -23,15 +21,15 @@ import soundfile
 from absl import flags
 
 from evaluation import command_line
-from evaluation import gallery
-from evaluation import inference
-from evaluation import render
-from evaluation import render_files
-from evaluation import render_job
-from evaluation import transfer
-from models import block_controls
-from models import export
-from prep import crepe_weights
+from evaluation.render import files
+from evaluation.render import gallery
+from evaluation.render import job
+from evaluation.render import renderer
+from evaluation.render import transfer
+from evaluation.scoring import rendering
+from models.export import writer
+from models.streaming import block_controls
+from prep.pitch import weights
 
 EXIT_INPUT = command_line.EXIT_USAGE
 EXIT_INTERRUPTED = command_line.EXIT_INTERRUPTED
@@ -80,17 +78,17 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_enum(
         "crepe_capacity",
         "",
-        ["", *crepe_weights.CAPACITIES],
+        ["", *weights.CAPACITIES],
         "Size of the pitch tracker; the dataset's by default.",
         flag_values=values,
     )
     text("data_dir", None, "Dataset of the run, if it has moved.")
 
 
-def make_request(values: flags.FlagValues) -> render_job.Request:
+def make_request(values: flags.FlagValues) -> job.Request:
     """Flags -> request."""
     path = lambda name: pathlib.Path(name).expanduser() if name else None
-    return render_job.Request(
+    return job.Request(
         adjustments=transfer.Adjustments(
             match=values.match,
             transpose=values.transpose,
@@ -98,7 +96,7 @@ def make_request(values: flags.FlagValues) -> render_job.Request:
             suppress_noise=values.suppress_noise,
             auto_tune=values.auto_tune,
         ),
-        options=render.Options(
+        options=renderer.Options(
             dry=values.dry,
             mask_unvoiced=values.mask_unvoiced,
             seed=values.seed,
@@ -128,7 +126,7 @@ def run(values: flags.FlagValues) -> int:
     """
     wanted = [name for name in ("output", "gallery", "export") if values[name].value]
     if len(wanted) != 1:
-        raise inference.InputError(
+        raise rendering.InputError(
             "say one of --output=out.wav, --gallery=page.html and --export=folder; "
             f"{' and '.join(wanted) or 'none'} was given."
         )
@@ -145,8 +143,8 @@ def run(values: flags.FlagValues) -> int:
         )
         print(f"{target}: {n_clips} clips")
     elif wanted == ["export"]:
-        opened = inference.open_run(run_dirs[0], checkpoint=values.checkpoint)
-        for line in export.export_run(opened, target, overwrite=values.overwrite):
+        opened = rendering.open_run(run_dirs[0], checkpoint=values.checkpoint)
+        for line in writer.export_run(opened, target, overwrite=values.overwrite):
             print(line)
     else:
         _render(run_dirs[0], sources[0], target, request, values.checkpoint)
@@ -157,18 +155,18 @@ def _check_flags(values: flags.FlagValues, wanted: str) -> None:
     """Refuses flags that would do nothing, and numbers that are none."""
     idle = [name for name in IDLE_FLAGS[wanted] if values[name].present]
     if idle:
-        raise inference.InputError(
+        raise rendering.InputError(
             f"--{idle[0]} says nothing to --{wanted}; leave it out, or ask for "
             "--output."
         )
     for name in ("transpose", "loudness_shift", "suppress_noise", "gain_db"):
         number = values[name].value
         if number is None or not math.isfinite(number):
-            raise inference.InputError(f"--{name}={number} is no number.")
+            raise rendering.InputError(f"--{name}={number} is no number.")
     if not 0.0 <= values.tail_secs < math.inf:
-        raise inference.InputError(f"--tail_secs={values.tail_secs}: give 0 or more.")
+        raise rendering.InputError(f"--tail_secs={values.tail_secs}: give 0 or more.")
     if values.dry and values.tail_secs:
-        raise inference.InputError(
+        raise rendering.InputError(
             "--dry leaves no reverb that --tail_secs could hear."
         )
 
@@ -179,7 +177,7 @@ def _check_single(
     """Refuses several runs or inputs where one is meant."""
     n_wanted = 1 if has_input else 0
     if len(run_dirs) != 1 or len(sources) != n_wanted:
-        raise inference.InputError(
+        raise rendering.InputError(
             f"one --run and {n_wanted} --input are needed here, {len(run_dirs)} and "
             f"{len(sources)} were given; only --gallery takes several."
         )
@@ -189,20 +187,18 @@ def _render(
     run_dir: pathlib.Path,
     source: pathlib.Path,
     output: pathlib.Path,
-    request: render_job.Request,
+    request: job.Request,
     checkpoint: str,
 ) -> None:
     """Renders one file and says so."""
     # Before minutes of measuring, not after.
     if not source.is_file():
         what = "is a folder; name a file in it" if source.is_dir() else "is not there"
-        raise inference.InputError(f"the input {source} {what}.")
-    render_files.check_outputs(
+        raise rendering.InputError(f"the input {source} {what}.")
+    files.check_outputs(
         request.paths(output), source=source, overwrite=request.overwrite
     )
-    session = render_job.Session(
-        inference.open_run(run_dir, checkpoint=checkpoint), request
-    )
+    session = job.Session(rendering.open_run(run_dir, checkpoint=checkpoint), request)
     begin = time.perf_counter()
     outcome = session.render_file(source, output)
     secs = time.perf_counter() - begin
@@ -218,9 +214,9 @@ def main_with(values: flags.FlagValues) -> int:
     try:
         return run(values)
     except (
-        inference.InputError,
+        rendering.InputError,
         block_controls.StreamError,
-        export.ExportError,
+        writer.ExportError,
     ) as error:
         print(f"ddsp_render: {error}", file=sys.stderr)
     except soundfile.LibsndfileError as error:

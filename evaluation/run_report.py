@@ -16,8 +16,6 @@ error of the program itself, 130 when interrupted. Without a finished report not
 replaced: what was there stays as it was.
 """
 
-import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
-
 import functools
 import pathlib
 import shutil
@@ -26,14 +24,15 @@ import tempfile
 
 from absl import flags
 
-from evaluation import collapse_gate
 from evaluation import command_line
-from evaluation import controls
 from evaluation import evaluate
-from evaluation import inference
-from evaluation import options
-from evaluation import report
-from evaluation import run_choice
+from evaluation.analysis import masks
+from evaluation.report import media
+from evaluation.report import page
+from evaluation.scoring import options
+from evaluation.scoring import rendering
+from evaluation.scoring import run_choice
+from evaluation.summary import exit_code
 
 EXIT_INPUT = command_line.EXIT_USAGE
 EXIT_INTERRUPTED = command_line.EXIT_INTERRUPTED
@@ -73,12 +72,12 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     )
     real(
         "min_confidence",
-        controls.MIN_CONFIDENCE,
+        masks.MIN_CONFIDENCE,
         "Pitch confidence, 0 to 1, from which a frame counts as pitched.",
     )
     real(
         "audible_range_db",
-        controls.AUDIBLE_RANGE_DB,
+        masks.AUDIBLE_RANGE_DB,
         "dB below a clip's loudest frame that still count as audible.",
     )
     switch("allow_other_dataset", False, "Judge runs of different datasets.")
@@ -102,10 +101,10 @@ def check_output(output: pathlib.Path, *, overwrite: bool) -> None:
             folder can be made there.
     """
     if output.is_file():
-        raise inference.InputError(f"--output={output} is a file; name a folder.")
+        raise rendering.InputError(f"--output={output} is a file; name a folder.")
     there = [path for path in _files_of(output) if path.exists()]
     if there and not overwrite:
-        raise inference.InputError(
+        raise rendering.InputError(
             f"{output} already holds a report ({there[0].name}); pass --overwrite to "
             "replace it or --output for another folder."
         )
@@ -114,7 +113,7 @@ def check_output(output: pathlib.Path, *, overwrite: bool) -> None:
         with tempfile.TemporaryFile(dir=output):
             pass
     except OSError as error:
-        raise inference.InputError(
+        raise rendering.InputError(
             f"--output={output} cannot be written: {error.strerror}."
         ) from error
 
@@ -132,7 +131,7 @@ def move_report(source: pathlib.Path, output: pathlib.Path) -> None:
 
 def _files_of(output: pathlib.Path) -> list[pathlib.Path]:
     """What a report consists of."""
-    return [output / name for name in (*report.FILES, evaluate.MEDIA_NAME)]
+    return [output / name for name in (*page.FILES, media.MEDIA_NAME)]
 
 
 def make_options(values: flags.FlagValues) -> options.Options:
@@ -146,7 +145,7 @@ def make_options(values: flags.FlagValues) -> options.Options:
         batch_size=values.batch_size,
         seed=values.seed,
         crepe_capacity=values.crepe_capacity,
-        masks=controls.MaskSettings(
+        masks=masks.MaskSettings(
             min_confidence=values.min_confidence, range_db=values.audible_range_db
         ),
         allow_other_dataset=values.allow_other_dataset,
@@ -173,13 +172,13 @@ def run(values: flags.FlagValues) -> int:
         document = evaluate.evaluate(
             choice, output=unfinished, options=make_options(values)
         )
-        report.write(unfinished)
+        page.write(unfinished)
         move_report(unfinished, output)
     print(document["verdict"]["headline"])
-    print(f"Report: {output / report.PAGE_NAME}")
+    print(f"Report: {output / page.PAGE_NAME}")
     if not values.fail_if_collapsed:
         return 0
-    code, told = collapse_gate.decide(document, baseline_run=choice.baseline.name)
+    code, told = exit_code.decide(document, baseline_run=choice.baseline.name)
     _complain(*told)
     return code
 
@@ -194,7 +193,7 @@ def main() -> int:
     """Runs the program; returns an exit code."""
     try:
         return run(flags.FLAGS)
-    except inference.InputError as error:
+    except rendering.InputError as error:
         _complain(str(error))
         return EXIT_INPUT
     except KeyboardInterrupt:

@@ -17,12 +17,12 @@ import gin
 import tensorflow as tf
 from ddsp.training.models import model as ddsp_model
 
-from models import conditioning as conditioning_lib
-from models import controls as controls_lib
-from models import diagnostics
-from models import heads
-from models import losses as losses_lib
+from models.controls import conditioning as conditioning_lib
+from models.controls import control_smoothing as controls_lib
+from models.controls import heads
 from models.decoders import base
+from models.losses import diagnostics
+from models.losses import terms as losses_lib
 
 Batch = Mapping[str, tf.Tensor]
 HARMONIC, NOISE = (

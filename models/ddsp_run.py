@@ -8,8 +8,6 @@ the gin file's name, the dataset's own rates and lengths are used, unknown names
 files are errors, and a run that goes on says so.
 """
 
-import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
-
 import os
 import pathlib
 import sys
@@ -19,11 +17,11 @@ from absl import flags
 from absl import logging
 from ddsp.training import ddsp_run  # defines ddsp's flags
 
-from models import gin_config
-from models import resuming
-from models import run_request
-from models import session
-from models import staged
+from models.config import gin_config
+from models.training import request
+from models.training import resume
+from models.training import session
+from models.training import staged
 
 FLAGS = flags.FLAGS
 FLAGS.set_default("save_dir", "")
@@ -35,7 +33,7 @@ _DATA_DIR = flags.DEFINE_string(
 _RESUME = flags.DEFINE_enum(
     "resume",
     "auto",
-    resuming.MODES,
+    resume.MODES,
     "auto goes on from the newest sound checkpoint if there is one; must insists on "
     "one; never moves an earlier run aside and starts anew.",
 )
@@ -73,7 +71,7 @@ _STAGED = flags.DEFINE_boolean(
     "staged",
     False,
     "Train in three phases, A, B, C, each from the best of those before; see "
-    "models/staged.py.",
+    "models/training/staged.py.",
 )
 _QUIET = flags.DEFINE_boolean("quiet", False, "No progress line: warnings and the end.")
 
@@ -92,7 +90,7 @@ def default_save_dir(gin_files: list[str]) -> str:
     return os.path.join(RUNS_DIR, f"{stem}_abc" if _STAGED.value else stem)
 
 
-def request_of_flags() -> run_request.Request:
+def request_of_flags() -> request.Request:
     """What the command line asks for."""
     options = {
         "dump_controls_every": _DUMP.value,
@@ -101,7 +99,7 @@ def request_of_flags() -> run_request.Request:
         "max_minutes": _MAX_MINUTES.value,
     }
     save_dir = FLAGS.save_dir or default_save_dir(FLAGS.gin_file)
-    return run_request.Request(
+    return request.Request(
         save_dir=os.path.expanduser(save_dir),
         restore_dir=os.path.expanduser(FLAGS.restore_dir),
         init_from=os.path.expanduser(_INIT_FROM.value),

@@ -1,1 +1,6 @@
-"""wav → TFRecord: reads recordings, measures pitch and loudness, writes examples."""
+"""Recordings → TFRecords: reads audio, measures pitch and loudness, writes examples.
+
+Begin at `prep.preparation`, the job from end to end.
+"""
+
+from prep import tensorflow_setup  # noqa: F401  (before TensorFlow)

@@ -19,9 +19,9 @@ from typing import Protocol
 
 import numpy as np
 
-from prep import audio as audio_lib
 from prep import loudness as loudness_lib
 from prep import settings as settings_lib
+from prep.recordings import decode as audio_lib
 
 CREPE_RATE = settings_lib.CREPE_RATE
 CREPE_FRAME = 1024  # samples at 16 kHz that the pitch tracker sees
@@ -188,7 +188,7 @@ def compute_features(
     Args:
         audio: Mono, shape [n_samples].
         sample_rate: Samples/s, of which `frame_rate` is a divisor.
-        tracker: Measures pitch, for instance `prep.pitch.CrepeTracker`.
+        tracker: Measures pitch, for instance `prep.pitch.tracker.CrepeTracker`.
         frame_rate: Frames/s; also divides 16000.
         framing: See the module.
 

@@ -17,22 +17,22 @@ from collections.abc import Sequence
 from absl import logging
 from apache_beam.options import pipeline_options
 
-from prep import dataset_page
-from prep import dataset_statistics
-from prep import engines
 from prep import features
-from prep import inputs
-from prep import pipeline
-from prep import plan as plan_lib
-from prep import plan_text
-from prep import planning
-from prep import probe as probe_lib
 from prep import progress
-from prep import recordings as recordings_lib
-from prep import records
 from prep import settings as settings_lib
-from prep import stages
-from prep import store
+from prep.beam import pipeline
+from prep.beam import runners
+from prep.beam import steps
+from prep.dataset import description
+from prep.dataset import layout as dataset_layout
+from prep.plan import make
+from prep.plan import plan as plan_lib
+from prep.plan import text
+from prep.recordings import find
+from prep.recordings import probe as probe_lib
+from prep.recordings import recording as recordings_lib
+from prep.report import page
+from prep.report import statistics as dataset_statistics
 
 Say = Callable[[str], None]
 
@@ -60,7 +60,7 @@ class Request:
     output: str
     settings: settings_lib.Settings
     tracker_id: str
-    make_tracker: stages.TrackerFactory
+    make_tracker: steps.TrackerFactory
     options: pipeline_options.PipelineOptions
     eval_inputs: Sequence[str] = ()
     cache_dir: str | None = None
@@ -84,23 +84,23 @@ def prepare(request: Request, say: Say) -> None:
     eval_found = None
     if request.eval_inputs:
         eval_found = _find(request.eval_inputs, "--eval_input")
-    layout = store.Layout(request.output, request.cache_dir)
+    layout = dataset_layout.Layout(request.output, request.cache_dir)
     passed_over = [one.passed_over for one in (found, eval_found) if one]
     if request.dry_run:
         plan = _plan(request, found, eval_found, layout=None)
-        say(plan_text.describe(plan, passed_over))
+        say(text.describe(plan, passed_over))
         return
     layout.make_folders()
-    with _disk_errors_explained(), store.locked(layout):
-        store.clear_unfinished(layout)
+    with _disk_errors_explained(), dataset_layout.locked(layout):
+        dataset_layout.clear_unfinished(layout)
         plan = _plan(request, found, eval_found, layout=layout)
-        say(plan_text.describe(plan, passed_over))
+        say(text.describe(plan, passed_over))
         if _is_complete(plan, layout, request):
             say(f"{layout.output} holds exactly this dataset already: nothing to do.")
             return
         _check_space(plan, layout)
-        store.write_text(layout, store.PLAN, plan.to_json())
-        job = stages.Job(
+        dataset_layout.write_text(layout, dataset_layout.PLAN, plan.to_json())
+        job = steps.Job(
             output=str(layout.output),
             cache=request.cache_dir and str(layout.cache),
             plan_hash=plan.hash,
@@ -115,22 +115,22 @@ def _disk_errors_explained() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise settings_lib.PrepError(engines.explain(error)) from error
+        raise settings_lib.PrepError(runners.explain(error)) from error
 
 
-def _find(patterns: Sequence[str], flag: str) -> inputs.Found:
+def _find(patterns: Sequence[str], flag: str) -> find.Found:
     try:
-        return inputs.find_recordings(patterns, flag=flag)
+        return find.find_recordings(patterns, flag=flag)
     except FileNotFoundError as error:
         raise settings_lib.PrepError(str(error)) from error
 
 
 def _plan(
     request: Request,
-    found: inputs.Found,
-    eval_found: inputs.Found | None,
+    found: find.Found,
+    eval_found: find.Found | None,
     *,
-    layout: store.Layout | None,
+    layout: dataset_layout.Layout | None,
 ) -> plan_lib.Plan:
     """Probes and plans; leaves `rejected.jsonl` even if that ends the job."""
     n_files = len(found.paths) + (len(eval_found.paths) if eval_found else 0)
@@ -143,7 +143,7 @@ def _plan(
     ):
 
         def probe(
-            what: inputs.Found,
+            what: find.Found,
         ) -> list[recordings_lib.Probe | recordings_lib.Rejection]:
             return probe_lib.probe_recordings(
                 what,
@@ -155,35 +155,39 @@ def _plan(
         probes = probe(found)
         eval_probes = probe(eval_found) if eval_found else []
     try:
-        plan = planning.make_plan(
+        plan = make.make_plan(
             probes, settings, eval_probes=eval_probes, tracker_id=request.tracker_id
         )
-    except planning.NothingLeftError as error:
-        if layout and not layout.file(store.PLAN).exists():
+    except make.NothingLeftError as error:
+        if layout and not layout.file(dataset_layout.PLAN).exists():
             _write_rejections(layout, error.rejections)
         raise
     n_rejected = sum(rejection.part == "all" for rejection in plan.rejections)
-    if layout and not layout.file(store.PLAN).exists():
+    if layout and not layout.file(dataset_layout.PLAN).exists():
         _write_rejections(layout, plan.rejections)
     if n_rejected > request.max_rejected * plan.n_found:
-        raise settings_lib.PrepError(plan_text.too_many(plan, request.max_rejected))
+        raise settings_lib.PrepError(text.too_many(plan, request.max_rejected))
     return plan
 
 
 def _write_rejections(
-    layout: store.Layout, rejections: Sequence[recordings_lib.Rejection]
+    layout: dataset_layout.Layout, rejections: Sequence[recordings_lib.Rejection]
 ) -> None:
     lines = [json.dumps(dataclasses.asdict(r), sort_keys=True) for r in rejections]
-    store.write_text(layout, store.REJECTED, "".join(f"{line}\n" for line in lines))
+    dataset_layout.write_text(
+        layout, dataset_layout.REJECTED, "".join(f"{line}\n" for line in lines)
+    )
 
 
-def _is_complete(plan: plan_lib.Plan, layout: store.Layout, request: Request) -> bool:
+def _is_complete(
+    plan: plan_lib.Plan, layout: dataset_layout.Layout, request: Request
+) -> bool:
     """Compares the plan with what `output` holds; clears it if `overwrite`.
 
     Raises:
         settings_lib.PrepError: If it holds something else.
     """
-    path = layout.file(store.PLAN)
+    path = layout.file(dataset_layout.PLAN)
     if path.exists() and not request.overwrite:
         try:
             old = plan_lib.Plan.from_json(path.read_text())
@@ -191,24 +195,24 @@ def _is_complete(plan: plan_lib.Plan, layout: store.Layout, request: Request) ->
         except settings_lib.PrepError as error:
             differences = [str(error)]
         if not differences:
-            return layout.file(store.COMPLETED).exists()
+            return layout.file(dataset_layout.COMPLETED).exists()
         listed = "".join(f"\n  {line}" for line in differences)
         raise settings_lib.PrepError(
             f"{layout.output} holds another dataset, finished or begun:{listed}\n"
             "Choose another --output, or replace it with --overwrite."
         )
-    if not request.overwrite and store.has_records(layout):
+    if not request.overwrite and dataset_layout.has_records(layout):
         raise settings_lib.PrepError(
             f"{layout.output} holds TFRecords without a plan.json: another program's, "
             "perhaps. Choose another --output, or replace them with --overwrite."
         )
-    store.remove_dataset(layout)
+    dataset_layout.remove_dataset(layout)
     layout.make_folders()
     _write_rejections(layout, plan.rejections)
     return False
 
 
-def _check_space(plan: plan_lib.Plan, layout: store.Layout) -> None:
+def _check_space(plan: plan_lib.Plan, layout: dataset_layout.Layout) -> None:
     there = sum(
         path.stat().st_size
         for folder in (layout.audio, layout.output)
@@ -218,15 +222,15 @@ def _check_space(plan: plan_lib.Plan, layout: store.Layout) -> None:
     free = shutil.disk_usage(layout.output).free
     if plan.n_bytes - there > free:
         raise settings_lib.PrepError(
-            f"the dataset needs about {plan_text.show_bytes(plan.n_bytes - there)} in "
-            f"{layout.output}, and {plan_text.show_bytes(free)} are free there. Make "
+            f"the dataset needs about {text.show_bytes(plan.n_bytes - there)} in "
+            f"{layout.output}, and {text.show_bytes(free)} are free there. Make "
             "room, choose another --output, or use a longer --hop_secs."
         )
 
 
-def _compute(job: stages.Job, request: Request) -> None:
+def _compute(job: steps.Job, request: Request) -> None:
     plan, layout = job.plan, job.layout
-    if not stages.unfinished_shards(job):
+    if not steps.unfinished_shards(job):
         return
     rate = plan.settings.frame_rate
     per_segment = features.SEGMENT_SECS * rate
@@ -250,21 +254,21 @@ def _compute(job: stages.Job, request: Request) -> None:
             pipeline.run(job, request.options)
         # A runner may raise anything, and wraps what its workers raise.
         except Exception as error:
-            if engines.is_interrupt(error):
+            if runners.is_interrupt(error):
                 raise KeyboardInterrupt from error
             logging.exception("the pipeline stopped")
             raise settings_lib.PrepError(
-                f"{engines.explain(error)} (All that the libraries said is in "
+                f"{runners.explain(error)} (All that the libraries said is in "
                 f"{layout.log}.)"
             ) from error
-    missing = stages.unfinished_shards(job)
+    missing = steps.unfinished_shards(job)
     if missing:
         raise settings_lib.PrepError(_failed(job, len(missing)))
 
 
-def _failed(job: stages.Job, n_missing: int) -> str:
+def _failed(job: steps.Job, n_missing: int) -> str:
     notes = [json.loads(p.read_text()) for p in sorted(job.layout.failures.iterdir())]
-    lines = [f"\n  {plan_text.show_name(n['name'])}: {n['reason']}" for n in notes]
+    lines = [f"\n  {text.show_name(n['name'])}: {n['reason']}" for n in notes]
     return (
         f"{n_missing} of {len(job.plan.shards)} shards could not be written, because of"
         f"{''.join(lines) or ' nothing that was noted'}\nWhat is finished is kept. Put "
@@ -272,19 +276,27 @@ def _failed(job: stages.Job, n_missing: int) -> str:
     )
 
 
-def _finish(job: stages.Job, say: Say) -> None:
+def _finish(job: steps.Job, say: Say) -> None:
     """Writes what describes the dataset, then `COMPLETED`, then tidies up."""
     plan, layout = job.plan, job.layout
     _write_rejections(layout, plan.rejections)
     statistics = dataset_statistics.measure(job)
-    store.write_text(layout, store.STATISTICS, store.to_json(statistics))
-    store.write_text(layout, store.GIN, records.dataset_gin(plan, layout.output))
-    store.write_text(layout, store.INFO, store.to_json(records.dataset_info(plan)))
-    store.write_text(layout, store.PAGE, dataset_page.render(job, statistics))
-    store.write_text(layout, store.COMPLETED, plan.hash + "\n")
+    dataset_layout.write_text(
+        layout, dataset_layout.STATISTICS, dataset_layout.to_json(statistics)
+    )
+    dataset_layout.write_text(
+        layout, dataset_layout.GIN, description.dataset_gin(plan, layout.output)
+    )
+    dataset_layout.write_text(
+        layout,
+        dataset_layout.INFO,
+        dataset_layout.to_json(description.dataset_info(plan)),
+    )
+    dataset_layout.write_text(layout, dataset_layout.PAGE, page.render(job, statistics))
+    dataset_layout.write_text(layout, dataset_layout.COMPLETED, plan.hash + "\n")
     shutil.rmtree(layout.audio, ignore_errors=True)
     shutil.rmtree(layout.temporary, ignore_errors=True)
     shutil.rmtree(layout.failures, ignore_errors=True)
     for line in dataset_statistics.summarize(statistics):
         say(line)
-    say(f"dataset: {layout.output}, shown in {layout.file(store.PAGE)}")
+    say(f"dataset: {layout.output}, shown in {layout.file(dataset_layout.PAGE)}")

@@ -29,7 +29,7 @@ NOT_INSTALLED = (
     "project's folder and then `. .venv/bin/activate`."
 )
 try:
-    import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
+    import prep  # noqa: F401  isort: skip  (before TensorFlow)
     from absl import app
     from absl import flags
     from absl import logging
@@ -125,10 +125,10 @@ def read_settings():
 def main(argv: Sequence[str]) -> int:
     """Parses, prepares, reports; returns the exit code."""
     _calm_libraries()
-    from prep import engines
     from prep import preparation
     from prep import settings as settings_lib
-    from prep import stages
+    from prep.beam import runners
+    from prep.beam import steps
 
     try:
         settings = read_settings()
@@ -136,7 +136,7 @@ def main(argv: Sequence[str]) -> int:
             raise ValueError("--input is missing: name a folder, a file or a glob.")
         if not 0 <= FLAGS.max_rejected <= 1:
             raise ValueError(f"--max_rejected={FLAGS.max_rejected} is outside 0 to 1.")
-        options = engines.make_options(
+        options = runners.make_options(
             runner=FLAGS.runner,
             workers=FLAGS.workers,
             dask=FLAGS.dask,
@@ -152,7 +152,7 @@ def main(argv: Sequence[str]) -> int:
         settings=settings,
         tracker_id=f"crepe-{settings.crepe_capacity}-{settings.f0_decoder}",
         make_tracker=functools.partial(
-            stages.load_crepe, settings.crepe_capacity, settings.f0_decoder
+            steps.load_crepe, settings.crepe_capacity, settings.f0_decoder
         ),
         options=options,
         max_rejected=FLAGS.max_rejected,

@@ -9,7 +9,7 @@ import dataclasses
 import math
 from typing import Any
 
-from prep import pitch
+from prep.pitch import tracker
 
 CREPE_RATE = 16000  # samples/s, what the pitch tracker hears
 FRAMINGS = ("aligned", "ddsp_same", "ddsp_center")
@@ -83,8 +83,8 @@ class Settings:
     transpose_cents: tuple[float, ...] = (0.0,)
     crepe_capacity: str = "full"
     f0_decoder: str = "viterbi"
-    voiced_confidence: float = pitch.MIN_CONFIDENCE
-    voiced_loudness_db: float = pitch.MIN_LOUDNESS_DB
+    voiced_confidence: float = tracker.MIN_CONFIDENCE
+    voiced_loudness_db: float = tracker.MIN_LOUDNESS_DB
     eval_split_fraction: float = 0.1
     min_input_rate: int = CREPE_RATE
     n_shards: int = 0

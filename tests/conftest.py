@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 SEED = 20200
 RECORDINGS = REPOSITORY.parent / "shared" / "recordings"
 

@@ -1,20 +1,100 @@
-"""The house rules that a machine can check: arrows, cycles, sizes, quiet libraries."""
+"""The rules of the house that a machine can check; docs/architecture.md explains them.
+
+`ARROWS` is the drawing: a line a room, with the rooms that it may import.
+"""
 
 import ast
+import configparser
 import pathlib
+import re
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 PACKAGES = ("prep", "models", "evaluation", "benchmarks")
-# Whom a package may import besides itself; `prep → evaluation` is no arrow.
-ALLOWED = {
-    "prep": set(),
-    "models": set(),
-    "evaluation": {"models", "prep"},
-    "benchmarks": {"models", "prep", "evaluation"},
+# A room is a subpackage, or a module at the top of its package. It may import the rooms
+# on its right; a room of another package is written with the package's name.
+ARROWS = {
+    "prep": """
+        tensorflow_setup:
+        files:
+        loudness:
+        progress:
+        demo: progress
+        pitch:
+        settings: pitch
+        recordings: loudness
+        features: loudness recordings settings
+        plan: features loudness recordings settings
+        dataset: features loudness plan settings
+        beam: dataset features pitch plan recordings settings
+        report: beam dataset pitch plan settings
+        preparation: beam dataset features plan progress recordings report
+            settings
+        run_beam: beam preparation settings
+    """,
+    "models": """
+        schedules:
+        memory:
+        allocator:
+        layers:
+        measures:
+        config: prep.dataset
+        data: prep.dataset
+        controls: layers schedules
+        decoders: layers
+        synths: layers
+        losses: controls layers schedules
+        autoencoder: controls decoders losses
+        runs: prep.dataset prep.files
+        streaming: autoencoder controls decoders layers synths
+        export: autoencoder runs streaming synths
+        monitoring: data measures synths
+        training: allocator config data losses memory monitoring prep.dataset prep.files
+            runs synths
+        registry: autoencoder config controls data decoders layers losses schedules
+            synths training
+        ddsp_run: config training
+    """,
+    "evaluation": """
+        command_line:
+        analysis:
+        metrics: analysis models.measures
+        collapse_index: analysis models.measures
+        scoring: analysis collapse_index metrics models.controls models.data
+            models.measures models.memory models.runs models.synths prep.features
+        summary: collapse_index metrics models.data models.runs scoring
+        report: analysis collapse_index metrics models.measures scoring summary
+        evaluate: models.runs prep.pitch prep.progress report scoring summary
+        matrix: models.config models.runs models.training prep.dataset prep.files
+            prep.progress report scoring summary
+        render: models.autoencoder models.controls models.measures models.runs
+            models.streaming prep.dataset prep.features prep.loudness prep.pitch
+            prep.recordings prep.report report scoring
+        derive_collapse_index: analysis collapse_index prep.pitch prep.recordings
+            scoring
+        run_demo: command_line
+        run_fad: command_line metrics prep.recordings scoring
+        run_matrix: command_line matrix scoring
+        run_render: command_line models.export models.streaming prep.pitch render
+            scoring
+        run_report: analysis command_line evaluate report scoring summary
+    """,
 }
 MAX_LINES = 500  # a module above this holds a second topic
+MAX_MODULES = 14  # of a folder; more do not fit on one screen of a newcomer's
+# A program stands at the top of its package, where nobody imports it.
+PROGRAMS = {
+    "prep.run_beam",
+    "prep.demo",
+    "models.ddsp_run",
+    "evaluation.run_report",
+    "evaluation.run_matrix",
+    "evaluation.run_render",
+    "evaluation.run_demo",
+    "evaluation.run_fad",
+    "evaluation.derive_collapse_index",
+}
 
 
 def module_files() -> dict[str, pathlib.Path]:
@@ -28,6 +108,25 @@ def module_files() -> dict[str, pathlib.Path]:
 
 
 MODULES = module_files()
+
+
+def room_of(module: str) -> str:
+    """`models.runs.record` → `models.runs`."""
+    return ".".join(module.split(".")[:2])
+
+
+def allowed_arrows() -> dict[str, set[str]]:
+    """The table as sets of full room names."""
+    arrows = {}
+    for package, text in ARROWS.items():
+        room = ""
+        for word in text.split():
+            if word.endswith(":"):
+                room = f"{package}.{word[:-1]}"
+                arrows[room] = set()
+            else:
+                arrows[room].add(word if "." in word else f"{package}.{word}")
+    return arrows
 
 
 def imported_modules(tree: ast.AST, *, deferred: bool) -> set[str]:
@@ -45,6 +144,12 @@ def imported_modules(tree: ast.AST, *, deferred: bool) -> set[str]:
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
     return found & set(MODULES)
+
+
+def imports_of(name: str, *, deferred: bool = True) -> set[str]:
+    """Modules of the project that the module of a name imports."""
+    tree = ast.parse(MODULES[name].read_text("utf-8"))
+    return imported_modules(tree, deferred=deferred)
 
 
 def find_cycle(graph: dict[str, set[str]]) -> list[str]:
@@ -66,25 +171,42 @@ def find_cycle(graph: dict[str, set[str]]) -> list[str]:
 
 
 def test_modules_are_found():
-    assert {"prep.run_beam", "models.trainer"} <= set(MODULES)
+    assert PROGRAMS < set(MODULES)
     assert len(MODULES) > 100
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_imports_point_one_way(package):
-    for name, path in MODULES.items():
-        if name.split(".")[0] != package:
+@pytest.mark.parametrize("package", ARROWS)
+def test_rooms_import_only_what_the_table_says(package):
+    arrows = allowed_arrows()
+    rooms = {room_of(m) for m in MODULES if m.startswith(f"{package}.")}
+    assert rooms == {room for room in arrows if room.startswith(f"{package}.")}
+    for name in MODULES:
+        if not name.startswith(f"{package}."):
             continue
-        imported = imported_modules(ast.parse(path.read_text("utf-8")), deferred=True)
-        others = {other.split(".")[0] for other in imported} - {package}
-        assert others <= ALLOWED[package], f"{name} imports {sorted(imported)}"
+        room = room_of(name)
+        others = {room_of(other) for other in imports_of(name)} - {room, *PACKAGES}
+        assert others <= arrows[room], f"{name} → {sorted(others - arrows[room])}"
+
+
+def test_every_arrow_of_the_table_is_used():
+    seen = {room: set() for room in allowed_arrows()}
+    for name in MODULES:
+        if (room := room_of(name)) in seen:
+            seen[room] |= {room_of(other) for other in imports_of(name)}
+    unused = {r: others - seen[r] for r, others in allowed_arrows().items()}
+    assert {room: others for room, others in unused.items() if others} == {}
+
+
+def test_rooms_form_no_circle():
+    arrows = allowed_arrows()
+    assert (
+        find_cycle({room: others & set(arrows) for room, others in arrows.items()})
+        == []
+    )
 
 
 def test_modules_import_each_other_in_no_circle():
-    graph = {
-        name: imported_modules(ast.parse(path.read_text("utf-8")), deferred=False)
-        for name, path in MODULES.items()
-    }
+    graph = {name: imports_of(name, deferred=False) for name in MODULES}
     assert find_cycle(graph) == []
 
 
@@ -93,14 +215,89 @@ def test_a_circle_is_found():
     assert find_cycle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
 
 
+@pytest.mark.parametrize("package", ("prep", "models", "evaluation"))
+def test_stages_import_only_earlier_ones(package):
+    earlier = {
+        "prep": "prep",
+        "models": "prep models",
+        "evaluation": "prep models evaluation",
+    }
+    for name in MODULES:
+        if name.startswith(f"{package}."):
+            others = {other.split(".")[0] for other in imports_of(name)}
+            assert others <= set(earlier[package].split()), name
+
+
+def test_programs_are_imported_by_nobody():
+    for name in MODULES:
+        if not name.startswith("benchmarks"):
+            assert not imports_of(name) & (PROGRAMS - {name}), name
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_module_holds_one_topic(name):
     assert len(MODULES[name].read_text("utf-8").splitlines()) <= MAX_LINES
 
 
+def test_folders_stay_small_and_say_what_they_are():
+    for path in {path.parent for path in MODULES.values()}:
+        modules = [p for p in path.glob("*.py") if p.name != "__init__.py"]
+        assert len(modules) <= MAX_MODULES, f"{path.name} holds {len(modules)} modules"
+        if path.parent != ROOT:
+            tree = ast.parse((path / "__init__.py").read_text("utf-8"))
+            text = " ".join((ast.get_docstring(tree) or "").split())
+            assert "enter" in text and "leave" in text and "Begin at `" in text, path
+
+
+def test_installed_packages_are_the_folders():
+    """An editable install would hide a folder that setup.cfg forgot."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    listed = config["options"]["packages"].split()
+    folders = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for package in ("prep", "models", "evaluation")
+        for path in (ROOT / package).rglob("__init__.py")
+    }
+    assert set(listed) == folders
+    # Files beside the code that a wheel must carry.
+    data = config["options.package_data"]
+    for package in ("prep", "models", "evaluation"):
+        for path in (ROOT / package).rglob("*"):
+            if path.is_file() and path.suffix not in (".py", ".pyc"):
+                owner = ".".join(path.parent.parent.relative_to(ROOT).parts)
+                assert f"{path.parent.name}/*" in data.get(owner, ""), path
+
+
+def test_the_document_draws_the_folders_that_there_are():
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    tree = next(part for part in text.split("```") if part.startswith("\nprep/"))
+    drawn, package = set(), ""
+    for line in tree.splitlines():
+        if match := re.match(r"(\w+)/", line):
+            package = match.group(1)
+        elif match := re.match(r"  (\w+)/ ", line):
+            drawn.add(f"{package}.{match.group(1)}")
+    folders = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for package in ("prep", "models", "evaluation")
+        for path in (ROOT / package).glob("*/__init__.py")
+    }
+    assert drawn == folders
+
+
 def test_gin_is_no_package():
     # One would shadow the gin-config library.
     assert not list((ROOT / "gin").rglob("__init__.py"))
+
+
+def test_every_gin_name_is_in_the_registry():
+    registered = {
+        name
+        for name, path in MODULES.items()
+        if re.search(r"^@gin\.(register|configurable)\(", path.read_text("utf-8"), re.M)
+    }
+    assert registered == imports_of("models.registry")
 
 
 def test_only_programs_print():

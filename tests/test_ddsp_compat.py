@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def run(code: str, **environment: str) -> subprocess.CompletedProcess:
@@ -130,7 +130,7 @@ def test_start_up_lines_are_shown_on_request():
 def test_what_training_does_not_touch_is_not_executed():
     result = run(
         "import ddsp_compat, sys, ddsp.training\n"
-        "import models.assembly\n"
+        "import models.training.assembly\n"
         "executed = [n for n in ddsp_compat.DEFERRED if n in sys.modules and"
         " not isinstance(sys.modules[n], ddsp_compat._DeferredModule)]\n"
         "print(executed, any(n.startswith(('bokeh', 'google.cloud', 'matplotlib'))"

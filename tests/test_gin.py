@@ -3,13 +3,13 @@
 import re
 
 import gin
-import ladder_helpers
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import gin_checks
-from models import gin_names
+from models.config import checks
+from models.config import gin_names
+from tests.helpers import ladder_helpers
 
 FILES = sorted(
     str(path.relative_to(ladder_helpers.REPOSITORY))
@@ -278,6 +278,6 @@ def test_the_ladder_s_page_names_parameters_that_exist():
     assert len(named) > 40
     for short, parameter in named:
         selector = by_class[short]
-        known = gin_checks.constructor_parameters(gin.get_configurable(selector))
+        known = checks.constructor_parameters(gin.get_configurable(selector))
         known = known or gin_names.parameter_names(selector)
         assert parameter in known, f"{short}.{parameter}"

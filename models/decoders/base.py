@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 from ddsp.training import nn
 
-from models import dense
+from models.layers import dense
 
 OutputSplits = Sequence[tuple[str, int]]
 DEFAULT_INPUTS = ("ld_scaled", "f0_scaled")

@@ -3,14 +3,14 @@
 z[t] = sigmoid(a[t] + h[t-1] Uz), h[t] = z h[t-1] + (1 - z) tanh(b[t] + h[t-1] Uh),
 where [a, b] is the input's projection, computed for all frames before the loop. The
 state depends on itself through matrices, so there is no parallel form; the loop is kept
-small and compiled (`models.recurrent_kernels`).
+small and compiled (`models.layers.recurrent_kernels`).
 
 Source: the plan, stage 4.
 """
 
 import tensorflow as tf
 
-from models import recurrent_kernels
+from models.layers import recurrent_kernels
 
 
 def cell(

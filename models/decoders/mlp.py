@@ -5,8 +5,8 @@ from __future__ import annotations
 import gin
 import tensorflow as tf
 
-from models import dense
 from models.decoders import base
+from models.layers import dense
 
 ACTIVATIONS = ("tanh", "leaky_relu")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import gin
 import tensorflow as tf
 
-from models import dense
-from models import gru
-from models import recurrences
 from models.decoders import base
 from models.decoders import micro
+from models.layers import dense
+from models.layers import gru
+from models.layers import recurrences
 
 MICRO_HIDDEN = (16, 64)  # the plan's range: small enough to stay cheap
 
@@ -152,7 +152,7 @@ class GruDecoder(base.LadderDecoder):
     """The paper's decoder: input stacks, one GRU, output stack.
 
     Attributes are named as in ddsp's `RnnFcDecoder`, so that its checkpoints load into
-    this decoder and back (`models.checkpoints`).
+    this decoder and back (`models.runs.warm_start`).
 
     Attributes set by gin:
         rnn_channels: Units of the GRU; the paper uses 512.

@@ -1,0 +1,182 @@
+"""What the collapse index sums over a clip's frames: movement, spread, level, power.
+
+Sums of clips are added before anything is divided, so that a clip with little to
+follow weighs little. `evaluation.collapse_index.index` turns them into the index.
+
+Movement is counted from the system's average over *all* clips (`Typical`), not from a
+clip's own: a model that has a timbre for each note moves, one with a single timbre for
+everything does not. Source: own.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+import numpy as np
+
+from evaluation.analysis import masks as control_masks
+from models.measures import distributions
+
+SMOOTH_SECS = 0.05  # seconds over which movement is averaged before it is counted
+LEVEL_SPAN_DB = 60.0  # dB below the loudest frame at which levels are cut
+
+
+@dataclasses.dataclass(frozen=True)
+class Typical:
+    """What a system does on average over all clips.
+
+    Attributes:
+        distribution: Mean harmonic distribution, each harmonic over the frames in
+            which it lies below Nyquist. Shape [n_harmonics].
+        level_db: Mean level of the audible frames, dB re full scale.
+    """
+
+    distribution: np.ndarray
+    level_db: float
+
+
+def measure_typical(
+    clips: Sequence[control_masks.Controls], masks: Sequence[control_masks.Masks]
+) -> Typical:
+    """Averages a system's controls over all clips.
+
+    Args:
+        clips: Controls clip by clip.
+        masks: The frames that count, clip by clip.
+
+    Returns:
+        The averages; a distribution of zeros when nothing has a pitch.
+    """
+    n_harmonics = clips[0].harmonic_distribution.shape[1]
+    total = np.zeros(n_harmonics)
+    count = np.zeros(n_harmonics)
+    levels = []
+    for clip, mask in zip(clips, masks, strict=True):
+        total += clip.harmonic_distribution[mask.pitched].sum(axis=0)
+        count += clip.valid_harmonics[mask.pitched].sum(axis=0)
+        levels.append(control_masks.level_db(clip.power)[mask.audible])
+    every_level = np.concatenate(levels)
+    return Typical(
+        distribution=np.divide(
+            total, count, out=np.zeros(n_harmonics), where=count > 0
+        ),
+        level_db=float(np.mean(every_level)) if every_level.size else math.nan,
+    )
+
+
+def clip_sums(
+    ref: control_masks.Controls,
+    est: control_masks.Controls,
+    *,
+    masks: control_masks.Masks,
+    ref_typical: Typical,
+    est_typical: Typical,
+    ref_power: np.ndarray,
+    est_power: np.ndarray,
+) -> dict[str, float]:
+    """Sums of one clip from which components of any set of clips follow.
+
+    Args:
+        ref: Controls measured from the recording.
+        est: Controls of the system.
+        masks: Frames that count, from the recording.
+        ref_typical: The recordings' averages over all clips.
+        est_typical: The system's averages over all clips.
+        ref_power: Mean square of the recording's audio around each frame.
+            Shape [n_frames].
+        est_power: The same of the system's audio. Presence alone is judged where it
+            is heard: a trained reverb may add 10 dB to what the controls say. The
+            level's movement is that of the controls.
+
+    Returns:
+        Sum by name; adding the sums of clips gives the sums of the set.
+    """
+    ref_spread, n_pitched = _spread(ref, masks)
+    est_spread, _ = _spread(est, masks)
+    audible = masks.audible
+    sums = {
+        "n_pitched": float(n_pitched),
+        "ref_movement": _movement(ref, masks, typical=ref_typical),
+        "est_movement": _movement(est, masks, typical=est_typical),
+        "ref_spread": ref_spread,
+        "est_spread": est_spread,
+        "ref_power": float(np.sum(ref.power[masks.pitched])),
+        "ref_noise": float(np.sum(ref.noise_power[masks.pitched])),
+        "est_power": float(np.sum(est.power[masks.pitched])),
+        "est_noise": float(np.sum(est.noise_power[masks.pitched])),
+        "n_audible": float(np.count_nonzero(audible)),
+        "presence": float(np.sum(_presence(ref_power, est_power)[audible])),
+    }
+    return sums | _level_sums(ref, est, audible=audible)
+
+
+def _movement(
+    clip: control_masks.Controls, masks: control_masks.Masks, *, typical: Typical
+) -> float:
+    """Summed distance of the smoothed distribution from the system's average."""
+    frames = masks.pitched & (clip.harmonic_distribution.sum(axis=1) > 0)
+    if not np.any(frames):
+        return 0.0
+    width = max(1, round(SMOOTH_SECS * clip.frame_rate))
+    weight = _moving_sum(frames.astype(float), width=width)
+    masked = np.where(frames[:, np.newaxis], clip.harmonic_distribution, 0.0)
+    smooth = np.apply_along_axis(_moving_sum, 0, masked, width=width)
+    smooth = smooth[frames] / weight[frames, np.newaxis]
+    mean = control_masks.normalise_distribution(
+        np.broadcast_to(typical.distribution, clip.harmonic_distribution.shape),
+        f0_hz=clip.f0_hz,
+        sample_rate=clip.sample_rate,
+    )[frames]
+    return float(np.sum(np.sqrt(distributions.jensen_shannon(smooth, mean))))
+
+
+def _moving_sum(values: np.ndarray, *, width: int) -> np.ndarray:
+    """Sum over a window around each frame, cut at the ends. Shape [n_frames].
+
+    `np.convolve(..., "same")` returns the window's length when the clip is shorter.
+    """
+    start = (width - 1) // 2
+    return np.convolve(values, np.ones(width))[start : start + values.size]
+
+
+def _spread(
+    clip: control_masks.Controls, masks: control_masks.Masks
+) -> tuple[float, int]:
+    """Summed number of participating harmonics above one, and the frame count."""
+    squares = np.sum(np.square(clip.harmonic_distribution[masks.pitched]), axis=1)
+    present = squares > 0
+    participating = 1.0 / squares[present] - 1.0
+    return float(np.sum(participating)), int(np.count_nonzero(masks.pitched))
+
+
+def _presence(ref_power: np.ndarray, est_power: np.ndarray) -> np.ndarray:
+    """Amplitude relative to the recording's, at most one. Shape [n_frames]."""
+    ratio = np.divide(
+        est_power, ref_power, out=np.ones_like(est_power), where=ref_power > 0
+    )
+    return np.sqrt(np.minimum(ratio, 1.0))
+
+
+def _level_sums(
+    ref: control_masks.Controls, est: control_masks.Controls, *, audible: np.ndarray
+) -> dict[str, float]:
+    """Sums for the regression of the system's level on the recording's."""
+    if not np.any(audible):
+        return dict.fromkeys(("x", "y", "xx", "xy"), 0.0)
+    ref_level = control_masks.level_db(ref.power)[audible]
+    est_level = control_masks.level_db(est.power)[audible]
+    floor = np.max(ref_level) - LEVEL_SPAN_DB
+    x = np.maximum(ref_level, floor)
+    y = np.maximum(est_level, floor)
+    return {
+        "x": float(x.sum()),
+        "y": float(y.sum()),
+        "xx": float(x @ x),
+        "xy": float(x @ y),
+    }
+
+
+def add_sums(clips: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Adds the sums of several clips."""
+    return {name: float(sum(clip[name] for clip in clips)) for name in clips[0]}

@@ -1,0 +1,196 @@
+"""Earlier results of the matrix in the same folder, which later invocations join.
+
+An invocation runs a part of the matrix; matrix.json holds the whole. What an invocation
+does not touch is kept, as long as it is of the same dataset and the run folders still
+hold it.
+"""
+
+import json
+import pathlib
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+from absl import logging
+
+from evaluation.matrix import experiments as matrix_experiments
+from evaluation.matrix import note
+from evaluation.matrix import runner
+from evaluation.summary import builder
+from models.runs import record as run_record
+from prep.dataset import info
+
+JSON_NAME = "matrix.json"
+SCHEMA_VERSION = 2  # 1 had one command and called the movement within clips diversity
+RUNS_NAME = "runs"  # folder of all runs, beside matrix.json
+REPORT_NAME = "report-{}"  # folder of an experiment's scorecard, there too
+PLAN = matrix_experiments.EXPERIMENTS
+_RUNGS = (*matrix_experiments.RUNGS, *matrix_experiments.TRANSFORMER_RUNS)
+Json = dict[str, Any]
+
+
+def read(folder: pathlib.Path, dataset: info.DatasetInfo) -> Json:
+    """What is to be kept of the earlier results in a folder.
+
+    Args:
+        folder: Of the preset.
+        dataset: What is run on now; results on others are not kept.
+
+    Returns:
+        `commands`, `experiments`, `runs`, `reports` and `skipped` of matrix.json.
+    """
+    empty: Json = {
+        "commands": [],
+        "experiments": [],
+        "runs": [],
+        "reports": {},
+        "skipped": {},
+    }
+    path = folder / JSON_NAME
+    if not path.exists():
+        return empty
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except json.JSONDecodeError as error:
+        logging.warning("%s is damaged (%s); its rows are not kept.", path, error)
+        return empty
+    if _identity(found["dataset"]) != _identity(facts(dataset)):
+        logging.warning(
+            "%s is about the dataset %s; its rows are not kept beside those on %s.",
+            path,
+            _identity(found["dataset"]),
+            _identity(facts(dataset)),
+        )
+        return empty
+    if found["schema_version"] < SCHEMA_VERSION:
+        found = _of_version_1(found)
+    kept = [_moved(row, folder) for row in found["runs"]]
+    gone = [row["path"] for row in kept if not _still_holds(row)]
+    if gone:
+        logging.warning("%d runs are not as %s says: %s.", len(gone), path, gone)
+    return {
+        **{key: found[key] for key in empty},
+        "runs": [row for row in kept if row["path"] not in gone],
+        "reports": {
+            name: _moved_report(report, name, folder)
+            for name, report in found["reports"].items()
+        },
+    }
+
+
+def facts(dataset: info.DatasetInfo) -> Json:
+    """What matrix.json says of a dataset."""
+    return {
+        "data_dir": str(dataset.data_dir),
+        "plan_hash": dataset.plan_hash,
+        "n_train": dataset.n_examples("train"),
+        "n_eval": dataset.n_examples("eval"),
+    }
+
+
+def _identity(dataset: Mapping[str, Any]) -> str:
+    """What tells one dataset from another; the place if the content is not known."""
+    return str(dataset["plan_hash"] or dataset["data_dir"])
+
+
+def _of_version_1(found: Json) -> Json:
+    """An older matrix.json in the form of today."""
+    runs = []
+    for row in found["runs"]:
+        tracked = dict(row["tracked"])
+        tracked["movement"] = tracked.pop("diversity")
+        runs.append({**row, "tracked": tracked})
+    return {**found, "commands": [found["command"]], "runs": runs, "skipped": {}}
+
+
+def _moved(row: Json, folder: pathlib.Path) -> Json:
+    """A row with the place where its run is now, if the whole folder was moved."""
+    path = folder / RUNS_NAME / row["experiment"] / row["run"]
+    return {**row, "path": str(path)}
+
+
+def _moved_report(report: str, name: str, folder: pathlib.Path) -> str:
+    """A scorecard's place now; what is no place is returned as it is."""
+    place = folder / REPORT_NAME.format(name)
+    is_place = pathlib.PurePath(report).name == place.name
+    there = (place / builder.SUMMARY_NAME).is_file()
+    return str(place) if is_place and there else report
+
+
+def _still_holds(row: Json) -> bool:
+    """Whether a run that a row calls done is still the one in its folder."""
+    if row["state"] not in runner.DONE:
+        return True
+    record = run_record.read_run(row["path"])
+    run_words = [
+        note.words_of(start["command"][1:]) for start in record.get("starts", [])
+    ]
+    wanted = note.words_of(row.get("command", []))
+    same = "command" not in row or all(words == wanted for words in run_words)
+    return record.get("outcome") == row["state"] and same
+
+
+def merge(
+    earlier: Json,
+    *,
+    experiments: Sequence[Json],
+    rows: Sequence[Json],
+    reports: Mapping[str, str | None],
+    skipped: Mapping[str, str],
+    command: Sequence[str],
+) -> Json:
+    """Earlier results and new ones; where both have something, the new one counts.
+
+    Args:
+        earlier: As `read` returns it.
+        experiments: What is planned now.
+        rows: Of the runs so far.
+        reports: By experiment; None for one that is not judged yet.
+        skipped: Why, by experiment.
+        command: What was typed.
+
+    Returns:
+        The same keys as `earlier`, in the plan's order.
+    """
+    planned = {one["name"]: one for one in earlier["experiments"]}
+    for one in experiments:
+        planned[one["name"]] = _joined(planned.get(one["name"]), one)
+    runs = {(row["experiment"], row["run"]): row for row in (*earlier["runs"], *rows)}
+    names = {one["name"] for one in experiments}
+    others = {k: why for k, why in earlier["skipped"].items() if k not in names}
+    all_reports = {**earlier["reports"], **reports}
+    commands = [one for one in earlier["commands"] if one != list(command)]
+    return {
+        "commands": [*commands, list(command)],
+        "experiments": sorted(
+            planned.values(), key=lambda one: _place(one["name"], PLAN)
+        ),
+        "runs": sorted(runs.values(), key=_place_of_row),
+        "reports": {k: report for k, report in all_reports.items() if report},
+        "skipped": others | dict(skipped),
+    }
+
+
+def _joined(before: Json | None, now: Json) -> Json:
+    """An experiment with the rungs that it had before, too."""
+    if before is None:
+        return now
+    both: Json = {
+        key: {**before[key], **now[key]}
+        for key in ("rungs", "rung_overlays")
+        if key in before
+    }
+    return {**now, **both}
+
+
+def _place(name: str, order: Sequence[str]) -> int:
+    """Where a name stands; unknown ones stand last."""
+    return order.index(name) if name in order else len(order)
+
+
+def _place_of_row(row: Json) -> tuple[int, int, int]:
+    return (
+        _place(row["experiment"], PLAN),
+        _place(row["rung"], _RUNGS),
+        row["seed"],
+    )

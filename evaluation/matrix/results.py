@@ -1,0 +1,190 @@
+"""What came out of the experiment matrix, as matrix.json and matrix.md."""
+
+import dataclasses
+import json
+import math
+import pathlib
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+from evaluation.matrix import experiments as matrix_experiments
+from evaluation.matrix import history
+from evaluation.matrix import runner
+from evaluation.report import tables
+from evaluation.summary import builder
+from models.runs import record
+from prep import files
+from prep.dataset import info
+
+JSON_NAME = history.JSON_NAME
+TEXT_NAME = "matrix.md"
+# Of a scorecard: of the rendered audio if it was measured, else of the controls.
+DIVERSITY_KEYS = ("heard_clip_diversity", "clip_diversity")
+COLUMNS = (
+    ("best_loss", "Best loss", 3),
+    ("best_step", "at step", 0),
+    ("slope", "Slope after the early drop, % per 1000 steps", 1),
+    ("entropy_first", "Entropy, first", 3),
+    ("entropy_last", "last", 3),
+    ("entropy_trend", "trend per 1000 steps", 3),
+    ("movement", "Movement within clips", 3),
+    ("clip_diversity", "Diversity across clips, bits", 3),
+    ("step_ms", "Step, ms", 0),
+    ("backward_ms", "forward and backward, ms", 0),
+    ("memory_mb", "Memory, MB", 0),
+)
+
+
+def write(
+    folder: pathlib.Path,
+    *,
+    experiments: Sequence[matrix_experiments.Experiment],
+    rows: Sequence[Mapping[str, Any]],
+    reports: Mapping[str, str | None],
+    dataset: info.DatasetInfo,
+    command: Sequence[str],
+    skipped: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Writes both files; earlier results of the folder that are not replaced stay.
+
+    Args:
+        folder: Of the preset.
+        experiments: What was planned.
+        rows: What was run, so far.
+        reports: Where each judged experiment's scorecard is, or why there is none; None
+            for one that has not been judged since its runs changed.
+        dataset: What it ran on.
+        command: What was typed.
+        skipped: Why an experiment cannot be done, by its name.
+
+    Returns:
+        The content of matrix.json. Versions, machine and commit are those of the last
+        invocation; each run's own are in its run.json.
+    """
+    # Read anew each time: another part of the matrix may run beside this one.
+    document = builder.to_json(
+        {
+            "schema_version": history.SCHEMA_VERSION,
+            "dataset": history.facts(dataset),
+            "versions": record.versions(),
+            "machine": record.machine(),
+            "commit": record.commit(),
+            **history.merge(
+                history.read(folder, dataset),
+                experiments=[dataclasses.asdict(one) for one in experiments],
+                rows=[dict(row) for row in rows],
+                reports=reports,
+                skipped=skipped or {},
+                command=command,
+            ),
+        }
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(document, indent=1, allow_nan=False)
+    files.write_text(folder / JSON_NAME, text + "\n")
+    files.write_text(folder / TEXT_NAME, to_text(document))
+    return dict(document)
+
+
+def to_text(document: Mapping[str, Any]) -> str:
+    """The results as a page of text.
+
+    Args:
+        document: The content of matrix.json; scorecards' summaries are read from where
+            it says that they are.
+    """
+    data = document["dataset"]
+    machine = document["machine"]
+    versions = ", ".join(f"{name} {v}" for name, v in document["versions"].items())
+    parts = [
+        "# Experiment matrix\n",
+        *(f"`{' '.join(command)}`\n" for command in document["commands"]),
+        f"Dataset {data['plan_hash'] or data['data_dir']}: {data['n_train']} training "
+        f"and {data['n_eval']} eval clips. {versions}. {machine['cores']} cores, "
+        f"{len(machine['gpus'])} GPUs.\n",
+    ]
+    for experiment in document["experiments"]:
+        rows = [r for r in document["runs"] if r["experiment"] == experiment["name"]]
+        parts.append(f"## {experiment['title']}\n")
+        why = document["skipped"].get(experiment["name"])
+        nothing = f"Skipped: {why}.\n" if why else "Not run yet.\n"
+        parts.append(_table(rows) if rows else nothing)
+        parts.extend(_failure(row) for row in rows if row["state"] == runner.FAILED)
+        if experiment["name"] in document["reports"]:
+            parts.append(_verdict(document["reports"][experiment["name"]]))
+    return "\n".join(parts)
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """One experiment's runs."""
+    head = ["Run", "State", "Steps", *(title for _, title, _ in COLUMNS), "Alarms"]
+    lines = [" | ".join(head), " | ".join(["---"] * len(head))]
+    for row in rows:
+        tracked = row["tracked"]
+        cells = [
+            _cell(row["run"]),
+            row["state"],
+            str(tracked["last_step"]),
+            *(_number(tracked.get(key), decimals) for key, _, decimals in COLUMNS),
+            _cell(", ".join(tracked["alarms"])) or tables.DASH,
+        ]
+        lines.append(" | ".join(cells))
+    return "".join(f"| {line} |\n" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """Text that ends no cell of a table."""
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def _number(value: float | None, decimals: int) -> str:
+    if value is None or not math.isfinite(value):
+        return tables.DASH
+    return f"{value:.{decimals}f}"
+
+
+def _failure(row: Mapping[str, Any]) -> str:
+    """Why a run is not done."""
+    if not row["exit_code"]:
+        return (
+            f"**{row['run']} is not done**: it ended by {row['outcome']!r}; the same "
+            "command goes on with it.\n"
+        )
+    said = "\n".join(f"    {line}" for line in row.get("said", []))
+    return (
+        f"**{row['run']} failed**: exit code {row['exit_code']}, outcome "
+        f"{row['outcome']!r}. It said last:\n\n{said}\n"
+    )
+
+
+def _verdict(report: str) -> str:
+    """A scorecard's verdict and decisions."""
+    path = pathlib.Path(report) / builder.SUMMARY_NAME
+    if not path.is_file():
+        return f"{report}.\n"
+    document = json.loads(path.read_text("utf-8"))
+    lines = [f"**{document['verdict']['headline']}** {document['verdict']['caution']}"]
+    lines.append("")
+    head = ["System", "Collapse index", "State", "Spectral loss", "Loudness, dB"]
+    head.append("Diversity across clips, bits")
+    lines.append(f"| {' | '.join(head)} |")
+    lines.append("|---" * len(head) + "|")
+    for entry in document["leaderboard"]:
+        system = next(s for s in document["systems"] if s["name"] == entry["system"])
+        metrics = system["metrics"]
+        diversity = [metrics[key]["mean"] for key in DIVERSITY_KEYS if key in metrics]
+        cells = [
+            _cell(system["name"]),
+            tables.number(system["index"]["interval"]["mean"], decimals=2),
+            document["verdict"]["systems"][system["name"]]["state"],
+            tables.number(metrics["spectral_loss"]["mean"]),
+            tables.number(metrics["loudness_distance"]["mean"]),
+            tables.number(diversity[0] if diversity else None),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines.append("")
+    for gate in document["gates"]:
+        evidence = " ".join(gate["evidence"])
+        lines.append(f"- {gate['question']} **{gate['answer']}**. {evidence}")
+    return "\n".join(lines) + "\n"

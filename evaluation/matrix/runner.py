@@ -1,0 +1,248 @@
+"""Running the experiment matrix of `evaluation.matrix.experiments`.
+
+A run is trained by `ddsp_run` in a process of its own, so one that fails or dies takes
+nobody with it and is shown as failed. A run that is done is never repeated as long as
+its command, the content of its gin files and its dataset stay the same; an unfinished
+one goes on where it stopped, and what was made with others is started anew (see
+`evaluation.matrix.note`). When this process is asked to end, so is the training that it
+waits for, which saves before it does.
+"""
+
+import dataclasses
+import pathlib
+import subprocess
+import time
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
+from absl import logging
+
+from evaluation.matrix import experiments as matrix_experiments
+from evaluation.matrix import gin_contents
+from evaluation.matrix import note as matrix_note
+from evaluation.scoring import training_log
+from models.runs import metrics_log
+from models.runs import record
+from models.training import staged
+
+DONE = staged.DONE  # outcomes of a run that ended by a rule of its own
+FAILED = "failed"
+LOG_LINES = 8  # of a failed run's output that are shown
+POLL_SECS = 1.0  # between two looks at how far a run is
+Json = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One training of the matrix.
+
+    Attributes:
+        experiment: Of which it is part.
+        rung: Which of its rungs.
+        seed: Of the training.
+        name: Of its folder.
+        run_dir: Where it goes.
+        command: That trains it.
+        dataset: Its hash, or its place if it has none.
+    """
+
+    experiment: matrix_experiments.Experiment
+    rung: str
+    seed: int
+    name: str
+    run_dir: pathlib.Path
+    command: list[str]
+    dataset: str = ""
+
+    @property
+    def title(self) -> str:
+        """Experiment and name."""
+        return f"{self.experiment.name}/{self.name}"
+
+    @property
+    def log_path(self) -> pathlib.Path:
+        """What its training said."""
+        return self.run_dir.with_name(self.run_dir.name + ".log")
+
+    @property
+    def cost(self) -> float:
+        """Of the whole run, in steps of a small MLP."""
+        return self.experiment.n_steps * self.experiment.cost(self.rung)
+
+    @property
+    def basis(self) -> matrix_note.Basis:
+        """What its result follows from, as its gin files are now."""
+        words = matrix_note.words_of(self.command[3:])
+        names = [w.partition("=")[2] for w in words if w.startswith("--gin_file=")]
+        return matrix_note.Basis(
+            words=words,
+            contents=gin_contents.digest(names),
+            dataset=self.dataset,
+        )
+
+    def finished(self) -> Json | None:
+        """The row of a run that is done; None for one that is to be trained.
+
+        It is done if it ended by a rule of its own and was made by this command, with
+        gin files of this content and this dataset. `compared` is false where the last
+        two are not known.
+        """
+        outcome = record.read_run(self.run_dir).get("outcome")
+        standing = matrix_note.standing(self.basis, self.run_dir)
+        if outcome not in DONE or standing.is_other:
+            return None
+        return {
+            "state": outcome,
+            "repeated": False,
+            "compared": standing is matrix_note.Standing.SAME,
+            "secs": matrix_note.read(self.run_dir).secs,
+        }
+
+
+def list_runs(
+    experiments: Sequence[matrix_experiments.Experiment],
+    *,
+    folder: pathlib.Path,
+    data_dir: str,
+    plan_hash: str = "",
+) -> list[Run]:
+    """Every run of some experiments, in order.
+
+    Args:
+        experiments: Them.
+        folder: Of all runs.
+        data_dir: The dataset.
+        plan_hash: Of its content; empty if it does not say.
+    """
+    return [
+        Run(
+            experiment=experiment,
+            rung=rung,
+            seed=seed,
+            name=name,
+            run_dir=(run_dir := folder / experiment.name / name),
+            command=matrix_experiments.command(
+                experiment, rung, seed=seed, run_dir=run_dir, data_dir=data_dir
+            ),
+            dataset=plan_hash or data_dir,
+        )
+        for experiment in experiments
+        for rung, seed, name in matrix_experiments.run_names(experiment)
+    ]
+
+
+def run_one(run: Run, *, tick: Callable[[Run, float], object]) -> Json:
+    """Trains a run if it is not done, and tracks it.
+
+    Args:
+        run: What to train.
+        tick: Told which run trains and how many steps it has made since the last time.
+
+    Returns:
+        Its row: name, state, command, and what the plan tracks.
+    """
+    result = run.finished() or train(run, tick=tick)
+    if result["state"] == FAILED:
+        logging.warning(
+            "%s failed (%s); the others go on", run.title, result["outcome"]
+        )
+    begun = matrix_note.has_begun(run.run_dir)
+    tracked = training_log.track(metrics_log.read_metrics(run.run_dir) if begun else [])
+    return {
+        "experiment": run.experiment.name,
+        "run": run.name,
+        "rung": run.rung,
+        "seed": run.seed,
+        "path": str(run.run_dir),
+        "command": run.command[3:],
+        **result,
+        "tracked": dataclasses.asdict(tracked),
+    }
+
+
+def train(run: Run, *, tick: Callable[[Run, float], object]) -> Json:
+    """Trains a run; never raises for one that fails.
+
+    Args:
+        run: What to train.
+        tick: As for `run_one`.
+
+    Returns:
+        `state` (one of `DONE` or "failed"), `repeated`, `compared`, `secs` and, for a
+        failed run, how it ended and the last lines it said.
+    """
+    standing = matrix_note.standing(run.basis, run.run_dir)
+    if standing.is_other:
+        logging.warning(
+            "%s was made with %s; it starts anew, and the earlier files move aside.",
+            run.title,
+            standing.value,
+        )
+    # Noted before the start, so that a run that was killed goes on and not anew.
+    note = matrix_note.begin(run.run_dir, run.basis)
+    begin = time.monotonic()
+    anew = ["--resume=never"] if standing.is_other else []
+    code = _wait_for([*run.command, *anew], run, tick=tick)
+    secs = round(time.monotonic() - begin + note.secs, 1)
+    matrix_note.write(run.run_dir, dataclasses.replace(note, secs=secs))
+    outcome = "not begun"  # run.json may still be that of the run to be replaced
+    if matrix_note.has_begun(run.run_dir):
+        outcome = record.read_run(run.run_dir).get("outcome", "no run.json")
+    compared = standing is not matrix_note.Standing.SAME_WORDS
+    result = {"repeated": True, "compared": compared, "secs": secs}
+    if code == 0 and outcome in DONE:
+        return {"state": outcome, **result}
+    said = run.log_path.read_text("utf-8", errors="replace").strip().splitlines()
+    return {
+        "state": FAILED,
+        **result,
+        "exit_code": code,
+        "outcome": outcome,
+        "said": said[-LOG_LINES:],
+    }
+
+
+def _wait_for(
+    words: list[str], run: Run, *, tick: Callable[[Run, float], object]
+) -> int:
+    """Runs a command to its end and tells how far it is; returns its exit code.
+
+    The child has a session of its own: what is typed at the terminal reaches this
+    process alone, which asks the child to save and end.
+    """
+    told = 0
+    with run.log_path.open("w", encoding="utf-8") as log:
+        child = subprocess.Popen(
+            words, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            while child.poll() is None:
+                made = last_step(run.run_dir)
+                tick(run, max(0, made - told))
+                told = max(told, made)
+                time.sleep(POLL_SECS)
+        except BaseException:
+            _end(child)
+            raise
+    tick(run, max(0, run.experiment.n_steps - told))
+    return child.returncode
+
+
+def _end(child: subprocess.Popen) -> None:
+    """Asks a process to save and end, and kills it when asked a second time."""
+    child.terminate()
+    try:
+        child.wait()
+    except BaseException:
+        child.kill()
+        child.wait()
+        raise
+
+
+def last_step(run_dir: pathlib.Path) -> int:
+    """The step of the last row that a run has logged; 0 before it has begun."""
+    if not matrix_note.has_begun(run_dir):
+        return 0
+    rows = metrics_log.read_metrics(run_dir)
+    return int(rows[-1]["step"]) if rows else 0

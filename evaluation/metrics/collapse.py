@@ -1,0 +1,251 @@
+"""Collapse metrics: numbers that say how much a clip's controls still move and differ.
+
+Every function takes arrays of one clip. A metric that the clip does not determine (no
+pitch, one frame, a constant) is NaN with a reason. What each metric ranges over, which
+way is better and what a healthy and a collapsed clip score stands in
+`evaluation.metrics.catalogue` and docs/metrics.md.
+
+`p[t]` is the harmonic distribution of frame t, shares of amplitude below Nyquist.
+Sources: Shannon entropy and its exponential (Hill number of order 1); Jensen-Shannon
+    divergence, Lin, "Divergence measures based on the Shannon entropy", IEEE Trans.
+    Inf. Theory 1991. The selection is own.
+"""
+
+import numpy as np
+
+from evaluation.analysis import masks as control_masks
+from evaluation.metrics import responses
+from evaluation.metrics import scores
+from models.measures import distributions
+
+SILENT_BELOW_DB = 30.0  # dB under the recording: the model has left the frame out
+SATURATION_MARGIN = 0.01  # share of the limit, as close to it counts as reached
+MIN_GAIN_RANGE_DB = 1.0  # dB; a recording that moves less has no range to keep
+RANGE_PERCENTILES = (5.0, 95.0)  # what "dynamic range" spans
+_TINY = 1e-12
+
+
+def measure(
+    clip: control_masks.Controls,
+    masks: control_masks.Masks,
+    *,
+    loudness_db: np.ndarray,
+    ref_power: np.ndarray,
+    heard_power: np.ndarray,
+    amps_limits: tuple[float, float] | None = None,
+) -> dict[str, scores.Score]:
+    """Measures all collapse metrics of one clip but those that need other clips.
+
+    Args:
+        clip: Controls of a model or measured from the recording.
+        masks: Frames that count, from the recording.
+        loudness_db: A-weighted loudness of the recording. Shape [n_frames].
+        ref_power: Mean square of the recording's audio around each frame, for the
+            silence rate. Shape [n_frames].
+        heard_power: The same of what the controls sound like in the end, after a
+            reverb; of the recording itself where it is measured. Shape [n_frames].
+        amps_limits: Lowest and highest amplitude that the system's head can give,
+            linear; None where it has no such limits.
+
+    Returns:
+        Score by metric key.
+
+    Raises:
+        ValueError: If the arrays have different lengths.
+    """
+    lengths = {clip.n_frames, masks.audible.size, loudness_db.size}
+    lengths |= {ref_power.size, heard_power.size}
+    if len(lengths) != 1:
+        raise ValueError(
+            f"controls, masks, loudness and reference have {sorted(lengths)} frames; "
+            "all must come from the same clip at the same frame rate"
+        )
+    result = _distribution_scores(clip, masks)
+    result |= _gain_scores(clip, masks)
+    result |= _response_scores(clip, masks, loudness_db=loudness_db)
+    result["saturation_rate"] = saturation_rate(clip, masks, amps_limits=amps_limits)
+    result["noise_share"] = noise_share(clip, masks)
+    result["silence_rate"] = silence_rate(heard_power, masks, ref_power=ref_power)
+    return result
+
+
+def _distribution_scores(
+    clip: control_masks.Controls, masks: control_masks.Masks
+) -> dict[str, scores.Score]:
+    """Concentration and movement of the harmonic distribution."""
+    keys = (
+        "harmonic_distribution_entropy",
+        "effective_harmonics",
+        "top1_share",
+        "top3_share",
+        "modal_share",
+        "distribution_flux",
+        "static_distance",
+    )
+    frames = masks.pitched & (clip.harmonic_distribution.sum(axis=1) > 0)
+    if np.count_nonzero(frames) < control_masks.MIN_FRAMES:
+        reason = f"fewer than {control_masks.MIN_FRAMES} pitched frames"
+        return {key: scores.missing(reason) for key in keys}
+    shares = clip.harmonic_distribution[frames]
+    n_valid = clip.n_below_nyquist[frames]
+    entropy = distributions.entropy_nats(shares)
+    ordered = np.sort(shares, axis=1)[:, ::-1]
+    several = n_valid > 1
+    normalised = (
+        scores.Score(float(np.mean(entropy[several] / np.log(n_valid[several]))))
+        if np.any(several)
+        else scores.missing("only one harmonic lies below Nyquist")
+    )
+    modes = np.bincount(np.argmax(shares, axis=1))
+    return {
+        "harmonic_distribution_entropy": normalised,
+        "effective_harmonics": scores.Score(float(np.mean(np.exp(entropy)))),
+        "top1_share": scores.Score(float(np.mean(ordered[:, 0]))),
+        "top3_share": scores.Score(float(np.mean(ordered[:, :3].sum(axis=1)))),
+        "modal_share": scores.Score(float(modes.max() / modes.sum())),
+        "distribution_flux": distribution_flux(clip.harmonic_distribution, frames),
+        "static_distance": scores.Score(static_distance(shares)),
+    }
+
+
+def distribution_flux(distribution: np.ndarray, frames: np.ndarray) -> scores.Score:
+    """Mean Jensen-Shannon divergence between neighbouring frames that both count."""
+    neighbours = frames[1:] & frames[:-1]
+    if not np.any(neighbours):
+        return scores.missing("no two neighbouring pitched frames")
+    steps = distributions.jensen_shannon(
+        distribution[1:][neighbours], distribution[:-1][neighbours]
+    )
+    return scores.Score(float(np.mean(steps)))
+
+
+def static_distance(shares: np.ndarray) -> float:
+    """Mean Kullback-Leibler divergence of the frames from their mean, in nats."""
+    mean = shares.mean(axis=0)
+    ratio = np.log(np.maximum(shares, _TINY)) - np.log(np.maximum(mean, _TINY))
+    return max(0.0, float(np.mean(np.sum(shares * ratio, axis=1))))
+
+
+def _gain_scores(
+    clip: control_masks.Controls, masks: control_masks.Masks
+) -> dict[str, scores.Score]:
+    """Movement and range of the gains."""
+    keys = ("gain_variation", "noise_variation", "gain_range")
+    frames = masks.audible
+    if np.count_nonzero(frames) < control_masks.MIN_FRAMES:
+        reason = f"fewer than {control_masks.MIN_FRAMES} audible frames"
+        return {key: scores.missing(reason) for key in keys}
+    neighbours = frames[1:] & frames[:-1]
+    level = control_masks.level_db(clip.harmonic_power)
+    noise_level = control_masks.level_db(clip.noise_power)
+    low, high = np.percentile(
+        control_masks.level_db(clip.power)[frames], RANGE_PERCENTILES
+    )
+    return {
+        "gain_variation": _variation(level, neighbours, frame_rate=clip.frame_rate),
+        "noise_variation": _variation(
+            noise_level, neighbours, frame_rate=clip.frame_rate
+        ),
+        "gain_range": scores.Score(float(high - low)),
+    }
+
+
+def saturation_rate(
+    clip: control_masks.Controls,
+    masks: control_masks.Masks,
+    *,
+    amps_limits: tuple[float, float] | None,
+) -> scores.Score:
+    """Share of the audible frames whose amplitude sticks to an end of its scale.
+
+    Args:
+        clip: Controls of a model.
+        masks: Frames that count.
+        amps_limits: Ends of the scale, linear; None where the head has none.
+    """
+    if amps_limits is None:
+        return scores.missing("this head has no such limits")
+    if np.count_nonzero(masks.audible) < control_masks.MIN_FRAMES:
+        return scores.missing(f"fewer than {control_masks.MIN_FRAMES} audible frames")
+    bottom, top = amps_limits
+    saturated = (clip.amps >= top * (1 - SATURATION_MARGIN)) | (
+        clip.amps <= bottom * (1 + SATURATION_MARGIN)
+    )
+    return scores.Score(float(np.mean(saturated[masks.audible])))
+
+
+def gain_range_ratio(own: scores.Score, recording: scores.Score) -> scores.Score:
+    """A system's dynamic range as a multiple of the recording's.
+
+    Args:
+        own: `gain_range` of the system.
+        recording: `gain_range` of the recording, dB.
+    """
+    for score in (recording, own):
+        if score.reason:
+            return score
+    if recording.value < MIN_GAIN_RANGE_DB:
+        return scores.missing(
+            f"the recording moves by less than {MIN_GAIN_RANGE_DB} dB"
+        )
+    return scores.Score(own.value / recording.value)
+
+
+def _variation(
+    level: np.ndarray, neighbours: np.ndarray, *, frame_rate: int
+) -> scores.Score:
+    """Total variation of a level in dB per second."""
+    if not np.any(neighbours):
+        return scores.missing("no two neighbouring audible frames")
+    return scores.Score(float(np.mean(np.abs(np.diff(level)[neighbours])) * frame_rate))
+
+
+def _response_scores(
+    clip: control_masks.Controls, masks: control_masks.Masks, *, loudness_db: np.ndarray
+) -> dict[str, scores.Score]:
+    """Rank correlations: does the sound follow what is asked of it?"""
+    sounding = masks.pitched & (clip.harmonic_distribution.sum(axis=1) > 0)
+    brightness = brightness_octaves(clip)[sounding]
+    level = control_masks.level_db(clip.power)[masks.audible]
+    return {
+        "loudness_response": responses.follow_loudness(
+            level, loudness_db[masks.audible]
+        ),
+        "brightness_loudness": responses.follow_loudness(
+            brightness, loudness_db[sounding]
+        ),
+        "brightness_pitch": responses.follow_pitch(brightness, clip.f0_hz[sounding]),
+    }
+
+
+def brightness_octaves(clip: control_masks.Controls) -> np.ndarray:
+    """Centroid of the harmonic amplitudes in octaves above f0. Shape [n_frames]."""
+    index = np.arange(1, clip.harmonic_distribution.shape[1] + 1)
+    centroid = clip.harmonic_distribution @ index
+    return np.log2(np.maximum(centroid, 1.0))
+
+
+def noise_share(
+    clip: control_masks.Controls, masks: control_masks.Masks
+) -> scores.Score:
+    """Share of the noise part in the power of the pitched frames.
+
+    Where the recording has no pitch all of it counts as noise, so only frames with a
+    pitch tell tone from noise.
+    """
+    if np.count_nonzero(masks.pitched) < control_masks.MIN_FRAMES:
+        return scores.missing(f"fewer than {control_masks.MIN_FRAMES} pitched frames")
+    total = np.sum(clip.power[masks.pitched])
+    if total < control_masks.SILENT_SHARE * masks.pitched.size:
+        return scores.missing("the system is silent")
+    return scores.Score(float(np.sum(clip.noise_power[masks.pitched]) / total))
+
+
+def silence_rate(
+    heard_power: np.ndarray, masks: control_masks.Masks, *, ref_power: np.ndarray
+) -> scores.Score:
+    """Share of the audible frames that lie `SILENT_BELOW_DB` under the recording."""
+    if np.count_nonzero(masks.audible) < control_masks.MIN_FRAMES:
+        return scores.missing(f"fewer than {control_masks.MIN_FRAMES} audible frames")
+    gap = control_masks.level_db(ref_power) - control_masks.level_db(heard_power)
+    return scores.Score(float(np.mean(gap[masks.audible] > SILENT_BELOW_DB)))

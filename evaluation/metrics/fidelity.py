@@ -1,0 +1,180 @@
+"""Distances between the audio that a system makes and the recording.
+
+Spectral distances are the training loss's own, written for arrays and scale by scale;
+the pitch of generated audio is measured by the same tracker, with the same framing,
+as the recording's, and scored by mir_eval. (ddsp 3.7.0's evaluator compares the input
+f0 with itself, and frames the two sides differently.)
+
+Both signals of a clip have the same length; nothing is cut to fit.
+"""
+
+import numpy as np
+import scipy.fft
+import scipy.signal
+
+from evaluation.analysis import masks
+from evaluation.metrics import scores
+
+FFT_SIZES = (2048, 1024, 512, 256, 128, 64)  # samples; ddsp.losses.SpectralLoss
+SPECTRAL_KEYS = (
+    "spectral_loss",
+    "spectral_mag",
+    "spectral_logmag",
+    *(f"spectral_{part}_{size}" for part in ("mag", "logmag") for size in FFT_SIZES),
+)
+OVERLAP = 4  # windows over each sample: 75 %
+LOG_FLOOR = 1e-5  # magnitude put for zeros before the logarithm, ddsp.core.safe_log
+DISTANCE_FFT_SIZE = 2048  # samples, of the log-spectral distance
+DISTANCE_RANGE_DB = 80.0  # dB below the recording's loudest bin that are compared
+HARMONIC_RANGE_DB = 50.0  # dB below a frame's strongest harmonic that are compared
+
+
+def magnitudes(audio: np.ndarray, *, fft_size: int) -> np.ndarray:
+    """Magnitude spectrogram as ddsp computes it.
+
+    Args:
+        audio: Mono signal. Shape [n_samples].
+        fft_size: Window and transform length in samples; the hop is a quarter of it.
+
+    Returns:
+        Magnitudes. Shape [n_frames, fft_size // 2 + 1].
+
+    Source:
+        ddsp.spectral_ops.compute_mag: periodic Hann, zero padded at the end so that
+        every hop that starts within the signal has a frame.
+    """
+    hop_size = fft_size // OVERLAP
+    n_frames = -(-audio.size // hop_size)
+    padded = np.zeros((n_frames - 1) * hop_size + fft_size, np.float32)
+    padded[: audio.size] = audio
+    frames = np.lib.stride_tricks.sliding_window_view(padded, fft_size)[::hop_size]
+    window = scipy.signal.get_window("hann", fft_size).astype(np.float32)
+    return np.abs(scipy.fft.rfft(frames * window, axis=1))
+
+
+def spectral_scores(ref: np.ndarray, est: np.ndarray) -> dict[str, scores.Score]:
+    """Multi-scale spectral loss, in all and scale by scale.
+
+    Args:
+        ref: The recording. Shape [n_samples].
+        est: The system's audio. Shape [n_samples].
+
+    Returns:
+        `spectral_loss` (sum of the next two), `spectral_mag` and `spectral_logmag`
+        (each a sum over the six sizes of mean absolute differences), and both for
+        every size, `spectral_mag_2048` and so on (`SPECTRAL_KEYS`); all missing when
+        the recording is digital silence.
+
+    Raises:
+        ValueError: If the lengths differ.
+    """
+    _check_same_length(ref, est)
+    if not np.any(ref):
+        missing = scores.missing("the recording is silent")
+        return dict.fromkeys(SPECTRAL_KEYS, missing)
+    mag = {}
+    logmag = {}
+    for size in FFT_SIZES:
+        ref_mag = magnitudes(ref, fft_size=size)
+        est_mag = magnitudes(est, fft_size=size)
+        mag[size] = float(np.mean(np.abs(ref_mag - est_mag)))
+        logmag[size] = float(np.mean(np.abs(_safe_log(ref_mag) - _safe_log(est_mag))))
+    total_mag = sum(mag.values())
+    total_logmag = sum(logmag.values())
+    values = {
+        "spectral_loss": total_mag + total_logmag,
+        "spectral_mag": total_mag,
+        "spectral_logmag": total_logmag,
+    }
+    values |= {f"spectral_mag_{size}": value for size, value in mag.items()}
+    values |= {f"spectral_logmag_{size}": value for size, value in logmag.items()}
+    return {key: scores.guarded(value) for key, value in values.items()}
+
+
+def _safe_log(values: np.ndarray) -> np.ndarray:
+    """Logarithm as ddsp.core.safe_log: only zeros are lifted."""
+    return np.log(np.where(values <= 0.0, LOG_FLOOR, values))
+
+
+def log_spectral_distance(ref: np.ndarray, est: np.ndarray) -> scores.Score:
+    """Log-spectral distance in dB.
+
+    Bins more than `DISTANCE_RANGE_DB` below the recording's loudest are lifted to that
+    level on both sides, so inaudible numerical noise does not count.
+
+    Args:
+        ref: The recording. Shape [n_samples].
+        est: The system's audio. Shape [n_samples].
+
+    Returns:
+        Mean over frames of the root mean square difference of the log spectra.
+
+    Source:
+        Gray and Markel, "Distance measures for speech processing", IEEE Trans. ASSP
+        1976. Differs: the common floor.
+    """
+    _check_same_length(ref, est)
+    ref_mag = magnitudes(ref, fft_size=DISTANCE_FFT_SIZE)
+    if not np.max(ref_mag) > 0:
+        return scores.missing("the recording is silent")
+    floor = np.max(ref_mag) * 10.0 ** (-DISTANCE_RANGE_DB / 20.0)
+    est_mag = magnitudes(est, fft_size=DISTANCE_FFT_SIZE)
+    difference = 20.0 * np.log10(
+        np.maximum(ref_mag, floor) / np.maximum(est_mag, floor)
+    )
+    return scores.guarded(
+        float(np.mean(np.sqrt(np.mean(np.square(difference), axis=1))))
+    )
+
+
+def loudness_distance(
+    ref_db: np.ndarray, est_db: np.ndarray, *, audible: np.ndarray
+) -> scores.Score:
+    """Mean absolute difference of A-weighted loudness over audible frames, in dB.
+
+    Args:
+        ref_db: Loudness of the recording. Shape [n_frames].
+        est_db: Loudness of the system's audio, measured alike. Shape [n_frames].
+        audible: Frames of the recording that count. Shape [n_frames].
+    """
+    if np.count_nonzero(audible) < masks.MIN_FRAMES:
+        return scores.missing(f"fewer than {masks.MIN_FRAMES} audible frames")
+    return scores.guarded(float(np.mean(np.abs(ref_db - est_db)[audible])))
+
+
+def harmonic_error(
+    ref: masks.Controls, est: masks.Controls, *, pitched: np.ndarray
+) -> scores.Score:
+    """How far the level of the harmonics is off, in dB, as measured in the audio.
+
+    Both sides are measured from audio by `evaluation.analysis.recording` around the
+    recording's f0, so the score sees what is heard, reverberation and all. A harmonic
+    counts in a frame when it lies within `HARMONIC_RANGE_DB` of the recording's
+    strongest, and below that level either side is lifted to it.
+
+    Args:
+        ref: Measured from the recording.
+        est: Measured from the system's audio.
+        pitched: Frames of the recording that count. Shape [n_frames].
+    """
+    if np.count_nonzero(pitched) < masks.MIN_FRAMES:
+        return scores.missing(f"fewer than {masks.MIN_FRAMES} pitched frames")
+    ref_amps = (ref.amps[:, np.newaxis] * ref.harmonic_distribution)[pitched]
+    est_amps = (est.amps[:, np.newaxis] * est.harmonic_distribution)[pitched]
+    strongest = ref_amps.max(axis=1, keepdims=True, initial=0.0)
+    floor = strongest * 10.0 ** (-HARMONIC_RANGE_DB / 20.0)
+    counted = (ref_amps > floor) & (strongest > 0)
+    if not np.any(counted):
+        return scores.missing("no pitched frame with harmonics above the noise")
+    floor = np.broadcast_to(floor, ref_amps.shape)[counted]
+    ratio = np.maximum(est_amps[counted], floor) / ref_amps[counted]
+    return scores.guarded(float(np.mean(np.abs(20.0 * np.log10(ratio)))))
+
+
+def _check_same_length(ref: np.ndarray, est: np.ndarray) -> None:
+    """Refuses signals of different length or with more than one axis."""
+    if ref.ndim != 1 or ref.shape != est.shape:
+        raise ValueError(
+            f"recording and system need the same [n_samples]; got {ref.shape} and "
+            f"{est.shape}. Render with the n_samples of dataset_info.json"
+        )

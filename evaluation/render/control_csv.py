@@ -1,0 +1,245 @@
+"""Control curves as CSV, so that another program can draw them.
+
+One row a frame. Columns of a performance: `secs`, `f0_hz`, `loudness_db`,
+`f0_confidence`. With synthesiser controls, what the model made of it follows: `amps`,
+`harmonic_1` ... `harmonic_K` (shares that sum to 1), `noise_1` ... `noise_N` (linear,
+from 0 Hz to half the sample rate). A file with these columns is played as it is,
+without the model's decoder; delete them to have the decoder play an edited performance.
+"""
+
+import contextlib
+import csv
+import itertools
+import math
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from evaluation.render import decoding
+from evaluation.render import performance
+from evaluation.scoring import rendering
+from prep import loudness as loudness_lib
+
+PERFORMANCE_COLUMNS = ("f0_hz", "loudness_db", "f0_confidence")
+DIGITS = 7  # float32 comes back as it was, to 1e-6 of itself
+BLOCK_ROWS = 1000
+MAX_F0_HZ = 8192.0  # what the synthesiser's phase is made for
+
+
+class Writer:
+    """Writes a CSV row by row, in flat memory.
+
+    Args:
+        path: Of the file.
+        played: The performance, as the model plays it.
+    """
+
+    def __init__(self, path: pathlib.Path, played: performance.Performance):
+        self._file = open(path, "w", newline="", encoding="utf-8")  # closed in close()
+        self._writer = csv.writer(self._file)
+        self._played = played
+        self._n_rows = 0
+
+    def write(self, controls: decoding.Controls | None, n_frames: int) -> None:
+        """Writes the next frames.
+
+        Args:
+            controls: Synthesiser controls of these frames, or None.
+            n_frames: How many.
+        """
+        if not self._n_rows:
+            self._writer.writerow(self._header(controls))
+        for frame in range(n_frames):
+            self._writer.writerow(self._row(controls, frame))
+            self._n_rows += 1
+
+    def _header(self, controls: decoding.Controls | None) -> list[str]:
+        names = ["secs", *PERFORMANCE_COLUMNS]
+        if controls is not None:
+            names.append("amps")
+            for word, key in (
+                ("harmonic", "harmonic_distribution"),
+                ("noise", "noise_magnitudes"),
+            ):
+                names += [f"{word}_{k + 1}" for k in range(controls[key].shape[1])]
+        return names
+
+    def _row(self, controls: decoding.Controls | None, frame: int) -> list[str]:
+        row = [f"{self._n_rows / self._played.frame_rate:.4f}"]
+        values = [getattr(self._played, k)[self._n_rows] for k in PERFORMANCE_COLUMNS]
+        if controls is not None:
+            for key in ("amps", "harmonic_distribution", "noise_magnitudes"):
+                values.extend(controls[key][frame])
+        return row + [f"{value:.{DIGITS}g}" for value in values]
+
+    def close(self) -> None:
+        """Ends the file."""
+        self._file.close()
+
+
+def write_performance(path: pathlib.Path, played: performance.Performance) -> None:
+    """Writes a performance alone."""
+    writer = Writer(path, played)
+    writer.write(None, played.n_frames)
+    writer.close()
+
+
+class Table:
+    """A CSV of controls, checked from its first row to its last.
+
+    The performance is kept; synthesiser controls, a hundred numbers a frame, are read
+    again when they are played, so that an hour of them does not fill the memory.
+
+    Args:
+        path: Of the file.
+        frame_rate: Frames per second that the model plays.
+
+    Raises:
+        inference.InputError: If a column is missing, a number is none, or the rows do
+            not stand `1 / frame_rate` apart.
+    """
+
+    def __init__(self, path: pathlib.Path, *, frame_rate: int):
+        self._path = path
+        self._frame_rate = frame_rate
+        with self._rows() as rows:
+            self._names = [name.strip() for name in next(rows, [])]
+        for name in ("f0_hz", "loudness_db"):
+            if name not in self._names:
+                raise rendering.InputError(
+                    f"{path} has no column {name!r}; it has "
+                    f"{', '.join(self._names[:8]) or 'none'}."
+                )
+        self._curves = self._read_curves()
+        self._check_curves()
+
+    @contextlib.contextmanager
+    def _rows(self) -> Iterator[Iterator[list[str]]]:
+        """The file's rows as text."""
+        try:
+            # Spreadsheets mark UTF-8 with three bytes that belong to no name.
+            with open(self._path, newline="", encoding="utf-8-sig") as file:
+                yield csv.reader(file)
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise rendering.InputError(
+                f"{self._path} cannot be read as CSV: {error}."
+            ) from error
+
+    def _blocks(self) -> Iterator[np.ndarray]:
+        """The numbers of some rows at a time, float64 [n_rows, n_columns]."""
+        with self._rows() as rows:
+            next(rows, None)
+            filled = enumerate(rows, start=2)
+            numbers = (self._numbers(row, place) for place, row in filled if row)
+            while block := list(itertools.islice(numbers, BLOCK_ROWS)):
+                yield np.array(block)
+
+    def _numbers(self, row: list[str], place: int) -> list[float]:
+        """A row's numbers; `place` is its line."""
+        if len(row) != len(self._names):
+            raise rendering.InputError(
+                f"{self._path}, line {place}: {len(row)} values for "
+                f"{len(self._names)} columns."
+            )
+        for name, text in zip(self._names, row, strict=True):
+            if not _is_number(text):
+                raise rendering.InputError(
+                    f"{self._path}, line {place}: {name} is {text!r}, not a finite "
+                    "number."
+                )
+        return [float(text) for text in row]
+
+    def _read_curves(self) -> dict[str, np.ndarray]:
+        """The performance's columns and the time, [n_frames] each."""
+        names = [n for n in ("secs", *PERFORMANCE_COLUMNS) if n in self._names]
+        places = [self._names.index(name) for name in names]
+        blocks = [block[:, places] for block in self._blocks()]
+        if not blocks:
+            raise rendering.InputError(f"{self._path} has no rows below its header.")
+        return dict(zip(names, np.concatenate(blocks).T, strict=True))
+
+    def _check_curves(self) -> None:
+        pitches = self._curves["f0_hz"]
+        if pitches.min() <= 0.0 or pitches.max() > MAX_F0_HZ:
+            raise rendering.InputError(
+                f"{self._path}: f0_hz goes from {pitches.min():g} to {pitches.max():g} "
+                f"Hz; give values above 0 and up to {MAX_F0_HZ:g}, in rests too."
+            )
+        if "secs" not in self._curves:
+            return
+        steps = np.diff(self._curves["secs"]) * self._frame_rate
+        # Half a frame is more than any rounding, and less than a row left out.
+        wrong = np.flatnonzero(np.abs(steps - 1.0) > 0.5)
+        if len(wrong):
+            raise rendering.InputError(
+                f"{self._path}: line {wrong[0] + 3} comes "
+                f"{steps[wrong[0]] / self._frame_rate:.4f} s after the one before, the "
+                f"model plays one every {1 / self._frame_rate:.4f} s; draw it at "
+                f"{self._frame_rate} rows a second."
+            )
+
+    def performance(self) -> performance.Performance:
+        """The performance; a frame without confidence counts as pitched."""
+        curves = {k: v.astype(np.float32) for k, v in self._curves.items()}
+        confidence = curves.get("f0_confidence", np.ones_like(curves["f0_hz"]))
+        return performance.Performance(
+            frame_rate=self._frame_rate,
+            f0_hz=curves["f0_hz"],
+            f0_confidence=np.clip(confidence, 0.0, 1.0),
+            loudness_db=np.maximum(curves["loudness_db"], loudness_lib.MIN_DB),
+        )
+
+    @property
+    def has_controls(self) -> bool:
+        """Whether there are synthesiser controls."""
+        return "amps" in self._names
+
+    def _places(self, word: str) -> list[int]:
+        """Where the columns word_1, word_2, ... are."""
+        places: list[int] = []
+        while (name := f"{word}_{len(places) + 1}") in self._names:
+            places.append(self._names.index(name))
+        return places
+
+    def controls(
+        self, *, n_harmonics: int, n_noise_bands: int
+    ) -> Iterator[decoding.Controls]:
+        """Synthesiser controls as they stand.
+
+        Args:
+            n_harmonics: Of the model's synthesiser.
+            n_noise_bands: Of the model's noise filter.
+
+        Yields:
+            Stretches of controls.
+
+        Raises:
+            inference.InputError: If the file has another number of columns, or
+                amplitudes below 0.
+        """
+        places = {
+            "f0_hz": [self._names.index("f0_hz")],
+            "amps": [self._names.index("amps")],
+            "harmonic_distribution": self._places("harmonic"),
+            "noise_magnitudes": self._places("noise"),
+        }
+        found = (len(places["harmonic_distribution"]), len(places["noise_magnitudes"]))
+        if found != (n_harmonics, n_noise_bands):
+            raise rendering.InputError(
+                f"{self._path} has {found[0]} harmonics and {found[1]} noise bands; "
+                f"this model plays {n_harmonics} and {n_noise_bands}."
+            )
+        for block in self._blocks():
+            stretch = {k: block[:, at].astype(np.float32) for k, at in places.items()}
+            if min(float(value.min()) for value in stretch.values()) < 0.0:
+                raise rendering.InputError(f"{self._path} has amplitudes below 0.")
+            yield stretch
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is a finite number."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

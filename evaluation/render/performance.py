@@ -1,0 +1,244 @@
+"""What is played: pitch, loudness and confidence over time, from any recording.
+
+A recording of any length passes through in blocks; its 16 kHz version waits on disk, so
+memory holds three numbers a frame (an hour: 11 MB). The arithmetic, the time grid and
+the pitch tracker are those of preparation.
+"""
+
+import dataclasses
+import functools
+import pathlib
+import shutil
+import tempfile
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from evaluation.scoring import rendering
+from models.measures import harmonics
+from prep import features
+from prep.dataset import layout
+from prep.pitch import tracker as pitch_tracker
+from prep.recordings import decode
+
+MIN_CONFIDENCE = pitch_tracker.MIN_CONFIDENCE
+MIN_LOUDNESS_DB = pitch_tracker.MIN_LOUDNESS_DB
+LOW_RATE = 16000  # Hz; below, half of what the tracker hears is missing
+BYTES_A_SECOND = 4 * features.CREPE_RATE  # on disk
+LOW_VOICED_SHARE = 0.5  # of the audible frames; below, the pitch is doubtful
+# Share of a moment's power that is at no multiple of its pitch, median over moments.
+# Real solo recordings have up to 0.03, chords of them 0.14 and more (docs/render.md).
+MANY_VOICES = 0.1
+CHECKED_RATE = 10  # moments a second at which that is measured
+_TINY = 1e-12  # power of digital silence
+
+
+@dataclasses.dataclass(frozen=True)
+class Performance:
+    """Controls of a player, one value a frame.
+
+    Attributes:
+        frame_rate: Frames per second.
+        f0_hz: Pitch, above 0. Shape [n_frames].
+        f0_confidence: 0 to 1. Shape [n_frames].
+        loudness_db: A-weighted, floor -80. Shape [n_frames].
+        off_pitch_share: Share of the power at no multiple of the pitch, median over
+            voiced moments; NaN where there was no audio or no pitch to measure.
+    """
+
+    frame_rate: int
+    f0_hz: np.ndarray
+    f0_confidence: np.ndarray
+    loudness_db: np.ndarray
+    off_pitch_share: float = float("nan")
+
+    @property
+    def n_frames(self) -> int:
+        """Length in frames."""
+        return len(self.f0_hz)
+
+    @property
+    def secs(self) -> float:
+        """Length in seconds."""
+        return self.n_frames / self.frame_rate
+
+    @property
+    def voiced(self) -> np.ndarray:
+        """Which frames have a pitch. Bool, shape [n_frames]."""
+        return pitch_tracker.voiced(
+            self.f0_confidence,
+            self.loudness_db,
+            min_confidence=MIN_CONFIDENCE,
+            min_loudness_db=MIN_LOUDNESS_DB,
+        )
+
+    @property
+    def voiced_share(self) -> float:
+        """Share of the audible frames that have a pitch; 0 if none is audible."""
+        audible = int(np.count_nonzero(self.loudness_db >= MIN_LOUDNESS_DB))
+        return int(np.count_nonzero(self.voiced)) / max(audible, 1)
+
+    def replace(self, **changes: np.ndarray) -> "Performance":
+        """A copy with other curves."""
+        curves: dict[str, Any] = {
+            key: np.asarray(curve, np.float32) for key, curve in changes.items()
+        }
+        return dataclasses.replace(self, **curves)
+
+
+def listen(
+    path: pathlib.Path, *, frame_rate: int, tracker: features.Tracker
+) -> Performance:
+    """Measures a recording.
+
+    Args:
+        path: Audio of any length and sample rate.
+        frame_rate: Frames per second that the model was trained with.
+        tracker: Measures pitch.
+
+    Raises:
+        inference.InputError: If there is no such file, or nothing in it to be heard.
+    """
+    if not path.is_file():
+        raise rendering.InputError(f"there is no recording at {path}.")
+    with tempfile.TemporaryDirectory(prefix="ddsp_render_") as folder:
+        spool = pathlib.Path(folder) / "audio_16k.f32"
+        try:
+            n_samples = _spool(path, spool)
+        except decode.UnreadableError as error:
+            raise rendering.InputError(f"{path}: {error}.") from error
+        if not n_samples:
+            raise rendering.InputError(f"{path} holds no sample.")
+        played = _analyse(
+            spool, n_samples=n_samples, frame_rate=frame_rate, tracker=tracker
+        )
+    check_audible(played, name=str(path))
+    return played
+
+
+def _spool(path: pathlib.Path, spool: pathlib.Path) -> int:
+    """Writes a recording as raw mono float32 at 16 kHz; returns its samples."""
+    n_samples = 0
+    with decode.open_recording(path) as file, open(spool, "wb") as raw:
+        _check_space(file.frames / file.samplerate, spool)
+        if file.samplerate < LOW_RATE:
+            logging.warning(
+                "%s has %d samples a second, less than the %d at which pitch and "
+                "loudness are measured: it will sound duller to the model than it is.",
+                path,
+                file.samplerate,
+                LOW_RATE,
+            )
+        resampler = decode.Resampler(file.samplerate, features.CREPE_RATE)
+        for block in decode.read_blocks(file):
+            if not np.isfinite(block).all():
+                raise decode.UnreadableError("holds samples that are NaN or infinite")
+            n_samples += _append(raw, resampler.push(decode.downmix(block)))
+        n_samples += _append(raw, resampler.finish())
+    return n_samples
+
+
+def _append(raw, samples: np.ndarray) -> int:
+    raw.write(np.ascontiguousarray(samples, np.float32).tobytes())
+    return len(samples)
+
+
+def _check_space(secs: float, spool: pathlib.Path) -> None:
+    """Refuses what the disk could not hold while it is measured."""
+    needed = secs * BYTES_A_SECOND
+    free = shutil.disk_usage(spool.parent).free
+    if needed > free:
+        raise decode.UnreadableError(
+            f"{secs:.0f} s need {needed / 1e9:.1f} GB on disk while they are measured, "
+            f"and {spool.parent} has {free / 1e9:.1f} GB; set TMPDIR to a larger disk"
+        )
+
+
+def _analyse(
+    spool: pathlib.Path, *, n_samples: int, frame_rate: int, tracker: features.Tracker
+) -> Performance:
+    """Pitch and loudness of a spooled recording, segment by segment."""
+    n_frames = features.count_frames(n_samples, features.CREPE_RATE // frame_rate)
+    segments, off_pitch = [], []
+    read = functools.partial(layout.read_span, spool)
+    for segment in range(features.count_segments(n_frames, frame_rate)):
+        segments.append(
+            features.analyse_segment(
+                read,
+                segment,
+                n_frames=n_frames,
+                frame_rate=frame_rate,
+                framing="aligned",
+                tracker=tracker,
+            )
+        )
+        off_pitch.append(
+            _off_pitch(
+                read,
+                segment * features.SEGMENT_SECS,
+                Performance(frame_rate, *segments[-1]),
+            )
+        )
+        done = min(1.0, (segment + 1) * features.SEGMENT_SECS * frame_rate / n_frames)
+        logging.info("measured %.0f %% of %.0f s", 100 * done, n_frames / frame_rate)
+    f0_hz, f0_confidence, loudness_db = np.concatenate(segments, axis=1)
+    shares = np.concatenate(off_pitch)
+    share = float(np.median(shares)) if len(shares) else float("nan")
+    return Performance(frame_rate, f0_hz, f0_confidence, loudness_db, share)
+
+
+def _off_pitch(
+    read_16k: features.ReadSpan, start_secs: int, played: Performance
+) -> np.ndarray:
+    """Share of the power at no multiple of the pitch, at a segment's voiced moments."""
+    stride = max(1, played.frame_rate // CHECKED_RATE)
+    f0_hz, voiced = played.f0_hz[::stride], played.voiced[::stride]
+    if not voiced.any():
+        return np.empty(0)
+    hop_size = stride * features.CREPE_RATE // played.frame_rate
+    start = start_secs * features.CREPE_RATE
+    measured = harmonics.measure(
+        read_16k(start, start + len(f0_hz) * hop_size),
+        np.where(voiced, f0_hz, np.median(f0_hz[voiced])),
+        sample_rate=features.CREPE_RATE,
+        hop_size=hop_size,
+        n_harmonics=harmonics.MAX_HARMONICS,
+    )
+    at_pitch = 0.5 * np.sum(np.square(measured.amplitudes), axis=-1)
+    return (1.0 - at_pitch / np.maximum(measured.power, _TINY))[voiced]
+
+
+def check_audible(played: Performance, *, name: str) -> None:
+    """Refuses silence; warns of what has no single pitch.
+
+    Args:
+        played: The performance.
+        name: Of its source, for the message.
+
+    Raises:
+        inference.InputError: If no frame is audible.
+    """
+    loudest = float(np.max(played.loudness_db))
+    if loudest < MIN_LOUDNESS_DB:
+        raise rendering.InputError(
+            f"{name} is silent: its loudest moment has {loudest:.1f} dB, and below "
+            f"{MIN_LOUDNESS_DB:g} dB nothing is played."
+        )
+    if played.voiced_share < LOW_VOICED_SHARE:
+        logging.warning(
+            "Only %.0f %% of the audible part of %s has a clear pitch: is it "
+            "polyphonic, noisy or unpitched? The model plays one voice; "
+            "--mask_unvoiced silences its harmonics where there is none.",
+            100 * played.voiced_share,
+            name,
+        )
+    elif played.off_pitch_share > MANY_VOICES:
+        logging.warning(
+            "%.0f %% of the sound of %s lies at no multiple of its pitch (of a solo "
+            "recording, below %.0f %%): is it a chord, or is something else playing? "
+            "The model plays one voice.",
+            100 * played.off_pitch_share,
+            name,
+            100 * MANY_VOICES,
+        )

@@ -1,0 +1,240 @@
+"""What the report says, as text and charts: summary.json -> values of the templates.
+
+Numbers are turned into text here, so that the templates compute nothing. A missing
+score is shown as a dash with its reason.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+import markupsafe
+
+from evaluation.collapse_index import index as collapse_index
+from evaluation.metrics import catalogue
+from evaluation.report import bar_charts
+from evaluation.report import charts
+from evaluation.report import facts
+from evaluation.report import tables
+from evaluation.report import text
+from evaluation.summary import run_facts
+from evaluation.summary import verdict
+
+Json = dict[str, Any]
+
+COMPONENT_TEXTS = {
+    "frozen": "Movement of the timbre that is missing, against the recording.",
+    "narrow": "Harmonics that are missing.",
+    "flat": "Dynamics that are missing: level against the recording's level.",
+    "noisy": "Tone that has turned into noise.",
+    "silent": "Sound that is missing where the recording sounds.",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """A system's verdict."""
+
+    name: str
+    role: str
+    slot: int
+    state: str
+    sentence: str
+    index: str
+    meter: markupsafe.Markup
+    marks: str
+    lines: list[str]
+
+
+def build(document: Json, rows: Sequence[Mapping[str, Any]]) -> Json:
+    """Builds all that the templates need but the clips' media.
+
+    Args:
+        document: The content of summary.json.
+        rows: Of scores.jsonl.
+
+    Returns:
+        Values by name.
+    """
+    systems = tables.systems_in_order(document)
+    names = [system["name"] for system in systems]
+    candidates = [name for name in names if name != document["baseline"]]
+    headline = [catalogue.BY_KEY[key] for key in catalogue.HEADLINE]
+    return {
+        "title": _title(document, candidates),
+        "headline": document["verdict"]["headline"],
+        "compared": document["verdict"]["compared"],
+        "caution": document["verdict"]["caution"],
+        "single_training": document["verdict"]["single_training"],
+        "skipped_runs": document["skipped_runs"],
+        "summary_line": _summary_line(document),
+        "cards": [_card(system, document) for system in systems],
+        "systems": names,
+        "baseline": document["baseline"],
+        "scores": [tables.score_row(metric, document) for metric in headline],
+        "all_scores": [tables.full_rows(metric, document) for metric in catalogue.ALL],
+        "components": _components(systems),
+        "component_texts": COMPONENT_TEXTS,
+        "kinds": text.kind_rows(systems),
+        "several_runs": any(len(system["runs"]) > 1 for system in systems),
+        "gates": document["gates"],
+        "leaderboard": _leaderboard(document) if len(systems) > 2 else [],
+        "clip_columns": _clip_columns(document),
+        "clip_rows": _clip_rows(document, rows),
+        "training": _training(document),
+        "differences": document["config_differences"],
+        "runs": facts.describe_runs(document),
+        "run_names": list(document["runs"]),
+        "settings": facts.describe_settings(document),
+        "glossary": catalogue.ALL[: -len(catalogue.SCALES)],
+        "n_tests": len(catalogue.HEADLINE),
+        "clip_secs": f"{document['dataset']['example_secs']:g}",
+    }
+
+
+def _title(document: Json, candidates: Sequence[str]) -> str:
+    """Who is compared with whom."""
+    baseline = document["baseline"]
+    if not candidates:
+        return f"{baseline}, trained {len(document['runs'])} times"
+    if len(candidates) > 2:
+        return f"{len(candidates)} candidates against {baseline}"
+    return f"{', '.join(candidates)} against {baseline}"
+
+
+def _summary_line(document: Json) -> str:
+    """What was judged, in a line."""
+    dataset = document["dataset"]
+    n_clips = document["n_clips"]
+    clips = (
+        f"{n_clips} clip{'s' if n_clips != 1 else ''} of {dataset['example_secs']:g} s"
+    )
+    plural = "s" if document["n_recordings"] != 1 else ""
+    n_skipped = len(document["skipped_runs"])
+    skipped = f"; {n_skipped} run{'s' if n_skipped > 1 else ''} skipped, see Runs"
+    return (
+        f"{clips} from {document['n_recordings']} recording{plural} that training "
+        f"{'did not hear' if dataset['split'] == 'eval' else 'heard'}"
+        f"{skipped if n_skipped else ''}"
+    )
+
+
+def _card(system: Json, document: Json) -> Card:
+    """A system's verdict."""
+    told = document["verdict"]["systems"][system["name"]]
+    interval = system["index"]["interval"]
+    value = interval["mean"]
+    kind = system["index"]["kind"]
+    lines = [
+        *told["notes"],
+        *document["verdict"]["comparisons"].get(system["name"], []),
+    ]
+    # Of a collapsed system the sentence says it already.
+    if value is not None and 0.1 <= value < collapse_index.THRESHOLD:
+        lines.insert(0, f"What it lacks most: {verdict.LACKS[kind]}.")
+    index = tables.number(value, decimals=2)
+    if interval["low"] is not None:
+        index += f" [{tables.number(interval['low'], decimals=2)}, "
+        index += f"{tables.number(interval['high'], decimals=2)}]"
+    label = f"Collapse index {index}; collapsed from {collapse_index.THRESHOLD}"
+    by_run = [one for one in system["index"]["by_run"].values() if one is not None]
+    trainings = by_run if len(system["runs"]) > 1 else []
+    meter = bar_charts.meter(
+        value,
+        low=interval["low"],
+        high=interval["high"],
+        threshold=collapse_index.THRESHOLD,
+        label=label,
+        trainings=trainings,
+    )
+    return Card(
+        name=system["name"],
+        role="baseline" if system["is_baseline"] else "candidate",
+        slot=tables.slots(document)[system["name"]],
+        state=told["state"],
+        sentence=told["sentence"],
+        index=index,
+        meter=markupsafe.Markup(meter),
+        marks="grey: each training" if trainings else "",
+        lines=lines,
+    )
+
+
+def _components(systems: Sequence[Json]) -> markupsafe.Markup:
+    """Chart of the index's components."""
+    severities = {system["name"]: system["index"]["severities"] for system in systems}
+    return markupsafe.Markup(
+        bar_charts.component_bars(severities, threshold=collapse_index.THRESHOLD)
+    )
+
+
+def _leaderboard(document: Json) -> list[Json]:
+    """Systems in order of merit."""
+    by_name = {system["name"]: system for system in document["systems"]}
+    rows = []
+    for entry in document["leaderboard"]:
+        system = by_name[entry["system"]]
+        rows.append(
+            {
+                "place": entry["place"],
+                "system": entry["system"],
+                "state": document["verdict"]["systems"][entry["system"]]["state"],
+                "cells": [
+                    tables.make_cell(system["metrics"][key], comparison=None)
+                    for key in catalogue.HEADLINE
+                ],
+                "cost": facts.describe_cost(
+                    document["runs"][system["runs"][0]]["cost"]
+                ),
+                "n_runs": len(system["runs"]),
+            }
+        )
+    return rows
+
+
+def _clip_columns(document: Json) -> list[Json]:
+    """Columns of the table of all clips: a headline metric of a run each."""
+    return [
+        {"metric": catalogue.BY_KEY[key].title, "key": key, "run": run}
+        for key in catalogue.HEADLINE
+        for run in document["runs"]
+    ]
+
+
+def _clip_rows(document: Json, rows: Sequence[Mapping[str, Any]]) -> list[Json]:
+    """The table of all clips."""
+    columns = _clip_columns(document)
+    found = []
+    for row in rows:
+        cells = [tables.clip_cell(row["runs"][c["run"]], c["key"]) for c in columns]
+        found.append(
+            {
+                "clip": row["clip"],
+                "pitched": f"{row['n_pitched'] / row['n_frames']:.0%}",
+                "pitched_sort": repr(row["n_pitched"] / row["n_frames"]),
+                "cells": cells,
+            }
+        )
+    return found
+
+
+def _training(document: Json) -> list[markupsafe.Markup]:
+    """Charts of what training logged."""
+    colours = tables.slots(document)
+    found = []
+    for key, title in run_facts.CURVE_KEYS.items():
+        series = [
+            charts.Series(name=name, slot=colours[name], xs=c["steps"], ys=c["values"])
+            for name, c in (
+                (name, run["training"].get(key))
+                for name, run in document["runs"].items()
+            )
+            if c
+        ]
+        if series:
+            svg = charts.line_chart(
+                series, title=title, x_label="steps", log_y="loss" in key
+            )
+            found.append(markupsafe.Markup(svg))
+    return found

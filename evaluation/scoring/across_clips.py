@@ -1,0 +1,128 @@
+"""Scores of a clip that need the other clips: its diversity and its collapse index."""
+
+import numpy as np
+
+from evaluation.analysis import masks as control_masks
+from evaluation.collapse_index import index
+from evaluation.collapse_index import sums as index_sums
+from evaluation.metrics import scores
+from evaluation.scoring import clips
+from models.measures import distributions
+
+
+def compare_across_clips(
+    references: list[clips.Reference], scored: list[clips.Scored]
+) -> list[dict[str, float]]:
+    """Adds the scores that need all clips of a system; returns the index's sums.
+
+    Args:
+        references: The clips, in order.
+        scored: A system's renderings of them; `clip_diversity`, `collapse_index` and
+            `heard_collapse_index` are added to their scores.
+
+    Returns:
+        The sums of `index_sums.clip_sums`, clip by clip.
+    """
+    played = [one.rendering.controls for one in scored]
+    sums = _all_sums(references, scored, played)
+    heard = _all_sums(references, scored, [one.heard for one in scored])
+    masks = [ref.masks for ref in references]
+    diversities = clip_diversities(played, masks)
+    reason = "the recording determines no component"
+    for place, one in enumerate(scored):
+        one.scores["collapse_index"] = scores.guarded(
+            index.judge(sums[place]).index, reason=reason
+        )
+        one.scores["heard_collapse_index"] = scores.guarded(
+            index.judge(heard[place]).index, reason=reason
+        )
+        one.scores["clip_diversity"] = diversities[place]
+    return sums
+
+
+def _all_sums(
+    references: list[clips.Reference],
+    scored: list[clips.Scored],
+    played: list[control_masks.Controls],
+) -> list[dict[str, float]]:
+    """The index's sums clip by clip, of given controls."""
+    masks = [ref.masks for ref in references]
+    recorded = [ref.controls for ref in references]
+    ref_typical = index_sums.measure_typical(recorded, masks)
+    est_typical = index_sums.measure_typical(played, masks)
+    return [
+        index_sums.clip_sums(
+            ref.controls,
+            est,
+            masks=ref.masks,
+            ref_typical=ref_typical,
+            est_typical=est_typical,
+            ref_power=ref.hearing.power,
+            est_power=one.hearing.power,
+        )
+        for ref, one, est in zip(references, scored, played, strict=True)
+    ]
+
+
+def add_reference_diversity(references: list[clips.Reference]) -> None:
+    """Adds `clip_diversity` to the recordings' own scores."""
+    found = clip_diversities(
+        [ref.controls for ref in references], [ref.masks for ref in references]
+    )
+    for ref, score in zip(references, found, strict=True):
+        ref.scores["clip_diversity"] = score
+
+
+def clip_diversities(
+    played: list[control_masks.Controls], masks: list[control_masks.Masks]
+) -> list[scores.Score]:
+    """How far each clip's mean distribution is from the mean over all clips.
+
+    Args:
+        played: Controls clip by clip.
+        masks: The frames that count, clip by clip.
+
+    Returns:
+        A score a clip; all missing where only one clip has a pitch, because its mean
+        is the mean over all.
+    """
+    if len(played) == 1:
+        return [scores.missing("only one clip")]
+    n_pitched = [np.count_nonzero(mask.pitched) for mask in masks]
+    if np.count_nonzero(np.array(n_pitched) >= control_masks.MIN_FRAMES) == 1:
+        return [scores.missing("only one clip has a pitch")] * len(played)
+    typical = index_sums.measure_typical(played, masks)
+    return [
+        _diversity(one, mask, typical=typical)
+        for one, mask in zip(played, masks, strict=True)
+    ]
+
+
+def _diversity(
+    played: control_masks.Controls,
+    masks: control_masks.Masks,
+    *,
+    typical: index_sums.Typical,
+) -> scores.Score:
+    """Jensen-Shannon divergence of a clip's mean distribution from the typical one.
+
+    Args:
+        played: Controls of the clip.
+        masks: Frames that count.
+        typical: The same system's averages over all clips.
+
+    Returns:
+        Bits in [0, 1]; harmonics above the clip's Nyquist do not count.
+    """
+    if np.count_nonzero(masks.pitched) < control_masks.MIN_FRAMES:
+        return scores.missing(f"fewer than {control_masks.MIN_FRAMES} pitched frames")
+    shares = played.harmonic_distribution[masks.pitched]
+    means = control_masks.normalise_distribution(
+        np.broadcast_to(typical.distribution, shares.shape),
+        f0_hz=played.f0_hz[masks.pitched],
+        sample_rate=played.sample_rate,
+    )
+    divergence = distributions.jensen_shannon(
+        shares.mean(axis=0)[np.newaxis], means.mean(axis=0)[np.newaxis]
+    )
+    return scores.Score(float(divergence[0]))

@@ -1,0 +1,254 @@
+"""What is known of one eval clip before any score: its audio, its controls, its pitch.
+
+Everything is measured from the audio again, at 16 kHz and centred on sample
+i * hop_size, on both sides alike. The dataset's own features are not used for scoring:
+they may have been prepared with another framing.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+import soxr
+
+from evaluation.analysis import masks as control_masks
+from evaluation.analysis import recording as recording_analysis
+from evaluation.metrics import collapse
+from evaluation.metrics import fidelity
+from evaluation.metrics import pitch_scores
+from evaluation.metrics import scores
+from prep import features
+
+FEATURE_RATE = 16000  # samples a second at which pitch and loudness are measured
+N_REFERENCE_HARMONICS = 100  # at most; what lies above Nyquist is zero
+
+Tracker = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """One example of the eval split.
+
+    Attributes:
+        name: Recording and start, unique in the split.
+        recording_id: Where it was cut from.
+        start_secs: Where it begins in the recording.
+        audio: Shape [n_samples].
+        sample_rate: Hz.
+        frame_rate: Control frames per second.
+    """
+
+    name: str
+    recording_id: str
+    start_secs: float
+    audio: np.ndarray
+    sample_rate: int
+    frame_rate: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Hearing:
+    """What is measured from audio, recorded or generated.
+
+    Attributes:
+        loudness_db: A-weighted. Shape [n_frames].
+        power: Mean square around each frame. Shape [n_frames].
+        pitch: The tracker's answer.
+    """
+
+    loudness_db: np.ndarray
+    power: np.ndarray
+    pitch: pitch_scores.PitchTrack
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """A clip with all that its recording says.
+
+    Attributes:
+        clip: The clip.
+        hearing: Loudness and pitch of the recording.
+        masks: Frames that count.
+        controls: The recording's own controls.
+        scores: Collapse metrics of the recording.
+    """
+
+    clip: Clip
+    hearing: Hearing
+    masks: control_masks.Masks
+    controls: control_masks.Controls
+    scores: dict[str, scores.Score]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rendering:
+    """What a system makes of a clip.
+
+    Attributes:
+        audio: Shape [n_samples].
+        controls: The synthesiser controls behind it.
+        amps_limits: Lowest and highest amplitude that the model's head can give,
+            linear; None where it has no such limits.
+    """
+
+    audio: np.ndarray
+    controls: control_masks.Controls
+    amps_limits: tuple[float, float] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """A system's rendering of a clip with its scores.
+
+    Attributes:
+        rendering: Audio and controls.
+        hearing: Loudness and pitch of the audio.
+        heard: Controls measured from the audio, as the recording's are.
+        scores: Score by metric key, without those that need other clips.
+    """
+
+    rendering: Rendering
+    hearing: Hearing
+    heard: control_masks.Controls
+    scores: dict[str, scores.Score]
+
+
+def hear(audio: np.ndarray, *, clip: Clip, tracker: Tracker) -> Hearing:
+    """Measures loudness and pitch of a signal as long as the clip.
+
+    Args:
+        audio: Shape [n_samples].
+        clip: For the rates.
+        tracker: Audio at 16 kHz and a frame rate -> f0_hz and f0_confidence.
+
+    Returns:
+        Curves with as many frames as the clip has.
+    """
+    audio_16k = np.asarray(audio, np.float32)
+    if clip.sample_rate != FEATURE_RATE:
+        audio_16k = soxr.resample(audio_16k, clip.sample_rate, FEATURE_RATE)
+    n_frames = count_frames(clip)
+    loudness = features.loudness_db(audio_16k, FEATURE_RATE, frame_rate=clip.frame_rate)
+    f0_hz, confidence = tracker(audio_16k, clip.frame_rate)
+    lengths = {len(loudness), len(f0_hz), len(confidence)}
+    if min(lengths) < n_frames:
+        raise ValueError(
+            f"{clip.name}: features have {sorted(lengths)} frames where the clip has "
+            f"{n_frames}; its length must be a whole number of frames"
+        )
+    return Hearing(
+        loudness_db=np.asarray(loudness[:n_frames], np.float64),
+        power=recording_analysis.local_power(
+            np.asarray(audio, np.float64),
+            n_frames=n_frames,
+            sample_rate=clip.sample_rate,
+            hop_size=clip.sample_rate // clip.frame_rate,
+        ),
+        pitch=pitch_scores.PitchTrack(
+            np.asarray(f0_hz[:n_frames], np.float64),
+            np.asarray(confidence[:n_frames], np.float64),
+        ),
+    )
+
+
+def count_frames(clip: Clip) -> int:
+    """Control frames of a clip."""
+    return clip.audio.size * clip.frame_rate // clip.sample_rate
+
+
+def measure_reference(
+    clip: Clip, *, tracker: Tracker, settings: control_masks.MaskSettings
+) -> Reference:
+    """Measures all that a recording says of a clip.
+
+    Args:
+        clip: The clip.
+        tracker: See `hear`.
+        settings: What counts as pitched and audible.
+    """
+    hearing = hear(clip.audio, clip=clip, tracker=tracker)
+    masks = control_masks.make_masks(
+        hearing.loudness_db, hearing.pitch.confidence, settings=settings
+    )
+    measured = _measure_controls(clip.audio, clip=clip, hearing=hearing, masks=masks)
+    own_scores = collapse.measure(
+        measured,
+        masks,
+        loudness_db=hearing.loudness_db,
+        ref_power=hearing.power,
+        heard_power=hearing.power,
+    )
+    own_scores["gain_range_ratio"] = collapse.gain_range_ratio(
+        own_scores["gain_range"], own_scores["gain_range"]
+    )
+    own_scores["saturation_rate"] = scores.missing("a recording has no gain limits")
+    return Reference(
+        clip=clip, hearing=hearing, masks=masks, controls=measured, scores=own_scores
+    )
+
+
+def _measure_controls(
+    audio: np.ndarray, *, clip: Clip, hearing: Hearing, masks: control_masks.Masks
+) -> control_masks.Controls:
+    """Controls of audio around the recording's pitch, where it has one."""
+    f0_hz = np.where(masks.pitched, hearing.pitch.f0_hz, math.nan)
+    lowest = np.nanmin(f0_hz) if np.any(masks.pitched) else clip.sample_rate / 2
+    n_harmonics = max(1, int(clip.sample_rate / 2 / lowest))
+    measured = recording_analysis.measure_controls(
+        audio,
+        f0_hz,
+        sample_rate=clip.sample_rate,
+        frame_rate=clip.frame_rate,
+        n_harmonics=min(N_REFERENCE_HARMONICS, n_harmonics),
+    )
+    return control_masks.widen(measured, n_harmonics=N_REFERENCE_HARMONICS)
+
+
+def score_rendering(
+    ref: Reference,
+    rendering: Rendering,
+    *,
+    tracker: Tracker,
+    settings: control_masks.MaskSettings,
+) -> Scored:
+    """Scores what a system makes of a clip.
+
+    Args:
+        ref: The clip and its recording.
+        rendering: The system's audio and controls.
+        tracker: See `hear`.
+        settings: What counts as pitched and audible.
+    """
+    hearing = hear(rendering.audio, clip=ref.clip, tracker=tracker)
+    recording = np.asarray(ref.clip.audio, np.float64)
+    audio = np.asarray(rendering.audio, np.float64)
+    heard = _measure_controls(
+        audio, clip=ref.clip, hearing=ref.hearing, masks=ref.masks
+    )
+    result = collapse.measure(
+        rendering.controls,
+        ref.masks,
+        loudness_db=ref.hearing.loudness_db,
+        ref_power=ref.hearing.power,
+        heard_power=hearing.power,
+        amps_limits=rendering.amps_limits,
+    )
+    result["gain_range_ratio"] = collapse.gain_range_ratio(
+        result["gain_range"], ref.scores["gain_range"]
+    )
+    result |= fidelity.spectral_scores(recording, audio)
+    result["log_spectral_distance"] = fidelity.log_spectral_distance(recording, audio)
+    result["loudness_distance"] = fidelity.loudness_distance(
+        ref.hearing.loudness_db, hearing.loudness_db, audible=ref.masks.audible
+    )
+    result["harmonic_error"] = fidelity.harmonic_error(
+        ref.controls, heard, pitched=ref.masks.pitched
+    )
+    result |= pitch_scores.measure(
+        ref.hearing.pitch,
+        hearing.pitch,
+        audible=ref.masks.audible,
+        min_confidence=settings.min_confidence,
+    )
+    return Scored(rendering=rendering, hearing=hearing, heard=heard, scores=result)

@@ -1,0 +1,302 @@
+"""Runs trained models over the eval split of their dataset.
+
+All systems of a report see the same clips in the same order with the same noise: what
+ddsp's FilteredNoise draws is a function of the evaluation's seed and the clip. Errors
+of the user's making (no checkpoint, no dataset, runs of different datasets) are raised
+as `InputError` with one sentence that says what to do.
+"""
+
+import dataclasses
+import pathlib
+import time
+import tokenize
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from evaluation.analysis import masks
+from evaluation.scoring import clips
+from evaluation.scoring import gain_limits
+from evaluation.scoring import model_outputs
+from models import memory
+from models.data import provider
+from models.runs import loading
+from models.synths import seeded_noise
+
+# What opening a run raises when its files are damaged or made by other code: gin has no
+# errors of its own, and TensorFlow's stand beside Python's.
+RESTORE_ERRORS = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    SyntaxError,
+    tokenize.TokenError,
+    ImportError,
+    RuntimeError,
+    tf.errors.OpError,
+)
+N_TIMED = 3  # renderings of one batch, whose median is the time
+
+
+class InputError(Exception):
+    """Something that the user gave cannot be evaluated."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a run costs.
+
+    Attributes:
+        n_parameters: Trainable numbers.
+        render_secs: Seconds of computing per second of audio, model and synths.
+        batch_size: Clips rendered at once.
+        peak_memory_mb: Largest memory of the evaluating process so far, MB; it never
+            falls from one run to the next.
+    """
+
+    n_parameters: int
+    render_secs: float
+    batch_size: int
+    peak_memory_mb: float
+
+
+def open_run(run_dir: pathlib.Path, *, checkpoint: str) -> "loading.Run":
+    """Restores a run.
+
+    Args:
+        run_dir: Directory that `ddsp_run` wrote.
+        checkpoint: "best", "last" or a step.
+
+    Raises:
+        InputError: If there is no such run or checkpoint.
+    """
+    if not run_dir.is_dir():
+        raise InputError(
+            f"there is no run at {run_dir}; train one with "
+            f"`ddsp_run --gin_file=gin/stage2.gin --save_dir={run_dir}`."
+        )
+    try:
+        run = loading.load_run(run_dir, checkpoint=checkpoint)
+    except RESTORE_ERRORS as error:
+        raise InputError(f"{run_dir} cannot be restored: {_text(error)}") from error
+    check_weights(run)
+    return run
+
+
+def check_weights(run: "loading.Run") -> None:
+    """Refuses a run whose training diverged.
+
+    Args:
+        run: A restored run.
+
+    Raises:
+        InputError: If a weight is NaN or infinite.
+    """
+    broken = [
+        weight.name
+        for weight in run.model.weights
+        if not np.all(np.isfinite(weight.numpy()))
+    ]
+    if broken:
+        raise InputError(
+            f"{run.path} has NaN or infinity in {len(broken)} of "
+            f"{len(run.model.weights)} weights at step {run.step} ({broken[0]}): its "
+            "training diverged. Choose an earlier --checkpoint, or leave it out."
+        )
+
+
+def open_dataset(
+    data_dir: str | pathlib.Path, *, split: str = "eval"
+) -> provider.PreparedDataset:
+    """Opens a split of a dataset.
+
+    Raises:
+        InputError: If it is missing, unfinished or empty.
+    """
+    try:
+        return provider.PreparedDataset(data_dir, split)
+    except (FileNotFoundError, KeyError, ValueError) as error:
+        raise InputError(f"the dataset cannot be read: {_text(error)}") from error
+
+
+def _text(error: Exception) -> str:
+    """An error's first line; str(KeyError) would put it in quotes."""
+    told = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return next(iter(str(told).strip().splitlines()), type(error).__name__)
+
+
+def render_clips(
+    run: "loading.Run",
+    dataset: provider.PreparedDataset,
+    indices: Sequence[int],
+    *,
+    seed: int,
+    batch_size: int,
+) -> tuple[list[clips.Rendering], Cost]:
+    """Renders examples with a model; the last, smaller batch is kept.
+
+    Args:
+        run: A restored run.
+        dataset: An open split.
+        indices: Which examples.
+        seed: Decides the noise.
+        batch_size: Clips rendered at once.
+
+    Returns:
+        Renderings in the order of `indices`, and what they cost.
+
+    Raises:
+        InputError: If the model gives no controls or audio of another length.
+    """
+    render = _traced(run.model, seed=seed)
+    renderings: list[clips.Rendering] = []
+    for chunk in _chunks(indices, batch_size):
+        try:
+            outputs = render(dataset.examples(chunk), int(chunk[0]))
+        except KeyError as error:
+            raise InputError(f"{run.path} cannot be judged: {_text(error)}.") from error
+        renderings.extend(_unpack(outputs, dataset=dataset, run=run))
+    weights = run.model.trainable_variables
+    cost = Cost(
+        n_parameters=int(sum(np.prod(weight.shape) for weight in weights)),
+        render_secs=_time_rendering(
+            render, dataset, indices[:batch_size], secs=dataset.info.example_secs
+        ),
+        batch_size=min(batch_size, len(indices)),
+        peak_memory_mb=memory.peak_mb(),
+    )
+    return renderings, cost
+
+
+def _time_rendering(
+    render: Callable[..., Any],
+    dataset: provider.PreparedDataset,
+    chunk: Sequence[int],
+    *,
+    secs: float,
+) -> float:
+    """Seconds of computing per second of audio, the graph being built."""
+    batch = dataset.examples(chunk)
+    spent = []
+    for _ in range(N_TIMED):
+        begin = time.perf_counter()
+        render(batch, int(chunk[0]))
+        spent.append(time.perf_counter() - begin)
+    return float(np.median(spent)) / (len(chunk) * secs)
+
+
+def _chunks(indices: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    """Indices in groups, the last one smaller."""
+    for start in range(0, len(indices), size):
+        yield indices[start : start + size]
+
+
+def _traced(model: tf.keras.Model, *, seed: int):
+    """The model as a graph whose noise depends on the seed and the first example."""
+
+    @tf.function(autograph=False)  # once for whole batches, once for the last
+    def forward(batch: dict[str, tf.Tensor], first: tf.Tensor) -> dict[str, Any]:
+        n_rows = batch["f0_hz"].shape[0]
+        key = seeded_noise.NoiseKey(seed=seed, step=0, first_row=first, n_rows=n_rows)
+        with seeded_noise.reproducible(key):
+            outputs = model(batch, training=False)
+        return {
+            "audio_synth": outputs["audio_synth"],
+            "controls": model_outputs.find_controls(outputs),
+        }
+
+    def render(batch: dict[str, np.ndarray], first: int) -> dict[str, Any]:
+        tensors = {
+            key: tf.constant(value)
+            for key, value in batch.items()
+            if key != "example_index"
+        }
+        outputs = forward(tensors, tf.constant(first, tf.int64))
+        return tf.nest.map_structure(lambda tensor: tensor.numpy(), outputs)
+
+    return render
+
+
+def _unpack(
+    outputs: dict[str, Any], *, dataset: provider.PreparedDataset, run: "loading.Run"
+) -> Iterator[clips.Rendering]:
+    """One rendering a row of a batch."""
+    info = dataset.info
+    audio = outputs["audio_synth"]
+    if audio.shape[1] != info.n_samples:
+        raise InputError(
+            f"{run.path} makes {audio.shape[1]} samples where the dataset's clips have "
+            f"{info.n_samples}; it was trained for other lengths."
+        )
+    if not np.all(np.isfinite(audio)):
+        raise InputError(
+            f"{run.path} plays NaN or infinity on {info.data_dir}; it cannot be judged."
+        )
+    amps_limits = gain_limits.of_model(run.model)
+    for row in range(audio.shape[0]):
+        yield clips.Rendering(
+            audio=audio[row],
+            controls=masks.from_model(
+                {key: value[row] for key, value in outputs["controls"].items()},
+                sample_rate=info.sample_rate,
+                frame_rate=info.frame_rate,
+            ),
+            amps_limits=amps_limits,
+        )
+
+
+def check_same_dataset(opened: "Sequence[loading.Run]") -> None:
+    """Refuses runs that were trained on different data.
+
+    Args:
+        opened: The runs of a report.
+
+    Raises:
+        InputError: If their datasets differ in content.
+    """
+    hashes = {str(run.path): dataset_hash(run) for run in opened}
+    if len(set(hashes.values())) > 1:
+        listed = "; ".join(f"{path}: {value}" for path, value in hashes.items())
+        raise InputError(
+            "the runs were trained on different datasets, so their scores cannot be "
+            f"compared ({listed}). Train them on one, or pass --allow_other_dataset to "
+            "score them all on the dataset of the first."
+        )
+
+
+def check_rates(
+    opened: "Sequence[loading.Run]", dataset: provider.PreparedDataset
+) -> None:
+    """Refuses runs that were trained for other rates or lengths than the dataset's.
+
+    Args:
+        opened: The runs of a report.
+        dataset: What they are to be judged on.
+
+    Raises:
+        InputError: If a run's differ; a run without a record of them is let through.
+    """
+    info = dataset.info
+    for run in opened:
+        facts = run.info.get("dataset") or {}
+        differing = [
+            f"{key} {facts[key]} where the dataset has {getattr(info, key)}"
+            for key in ("sample_rate", "frame_rate", "n_samples", "n_frames")
+            if facts.get(key) not in (None, getattr(info, key))
+        ]
+        if differing:
+            raise InputError(
+                f"{run.path} was trained with {', '.join(differing)}; judge it on data "
+                f"prepared alike (--data_dir; this is {info.data_dir})."
+            )
+
+
+def dataset_hash(run: "loading.Run") -> str:
+    """Identifies the data that a run was trained on."""
+    facts = run.info.get("dataset") or {}
+    return str(facts.get("plan_hash") or run.data_dir)

@@ -1,0 +1,83 @@
+"""Rows of scores.jsonl, one a clip: made of scored clips, written and read here.
+
+A *system* is one configuration; its *runs* are trainings of it with different seeds.
+Runs are named by their directory, systems by the same name without a seed at its end
+(`stage2-seed1`, `stage2_seed2` and `stage2` are runs of `stage2`).
+"""
+
+import json
+import math
+import pathlib
+import re
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+from evaluation.metrics import scores
+from evaluation.scoring import across_clips
+from evaluation.scoring import clips
+
+SCORES_NAME = "scores.jsonl"
+RECORDING = "recording"  # stands for the recording among tracks and colours
+_SEED_SUFFIX = re.compile(r"[-_.]?seed[-_]?\d+$")
+
+
+def system_name(run_name: str) -> str:
+    """The system that a run trains: its name without the seed."""
+    return _SEED_SUFFIX.sub("", run_name) or run_name
+
+
+def write_rows(rows: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
+    """Writes scores.jsonl, one clip a line."""
+    lines = [json.dumps(row, allow_nan=False) for row in rows]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
+    """Reads scores.jsonl."""
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line]
+
+
+def make_rows(
+    references: list[clips.Reference],
+    scored: Mapping[str, list[clips.Scored]],
+    *,
+    runs: Mapping[str, dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """Rows of scores.jsonl, one a clip.
+
+    Args:
+        references: The clips.
+        scored: Every run's renderings of them.
+        runs: Facts of each run that stand in every row.
+    """
+    sums = {
+        name: across_clips.compare_across_clips(references, ones)
+        for name, ones in scored.items()
+    }
+    rows = []
+    for place, ref in enumerate(references):
+        rows.append(
+            {
+                "clip": ref.clip.name,
+                "recording_id": ref.clip.recording_id,
+                "start_secs": _finite(ref.clip.start_secs),
+                "n_frames": int(ref.masks.audible.size),
+                "n_audible": int(ref.masks.audible.sum()),
+                "n_pitched": int(ref.masks.pitched.sum()),
+                "recording": scores.to_json(ref.scores),
+                "runs": {
+                    name: {
+                        **runs[name],
+                        **scores.to_json(ones[place].scores),
+                        "sums": sums[name][place],
+                    }
+                    for name, ones in scored.items()
+                },
+            }
+        )
+    return rows
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,236 @@
+"""Scores of all clips -> summary.json: aggregates, comparisons, gates, verdict.
+
+A pure function of the rows of scores.jsonl and of what is known of the runs. Every
+aggregate is the mean over recordings of the mean over their clips (over clips where
+there are fewer than `compare.MIN_UNITS` recordings), and says how many clips it rests
+on, how many were skipped and why. NaN becomes null.
+"""
+
+import dataclasses
+import json
+import math
+import pathlib
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from evaluation.collapse_index import index as collapse_index
+from evaluation.metrics import catalogue
+from evaluation.metrics import metric as metric_lib
+from evaluation.metrics import scores
+from evaluation.summary import configurations
+from evaluation.summary import gates
+from evaluation.summary import index_intervals
+from evaluation.summary import paired
+from evaluation.summary import score_table
+from evaluation.summary import verdict
+
+SUMMARY_NAME = "summary.json"
+SCHEMA_VERSION = 2  # rises when fields are added that readers may need
+Json = dict[str, Any]
+
+
+def build(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    runs: Mapping[str, Json],
+    baseline: str,
+    settings: Json,
+    dataset: Json,
+    skipped_runs: Sequence[Json] = (),
+) -> Json:
+    """Builds the summary.
+
+    Args:
+        rows: Of scores.jsonl.
+        runs: What is known of each run by name: path, seed, step, config and so on.
+        baseline: Name of the system that the others are compared with.
+        settings: How it was measured.
+        dataset: What it was measured on.
+        skipped_runs: `run` and `reason` of each run that could not be judged.
+
+    Returns:
+        The content of summary.json.
+
+    Raises:
+        KeyError: If there is no such baseline.
+    """
+    table = score_table.ScoreTable(rows)
+    if baseline not in table.systems:
+        raise KeyError(
+            f"baseline {baseline!r} is not among the systems {sorted(table.systems)}"
+        )
+    indices = index_intervals.every_index(table)
+    systems = [
+        _describe_system(table, name, index=index, is_baseline=name == baseline)
+        for name, index in indices.items()
+    ]
+    comparisons = [
+        _compare_systems(table, baseline, name)
+        for name in table.systems
+        if name != baseline
+    ]
+    units, unit = table.units()
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "baseline": baseline,
+        "dataset": dataset,
+        "settings": settings,
+        "n_clips": len(rows),
+        "n_recordings": len(set(table.recordings)),
+        "unit": unit,
+        "n_units": len(units),
+        "recording": _describe_recordings(table),
+        "systems": systems,
+        "comparisons": comparisons,
+        "gates": [
+            dataclasses.asdict(gate) for gate in gates.decide_all(table, indices)
+        ],
+        "leaderboard": _leaderboard(systems),
+        "runs": dict(runs),
+        "skipped_runs": list(skipped_runs),
+        "config_differences": configurations.differences(runs),
+    }
+    document["verdict"] = verdict.write(document)
+    return to_json(document)
+
+
+def _describe_recordings(table: score_table.ScoreTable) -> Json:
+    """Means of the recordings' own scores."""
+    return {
+        metric.key: table.mean(table.recording_values(metric.key))
+        for metric in catalogue.COLLAPSE
+    }
+
+
+def _describe_system(
+    table: score_table.ScoreTable,
+    name: str,
+    *,
+    index: index_intervals.SystemIndex,
+    is_baseline: bool,
+) -> Json:
+    """Aggregates of one system."""
+    aggregates = {
+        metric.key: _aggregate(table, name, metric.key) for metric in catalogue.ALL
+    }
+    # The index of all clips is not the mean of the clips' indices.
+    aggregates[catalogue.INDEX.key] |= {
+        **dataclasses.asdict(index.interval),
+        "by_run": index.by_run,
+    }
+    return {
+        "name": name,
+        "is_baseline": is_baseline,
+        "runs": table.systems[name],
+        "index": dataclasses.asdict(index),
+        "threshold": collapse_index.THRESHOLD,
+        "metrics": aggregates,
+    }
+
+
+def _aggregate(table: score_table.ScoreTable, system: str, key: str) -> Json:
+    """Mean with interval of one metric of a system, over the clips that have it."""
+    by_run = np.stack([table.values(run, key) for run in table.systems[system]])
+    counted = np.all(np.isfinite(by_run), axis=0)
+    reasons = [
+        _join_reasons(table, system, key, int(clip))
+        for clip in np.flatnonzero(~counted)
+    ]
+    owners = [n for n, keep in zip(table.recordings, counted, strict=True) if keep]
+    units, _ = paired.pair_units(by_run[:, counted].mean(axis=0), owners)
+    own = table.recording_values(key)
+    return {
+        **dataclasses.asdict(paired.bootstrap_mean(units)),
+        "by_run": {
+            run: table.mean(np.where(counted, values, np.nan))
+            for run, values in zip(table.systems[system], by_run, strict=True)
+        },
+        "recording": table.mean(np.where(counted, own, np.nan)),
+        "distance": table.mean(
+            np.where(counted, _distance(table, system, key), np.nan)
+        ),
+        "n": int(np.count_nonzero(counted)),
+        "n_skipped": int(np.count_nonzero(~counted)),
+        "reasons": scores.count_reasons(reasons),
+    }
+
+
+def _join_reasons(
+    table: score_table.ScoreTable, system: str, key: str, clip: int
+) -> str:
+    """Why a clip does not count for a system: the reasons of its runs, each once."""
+    found = [table.reason(run, key, clip) for run in table.systems[system]]
+    return ", ".join(dict.fromkeys(filter(None, found))) or "not measured"
+
+
+def _distance(table: score_table.ScoreTable, system: str, key: str) -> np.ndarray:
+    """How far a system's clips are from the recordings'; NaN where that is no aim."""
+    badness = table.badness(system, key).mean(axis=0)
+    if catalogue.BY_KEY[key].better != metric_lib.RECORDING:
+        return np.full_like(badness, np.nan)
+    return badness
+
+
+def _compare_systems(
+    table: score_table.ScoreTable, baseline: str, candidate: str
+) -> Json:
+    """All comparisons of a candidate with the baseline."""
+    n_tests = len(catalogue.HEADLINE)
+    found = {
+        metric.key: paired.compare(
+            table.badness(baseline, metric.key),
+            table.badness(candidate, metric.key),
+            recordings=table.recordings,
+            n_tests=n_tests if metric.key in catalogue.HEADLINE else len(catalogue.ALL),
+        )
+        for metric in catalogue.ALL
+        if metric is not catalogue.INDEX
+    }
+    found[catalogue.INDEX.key] = index_intervals.compare_index(
+        table, baseline, candidate, n_tests=n_tests
+    )
+    return {
+        "baseline": baseline,
+        "candidate": candidate,
+        "n_tests": n_tests,
+        "metrics": {
+            key: dataclasses.asdict(found[key])
+            for key in catalogue.BY_KEY
+            if key in found
+        },
+    }
+
+
+def _leaderboard(systems: Sequence[Json]) -> list[Json]:
+    """Systems in order: those not collapsed first, by spectral loss."""
+
+    def rank(system: Json) -> tuple[bool, float]:
+        loss = system["metrics"]["spectral_loss"]["mean"]
+        return verdict.has_collapsed(system), loss if math.isfinite(loss) else math.inf
+
+    return [
+        {"place": place, "system": system["name"]}
+        for place, system in enumerate(sorted(systems, key=rank), start=1)
+    ]
+
+
+def to_json(value: Any) -> Any:
+    """The same structure with NaN and infinities as null and numpy's numbers plain."""
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def write_summary(document: Json, path: pathlib.Path) -> None:
+    """Writes summary.json."""
+    text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")

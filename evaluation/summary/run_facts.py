@@ -1,0 +1,104 @@
+"""What summary.json says of runs, of their training, of data and settings."""
+
+import dataclasses
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+from evaluation.collapse_index import index
+from evaluation.metrics import catalogue
+from evaluation.scoring import options as options_lib
+from evaluation.scoring import rendering
+from evaluation.scoring import training_log
+from evaluation.summary import paired
+from models.data import provider
+from models.runs import loading as runs_lib
+from models.runs import metrics_log
+from models.runs import record
+
+Json = dict[str, Any]
+CURVE_KEYS = {
+    "losses/total_loss": "Training loss",
+    "held_out/spectral_loss": "Spectral loss on the held-out batch",
+    "controls/normalized_entropy": "Harmonic entropy, held-out batch",
+    "controls/top1_share": "Top-1 share, held-out batch",
+    "controls/gain_range_db": "Dynamic range in dB, held-out batch",
+    "controls/noise_share": "Noise share, held-out batch",
+}
+MAX_CURVE_POINTS = 200
+
+
+def describe_run(run: runs_lib.Run, *, cost: rendering.Cost) -> Json:
+    """What the summary says of a run: facts, cost and training curves."""
+    rows = metrics_log.read_metrics(run.path)
+    facts = ("seed", "versions", "commit", "machine", "gin_files", "config_hash")
+    return {
+        "path": str(run.path),
+        "step": run.step,
+        **{key: run.info.get(key) for key in facts},
+        "data_dir": str(run.data_dir),
+        "plan_hash": rendering.dataset_hash(run),
+        "config": run.config_text,
+        "cost": {
+            **dataclasses.asdict(cost),
+            "step_ms": training_log.median(rows, "time/step_ms"),
+            "forward_backward_ms": training_log.median(
+                rows, "time/forward_backward_ms"
+            ),
+            "training_memory_mb": training_log.largest(rows, "memory/peak_mb"),
+        },
+        "training": training_curves(rows),
+    }
+
+
+def training_curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
+    """Curves of metrics.jsonl that the report plots, thinned out.
+
+    Args:
+        rows: Of metrics.jsonl.
+
+    Returns:
+        `steps` and `values` by key, for the keys of `CURVE_KEYS` that occur.
+    """
+    curves = {}
+    for key in CURVE_KEYS:
+        points = [(row["step"], row[key]) for row in rows if key in row]
+        stride = max(1, -(-len(points) // MAX_CURVE_POINTS))
+        chosen = points[::stride]
+        if points and chosen[-1] != points[-1]:
+            chosen.append(points[-1])
+        if chosen:
+            steps, values = zip(*chosen, strict=True)
+            curves[key] = {"steps": list(steps), "values": list(values)}
+    return curves
+
+
+def describe_settings(options: options_lib.Options, *, capacity: str) -> Json:
+    """How it was measured, for the report."""
+    return {
+        "checkpoint": options.checkpoint,
+        "seed": options.seed,
+        "crepe_capacity": capacity,
+        "masks": dataclasses.asdict(options.masks),
+        "max_clips": options.max_clips,
+        "confidence": paired.CONFIDENCE,
+        "n_resamples": paired.N_RESAMPLES,
+        "headline": list(catalogue.HEADLINE),
+        "index_threshold": index.THRESHOLD,
+        "index_midpoints": index.MIDPOINTS,
+        "versions": record.versions(),
+    }
+
+
+def describe_dataset(dataset: provider.PreparedDataset, *, split: str) -> Json:
+    """What it was measured on, for the report."""
+    info = dataset.info
+    return {
+        "data_dir": str(info.data_dir),
+        "split": split,
+        "plan_hash": info.plan_hash,
+        "sample_rate": info.sample_rate,
+        "frame_rate": info.frame_rate,
+        "example_secs": info.example_secs,
+        "n_examples": dataset.n_examples,
+    }

@@ -1,0 +1,180 @@
+"""How a run's configuration is put together, checked and written down.
+
+Later parts win: ddsp's defaults, ours, the run directory's own operative configuration
+(a run that goes on), the user's gin files, the dataset's rates and lengths, and last
+the bindings of the command line.
+
+Unlike ddsp's runner, an unknown name is an error here, with the nearest known one.
+"""
+
+import copy
+import dataclasses
+import logging
+import os
+import pathlib
+import re
+from typing import Any
+
+import gin
+from ddsp.training import ddsp_run
+from ddsp.training import models as ddsp_models  # noqa: F401  registers the models
+
+from models.config import gin_names
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+SHIPPED = REPOSITORY / "gin"  # files here hold defaults that a dataset may override
+# Folders in which gin files are looked for, after the current one; the first counts.
+SEARCH_PATHS = (ddsp_run.GIN_PATH, str(REPOSITORY), str(SHIPPED))
+DDSP_DEFAULTS = (os.path.join("optimization", "base.gin"), "eval/basic.gin")
+TPU_DEFAULTS = (os.path.join("optimization", "base_tpu.gin"), "eval/basic.gin")
+OWN_DEFAULTS = (
+    "import models.registry",
+    "import models.registry",
+    "get_trainer_class.trainer_class = @models.trainer.LadderTrainer",
+    "eval_data/models.data.PreparedDataset.split = 'eval'",
+)
+# ddsp's own blocks that a run keeps although the function they name is not called.
+STOCK_BLOCKS = (
+    "ddsp.training.train_util.train",
+    "ddsp.training.trainers.Trainer",
+    "ddsp.training.eval_util.evaluate",
+    "ddsp.training.eval_util.sample",
+)
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message is one clear sentence."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """Where a configuration comes from.
+
+    Attributes:
+        gin_files: The user's files, in order.
+        bindings: The user's bindings, e.g. "batch_size=4".
+        search_paths: More folders to look for gin files in.
+        operative: A run's own configuration file, or None.
+        use_tpu: Whether ddsp's defaults for TPUs are meant.
+    """
+
+    gin_files: tuple[str, ...] = ()
+    bindings: tuple[str, ...] = ()
+    search_paths: tuple[str, ...] = ()
+    operative: str | None = None
+    use_tpu: bool = False
+
+
+def parse_files(sources: Sources) -> None:
+    """Replaces gin's configuration by the defaults and the files, not yet the bindings.
+
+    Raises:
+        ConfigError: If a file is missing, cannot be parsed, or names what is unknown.
+    """
+    gin.clear_config()
+    # gin tells of every folder it looks into, partly as errors.
+    logging.disable(logging.ERROR)
+    try:
+        _parse_all(sources)
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _parse_all(sources: Sources) -> None:
+    for path in (*SEARCH_PATHS, *sources.search_paths):
+        _add_search_path(path)
+    with gin.unlock_config():
+        for default in TPU_DEFAULTS if sources.use_tpu else DDSP_DEFAULTS:
+            gin.parse_config_file(default)
+        gin.parse_config(list(OWN_DEFAULTS))
+        if sources.operative:
+            _parse(lambda: gin.parse_config_file(sources.operative))
+        for gin_file in sources.gin_files:
+            _parse(lambda name=gin_file: gin.parse_config_file(name))
+
+
+def parse_bindings(bindings: list[str] | tuple[str, ...]) -> None:
+    """Adds the command line's bindings.
+
+    Raises:
+        ConfigError: If a binding cannot be parsed or names what is unknown.
+    """
+    with gin.unlock_config():
+        for binding in bindings:
+            try:
+                _parse(lambda text=binding: gin.parse_config(text))
+            except ConfigError as error:
+                raise ConfigError(f"--gin_param={binding}: {error}") from error
+
+
+def bind_macro(name: str, value: Any) -> None:
+    """Sets a macro."""
+    with gin.unlock_config():
+        gin.bind_parameter((name, "gin.macro", "value"), value)
+
+
+def macro_value(name: str) -> Any:
+    """The value of a macro, or None if nothing sets it."""
+    binding = current().get((name, "gin.macro"), {})
+    return copy.deepcopy(binding.get("value"))
+
+
+def parameter(selector: str, name: str, *, default: Any = None) -> Any:
+    """A bound parameter with its references resolved, or the default."""
+    bound = gin.get_bindings(selector, resolve_references=False)
+    return copy.deepcopy(bound[name]) if name in bound else default
+
+
+def is_bound(selector: str, name: str) -> bool:
+    """Whether a parameter is bound, without resolving what it is bound to."""
+    return name in gin.get_bindings(selector, resolve_references=False)
+
+
+def bound_class(selector: str, name: str) -> str | None:
+    """The full name of the configurable that a parameter refers to, if it does."""
+    value = gin.get_bindings(selector, resolve_references=False).get(name)
+    if isinstance(value, gin.config.ConfigurableReference):
+        return value.configurable.selector
+    return None
+
+
+def config_text() -> str:
+    """The configuration in force, as text that parses back to the same.
+
+    What was called with its defaults, and ddsp's blocks that our loop reads.
+    """
+    config = current()
+    merged = {key: config[key] for key in config if key[1] == "gin.macro"}
+    merged |= {key: config[key] for key in config if key[1] in STOCK_BLOCKS}
+    for key, called in gin.config._OPERATIVE_CONFIG.items():
+        # Bound parameters too: a caller's argument hides a binding from gin's record.
+        merged[key] = {**config.get(key, {}), **called}
+    with gin.config._OPERATIVE_CONFIG_LOCK:
+        return gin.config._config_str(merged)
+
+
+def current() -> dict[tuple[str, str], dict[str, Any]]:
+    """Configuration as gin holds it: (scope, selector) → {parameter: value}."""
+    return gin.config._CONFIG
+
+
+def _add_search_path(path: str) -> None:
+    if path not in gin.config._LOCATION_PREFIXES:
+        gin.add_config_file_search_path(path)
+
+
+def _parse(parse: Any) -> None:
+    """Runs a parser and turns what goes wrong into one sentence."""
+    try:
+        parse()
+    except OSError as error:
+        raise ConfigError(one_line(error).rstrip(".") + ".") from error
+    except ImportError as error:
+        raise ConfigError(f"a gin file imports what is not there: {error}.") from error
+    except (ValueError, SyntaxError) as error:
+        raise ConfigError(one_line(error) + gin_names.suggestion(str(error))) from error
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, without line breaks."""
+    return re.sub(r"\s+", " ", str(error)).strip()

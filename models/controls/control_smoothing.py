@@ -1,0 +1,150 @@
+"""From raw decoder outputs to the controls that sound: head and smoothing in order.
+
+The plan's names for what may be smoothed are `harm_gain` (amps), `noise_gain` (all
+noise bands alike) and `harm_dist` (the distribution).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+
+import gin
+import tensorflow as tf
+
+from models.controls import heads
+from models.controls import smoothing
+from models.controls import smoothing_base
+
+TARGETS = {
+    "harm_gain": "amps",
+    "noise_gain": "noise_magnitudes",
+    "harm_dist": "harmonic_distribution",
+}
+POSITIONS = ("before", "after")
+
+
+@gin.register(module="models.controls")
+class ControlSmoothing(tf.keras.layers.Layer):
+    """Smooths chosen controls, before or after the head's activation.
+
+    Attributes set by gin:
+        smoother: A smoother class, `@models.smoothing.OnePole` without parentheses;
+            every target gets its own, so learned coefficients are not shared.
+        targets: Any of harm_gain, noise_gain, harm_dist.
+        position: "before" smooths raw outputs, in which equal steps are equal ratios;
+            "after" smooths linear controls, as the earlier implementation did.
+    """
+
+    def __init__(
+        self,
+        smoother: Callable[[], smoothing_base.Smoother] = smoothing.OnePole,
+        targets: Sequence[str] = ("harm_gain", "noise_gain"),
+        position: str = "after",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        unknown = sorted(set(targets) - set(TARGETS))
+        if unknown or not targets:
+            raise ValueError(
+                f"targets={tuple(targets)}: give at least one of {sorted(TARGETS)}"
+                + (f"; {unknown} are not known." if unknown else ".")
+            )
+        if position not in POSITIONS:
+            raise ValueError(f"position={position!r} is not one of {POSITIONS}.")
+        if not callable(smoother) or isinstance(smoother, smoothing_base.Smoother):
+            raise TypeError(
+                "smoother must be a class, so that each target gets its own: write "
+                "@models.smoothing.OnePole without parentheses."
+            )
+        self.position = position
+        self.smoothers = {TARGETS[target]: smoother() for target in targets}
+        if position == "after" and any(
+            isinstance(layer, smoothing.ArResidual) for layer in self.smoothers.values()
+        ):
+            raise ValueError(
+                "ArResidual adds up changes and would only grow on scaled controls, "
+                "which are never negative: set ControlSmoothing.position = 'before'."
+            )
+
+    @property
+    def latency_frames(self) -> int:
+        """How many frames the step form lags behind."""
+        return max(layer.latency_frames for layer in self.smoothers.values())
+
+    def call(self, controls: heads.Controls) -> heads.Controls:
+        """Smooths the targets among the controls.
+
+        Args:
+            controls: Raw or scaled, each [batch, n_frames, n_channels].
+
+        Returns:
+            A new dictionary; what is no target is passed on.
+        """
+        smoothed = dict(controls)
+        for key, smoother in self.smoothers.items():
+            smoothed[key] = smoother(controls[key])
+        return smoothed
+
+    def step(
+        self, controls: heads.Controls, state: dict | None
+    ) -> tuple[heads.Controls, dict]:
+        """Smooths one frame of controls.
+
+        Args:
+            controls: Each [batch, 1, n_channels].
+            state: None before the first frame, then from the step before.
+
+        Returns:
+            Controls of the same shapes and the next state. Controls that are not
+            smoothed are delayed alike where the smoother looks ahead.
+        """
+        if state is None:
+            state = {
+                k: s.initial_state(controls[k][:, 0]) for k, s in self.smoothers.items()
+            }
+            state["delay"] = [controls] * self.latency_frames
+        queue = [*state["delay"], controls]
+        smoothed, following = dict(queue[0]), {"delay": queue[1:]}
+        for key, smoother in self.smoothers.items():
+            frame, following[key] = smoother.step(controls[key][:, 0], state[key])
+            smoothed[key] = frame[:, tf.newaxis]
+        return smoothed, following
+
+
+def scale_and_smooth(
+    raw: heads.Controls,
+    f0_hz: tf.Tensor,
+    *,
+    head: heads.ExpSigmoidHead,
+    smooth: Callable[[heads.Controls], heads.Controls] | None,
+    position: str,
+    step: tf.Tensor | None = None,
+) -> tuple[heads.Controls, heads.Controls]:
+    """Raw outputs -> final controls and the same before smoothing.
+
+    After smoothing, amplitudes are clipped at 0 (a resonant low-pass may undershoot)
+    and the distribution is masked and normalised again, because the pitch may have
+    moved.
+
+    Args:
+        raw: Raw decoder outputs, each [batch, n_frames, n_channels].
+        f0_hz: Hz, [batch, n_frames, 1].
+        head: The activation.
+        smooth: What smooths a dictionary of controls; None smooths nothing.
+        position: "before" or "after" the head.
+        step: Training step for the head's schedules; None outside training.
+
+    Returns:
+        Scaled controls that the synths play, and scaled controls without smoothing.
+    """
+    unsmoothed = head(raw, f0_hz, step=step)
+    if smooth is None:
+        return unsmoothed, unsmoothed
+    if position == "before":
+        return head(smooth(raw), f0_hz, step=step), unsmoothed
+    smoothed = {key: tf.nn.relu(value) for key, value in smooth(unsmoothed).items()}
+    smoothed["harmonic_distribution"] = head.renormalize(
+        smoothed["harmonic_distribution"], f0_hz
+    )
+    return smoothed, unsmoothed

@@ -1,0 +1,239 @@
+"""The data provider of prepared datasets: exact shapes, exact order, exact resumption.
+
+An epoch's order is a permutation drawn from (seed, epoch) alone, and the n-th batch is
+a function of n: a run that goes on at batch n sees what an uninterrupted run sees, at
+no cost. Batches run across the end of an epoch, so no example is left out.
+
+Features get their channel axis here, once: `f0_hz`, `f0_confidence`, `loudness_db` are
+[batch, n_frames, 1]; `audio` is [batch, n_samples]; `example_index` [batch] tells which
+examples a batch holds (`example_ids` names them).
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+import gin
+import numpy as np
+import tensorflow as tf
+from ddsp.training import data
+
+from models.data import record_index
+from prep.dataset import info
+
+FRAME_KEYS = ("f0_hz", "f0_confidence", "loudness_db")
+AUDIO_16K_RATE = 16000  # samples a second, what CREPE hears
+
+
+@dataclasses.dataclass(frozen=True)
+class ExampleId:
+    """Where an example comes from: the recording, and its start in seconds."""
+
+    recording_id: str
+    start_secs: float
+
+
+@gin.register(module="models.data")
+class PreparedDataset(data.DataProvider):
+    """Reads a dataset that `ddsp_prep` wrote; rates and lengths come from it."""
+
+    def __init__(
+        self,
+        data_dir: str | pathlib.Path = "data",
+        split: str = "train",
+        *,
+        seed: int = 0,
+        max_examples: int | None = None,
+        include_audio_16k: bool = False,
+        require_completed: bool = True,
+    ):
+        """Opens a split.
+
+        Args:
+            data_dir: Directory of the dataset.
+            split: 'train' or 'eval'.
+            seed: Decides the order of the examples; the run's seed by default of
+                `ddsp_run`.
+            max_examples: Use only the first so many, e.g. 1 to overfit a single
+                example; None uses all.
+            include_audio_16k: Whether `audio_16k` is in the batches. No model needs it
+                and it is as large as `audio`.
+            require_completed: Refuse a dataset whose preparation did not finish.
+
+        Raises:
+            FileNotFoundError: If the dataset or its files are missing or unfinished.
+            KeyError: If it has no such split.
+            ValueError: If the split is empty, damaged, or `max_examples` below 1.
+        """
+        self.info = info.read_dataset_info(
+            data_dir, require_completed=require_completed
+        )
+        super().__init__(self.info.sample_rate, self.info.frame_rate)
+        self.split = split
+        self.seed = seed
+        self.include_audio_16k = include_audio_16k
+        self._records = record_index.RecordIndex(self.info.record_paths(split))
+        self.n_examples = len(self._records)
+        self._check_counts(max_examples)
+        if max_examples is not None:
+            self.n_examples = min(max_examples, self.n_examples)
+
+    def _check_counts(self, max_examples: int | None) -> None:
+        if max_examples is not None and max_examples < 1:
+            raise ValueError(
+                f"max_examples={max_examples}; at least 1, or None for all."
+            )
+        stated = self.info.n_examples(self.split)
+        if self.n_examples != stated:
+            raise ValueError(
+                f"the {self.split!r} split of {self.info.data_dir} holds "
+                f"{self.n_examples} examples where {info.INFO_NAME} says "
+                f"{stated}; prepare it again."
+            )
+        if not self.n_examples:
+            raise ValueError(
+                f"the {self.split!r} split of {self.info.data_dir} is empty; prepare "
+                "more recordings, or a larger --eval_fraction for an empty eval split."
+            )
+
+    # ---- what ddsp's runner calls ----
+
+    def get_dataset(self, shuffle: bool = True) -> tf.data.Dataset:
+        """One pass over the examples, unbatched, as ddsp's providers return it."""
+        return self._read(self._epoch(0, shuffle=shuffle))
+
+    def get_batch(
+        self,
+        batch_size: int,
+        shuffle: bool = True,
+        repeats: int = -1,
+        drop_remainder: bool = True,
+    ) -> tf.data.Dataset:
+        """Batches in ddsp's manner; each repetition is shuffled anew.
+
+        Raises:
+            ValueError: If a batch is larger than what there is to fill it.
+        """
+        if drop_remainder:
+            self.check_batch_size(batch_size, repeats=repeats)
+        indices = self._indices(shuffle=shuffle, n_epochs=repeats)
+        dataset = self._read(indices)
+        return dataset.batch(batch_size, drop_remainder).prefetch(tf.data.AUTOTUNE)
+
+    # ---- what our loop and our evaluation call ----
+
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        start_batch: int = 0,
+        shuffle: bool = True,
+        rows: tuple[int, int] | None = None,
+    ) -> tf.data.Dataset:
+        """Endless batches, from any position on.
+
+        Args:
+            batch_size: Examples in a (joint) batch.
+            start_batch: How many batches to pass over, at no cost.
+            shuffle: Whether each epoch has its own order.
+            rows: Which rows of each joint batch to read, [start, end): a worker's part.
+
+        Returns:
+            Dataset of dicts; see the module docstring for keys and shapes.
+        """
+        self.check_batch_size(batch_size)
+        start = start_batch * batch_size
+        indices = self._indices(shuffle=shuffle, start=start)
+        if rows is not None:
+            first, last = rows
+            indices = indices.batch(batch_size).map(lambda batch: batch[first:last])
+            indices = indices.unbatch()
+            batch_size = last - first
+        dataset = self._read(indices).batch(batch_size, drop_remainder=True)
+        return dataset.prefetch(tf.data.AUTOTUNE)
+
+    def examples(self, indices: Sequence[int]) -> dict[str, np.ndarray]:
+        """Reads some examples as one batch of arrays."""
+        dataset = self._read(
+            tf.data.Dataset.from_tensor_slices(np.asarray(indices, np.int64))
+        )
+        batch = next(iter(dataset.batch(len(indices))))
+        return {key: value.numpy() for key, value in batch.items()}
+
+    def example_ids(self, indices: Sequence[int]) -> list[ExampleId]:
+        """Which recording, and where in it, some examples come from."""
+        ids = []
+        for index in indices:
+            example = tf.train.Example.FromString(self._records.read(int(index)))
+            feature = example.features.feature
+            names = feature["recording_id"].bytes_list.value
+            starts = feature["start_secs"].float_list.value
+            ids.append(
+                ExampleId(
+                    recording_id=names[0].decode("utf-8") if names else f"#{index}",
+                    start_secs=float(starts[0]) if starts else float("nan"),
+                )
+            )
+        return ids
+
+    def spread_indices(self, n_wanted: int) -> list[int]:
+        """Up to `n_wanted` examples, evenly spaced through the split's recordings."""
+        count = min(n_wanted, self.n_examples)
+        return [(2 * i + 1) * self.n_examples // (2 * count) for i in range(count)]
+
+    def check_batch_size(self, batch_size: int, *, repeats: int = 1) -> None:
+        """Raises ValueError if a batch would hold an example twice."""
+        if batch_size < 1:
+            raise ValueError(f"batch_size={batch_size}; at least 1.")
+        if batch_size > self.n_examples * max(repeats, 1):
+            raise ValueError(
+                f"batch_size={batch_size} is larger than the {self.split!r} split of "
+                f"{self.info.data_dir}, which has {self.n_examples} examples; say "
+                f"--gin_param=batch_size={self.n_examples}, or prepare more recordings."
+            )
+
+    # ---- the pipeline ----
+
+    def _epoch(self, epoch: int | tf.Tensor, *, shuffle: bool) -> tf.data.Dataset:
+        """The example indices of one epoch, in its order."""
+        indices = tf.range(self.n_examples, dtype=tf.int64)
+        if shuffle:
+            seed = tf.stack([tf.cast(self.seed, tf.int64), tf.cast(epoch, tf.int64)])
+            indices = tf.random.experimental.stateless_shuffle(indices, seed)
+        return tf.data.Dataset.from_tensor_slices(indices)
+
+    def _indices(
+        self, *, shuffle: bool, n_epochs: int = -1, start: int = 0
+    ) -> tf.data.Dataset:
+        """Example indices of epoch after epoch, from a position on."""
+        first_epoch, skipped = divmod(start, self.n_examples)
+        n_epochs = np.iinfo(np.int64).max if n_epochs < 0 else first_epoch + n_epochs
+        epochs = tf.data.Dataset.range(first_epoch, n_epochs)
+        indices = epochs.flat_map(lambda epoch: self._epoch(epoch, shuffle=shuffle))
+        return indices.skip(skipped)
+
+    def _read(self, indices: tf.data.Dataset) -> tf.data.Dataset:
+        """Indices → examples, in the order given."""
+
+        def parse(index: tf.Tensor, record: tf.Tensor) -> dict[str, tf.Tensor]:
+            example = tf.io.parse_single_example(record, self.features_dict)
+            for key in FRAME_KEYS:
+                example[key] = example[key][:, tf.newaxis]  # [n_frames, 1]
+            return {**example, "example_index": index}
+
+        records = indices.flat_map(self._records.dataset_of)
+        return tf.data.Dataset.zip((indices, records)).map(
+            parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
+
+    @property
+    def features_dict(self) -> dict[str, tf.io.FixedLenFeature]:
+        """What is parsed from a record, with the lengths that the dataset states."""
+        lengths = {"audio": self.info.n_samples}
+        lengths.update(dict.fromkeys(FRAME_KEYS, self.info.n_frames))
+        if self.include_audio_16k:
+            lengths["audio_16k"] = round(self.info.example_secs * AUDIO_16K_RATE)
+        return {
+            key: tf.io.FixedLenFeature([length], tf.float32)
+            for key, length in lengths.items()
+        }

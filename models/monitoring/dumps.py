@@ -1,0 +1,250 @@
+"""Dumps of the controls while training: arrays, tables, plots, audio.
+
+`controls/step-000020/` holds
+
+- `controls.npz`: every control of the whole batch, smoothed and raw, and the features;
+- `frames.csv`: one line a frame (pitch, loudness, gains, entropy, strongest harmonic);
+- `harmonics.csv`, `noise_filter.csv`, `wavetable.csv`: one frame in full;
+- `settings.json`: what made them;
+- `overview.png`, `smoothing.png`: see `models.monitoring.plots`;
+
+and `controls/compare.png` shows several steps side by side. `renders/step-000020/`
+holds a wav of each example, `renders/recordings/` the recordings.
+"""
+
+import json
+import pathlib
+import re
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from models.measures import distributions
+from models.measures import statistics
+from models.monitoring import held_out as held_out_lib
+from models.monitoring import plots
+
+WAVETABLE_SIZE = 512  # samples of one period
+MAX_COMPARED = 6  # steps in the comparison: the first, the last, some between
+_FRAME_COLUMNS = (
+    "example",
+    "frame",
+    "time_secs",
+    "f0_hz",
+    "f0_confidence",
+    "loudness_db",
+    "amps",
+    "noise_level",
+    "raw_amps",
+    "raw_noise_level",
+    "entropy",
+    "top1_share",
+    "top1_harmonic",
+)
+
+
+class Dumps:
+    """Writes what the held-out batch looks and sounds like at a step."""
+
+    def __init__(
+        self,
+        run_dir: pathlib.Path,
+        held_out: held_out_lib.HeldOut,
+        *,
+        settings: dict[str, Any],
+    ):
+        """Prepares; nothing is written yet.
+
+        Args:
+            run_dir: The run's directory.
+            held_out: The batch.
+            settings: What made the run: gin files, seed, configuration's hash.
+        """
+        self._controls_dir = run_dir / "controls"
+        self._renders_dir = run_dir / "renders"
+        self._held_out = held_out
+        self._settings = settings
+
+    def write_controls(
+        self, outputs: dict[str, Any], distances: np.ndarray, *, step: int
+    ) -> pathlib.Path:
+        """Writes one step's controls; returns their folder."""
+        folder = self._controls_dir / f"step-{step:06d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        dump = self._gather(outputs)
+        np.savez_compressed(folder / "controls.npz", **dump)  # type: ignore[arg-type]
+        shown = self._shown(dump, step=step)
+        _write_frames(folder / "frames.csv", dump, frame_rate=self._held_out.frame_rate)
+        _write_one_frame(folder, shown)
+        self._write_settings(folder, distances, step=step)
+        plots.overview(shown, folder / "overview.png")
+        plots.smoothing(shown, folder / "smoothing.png")
+        self._compare()
+        return folder
+
+    def _gather(self, outputs: dict[str, Any]) -> dict[str, np.ndarray]:
+        """The arrays of a dump; [batch, n_frames(, n)] each."""
+        controls = statistics.controls_of(outputs)
+        if controls is None:
+            raise ValueError(
+                "the model's outputs hold no controls to dump (neither 'controls' nor "
+                "ddsp's 'harmonic'); leave --dump_controls_every out."
+            )
+        raw = statistics.controls_of(outputs, key="raw_controls") or controls
+        batch = self._held_out.batch
+        shape = controls.amps.shape
+        dump = {
+            "f0_hz": controls.f0_hz,
+            "f0_confidence": batch["f0_confidence"].numpy().reshape(shape),
+            "loudness_db": batch["loudness_db"].numpy().reshape(shape),
+        }
+        for prefix, item in (("", controls), ("raw_", raw)):
+            dump[f"{prefix}amps"] = item.amps
+            dump[f"{prefix}harmonic_distribution"] = item.harmonic_distribution
+            dump[f"{prefix}noise_magnitudes"] = _noise_like(item, shape)
+        return dump
+
+    def _shown(self, dump: dict[str, np.ndarray], *, step: int) -> plots.Shown:
+        """The example that plots show: the first, and its loudest pitched frame."""
+        example = {key: value[0] for key, value in dump.items()}
+        pitched = example["f0_confidence"] > statistics.MIN_CONFIDENCE
+        loudness = np.where(pitched, example["loudness_db"], -np.inf)
+        frame = int(np.argmax(loudness))
+        return plots.Shown(
+            **example,
+            step=step,
+            name=self._held_out.names[0],
+            frame=frame,
+            sample_rate=self._held_out.sample_rate,
+            frame_rate=self._held_out.frame_rate,
+        )
+
+    def _write_settings(
+        self, folder: pathlib.Path, distances: np.ndarray, *, step: int
+    ) -> None:
+        settings = {
+            "step": step,
+            "split": self._held_out.split,
+            "sample_rate": self._held_out.sample_rate,
+            "frame_rate": self._held_out.frame_rate,
+            "spectral_distance": dict(
+                zip(self._held_out.names, map(float, distances), strict=True)
+            ),
+            **self._settings,
+        }
+        text = json.dumps(settings, indent=2, default=str) + "\n"
+        (folder / "settings.json").write_text(text, encoding="utf-8")
+
+    def _compare(self) -> None:
+        """Draws the dumps that are there side by side."""
+        folders = sorted(self._controls_dir.glob("step-*"))
+        steps = [int(re.sub(r"\D", "", folder.name)) for folder in folders]
+        chosen = sorted(
+            {
+                round(i * (len(steps) - 1) / max(MAX_COMPARED - 1, 1))
+                for i in range(MAX_COMPARED)
+            }
+        )
+        shown = []
+        for index in chosen:
+            with np.load(folders[index] / "controls.npz") as arrays:
+                dump = {key: arrays[key] for key in arrays.files}
+            shown.append(self._shown(dump, step=steps[index]))
+        plots.comparison(shown, self._controls_dir / "compare.png")
+
+    def write_audio(self, audio: np.ndarray, *, step: int) -> pathlib.Path:
+        """Writes the generated audio, and once the recordings; returns the folder."""
+        recordings = self._renders_dir / "recordings"
+        if not recordings.exists():
+            self._write_wavs(recordings, self._held_out.batch["audio"].numpy())
+        folder = self._renders_dir / f"step-{step:06d}"
+        self._write_wavs(folder, audio)
+        return folder
+
+    def _write_wavs(self, folder: pathlib.Path, audio: np.ndarray) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        names = self._held_out.names
+        for index, (name, signal) in enumerate(zip(names, audio, strict=True)):
+            path = folder / f"{index:02d}-{_file_name(name)}.wav"
+            soundfile.write(path, signal, self._held_out.sample_rate, subtype="FLOAT")
+
+
+def wavetable(amps: float, shares: np.ndarray) -> np.ndarray:
+    """One period of the harmonic sound of a frame, sines in phase, linear."""
+    angle = 2 * np.pi * np.arange(WAVETABLE_SIZE) / WAVETABLE_SIZE
+    numbers = np.arange(1, len(shares) + 1)
+    return amps * np.sin(angle[:, np.newaxis] * numbers) @ shares
+
+
+def _noise_like(controls: statistics.Controls, shape: tuple[int, ...]) -> np.ndarray:
+    """Noise magnitudes with the frames of the other controls; zeros without noise."""
+    magnitudes = controls.noise_magnitudes
+    if magnitudes is None:
+        return np.zeros((*shape, 1), np.float32)
+    if magnitudes.shape[1] == shape[1]:
+        return magnitudes
+    nearest = np.arange(shape[1]) * magnitudes.shape[1] // shape[1]
+    return magnitudes[:, nearest]
+
+
+def _write_frames(
+    path: pathlib.Path, dump: dict[str, np.ndarray], *, frame_rate: int
+) -> None:
+    n_examples, n_frames = dump["amps"].shape
+    example, frame = np.indices((n_examples, n_frames))
+    shares = statistics.normalized(dump["harmonic_distribution"])
+    columns = (
+        example,
+        frame,
+        frame / frame_rate,
+        dump["f0_hz"],
+        dump["f0_confidence"],
+        dump["loudness_db"],
+        dump["amps"],
+        plots.noise_rms(dump["noise_magnitudes"]),
+        dump["raw_amps"],
+        plots.noise_rms(dump["raw_noise_magnitudes"]),
+        distributions.entropy_nats(shares),
+        shares.max(-1),
+        shares.argmax(-1) + 1,
+    )
+    table = np.stack([column.ravel() for column in columns], axis=-1)
+    _write_table(path, _FRAME_COLUMNS, table)
+
+
+def _write_one_frame(folder: pathlib.Path, shown: plots.Shown) -> None:
+    """The frame that the plots show, in full."""
+    shares = shown.harmonic_distribution[shown.frame]
+    numbers = np.arange(1, len(shares) + 1)
+    amplitudes = shown.amps[shown.frame] * shares
+    _write_table(
+        folder / "harmonics.csv",
+        ("harmonic", "frequency_hz", "share", "amplitude"),
+        np.stack([numbers, numbers * shown.f0_hz[shown.frame], shares, amplitudes], -1),
+    )
+    bands = shown.noise_magnitudes[shown.frame]
+    frequencies = np.linspace(0, shown.sample_rate / 2, len(bands))
+    _write_table(
+        folder / "noise_filter.csv",
+        ("frequency_hz", "magnitude"),
+        np.stack([frequencies, bands], -1),
+    )
+    period = wavetable(float(shown.amps[shown.frame]), shares)
+    _write_table(
+        folder / "wavetable.csv",
+        ("sample", "value"),
+        np.stack([np.arange(WAVETABLE_SIZE), period], -1),
+    )
+
+
+def _write_table(
+    path: pathlib.Path, columns: tuple[str, ...], table: np.ndarray
+) -> None:
+    np.savetxt(
+        path, table, fmt="%.6g", delimiter=",", header=",".join(columns), comments=""
+    )
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^\w.@-]+", "_", name)[-80:]

@@ -1,0 +1,182 @@
+"""Opens a finished (or growing) run directory: its model, restored, and its facts.
+
+Evaluation and rendering use only this. gin's configuration is replaced each time, so
+that two runs of one process never mix; a model that is built keeps its own.
+"""
+
+import dataclasses
+import pathlib
+import re
+from typing import Any
+
+import gin
+import tensorflow as tf
+from ddsp.training import models as ddsp_models
+from ddsp.training import train_util
+
+from models.runs import checkpoints
+from models.runs import layout
+from models.runs import record
+
+_OWN_IMPORT = re.compile(r"^import models\..*\n", re.MULTILINE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run that was opened.
+
+    Attributes:
+        path: The run directory.
+        model: Its model, built and restored.
+        step: The training step of the checkpoint.
+        checkpoint: The checkpoint's path, without suffix.
+        config_text: Its gin configuration.
+        info: run.json.
+        data_dir: The dataset it was trained on; may be gone.
+    """
+
+    path: pathlib.Path
+    model: tf.keras.Model
+    step: int
+    checkpoint: str
+    config_text: str
+    info: dict[str, Any]
+    data_dir: pathlib.Path
+
+
+def load_run(run_dir: str | pathlib.Path, *, checkpoint: str = "best") -> Run:
+    """Opens a run.
+
+    Args:
+        run_dir: A directory that `ddsp_run` wrote.
+        checkpoint: 'best' (by the held-out batch; 'last' if none was kept), 'last', or
+            a step for which a checkpoint is there.
+
+    Returns:
+        The run.
+
+    Raises:
+        FileNotFoundError: If there is no run, or it has no such checkpoint.
+        ValueError: If the checkpoint does not fit the configuration.
+    """
+    path = pathlib.Path(run_dir).expanduser()
+    config_text = read_config(path)
+    info = record.read_run(path)
+    found = find_checkpoint(path, checkpoint)
+    model = build_model(config_text, lengths=info.get("dataset") or {})
+    checkpoints.check_architecture(found.path, model)
+    checkpoints.restore(found.path, trackables={"model": model}, partial=True)
+    if hasattr(model, "set_step"):
+        model.set_step(found.step)
+    return Run(
+        path=path,
+        model=model,
+        step=found.step,
+        checkpoint=found.path,
+        config_text=config_text,
+        info=info,
+        data_dir=pathlib.Path(info.get("data_dir") or "data"),
+    )
+
+
+def read_config(run_dir: pathlib.Path) -> str:
+    """The newest operative configuration of a run.
+
+    Raises:
+        FileNotFoundError: If the directory is no run.
+    """
+    try:
+        name = train_util.get_latest_file(str(run_dir), "operative_config-", ".gin")
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"no run at {run_dir}: it has no operative_config-<step>.gin; train one "
+            f"with `ddsp_run --gin_file=gin/stage2.gin --save_dir={run_dir}`."
+        ) from error
+    return current_imports(pathlib.Path(name).read_text(encoding="utf-8"))
+
+
+def current_imports(config_text: str) -> str:
+    """Makes a saved configuration import this project's modules where they lie today.
+
+    Its `import models.x` lines name the files of the day that it was saved, so they are
+    replaced by the registry, which imports all that gin has a name for.
+    """
+    lines = _OWN_IMPORT.sub("", config_text)
+    return f"import models.registry\n{lines}"
+
+
+def find_checkpoint(run_dir: pathlib.Path, checkpoint: str) -> checkpoints.Found:
+    """The checkpoint meant by 'best', 'last' or a step.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    best_dir = run_dir / layout.BEST_DIR
+    if checkpoint == "best":
+        found = checkpoints.newest_sound(best_dir) or checkpoints.newest_sound(run_dir)
+    elif checkpoint == "last":
+        found = checkpoints.newest_sound(run_dir)
+    else:
+        there = checkpoints.found_in(run_dir) + checkpoints.found_in(best_dir)
+        found = next(
+            (item for item in there if str(item.step) == str(checkpoint)), None
+        )
+        if found is None:
+            steps = sorted({item.step for item in there})
+            raise FileNotFoundError(
+                f"{run_dir} has no sound checkpoint of step {checkpoint}; it has "
+                f"'best', 'last' and the steps {steps}."
+            )
+    if found is None:
+        raise FileNotFoundError(
+            f"{run_dir} has no sound checkpoint yet; let the run write one first."
+        )
+    return found
+
+
+def build_model(config_text: str, *, lengths: dict[str, Any]) -> tf.keras.Model:
+    """Builds the model of a configuration, its variables created.
+
+    Args:
+        config_text: gin configuration; replaces what gin holds.
+        lengths: n_samples, n_frames of an example; ddsp's 4 s at 16 kHz by default.
+    """
+    gin.clear_config()
+    with gin.unlock_config():
+        gin.parse_config(config_text)
+    model = ddsp_models.get_model()
+    build_variables(
+        model,
+        n_samples=int(lengths.get("n_samples", 64000)),
+        n_frames=int(lengths.get("n_frames", 1000)),
+    )
+    return model
+
+
+def build_variables(model: tf.keras.Model, *, n_samples: int, n_frames: int) -> None:
+    """Runs a model once on a made-up example, which creates its variables."""
+    frames = tf.ones([1, n_frames, 1])
+    model(
+        {
+            "audio": tf.zeros([1, n_samples]),
+            "f0_hz": 440.0 * frames,
+            "f0_confidence": frames,
+            "loudness_db": -30.0 * frames,
+        },
+        training=False,
+    )
+
+
+def find_weights(place: str) -> checkpoints.Found:
+    """The checkpoint meant by a run directory or by a checkpoint's own path.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    path = pathlib.Path(place)
+    name, _, step = path.name.removesuffix(".index").rpartition("-")
+    if name == "ckpt" and step.isdigit():
+        whole = str(path).removesuffix(".index")
+        if pathlib.Path(whole + ".index").exists():
+            return checkpoints.Found(whole, int(step))
+    return find_checkpoint(path, "best")

@@ -1,0 +1,231 @@
+"""metrics.jsonl, TensorBoard and the progress line: what training says as it goes.
+
+A row of metrics.jsonl is one flat JSON object with `step`; keys are the same as the
+names of the TensorBoard scalars, e.g. `losses/spectral_loss`, `held_out/spectral_loss`,
+`controls/top1_share`, `time/step_ms`. A value that is not finite is null.
+"""
+
+import json
+import math
+import pathlib
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+from typing import TextIO
+
+import tensorflow as tf
+
+from models.runs import layout
+from prep import files
+
+PACE_WEIGHT = 0.3  # of the newest row in the estimate of the time left
+Row = dict[str, Any]
+
+
+def read_metrics(run_dir: str | pathlib.Path) -> list[Row]:
+    """The rows of a run's metrics.jsonl, without a last line that a kill cut short."""
+    text = files.read_text(pathlib.Path(run_dir) / layout.METRICS_NAME)
+    return list(_whole_rows(text or ""))
+
+
+def _whole_rows(text: str) -> Iterator[Row]:
+    for line in text.splitlines():
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            continue
+
+
+class MetricsLog:
+    """Appends rows to metrics.jsonl and scalars to TensorBoard."""
+
+    def __init__(self, run_dir: pathlib.Path, *, first_step: int):
+        """Opens the log.
+
+        Args:
+            run_dir: The run's directory.
+            first_step: Rows of later steps are from a run that was cut short and goes
+                on from here; they are dropped.
+        """
+        self._path = run_dir / layout.METRICS_NAME
+        self._drop_after(first_step)
+        self._writer = tf.summary.create_file_writer(
+            str(run_dir / "summaries" / "train")
+        )
+
+    def _drop_after(self, step: int) -> None:
+        text = files.read_text(self._path)
+        if text is None:
+            return
+        kept = [row for row in _whole_rows(text) if row["step"] <= step]
+        files.write_text(self._path, "".join(_line(row) for row in kept))
+
+    def write(self, row: Row) -> None:
+        """Appends a row; numbers go to TensorBoard too."""
+        with open(self._path, "a", encoding="utf-8") as handle:
+            handle.write(_line(row))
+        with self._writer.as_default(step=row["step"]):
+            for key, value in row.items():
+                is_number = isinstance(value, int | float) and math.isfinite(value)
+                if is_number and key != "step":
+                    tf.summary.scalar(key, value)
+
+    def text(self, name: str, content: str, *, step: int) -> None:
+        """Shows a text in TensorBoard, as a block of code."""
+        block = "\n".join("    " + line for line in content.splitlines())
+        with self._writer.as_default(step=step):
+            tf.summary.text(name, block)
+
+    def flush(self) -> None:
+        """Writes what TensorBoard still holds back."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Ends the log."""
+        self._writer.close()
+
+
+def _line(row: Row) -> str:
+    cleaned = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in row.items()
+    }
+    return json.dumps(cleaned, allow_nan=False) + "\n"
+
+
+def duration_text(secs: float) -> str:
+    """A duration as a person says it: '45 s', '12 min', '3 h 20 min'."""
+    if secs < 90:
+        return f"{secs:.0f} s"
+    if secs < 5400:
+        return f"{secs / 60:.0f} min"
+    return f"{secs // 3600:.0f} h {secs % 3600 / 60:.0f} min"
+
+
+class ProgressLine:
+    """One line that tells a person where training is; rewritten on a terminal."""
+
+    def __init__(
+        self, *, n_steps: int, quiet: bool = False, stream: TextIO | None = None
+    ):
+        """Nothing is shown yet."""
+        self._n_steps = n_steps
+        self._quiet = quiet
+        self._stream = stream or sys.stderr
+        self._is_terminal = self._stream.isatty()
+        self._before: tuple[float, int] | None = None
+        self._pace: float | None = None
+        self._shown = 0.0
+        self._width = 0
+
+    def update(
+        self,
+        row: Row,
+        *,
+        alarms: tuple[str, ...] = (),
+        left_at_most: float | None = None,
+    ) -> None:
+        """Shows a row: on a terminal each one, in a file at most one every 10 s.
+
+        Args:
+            row: What to show.
+            alarms: Those that stand.
+            left_at_most: Seconds until a limit, if there is one.
+        """
+        now = time.monotonic()
+        step = int(row["step"])
+        left = self._left(now, step)
+        if left is not None and left_at_most is not None:
+            left = min(left, max(left_at_most, 0.0))
+        is_last = step >= self._n_steps
+        waits = not self._is_terminal and now - self._shown < 10.0 and not is_last
+        if self._quiet or waits:
+            return
+        self._shown = now
+        self._print(progress_text(row, self._n_steps, left, alarms))
+
+    def _left(self, now: float, step: int) -> float | None:
+        """Seconds left, by a pace in which the newest rows weigh most.
+
+        The first steps, most of whose time goes into building graphs, are left out.
+        """
+        before, self._before = self._before, (now, step)
+        if before is None or step <= before[1] or before[1] == 0:
+            return None
+        pace = (now - before[0]) / (step - before[1])
+        old = pace if self._pace is None else self._pace
+        self._pace = old + PACE_WEIGHT * (pace - old)
+        return self._pace * max(self._n_steps - step, 0)
+
+    def _print(self, text: str) -> None:
+        if self._is_terminal:
+            self._stream.write("\r" + text.ljust(self._width))
+            self._width = len(text)
+        else:
+            self._stream.write(text + "\n")
+        self._stream.flush()
+
+    def finish(self) -> None:
+        """Leaves the line standing."""
+        if self._is_terminal and self._width:
+            self._stream.write("\n")
+            self._stream.flush()
+            self._width = 0
+
+
+def progress_text(
+    row: Row,
+    n_steps: int,
+    left_secs: float | None,
+    alarms: tuple[str, ...] = (),
+) -> str:
+    """The progress line's words."""
+    parts = [f"step {row['step']}/{n_steps}"]
+    if "losses/total_loss" in row:
+        parts.append(f"loss {row['losses/total_loss']:.3f}")
+    if "held_out/spectral_loss" in row:
+        parts.append(
+            f"held-out {row['held_out/spectral_loss']:.3f} "
+            f"(best {row['held_out/best_loss']:.3f} at {row['held_out/best_step']})"
+        )
+    if "time/step_ms" in row:
+        parts.append(f"{row['time/step_ms']:.0f} ms/step")
+    if left_secs is not None:
+        parts.append(f"{duration_text(left_secs)} left")
+    if alarms:
+        parts.append("ALARM " + ", ".join(alarms))
+    return "  ".join(parts)
+
+
+class Means:
+    """Means of what was added since the last row."""
+
+    def __init__(self) -> None:
+        """Begins with nothing."""
+        self._sums: dict[str, tuple[float, int]] = {}
+        self._latest: dict[str, float] = {}
+        self._fixed: dict[str, float] = {}
+
+    def add(self, values: dict[str, Any]) -> None:
+        """Adds a step's numbers."""
+        for key, value in values.items():
+            self._latest[key] = float(value)
+            total, count = self._sums.get(key, (0.0, 0))
+            self._sums[key] = (total + float(value), count + 1)
+
+    def set(self, key: str, value: float) -> None:
+        """Sets a number that is shown as it is, not as a mean."""
+        self._fixed[key] = value
+
+    def last(self, key: str) -> float:
+        """The newest value added under a name; NaN if there is none."""
+        return self._latest.get(key, math.nan)
+
+    def take(self) -> dict[str, float]:
+        """The means, and a fresh start."""
+        means = {key: total / count for key, (total, count) in self._sums.items()}
+        if means:
+            means |= self._fixed
+        self._sums = {}
+        return means

@@ -1,0 +1,135 @@
+"""Features -> controls block by block, for a model of the ladder.
+
+The state is a nest of tensors with static shapes (batch aside), so a graph can carry it
+in a loop, and a program outside Python can hand it back unread.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import tensorflow as tf
+
+from models import autoencoder
+from models.controls import control_smoothing as controls_lib
+from models.controls import heads
+from models.streaming import block_decoding
+from models.streaming import block_smoothing
+
+FEATURE_KEYS = ("f0_hz", "loudness_db", "f0_confidence")
+
+
+class StreamError(ValueError):
+    """A model that cannot go on from a state; the message says why and what to do."""
+
+
+class BlockControls:
+    """Conditioning, decoder, head and smoothing with carried state.
+
+    Args:
+        model: A built model.
+
+    Raises:
+        StreamError: If its decoder cannot be run in blocks.
+    """
+
+    def __init__(self, model: autoencoder.LadderAutoencoder):
+        reason = block_decoding.why_not_in_blocks(model.decoder)
+        if reason:
+            raise StreamError(f"this model cannot be streamed: {reason}.")
+        self._decoder = model.decoder
+        self._smoothing = block_smoothing.BlockSmoothing(model.head, model.smoothing)
+        # Lengths are the block's own here, and loudness comes from the caller.
+        self._conditioning = copy.copy(model.conditioning)
+        self._conditioning.n_frames = None
+        self._conditioning.recompute_loudness = False
+        with_trends = self._conditioning.with_trends
+        self._n_back = self._conditioning.n_frames_back if with_trends else 0
+        self.output_splits = model.decoder.output_splits
+        self.latency_frames = self._smoothing.latency_frames
+
+    def initial_state(self, batch_size: int | tf.Tensor = 1) -> dict[str, Any]:
+        """State before the first frame.
+
+        Args:
+            batch_size: Streams run at once.
+
+        Returns:
+            A nest of tensors.
+        """
+        zeros = lambda n: tf.zeros([batch_size, 1, n])
+        raw = {key: zeros(n) for key, n in self._decoder.output_splits}
+        wanted = {key: raw[key] for key in controls_lib.TARGETS.values()}
+        return {
+            "n_heard": tf.zeros([batch_size, 1, 1]),
+            "history": tf.zeros([batch_size, self._n_back, len(FEATURE_KEYS)]),
+            "decoder": self._decoder.initial_state(batch_size),
+            "smoothing": self._smoothing.initial_state(wanted, zeros(1)),
+        }
+
+    def __call__(
+        self, features: dict[str, tf.Tensor], state: dict[str, Any]
+    ) -> tuple[heads.Controls, dict[str, Any]]:
+        """Runs a block.
+
+        Args:
+            features: f0_hz, loudness_db, f0_confidence, [batch, n_frames, 1] each, with
+                a static n_frames.
+            state: From `initial_state` or the block before.
+
+        Returns:
+            Controls that sound (amps, harmonic_distribution, noise_magnitudes, f0_hz),
+            `latency_frames` behind the input, and the next state. The first
+            `latency_frames` frames of all come before the beginning: drop them.
+        """
+        started = state["n_heard"] > 0.0
+        inputs, history = self._condition(features, state["history"], started)
+        raw, decoder_state = block_decoding.decode_block(
+            self._decoder, inputs, state=state["decoder"]
+        )
+        wanted = {key: raw[key] for key in controls_lib.TARGETS.values()}
+        f0_hz = inputs["f0_hz"]
+        controls, smoothing_state = self._smoothing(
+            wanted, f0_hz, state=state["smoothing"], started=started
+        )
+        return controls, {
+            # Only whether frames still lie before the beginning is asked of it.
+            "n_heard": tf.minimum(
+                state["n_heard"] + float(f0_hz.shape[1]), self.latency_frames + 1.0
+            ),
+            "history": history,
+            "decoder": decoder_state,
+            "smoothing": smoothing_state,
+        }
+
+    def exists(self, state: dict[str, Any], n_frames: int) -> tf.Tensor:
+        """Which frames of the next block's controls do not lie before the beginning.
+
+        Args:
+            state: Before the block.
+            n_frames: Of the block.
+
+        Returns:
+            0 or 1, [batch, n_frames, 1].
+        """
+        place = state["n_heard"] + tf.range(n_frames, dtype=tf.float32)[:, tf.newaxis]
+        return tf.cast(place >= self.latency_frames, tf.float32)
+
+    def flush(self, state: dict[str, Any]) -> heads.Controls:
+        """The last `latency_frames` frames after the end; only if that is not 0."""
+        return self._smoothing.flush(state["smoothing"])
+
+    def _condition(
+        self, features: dict[str, tf.Tensor], history: tf.Tensor, started: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """The decoder's inputs; trends look back into the block before."""
+        block = tf.concat([features[key] for key in FEATURE_KEYS], axis=-1)
+        if not self._n_back:
+            return self._conditioning(features), history
+        repeated = tf.repeat(block[:, :1], self._n_back, axis=1)
+        joined = tf.concat([tf.where(started, history, repeated), block], axis=1)
+        split = tf.split(joined, len(FEATURE_KEYS), axis=-1)
+        inputs = self._conditioning(dict(zip(FEATURE_KEYS, split, strict=True)))
+        cropped = {key: value[:, self._n_back :] for key, value in inputs.items()}
+        return cropped, joined[:, -self._n_back :]

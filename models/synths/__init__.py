@@ -1,0 +1,4 @@
+"""Synthesisers: from controls to audio.
+
+Controls enter, samples leave. Begin at `harmonic`.
+"""

@@ -1,0 +1,262 @@
+"""The training loop: steps, measurements, checkpoints, and when to stop.
+
+ddsp's `train` block keeps its meaning: `train.data_provider`, `train.batch_size`,
+`train.num_steps`, `train.steps_per_save`; `models.training.options` holds what is ours.
+"""
+
+import pathlib
+import time
+from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from models import memory
+from models.data import batches as data_batches
+from models.monitoring import held_out as held_out_lib
+from models.monitoring import observer
+from models.runs import checkpoints
+from models.runs import layout
+from models.runs import metrics_log
+from models.training import options as loop_options
+from models.training import selection
+from models.training import stepper
+from models.training import stopping
+from models.training import trainer as trainer_lib
+
+
+class Loop:
+    """A training run from its first step, or the one it goes on from, to its last."""
+
+    def __init__(
+        self,
+        trainer: trainer_lib.LadderTrainer,
+        provider: Any,
+        *,
+        held_out: held_out_lib.HeldOut,
+        progress: selection.Progress,
+        run_dir: pathlib.Path | None,
+        batch_size: int,
+        num_steps: int,
+        steps_per_save: int,
+        options: loop_options.LoopOptions,
+        quiet: bool = False,
+        settings: dict[str, Any] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        """Prepares a run; the trainer is built and restored.
+
+        Args:
+            trainer: Makes the steps.
+            provider: Gives the batches.
+            held_out: What is measured on.
+            progress: What a run remembers; saved with each checkpoint.
+            run_dir: Where all is written; None writes nothing (a worker that is not
+                the chief).
+            batch_size: Examples in a part of a step.
+            num_steps: Updates to make in all.
+            steps_per_save: Steps between two checkpoints.
+            options: The rest.
+            quiet: No progress line.
+            settings: What made the run; written beside dumps.
+            clock: Seconds, for `LoopOptions.max_minutes`.
+        """
+        self.trainer = trainer
+        self.provider = provider
+        self.progress = progress
+        self.options = options
+        self.num_steps = num_steps
+        self.steps_per_save = steps_per_save
+        self.run_dir = run_dir
+        self.batch_size = batch_size
+        self._measure = held_out_lib.measurement(trainer.model, held_out)
+        trackables = {
+            "model": trainer.model,
+            "optimizer": trainer.optimizer,
+            "progress": progress,
+        }
+        self._log: metrics_log.MetricsLog | None = None
+        self._line = metrics_log.ProgressLine(n_steps=num_steps, quiet=quiet)
+        if run_dir is not None:
+            self._log = metrics_log.MetricsLog(run_dir, first_step=self.step)
+            self._last = checkpoints.CheckpointStore(
+                run_dir, keep=trainer.checkpoints_to_keep, trackables=trackables
+            )
+            self._best = checkpoints.CheckpointStore(
+                run_dir / layout.BEST_DIR, keep=1, trackables=trackables
+            )
+            self._last.clean()
+            self._best.clean()
+        self._instruments = observer.Instruments(
+            trainer.model,
+            held_out,
+            run_dir=run_dir,
+            alarms_after=options.alarms_after if options.alarms else None,
+            settings=settings,
+        )
+        self._stepper = stepper.Stepper(
+            trainer,
+            provider,
+            progress=progress,
+            max_skipped_in_row=options.max_skipped_in_row,
+        )
+        self._stopping = stopping.StopOnSignals()
+        self._budget = stopping.TimeBudget(60.0 * options.max_minutes, clock=clock)
+
+    @property
+    def step(self) -> int:
+        """Updates made."""
+        return int(self.trainer.step.numpy())
+
+    def run(self) -> loop_options.Outcome:
+        """Trains until a reason to stop.
+
+        Raises:
+            stepping.NonFiniteError: After too many steps in a row that were not
+                finite; the weights from before are saved.
+        """
+        self._budget.start()
+        batches = data_batches.step_batches(
+            self.provider,
+            self.trainer.strategy,
+            batch_size=self.batch_size,
+            accumulate_steps=self.trainer.accumulate_steps,
+            start_step=int(self.progress.attempts.numpy()),
+        )
+        reason = "finished"
+        with self._stopping:
+            if self.step == 0:
+                self._look(0)
+            while self.step < self.num_steps:
+                reason = self._after(self.step) if self._one_step(batches) else ""
+                if reason:
+                    break
+                reason = "finished"
+        return self._finish(reason)
+
+    def _one_step(self, batches: Iterator[Any]) -> bool:
+        """Makes a step, or saves what there is before giving up."""
+        try:
+            return self._stepper.step(batches)
+        except stepper.NonFiniteError:
+            self._save(self.step)
+            raise
+
+    def _after(self, step: int) -> str:
+        """Looks, logs and saves as the step asks; returns a reason to stop, or ''."""
+        options = self.options
+        time_is_up = self._budget.is_over
+        is_last = step >= self.num_steps
+        reason = ""
+        total_loss = self._stepper.means.last("losses/total_loss")
+        row: metrics_log.Row = {}
+        if _due(step, options.held_out_every) or is_last or time_is_up:
+            row = self._look(step, with_row=True)
+            if options.patience and int(self.progress.stale) >= options.patience:
+                reason = "early stop"
+        elif self._is_dump_due(step):
+            self._dump(step, *self._measured())
+        limit = options.early_stop_loss_value
+        if limit is not None and total_loss <= limit:
+            reason = "loss reached"
+        if time_is_up and not (is_last or reason):
+            reason = "time limit"
+        if self._stopping.asked and not is_last:
+            reason = "interrupted"
+        if _due(step, options.log_every) or row or is_last or reason:
+            self._write_row(step, row)
+        if _due(step, self.steps_per_save) or is_last or reason:
+            self._save(step)
+        return reason
+
+    def _measured(self) -> tuple[np.ndarray, dict[str, Any]]:
+        """Spectral distances and outputs on the held-out batch."""
+        distances, outputs = self._measure()
+        return distances.numpy(), outputs
+
+    def _look(self, step: int, *, with_row: bool = False) -> metrics_log.Row:
+        """Measures on the held-out batch; keeps the best."""
+        distances, outputs = self._measured()
+        loss = float(np.mean(distances))
+        observed = self._instruments.observe(outputs, step=step)
+        is_best = selection.note_measurement(
+            self.progress,
+            loss=loss,
+            step=step,
+            min_delta=self.options.min_delta,
+            collapsed=self._instruments.has_collapsed,
+            collapse_penalty=self.options.collapse_penalty,
+        )
+        row = {
+            "held_out/spectral_loss": loss,
+            "held_out/best_loss": float(self.progress.best_loss.numpy()),
+            "held_out/best_step": int(self.progress.best_step.numpy()),
+            **observed,
+        }
+        if is_best and step > 0 and self.run_dir is not None:
+            self._best.save_only(step)
+        if self._is_dump_due(step):
+            self._dump(step, distances, outputs)
+        if not with_row:
+            self._write_row(step, row)
+        return row
+
+    def _is_dump_due(self, step: int) -> bool:
+        return _due(step, self.options.dump_controls_every) or _due(
+            step, self.options.render_every
+        )
+
+    def _dump(self, step: int, distances: np.ndarray, outputs: dict[str, Any]) -> None:
+        """Writes controls and audio where the step asks for them."""
+        if self.run_dir is None:
+            return
+        if _due(step, self.options.dump_controls_every):
+            self._instruments.dump_controls(outputs, distances, step=step)
+        if _due(step, self.options.render_every):
+            self._instruments.render(outputs, step=step)
+
+    def _write_row(self, step: int, row: metrics_log.Row) -> None:
+        means = self._stepper.means.take()
+        row = (
+            {"step": step, "attempts": int(self.progress.attempts.numpy())}
+            | means
+            | row
+        )
+        row["skipped_steps"] = int(self.progress.skipped.numpy())
+        row["memory/peak_mb"] = memory.peak_mb()
+        row["time/unix"] = time.time()
+        if self._log is not None:
+            self._log.write(row)
+        shown = self._instruments.last_row | row
+        self._line.update(
+            shown,
+            alarms=self._instruments.active_alarms,
+            left_at_most=self._budget.left_secs,
+        )
+
+    def _save(self, step: int) -> None:
+        if self._log is not None:
+            self._last.save(step)
+            self._log.flush()
+
+    def _finish(self, reason: str) -> loop_options.Outcome:
+        self._line.finish()
+        if self._log is not None:
+            self._log.close()
+        return loop_options.Outcome(
+            reason=reason,
+            step=self.step,
+            best_loss=float(self.progress.best_loss.numpy()),
+            best_step=int(self.progress.best_step.numpy()),
+            skipped=int(self.progress.skipped.numpy()),
+            best_measure=selection.best_measure(
+                self.progress, collapse_penalty=self.options.collapse_penalty
+            ),
+            best_collapsed=bool(self.progress.best_collapsed.numpy()),
+        )
+
+
+def _due(step: int, every: int) -> bool:
+    """Whether something that happens every so many steps happens now; 0 is never."""
+    return bool(every) and step % every == 0

@@ -1,0 +1,83 @@
+"""What a person asks `ddsp_run` for, and the configuration that follows from it."""
+
+import dataclasses
+from typing import Any
+
+from ddsp.training import train_util
+
+from models.config import checks
+from models.config import gin_config
+from models.config import gin_rates
+from models.training import assembly
+from prep.dataset import info as dataset_info
+
+LOOP_BLOCK = "models.loop.LoopOptions"
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What a person asks for; the fields are the flags of `ddsp_run`."""
+
+    save_dir: str
+    restore_dir: str = ""
+    init_from: str = ""
+    allow_shape_mismatch: bool = False
+    gin_files: tuple[str, ...] = ()
+    bindings: tuple[str, ...] = ()
+    search_paths: tuple[str, ...] = ()
+    data_dir: str | None = None
+    resume: str = "auto"
+    seed: int = 0
+    num_steps: int | None = None
+    loop_options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    tpu: str = ""
+    cluster_config: str = ""
+    quiet: bool = False
+
+
+def configure(request: Request) -> dataset_info.DatasetInfo | None:
+    """Puts the configuration of a request in force, checked.
+
+    Returns:
+        The prepared dataset it means, if it means one.
+
+    Raises:
+        ValueError: If something in it is wrong; the message says what.
+        FileNotFoundError: If the dataset is missing or unfinished.
+    """
+    directory = request.restore_dir or request.save_dir
+    sources = gin_config.Sources(
+        gin_files=request.gin_files,
+        bindings=request.bindings,
+        search_paths=request.search_paths,
+        operative=_operative(directory) if request.resume != "never" else None,
+        use_tpu=bool(request.tpu),
+    )
+    gin_config.parse_files(sources)
+    gin_config.parse_bindings(all_bindings(request))
+    info = assembly.dataset_of_config(request.data_dir)
+    if info is not None:
+        gin_rates.bind_dataset(info, sources=sources)
+        gin_config.parse_bindings(all_bindings(request))
+        assembly.bind_provider_defaults(info)
+        gin_rates.check_rates(info)
+    checks.check_complete(request.bindings)
+    checks.check_parameters()
+    return info
+
+
+def all_bindings(request: Request) -> list[str]:
+    """The request's bindings, and its flags that stand for bindings."""
+    bindings = list(request.bindings)
+    if request.num_steps is not None:
+        bindings.append(f"train.num_steps = {request.num_steps}")
+    for name, value in request.loop_options.items():
+        bindings.append(f"{LOOP_BLOCK}.{name} = {value!r}")
+    return bindings
+
+
+def _operative(directory: str) -> str | None:
+    try:
+        return train_util.get_latest_operative_config(directory)
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,125 @@
+"""Where a run begins: at the start, where it stopped, or from another run's weights."""
+
+import datetime
+import os
+import pathlib
+from typing import Any
+
+from absl import logging
+
+from models.runs import checkpoints
+from models.training import trainer as trainer_lib
+
+MODES = ("auto", "never", "must")
+_RUN_FILES = (
+    "best",
+    "checkpoint",
+    "ckpt-*",
+    "controls",
+    "metrics.jsonl",
+    "operative_config-*.gin",
+    "renders",
+    "run.json",
+    "summaries",
+)
+
+
+class ResumeError(ValueError):
+    """A run that cannot begin as asked."""
+
+
+def check_writable(directory: pathlib.Path) -> None:
+    """Makes a directory and checks that files can be written into it.
+
+    Raises:
+        ResumeError: If not.
+    """
+    probe = directory / f".writable-{os.getpid()}"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise ResumeError(
+            f"cannot write to save_dir {directory} ({error.strerror}); say another "
+            "--save_dir."
+        ) from error
+
+
+def find_start(
+    save_dir: pathlib.Path, *, restore_dir: pathlib.Path | None, mode: str
+) -> checkpoints.Found | None:
+    """The checkpoint that a run goes on from, None for a fresh start.
+
+    Args:
+        save_dir: The run's own directory, looked at first.
+        restore_dir: Where to look if it holds none, as ddsp's flag says.
+        mode: 'auto' takes what is there, 'must' insists, 'never' starts anew and moves
+            an earlier run's files aside.
+
+    Raises:
+        ResumeError: If there must be one and there is none, or if there are only
+            damaged ones.
+    """
+    if mode == "never":
+        _move_aside(save_dir)
+        return None
+    found = checkpoints.newest_sound(save_dir)
+    if found is None and restore_dir is not None and restore_dir != save_dir:
+        found = checkpoints.newest_sound(restore_dir)
+        if found is None and not checkpoints.found_in(save_dir):
+            raise ResumeError(
+                f"--restore_dir={restore_dir} holds no sound checkpoint; leave the "
+                "flag out to start anew."
+            )
+    if found is None and checkpoints.found_in(save_dir):
+        raise ResumeError(
+            f"every checkpoint in {save_dir} is damaged; --resume=never moves them "
+            "aside and starts anew."
+        )
+    if found is None and mode == "must":
+        raise ResumeError(
+            f"--resume=must, but there is no checkpoint in {restore_dir or save_dir}; "
+            "--resume=auto starts anew where there is none."
+        )
+    return found
+
+
+def _move_aside(save_dir: pathlib.Path) -> None:
+    """Moves an earlier run's files into a folder of their own."""
+    present = [path for pattern in _RUN_FILES for path in save_dir.glob(pattern)]
+    if not present:
+        return
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    aside = save_dir / f"previous-{stamp}"
+    aside.mkdir()
+    for path in present:
+        path.rename(aside / path.name)
+    logging.warning("--resume=never: the earlier run's files are now in %s.", aside)
+
+
+def restore_trainer(
+    trainer: trainer_lib.LadderTrainer, progress: Any, *, found: checkpoints.Found
+) -> str:
+    """Loads model, optimiser and progress; returns the line that says so.
+
+    Raises:
+        ValueError: If the checkpoint is of another architecture.
+    """
+    keys = trainer.restore_keys
+    if keys:
+        parts = {key: getattr(trainer.model, key) for key in keys}
+        root = checkpoints.sub_model(parts)
+        checkpoints.restore(found.path, trackables={"model": root}, partial=True)
+        return f"restored {', '.join(keys)} from {found.path} ({found.digest})"
+    checkpoints.check_architecture(found.path, trainer.model)
+    trackables = {
+        "model": trainer.model,
+        "optimizer": trainer.optimizer,
+        "progress": progress,
+    }
+    with trainer.strategy.scope():
+        checkpoints.restore(found.path, trackables=trackables, partial=True)
+    return (
+        f"restored step {int(trainer.step.numpy())} from {found.path} ({found.digest})"
+    )

@@ -1,0 +1,231 @@
+"""One training step: gradients, accumulated and averaged over workers, then the update.
+
+The step is one `tf.function`. It takes `accumulate_steps` parts of a batch at once,
+[n_parts, batch, ...], and updates once, with the gradient of the joint batch. A loss or
+gradient that is not finite updates nothing; the loop counts and reports it.
+
+A step's noise is a function of (seed, step, row): see `models.synths.seeded_noise`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import gin
+import tensorflow as tf
+
+from models.synths import seeded_noise
+from models.training import optimizer
+
+Batch = dict[str, tf.Tensor]
+
+
+@gin.register(module="models.trainer")
+class LadderTrainer:
+    """Binds a model, a distribution strategy and an optimiser.
+
+    It stands in for ddsp's Trainer; what gin binds for `Trainer` counts here too, where
+    `LadderTrainer` binds nothing else (see `models.loop`).
+    """
+
+    def __init__(
+        self,
+        model: tf.keras.Model,
+        strategy: tf.distribute.Strategy,
+        *,
+        learning_rate: float = 3e-4,
+        lr_schedule: str = "exponential",
+        lr_decay_steps: float = 10000,
+        lr_decay_rate: float = 0.98,
+        lr_min: float = 0.0,
+        lr_warmup_steps: int = 0,
+        total_steps: int | None = None,
+        grad_clip_norm: float = 3.0,
+        clip_mode: str = "global",
+        accumulate_steps: int = 1,
+        checkpoints_to_keep: int = 3,
+        restore_keys: list[str] | None = None,
+        seed: int = 0,
+    ):
+        """Creates the optimiser.
+
+        Args:
+            model: A ddsp Model: `model(batch, return_losses=True)` → outputs, losses.
+            strategy: Where it runs.
+            learning_rate: Rate after the warm-up, 1e-5 to 1e-2.
+            lr_schedule: 'exponential', 'cosine' or 'constant'.
+            lr_decay_steps: See `optim.OptimSettings.decay_steps`.
+            lr_decay_rate: See there; 0.5 makes the steps a half-life.
+            lr_min: What the rate falls to.
+            lr_warmup_steps: Steps of linear rise at the start.
+            total_steps: Length of the run, for 'cosine'; the loop fills it in.
+            grad_clip_norm: Bound of the gradient.
+            clip_mode: 'global' (norm over all weights), 'element' or 'none'.
+            accumulate_steps: Parts that are read for each update.
+            checkpoints_to_keep: Newest checkpoints kept, besides the best.
+            restore_keys: Restore only these parts of a model, as in ddsp.
+            seed: Decides the noise of each step.
+
+        Raises:
+            ValueError: If an argument is out of range.
+        """
+        if accumulate_steps < 1:
+            raise ValueError(f"accumulate_steps={accumulate_steps}; at least 1.")
+        self.model = model
+        self.strategy = strategy
+        self.accumulate_steps = accumulate_steps
+        self.checkpoints_to_keep = checkpoints_to_keep
+        self.restore_keys = restore_keys
+        self.seed = seed
+        self.settings = optimizer.OptimSettings(
+            learning_rate=learning_rate,
+            schedule=lr_schedule,
+            minimum=lr_min,
+            warmup_steps=lr_warmup_steps,
+            decay_steps=lr_decay_steps,
+            decay_rate=lr_decay_rate,
+            total_steps=total_steps,
+            clip_norm=grad_clip_norm,
+            clip_mode=clip_mode,
+        )
+        with strategy.scope():
+            self.optimizer = optimizer.make_optimizer(self.settings)
+
+    @property
+    def step(self) -> tf.Variable:
+        """The number of updates made."""
+        return self.optimizer.iterations
+
+    @property
+    def n_replicas(self) -> int:
+        """Devices that share each batch."""
+        return self.strategy.num_replicas_in_sync
+
+    def build(self, batch: Batch) -> None:
+        """Creates the variables of model and optimiser.
+
+        On one device the forward pass is traced and not run: kernels would be compiled
+        for a batch of one, which training never meets.
+        """
+
+        def forward(features: Batch) -> Any:
+            return self.model(features, return_losses=True, training=True)
+
+        with self.strategy.scope():
+            if self.n_replicas == 1:
+                tf.function(forward, autograph=False).get_concrete_function(batch)
+            else:
+                forward(batch)
+            self.optimizer.build(self.model.trainable_variables)
+
+    def set_model_step(self, step: int) -> None:
+        """Tells a model with schedules which step comes next."""
+        if hasattr(self.model, "set_step"):
+            self.model.set_step(step)
+
+    @tf.function(autograph=False)
+    def train_step(self, parts: Batch, attempt: tf.Tensor) -> dict[str, Any]:
+        """Makes one update from `accumulate_steps` parts.
+
+        Args:
+            parts: Features of shape [accumulate_steps, batch, ...] on each replica.
+            attempt: Which step this is, int64; decides the noise.
+
+        Returns:
+            'losses' (means over the joint batch), 'grad_norm' before clipping,
+            'learning_rate', 'finite', and 'gradient_secs', 'update_secs'.
+        """
+        start = tf.timestamp()
+        gradients, losses = self.strategy.run(self._joint_gradients, (parts, attempt))
+        losses = {key: self._one_replica(value) for key, value in losses.items()}
+        local = [self._one_replica(item) for item in gradients]
+        norm = tf.linalg.global_norm(local)
+        finite = tf.math.is_finite(norm) & tf.math.is_finite(losses["total_loss"])
+        learning_rate = self.optimizer._learning_rate(self.step)
+        with tf.control_dependencies([finite]):
+            middle = tf.timestamp()
+        with tf.control_dependencies([middle]):
+            updates = tf.cond(finite, lambda: self._update(gradients), self._keep)
+        with tf.control_dependencies([updates]):
+            end = tf.timestamp()
+        return {
+            "losses": losses,
+            "grad_norm": norm,
+            "learning_rate": learning_rate,
+            "finite": finite,
+            "gradient_secs": middle - start,
+            "update_secs": end - middle,
+        }
+
+    def _one_replica(self, value: Any) -> tf.Tensor:
+        """A value that is the same on all replicas."""
+        return self.strategy.experimental_local_results(value)[0]
+
+    def _update(self, gradients: list[Any]) -> tf.Tensor:
+        self.strategy.run(self._apply, (gradients,))
+        return tf.constant(1)
+
+    def _keep(self) -> tf.Tensor:
+        return tf.constant(0)
+
+    def _apply(self, gradients: list[tf.Tensor]) -> None:
+        """Clips and updates, on each replica alike."""
+        clipped, _ = optimizer.clip_gradients(gradients, settings=self.settings)
+        self.optimizer.apply_gradients(
+            zip(clipped, self.model.trainable_variables, strict=True),
+            skip_gradients_aggregation=True,
+        )
+
+    def _joint_gradients(
+        self, parts: Batch, attempt: tf.Tensor
+    ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
+        """Gradients and losses of the joint batch: mean over parts and replicas."""
+        context = tf.distribute.get_replica_context()
+        replica = tf.cast(context.replica_id_in_sync_group, tf.int64)
+
+        def of_part(index: tf.Tensor | int) -> list[tf.Tensor]:
+            part = {key: value[index] for key, value in parts.items()}
+            n_rows = part["audio"].shape[0]
+            place = tf.cast(index, tf.int64) * self.n_replicas + replica
+            key = seeded_noise.NoiseKey(self.seed, attempt, place * n_rows, n_rows)
+            return self._gradients(part, key)
+
+        # Names of the losses appear while the first part is traced.
+        sums, names = self._sum_parts(of_part)
+        means = [item / self.accumulate_steps for item in sums]
+        if self.n_replicas > 1:
+            means = context.all_reduce(tf.distribute.ReduceOp.MEAN, means)
+        n_losses = len(names)
+        return list(means[n_losses:]), dict(zip(names, means[:n_losses], strict=True))
+
+    def _sum_parts(
+        self, of_part: Callable[[Any], list[tf.Tensor]]
+    ) -> tuple[list[tf.Tensor], list[str]]:
+        """Adds up [losses, gradients] over the parts, in a loop of the graph."""
+        if self.accumulate_steps == 1:
+            return of_part(0), list(self._loss_names)
+
+        def body(index: tf.Tensor, *sums: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            added = zip(sums, of_part(index), strict=True)
+            return (index + 1, *(total + item for total, item in added))
+
+        first = of_part(0)
+        _, *sums = tf.while_loop(
+            lambda index, *_: index < self.accumulate_steps,
+            body,
+            (tf.constant(1), *first),
+            parallel_iterations=1,
+        )
+        return sums, list(self._loss_names)
+
+    def _gradients(self, part: Batch, key: seeded_noise.NoiseKey) -> list[tf.Tensor]:
+        """Losses, then a dense gradient for every trainable variable."""
+        with tf.GradientTape() as tape, seeded_noise.reproducible(key):
+            _, losses = self.model(part, return_losses=True, training=True)
+        variables = self.model.trainable_variables
+        gradients = tape.gradient(losses["total_loss"], variables)
+        self._loss_names = tuple(losses)
+        dense = [
+            tf.zeros_like(variable) if item is None else tf.convert_to_tensor(item)
+            for item, variable in zip(gradients, variables, strict=True)
+        ]
+        return [*losses.values(), *dense]

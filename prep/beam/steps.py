@@ -1,0 +1,255 @@
+"""The steps that make a dataset, each of which may be killed, repeated or run twice.
+
+A step looks first whether its result is there already, and results appear whole or not
+at all. So it does not matter which process runs a step, nor how often:
+
+- a recording is decoded once, to raw samples (the spool);
+- the features of a segment are computed from the spool;
+- a shard is written from spools and features.
+"""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+from absl import logging
+
+from prep import features
+from prep import settings as settings_lib
+from prep.dataset import layout as dataset_layout
+from prep.dataset import records
+from prep.dataset import tfrecords
+from prep.plan import plan as plan_lib
+from prep.recordings import decode
+from prep.recordings import probe as probe_lib
+
+THREADS = 2  # of TensorFlow, in every process that tracks pitch
+NORMALIZED_PEAK = 0.99  # of full scale
+MAX_MISSING = 2  # samples at a recording's end that resampling may round away
+
+TrackerFactory = Callable[[], features.Tracker]
+
+# Loading a network takes seconds; a process keeps it for all the segments it gets.
+_trackers: dict[str, features.Tracker] = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What a worker must know; small, and picklable if the factory is.
+
+    Attributes:
+        output: The dataset's folder.
+        cache: Folder of features, None for the one inside `output`.
+        plan_hash: Of the plan in `plan.json`.
+        make_tracker: Loads the pitch tracker.
+    """
+
+    output: str
+    cache: str | None
+    plan_hash: str
+    make_tracker: TrackerFactory
+
+    @property
+    def layout(self) -> dataset_layout.Layout:
+        """Where things lie."""
+        return dataset_layout.Layout(self.output, self.cache)
+
+    @property
+    def plan(self) -> plan_lib.Plan:
+        """The plan, read once a process."""
+        return _read_plan(self.output, self.plan_hash)
+
+    def tracker(self) -> features.Tracker:
+        """The pitch tracker, loaded once a process."""
+        name = self.plan.tracker_id
+        if name not in _trackers:
+            _trackers[name] = self.make_tracker()
+        return _trackers[name]
+
+
+@functools.lru_cache(maxsize=2)
+def _read_plan(output: str, plan_hash: str) -> plan_lib.Plan:
+    path = dataset_layout.Layout(output).file(dataset_layout.PLAN)
+    plan = plan_lib.Plan.from_json(path.read_text())
+    if plan.hash != plan_hash:
+        raise settings_lib.PrepError(f"{path} changed while the job was running.")
+    return plan
+
+
+def spool_recording(job: Job, source: int) -> None:
+    """Decodes a recording once, to raw float32 at the dataset's rate and at 16 kHz.
+
+    Raises:
+        audio.UnreadableError: If the file is not what was probed.
+    """
+    plan, layout = job.plan, job.layout
+    recording, variant = plan.recording_of(source), plan.sources[source]
+    wanted = {
+        plan.settings.sample_rate: variant.n_samples,
+        settings_lib.CREPE_RATE: variant.n_samples_16k,
+    }
+    missing = {
+        rate: n
+        for rate, n in wanted.items()
+        if not layout.spool(plan.source_id(source), rate).exists()
+    }
+    if not missing:
+        return
+    if probe_lib.hash_file(recording.path) != recording.recording_id:
+        raise decode.UnreadableError("its content changed since it was probed")
+    scale = np.float32(1)
+    if plan.settings.normalize == "peak":
+        scale = np.float32(NORMALIZED_PEAK / recording.peak)
+    in_rate = recording.in_rate * plan_lib.frequency_ratio(variant.cents)
+    for rate, n_samples in missing.items():
+        path = layout.spool(plan.source_id(source), rate)
+        with dataset_layout.replacing(path, layout.temporary) as unfinished:
+            _decode_to(
+                unfinished,
+                recording.path,
+                resampler=decode.Resampler(in_rate, rate),
+                scale=scale,
+            )
+            _set_length(unfinished, n_samples)
+
+
+def _decode_to(
+    path: pathlib.Path,
+    recording: str,
+    *,
+    resampler: decode.Resampler,
+    scale: np.float32,
+) -> None:
+    with decode.open_recording(recording) as file, open(path, "wb") as spool:
+        for block in decode.read_blocks(file):
+            spool.write(resampler.push(decode.downmix(block) * scale).tobytes())
+        spool.write(resampler.finish().tobytes())
+
+
+def _set_length(path: pathlib.Path, n_samples: int) -> None:
+    """Rounds the length of a resampled stream as the plan does."""
+    n_bytes = np.dtype(np.float32).itemsize * n_samples
+    missing = n_samples - path.stat().st_size // np.dtype(np.float32).itemsize
+    if missing > MAX_MISSING:
+        raise decode.UnreadableError(
+            f"its decoded length changed since it was probed: {missing} samples fewer"
+        )
+    with open(path, "rb+") as file:
+        file.truncate(n_bytes)
+
+
+def analyse_segment(job: Job, source: int, *, segment: int) -> None:
+    """Computes the features of one segment of a spooled recording."""
+    plan, layout = job.plan, job.layout
+    path = layout.features(plan.features_id(source), segment)
+    if path.exists():
+        return
+    spool = layout.spool(plan.source_id(source), settings_lib.CREPE_RATE)
+    values = features.analyse_segment(
+        functools.partial(dataset_layout.read_span, spool),
+        segment,
+        n_frames=plan.sources[source].n_frames,
+        frame_rate=plan.settings.frame_rate,
+        framing=plan.settings.framing,
+        tracker=job.tracker(),
+    )
+    dataset_layout.write_array(path, values, temporary=layout.temporary)
+
+
+def read_features(job: Job, source: int, *, start: int, n_frames: int) -> np.ndarray:
+    """Features of frames from `start` on, from the segments; shape [3, n_frames]."""
+    plan, layout = job.plan, job.layout
+    per_segment = features.SEGMENT_SECS * plan.settings.frame_rate
+    parts = []
+    for segment in range(
+        start // per_segment, (start + n_frames - 1) // per_segment + 1
+    ):
+        path = layout.features(plan.features_id(source), segment)
+        first = segment * per_segment
+        values = np.load(path)
+        parts.append(values[:, max(0, start - first) : start + n_frames - first])
+    return np.concatenate(parts, axis=1)
+
+
+def load_example(job: Job, source: int, *, start: int) -> bytes:
+    """One record, from the spooled recording and its features."""
+    plan, layout, settings = job.plan, job.layout, job.plan.settings
+    f0_hz, f0_confidence, loudness_db = read_features(
+        job, source, start=start, n_frames=settings.feature_frames
+    )
+
+    def read(rate: int, hop: int, n_samples: int) -> np.ndarray:
+        spool = layout.spool(plan.source_id(source), rate)
+        return dataset_layout.read_span(spool, start * hop, start * hop + n_samples)
+
+    return records.encode_example(
+        {
+            "audio": read(settings.sample_rate, settings.hop_size, settings.n_samples),
+            "audio_16k": read(
+                settings_lib.CREPE_RATE, settings.hop_16k, settings.n_samples_16k
+            ),
+            "f0_hz": f0_hz,
+            "f0_confidence": f0_confidence,
+            "loudness_db": loudness_db,
+        },
+        recording_id=plan.recording_of(source).recording_id,
+        start_secs=start / settings.frame_rate,
+        transpose_cents=plan.sources[source].cents,
+    )
+
+
+def write_shard(job: Job, shard: int) -> None:
+    """Writes one file of records."""
+    layout = job.layout
+    planned = job.plan.shards[shard]
+    path = layout.file(planned.file_name)
+    if path.exists():
+        return
+    with dataset_layout.replacing(path, layout.temporary) as unfinished:
+        tfrecords.write_records(
+            unfinished,
+            (
+                load_example(job, source, start=start)
+                for source, start in planned.examples
+            ),
+        )
+
+
+def unfinished_shards(job: Job) -> list[int]:
+    """Shards that are not on disk."""
+    return [
+        index
+        for index, shard in enumerate(job.plan.shards)
+        if not job.layout.file(shard.file_name).exists()
+    ]
+
+
+def unfinished_sources(job: Job) -> list[int]:
+    """Recordings that unfinished shards need."""
+    plan = job.plan
+    return sorted(
+        {
+            source
+            for shard in unfinished_shards(job)
+            for source, _ in plan.shards[shard].examples
+        }
+    )
+
+
+def load_crepe(capacity: str, decoder: str) -> features.Tracker:
+    """CREPE with a fixed number of threads; called once in every worker process.
+
+    How many threads share a matrix product decides the order of its sums and with it
+    the last bits of a pitch. So it may not depend on the machine or on `--workers`.
+    """
+    import tensorflow as tf  # seconds to import; only workers come here
+
+    from prep.pitch import tracker
+
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(THREADS)
+    except RuntimeError:  # TensorFlow has computed something in this process already
+        logging.warning("TensorFlow keeps the number of threads that it started with.")
+    return tracker.CrepeTracker(capacity, decoder)

@@ -1,0 +1,134 @@
+"""The plan and its troubles in words, for a terminal."""
+
+import collections
+import os
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+from prep.plan import plan as plan_lib
+from prep.plan import splits
+from prep.recordings import recording as recordings_lib
+
+# Seconds of two cores per second of audio, measured (docs/prep.md); for estimates only.
+_COST = {"full": 0.24, "tiny": 0.03}
+_COST_CORES = 2
+_COST_START = 8.0  # s, imports and the first call
+_SHOWN = 10  # lines of a kind
+_NOTHING: collections.Counter[str] = collections.Counter()
+
+
+def show_name(name: str) -> str:
+    """A file's name on one line, whatever it holds."""
+    readable = name.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in readable)
+
+
+def show_bytes(n_bytes: float) -> str:
+    """A size for people."""
+    for unit in ("B", "kB", "MB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.3g} GB"
+
+
+def show_secs(secs: float) -> str:
+    """A length of time for people."""
+    if secs < 90:
+        return f"{secs:.1f} s"
+    if secs < 5400:
+        return f"{secs / 60:.1f} min"
+    return f"{secs / 3600:.1f} h"
+
+
+def show_count(number: int, noun: str) -> str:
+    """So many of something, in the singular or the plural."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def estimate_secs(plan: plan_lib.Plan) -> float:
+    """Time that all cores of this machine need for the plan, about."""
+    cores = os.cpu_count() or 1
+    cost = _COST.get(plan.settings.crepe_capacity, _COST["full"])
+    return _COST_START + plan.segment_secs * cost * _COST_CORES / cores
+
+
+def describe(plan: plan_lib.Plan, passed_over: Sequence[Mapping[str, int]] = ()) -> str:
+    """The plan: recordings, minutes, examples, shards, time, what is left out.
+
+    Args:
+        plan: What it says.
+        passed_over: Counts of entries that are no recordings, by kind.
+    """
+    settings = plan.settings
+    total = sum(recording.secs for recording in plan.recordings)
+    lines = [
+        f"{len(plan.recordings)} of {plan.n_found} recordings, {show_secs(total)}; "
+        f"{settings.example_secs:g} s examples at {settings.sample_rate} Hz, "
+        f"{settings.frame_rate} frames/s"
+    ]
+    for split in plan.split_names():
+        shards = [shard for shard in plan.shards if shard.split == split]
+        used = {plan.sources[s].recording for x in shards for s, _ in x.examples}
+        lines.append(
+            f"  {split}: {show_count(plan.n_examples(split), 'example')} from "
+            f"{show_secs(plan.seconds[split])} of "
+            f"{show_count(len(used), 'recording')}, {show_count(len(shards), 'shard')}"
+        )
+    if splits.EVAL not in plan.split_names():
+        lines.append("  no eval split (--eval_split_fraction=0)")
+    lines += [f"  note: {show_name(n)}: {t}" for n, t in _notes(plan)[:_SHOWN]]
+    lines += _left_out(plan.rejections)
+    others = sum((collections.Counter(one) for one in passed_over), _NOTHING)
+    if others:
+        listed = ", ".join(f"{count} {kind}" for kind, count in sorted(others.items()))
+        lines.append(f"  passed over, not audio by name: {listed}")
+    lines.append(
+        f"  pitch of {show_secs(plan.segment_secs)} by CREPE "
+        f"({settings.crepe_capacity}): about {show_secs(estimate_secs(plan))} on "
+        f"{os.cpu_count()} cores; {show_bytes(plan.n_bytes)} on disk"
+    )
+    return "\n".join(lines)
+
+
+def _notes(plan: plan_lib.Plan) -> list[tuple[str, str]]:
+    notes = [(r.name, note) for r in plan.recordings for note in r.notes]
+    rate = plan.settings.sample_rate
+    low = [r for r in plan.recordings if r.in_rate < rate]
+    if low:
+        notes.append(
+            (
+                f"{len(low)} recordings",
+                f"sampled below {rate} Hz: nothing above "
+                f"{min(r.in_rate for r in low) // 2} Hz in the lowest",
+            )
+        )
+    return notes
+
+
+def _left_out(rejections: tuple[recordings_lib.Rejection, ...]) -> list[str]:
+    whole = [r for r in rejections if r.part == "all"]
+    lines = [f"  not used: {show_name(r.name)}: {r.reason}" for r in whole[:_SHOWN]]
+    if len(whole) > _SHOWN:
+        lines.append(f"  not used: {len(whole) - _SHOWN} more, see rejected.jsonl")
+    by_reason: collections.Counter[str] = collections.Counter()
+    for rejection in rejections:
+        if rejection.part != "all":
+            by_reason[rejection.reason] += rejection.numbers["seconds"]
+    for reason, secs in by_reason.items():
+        lines.append(f"  left out: {show_secs(secs)}: {reason}")
+    return lines
+
+
+def too_many(plan: plan_lib.Plan, allowed: float) -> str:
+    """Why the job stops when more than `allowed` of the recordings are unusable."""
+    whole = [r for r in plan.rejections if r.part == "all"]
+    share = len(whole) / plan.n_found
+    shown = "".join(f"\n  {show_name(r.name)}: {r.reason}" for r in whole[:_SHOWN])
+    more = f"\n  and {len(whole) - _SHOWN} more" if len(whole) > _SHOWN else ""
+    enough = min(1.0, int(share * 100 + 1) / 100)
+    return (
+        f"{len(whole)} of {plan.n_found} recordings ({share:.0%}) cannot be used, and "
+        f"--max_rejected={allowed:g} allows {allowed:.0%}:{shown}{more}\nPut them "
+        f"right or remove them, or go on without them: --max_rejected={enough:.2f}"
+    )

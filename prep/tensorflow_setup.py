@@ -1,0 +1,124 @@
+"""Sets up TensorFlow for this project when it is imported; must come before TensorFlow.
+
+`prep` imports it first, so any import of this project's does. It
+
+- asks TensorFlow for Keras 2 (tf-keras), which ddsp's layers are written for,
+- bounds the arenas of glibc's allocator: every thread of TensorFlow's would keep one
+  of its own, with what compiling kernels has freed, and
+- keeps the lines off the terminal that TensorFlow writes about absent GPUs while it is
+  imported, which no setting of its own does. Other lines still appear, and
+  `TF_CPP_MIN_LOG_LEVEL=0` in the environment shows all of them.
+
+Nothing heavy is imported here.
+"""
+
+import collections.abc
+import contextlib
+import ctypes
+import importlib.abc
+import importlib.util
+import os
+import re
+import sys
+import tempfile
+
+LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+# What TensorFlow says at every start of a machine without a GPU.
+_START_UP_LINES = re.compile(
+    r"WARNING: All log messages before absl::InitializeLog"
+    r"|oneDNN custom operations are on"
+    r"|Could not find cuda drivers"
+    r"|failed call to cuInit"
+    r"|This TensorFlow binary is optimized to use available CPU instructions"
+    r"|To enable the following instructions"
+    r"|computation_placer.*already registered"
+    r"|Unable to register cu\w+ (plugin|factory)"
+)
+_ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
+N_ARENAS = 2  # large tensors bypass them, so threads hardly wait for one another
+
+
+def use_legacy_keras() -> None:
+    """Makes `tf.keras` Keras 2.
+
+    Raises:
+        RuntimeError: If TensorFlow was imported before, with Keras 3.
+    """
+    if os.environ.get(LEGACY_KERAS, "").lower() in ("1", "true"):
+        return
+    if "tensorflow" in sys.modules:
+        raise RuntimeError(
+            "TensorFlow was imported before ddsp-ladder, so tf.keras is Keras 3 and "
+            "ddsp's layers cannot be built; write `import ddsp_compat` above every "
+            f"import of tensorflow or ddsp, or set {LEGACY_KERAS}=1 in the environment."
+        )
+    os.environ[LEGACY_KERAS] = "1"
+
+
+def bound_arenas() -> None:
+    """Bounds the arenas of threads to come, unless the environment already does."""
+    if "MALLOC_ARENA_MAX" in os.environ:
+        return
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL("libc.so.6").mallopt(_ARENA_MAX, N_ARENAS)
+
+
+@contextlib.contextmanager
+def _start_up_lines_held() -> collections.abc.Iterator[None]:
+    """Holds what is written to stderr, from C++ too, then lets the rest through."""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        terminal = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            held.seek(0)
+            lines = held.read().decode(errors="replace").splitlines(keepends=True)
+            kept = (line for line in lines if not _START_UP_LINES.search(line))
+            os.write(terminal, "".join(kept).encode())
+            os.close(terminal)
+
+
+class _QuietLoader(importlib.abc.Loader):
+    """Imports a module with `_start_up_lines_held`, and asks it for its devices."""
+
+    def __init__(self, loader: importlib.abc.Loader):
+        self._loader = loader
+
+    def create_module(self, spec):
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module):
+        module.__spec__.loader = module.__loader__ = self._loader
+        with _start_up_lines_held():
+            self._loader.exec_module(module)
+            module.config.list_physical_devices("GPU")  # says so where there is none
+
+
+class _QuietFinder(importlib.abc.MetaPathFinder):
+    """Finds TensorFlow as others do, once, and has it imported quietly."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _QuietLoader(spec.loader)
+        return spec
+
+
+def import_tensorflow_quietly() -> None:
+    """Sees to it that TensorFlow's start-up lines do not reach the terminal."""
+    if "tensorflow" not in sys.modules and os.environ.get(LOG_LEVEL) != "0":
+        sys.meta_path.insert(0, _QuietFinder())
+    os.environ.setdefault(LOG_LEVEL, "1")
+
+
+use_legacy_keras()
+bound_arenas()
+import_tensorflow_quietly()

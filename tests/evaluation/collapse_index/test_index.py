@@ -1,0 +1,146 @@
+import math
+
+import numpy as np
+import pytest
+
+from evaluation.analysis import masks as control_masks
+from evaluation.collapse_index import degradations
+from evaluation.collapse_index import index
+from evaluation.collapse_index import sums as index_sums
+from evaluation.scoring import across_clips
+from tests.helpers import evaluation_helpers as helpers
+
+STEPS = np.linspace(0, 1, 11)
+MIDIS = (55, 60, 67, 74)  # not among the recordings that thresholds come from
+
+
+def true_clips(rng):
+    played = [helpers.note_controls(helpers.instrument(m, rng=rng)) for m in MIDIS]
+    masks = [
+        control_masks.make_masks(
+            control_masks.level_db(one.power) + 20, np.ones(one.n_frames)
+        )
+        for one in played
+    ]
+    return played, masks
+
+
+def judge(ref, est, masks):
+    ref_typical = index_sums.measure_typical(ref, masks)
+    est_typical = index_sums.measure_typical(est, masks)
+    sums = [
+        index_sums.clip_sums(
+            r,
+            e,
+            masks=m,
+            ref_typical=ref_typical,
+            est_typical=est_typical,
+            ref_power=r.power,
+            est_power=e.power,
+        )
+        for r, e, m in zip(ref, est, masks, strict=True)
+    ]
+    return index.judge(index_sums.add_sums(sums))
+
+
+def degrade(ref, masks, kind, amount):
+    typical = index_sums.measure_typical(ref, masks)
+    function, _ = degradations.KINDS[kind]
+    return [function(one, amount, typical=typical) for one in ref]
+
+
+@pytest.mark.parametrize("kind", degradations.KINDS)
+def test_index_rises_with_every_degradation(kind, rng):
+    ref, masks = true_clips(rng)
+    verdicts = [judge(ref, degrade(ref, masks, kind, d), masks) for d in STEPS]
+    indices = np.array([verdict.index for verdict in verdicts])
+    assert indices[0] == pytest.approx(0.0, abs=1e-9)
+    assert np.all(np.diff(indices) > 0)
+    assert indices[-1] > 0.95
+    assert verdicts[-1].collapsed and not verdicts[1].collapsed
+    component = degradations.KINDS[kind][1]
+    assert verdicts[-1].severities[component] == pytest.approx(indices[-1], abs=0.06)
+
+
+@pytest.mark.parametrize("kind", degradations.KINDS)
+def test_degradations_leave_their_input_alone_and_start_at_it(kind, rng):
+    ref, masks = true_clips(rng)
+    before = ref[0].amps.copy()
+    unchanged = degrade(ref, masks, kind, 0.0)[0]
+    np.testing.assert_allclose(unchanged.power, ref[0].power, rtol=1e-6)
+    np.testing.assert_allclose(
+        unchanged.harmonic_distribution, ref[0].harmonic_distribution, atol=1e-9
+    )
+    degrade(ref, masks, kind, 0.7)
+    np.testing.assert_array_equal(ref[0].amps, before)
+
+
+def test_a_livelier_system_is_not_collapsed(rng):
+    ref, masks = true_clips(rng)
+    dull = degrade(ref, masks, "frozen distribution", 0.6)
+    assert judge(dull, ref, masks).index < 0.1
+
+
+def test_a_steady_recording_does_not_determine_movement():
+    n_frames = 200
+    steady = control_masks.Controls(
+        f0_hz=np.full(n_frames, 220.0),
+        amps=np.full(n_frames, 0.2),
+        harmonic_distribution=np.tile([0.6, 0.3, 0.1], (n_frames, 1)),
+        noise_power=np.full(n_frames, 1e-5),
+        sample_rate=16000,
+        frame_rate=250,
+    )
+    masks = control_masks.Masks(np.ones(n_frames, bool), np.ones(n_frames, bool))
+    verdict = judge([steady], [steady], [masks])
+    assert math.isnan(verdict.components["frozen"])
+    assert math.isnan(verdict.components["flat"])
+    assert verdict.index == 0.0
+
+
+def test_nothing_audible_gives_no_index():
+    clip = control_masks.Controls(
+        f0_hz=np.full(20, np.nan),
+        amps=np.zeros(20),
+        harmonic_distribution=np.zeros((20, 3)),
+        noise_power=np.zeros(20),
+        sample_rate=16000,
+        frame_rate=250,
+    )
+    masks = control_masks.Masks(np.zeros(20, bool), np.zeros(20, bool))
+    verdict = judge([clip], [clip], [masks])
+    assert math.isnan(verdict.index) and not verdict.collapsed and verdict.kind == ""
+
+
+def test_severity_puts_the_midpoint_at_one_half():
+    for name, middle in index.MIDPOINTS.items():
+        assert index.severity(name, middle) == pytest.approx(0.5)
+        assert index.severity(name, 0.0) == 0.0
+        assert index.severity(name, 1.0) == 1.0
+    assert math.isnan(index.severity("frozen", math.nan))
+    assert index.COMPONENTS == tuple(index.MIDPOINTS)
+
+
+def test_index_of_a_set_follows_from_added_sums(rng):
+    ref, masks = true_clips(rng)
+    est = degrade(ref, masks, "noise takeover", 0.5)
+    assert judge(ref, est, masks).index == pytest.approx(
+        judge(ref * 2, est * 2, masks * 2).index
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "least"),
+    # Noise around the harmonics is measured as a little of them, and moves.
+    [("flat gain", 0.99), ("one harmonic", 0.85), ("frozen distribution", 0.55)],
+)
+def test_the_heard_index_tells_a_copy_from_a_collapse(kind, least, rng):
+    refs, trackers = helpers.references([55, 67], rng=rng)
+    copies = helpers.copies(refs, trackers)
+    spoilt = helpers.system(refs, trackers, change=helpers.degraded(kind, 1.0), rng=rng)
+    for system in (copies, spoilt):
+        across_clips.compare_across_clips(refs, system)
+    for copy, bad in zip(copies, spoilt, strict=True):
+        heard = copy.scores["heard_collapse_index"].value
+        assert heard == pytest.approx(0.0, abs=1e-6)
+        assert bad.scores["heard_collapse_index"].value > least

@@ -1,0 +1,215 @@
+"""What the matrix plans, and what it tracks of a run."""
+
+import math
+import pathlib
+
+import numpy as np
+import pytest
+
+from evaluation import run_matrix
+from evaluation.matrix import experiments
+from evaluation.scoring import rendering
+from evaluation.scoring import training_log
+from tests.helpers import matrix_helpers as helpers
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
+
+# --- tracking ---
+
+
+def log(losses, entropies=None, every=10):
+    rows = []
+    for place, loss in enumerate(losses):
+        row = {"step": place * every, "losses/total_loss": loss, "time/step_ms": 100.0}
+        if entropies is not None:
+            row["controls/normalized_entropy"] = entropies[place]
+        rows.append(row)
+    return rows
+
+
+def test_late_slope_leaves_the_early_drop_out():
+    steps = np.arange(101) * 10.0
+    # Falls by nine tenths at once, then by 20 % per 1000 steps.
+    losses = np.where(steps < 50, 100 - 1.8 * steps, 10.0 * 0.8 ** (steps / 1000))
+    found = training_log.track(log(losses))
+    assert found.slope == pytest.approx(-20.0, abs=0.5)
+    assert found.best_loss == pytest.approx(losses.min())
+    assert found.best_step == 1000
+
+
+def test_held_out_loss_is_what_counts():
+    rows = log([5.0, 4.0, 3.0])
+    rows[1]["held_out/spectral_loss"] = 7.0
+    rows[2]["held_out/spectral_loss"] = 8.0
+    rows[2]["alarms"] = ["static_distribution"]
+    found = training_log.track(rows)
+    assert (found.best_loss, found.best_step) == (7.0, 10)
+    assert found.alarms == ("static_distribution",)
+
+
+def test_the_step_that_was_kept_as_the_best_is_shown():
+    """A healthy checkpoint is kept although a collapsed one had the lower loss."""
+    rows = [
+        {"step": 50, "held_out/spectral_loss": 7.0, "held_out/best_step": 50},
+        {"step": 100, "held_out/spectral_loss": 7.2, "held_out/best_step": 100},
+        {"step": 150, "held_out/spectral_loss": 7.4, "held_out/best_step": 100},
+    ]
+    found = training_log.track(rows)
+    assert (found.best_loss, found.best_step) == (7.2, 100)
+
+
+def test_entropy_trend_is_per_thousand_steps():
+    found = training_log.track(log([3.0] * 11, np.linspace(0.9, 0.8, 11)))
+    assert found.entropy_trend == pytest.approx(-1.0)
+    assert (found.entropy_first, found.entropy_last) == (0.9, 0.8)
+
+
+def test_movement_is_within_clips_and_diversity_across_them():
+    rows = log([3.0, 2.0])
+    rows[0] |= {"controls/distribution_spread": 0.1, "controls/clip_diversity": 0.5}
+    rows[1] |= {"controls/distribution_spread": 0.2, "controls/clip_diversity": 0.4}
+    found = training_log.track(rows)
+    assert (found.movement, found.clip_diversity) == (0.2, 0.4)
+    assert math.isnan(training_log.track(log([3.0])).clip_diversity)
+
+
+def test_memory_is_the_largest_of_a_run_that_was_gone_on_with():
+    rows = log([4.0, 3.0, 2.0])
+    for row, peak in zip(rows, (900.0, 1200.0, 800.0), strict=True):
+        row["memory/peak_mb"] = peak
+    assert training_log.track(rows).memory_mb == 1200.0
+    assert math.isnan(training_log.track(log([3.0])).memory_mb)
+
+
+@pytest.mark.parametrize("rows", [[], log([3.0]), [{"step": 5}]])
+def test_short_logs_give_nan(rows):
+    found = training_log.track(rows)
+    assert math.isnan(found.slope) and math.isnan(found.entropy_trend)
+
+
+# --- the plan ---
+
+
+def test_presets_hold_the_plan_s_experiments():
+    minimum = {
+        one.name: one
+        for one in experiments.plan("minimum", rungs=experiments.RUNGS, scale=1)
+    }
+    assert tuple(minimum) == experiments.EXPERIMENTS
+    assert 100 <= minimum["overfit"].n_steps <= 500
+    assert "--dump_controls_every=20" in minimum["overfit"].flags
+    for name, batch in (("fixed", 16), ("fixed32", 32)):
+        assert f"--gin_param=batch_size={batch}" in minimum[name].flags
+        assert any(f"max_examples={batch}" in flag for flag in minimum[name].flags)
+    assert any("render_every" in flag for flag in minimum["shuffled"].flags)
+    assert list(minimum["transformer"].rungs) == list(experiments.TRANSFORMER_RUNS)
+    full = {
+        one.name: one
+        for one in experiments.plan("full", rungs=experiments.RUNGS, scale=1)
+    }
+    assert full["shuffled"].n_seeds == 3
+    names = [name for _, _, name in experiments.run_names(full["shuffled"])]
+    assert "stage1-seed2" in names and len(names) == 3 * len(experiments.RUNGS)
+
+
+def test_smoke_has_one_small_fixed_batch():
+    smoke = experiments.plan("smoke", rungs=["stage1"], scale=1)
+    assert [one.name for one in smoke] == [
+        "overfit",
+        "fixed",
+        "shuffled",
+        "transformer",
+    ]
+    assert "--gin_param=batch_size=2" in smoke[1].flags
+
+
+def test_a_batch_of_more_clips_than_there_are_is_skipped():
+    planned = experiments.plan("minimum", rungs=["stage1"], scale=1)
+    skipped = {one.name for one in planned if one.why_skipped(31)}
+    assert skipped == {"fixed32"}
+    assert not any(one.why_skipped(32) for one in planned)
+    (why,) = {one.why_skipped(23) for one in planned} - {""}
+    assert "32 training clips and the dataset has 23" in why
+
+
+def test_more_seeds_keep_the_names_of_fewer():
+    def names(n_seeds):
+        planned = experiments.plan(
+            "minimum", rungs=["stage1"], scale=1, n_seeds=n_seeds
+        )
+        shuffled = next(one for one in planned if one.name == "shuffled")
+        return [name for _, _, name in experiments.run_names(shuffled)]
+
+    assert names(1) == ["stage1"]
+    assert names(3) == ["stage1", "stage1-seed1", "stage1-seed2"]
+
+
+@pytest.mark.parametrize("preset", ["smoke", "minimum", "full"])
+def test_every_gin_file_of_the_plan_exists(preset):
+    files = {
+        name
+        for one in experiments.plan(preset, rungs=experiments.RUNGS, scale=1)
+        for name in (*one.rungs.values(), *one.overlays)
+    }
+    assert files
+    assert [name for name in sorted(files) if not (REPOSITORY / name).is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "match"),
+    [
+        ({"preset": "tiny", "rungs": ["stage1"], "scale": 1}, "smoke, minimum"),
+        ({"preset": "smoke", "rungs": ["stage9"], "scale": 1}, "stage9"),
+        ({"preset": "smoke", "rungs": ["stage1"], "scale": 0}, "above 0"),
+        (
+            {
+                "preset": "smoke",
+                "rungs": ["stage1"],
+                "scale": 1,
+                "rung_overlays": {"stage9": ("x.gin",)},
+            },
+            r"\['stage9'\]: there are stage0",
+        ),
+    ],
+)
+def test_impossible_plans_are_refused(kwargs, match):
+    preset = kwargs.pop("preset")
+    with pytest.raises(ValueError, match=match):
+        experiments.plan(preset, **kwargs)
+
+
+def test_a_rung_s_own_overlay_comes_last_and_reaches_no_other():
+    planned = experiments.plan(
+        "minimum",
+        rungs=["stage1", "stage5"],
+        scale=1,
+        overlays=["all.gin"],
+        rung_overlays={"stage5": ("gru.gin", "more.gin"), "b_mlp": ("b.gin",)},
+    )
+    for one in planned:
+        for rung in one.rungs:
+            words = experiments.command(
+                one, rung, seed=0, run_dir=pathlib.Path("r"), data_dir="d"
+            )
+            files = [w.split("=")[1] for w in words if w.startswith("--gin_file=")]
+            own = {"stage5": ["gru.gin", "more.gin"], "b_mlp": ["b.gin"]}.get(rung, [])
+            assert files == [one.rungs[rung], *one.overlays, *own]
+
+
+def test_rung_overlays_are_read_from_words():
+    found = run_matrix.read_rung_overlays(["stage5:a.gin", "stage1:b.gin", "stage5:c"])
+    assert found == {"stage5": ("a.gin", "c"), "stage1": ("b.gin",)}
+
+
+@pytest.mark.parametrize("word", ["stage5", "stage5:", ":a.gin", ""])
+def test_words_that_name_no_rung_or_file_are_refused(word):
+    with pytest.raises(rendering.InputError, match="RUNG:FILE"):
+        run_matrix.read_rung_overlays([word])
+
+
+def test_a_gru_s_step_weighs_more():
+    costs = {
+        rung: helpers.experiment(**{rung: "x.gin"}).cost(rung)
+        for rung in ("stage1", "stage5")
+    }
+    assert costs["stage5"] > 5 * costs["stage1"] > 0

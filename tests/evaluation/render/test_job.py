@@ -1,0 +1,233 @@
+"""The command line: files that are written, and answers to what cannot be used."""
+
+import csv
+import json
+import pathlib
+import re
+
+import numpy as np
+import pytest
+import soundfile
+from absl import flags
+
+from evaluation import run_render
+from evaluation.render import job
+from evaluation.render import renderer
+from evaluation.scoring import rendering
+from models.runs import loading
+from tests.helpers import render_helpers
+
+STATISTICS = {
+    "pitch_midi": {"quantiles": np.linspace(60, 84, 101).tolist()},
+    "loudness_db_voiced": {"quantiles": np.linspace(-40, -10, 101).tolist()},
+}
+
+
+@pytest.fixture
+def opened(tmp_path, monkeypatch):
+    """A run with a small model, not read from files; its dataset is in tmp_path."""
+    (tmp_path / "statistics.json").write_text(json.dumps(STATISTICS))
+    run = loading.Run(
+        path=tmp_path / "run",
+        model=render_helpers.build_model("stage2"),
+        step=7,
+        checkpoint="ckpt-7",
+        config_text="",
+        info={},
+        data_dir=tmp_path,
+    )
+    monkeypatch.setattr(rendering, "open_run", lambda path, *, checkpoint: run)
+    monkeypatch.setattr(
+        job.Session, "tracker", lambda self: render_helpers.stub_tracker
+    )
+    return run
+
+
+def call(*arguments):
+    """Runs the program as the command line would; returns its exit code."""
+    values = flags.FlagValues()
+    run_render.define_flags(values)
+    values(["ddsp_render", *map(str, arguments)])
+    return run_render.main_with(values)
+
+
+def read(path):
+    samples, rate = soundfile.read(path, dtype="float32")
+    assert rate == 16000
+    return samples
+
+
+def test_a_recording_becomes_files(opened, tmp_path, capsys):
+    source = render_helpers.write_tone(
+        tmp_path / "tone.wav", sample_rate=44100, secs=0.4
+    )
+    output = tmp_path / "out.wav"
+    arguments = ["--run=r", f"--input={source}", f"--output={output}"]
+    more = ["--stems", "--dump_controls", f"--controls_out={tmp_path / 'p.csv'}"]
+    assert call(*arguments, *more, "--gain_db=-40") == 0
+    mix = read(output)
+    assert mix.size == 6400
+    stems = [read(tmp_path / f"out.{name}.wav") for name in renderer.STEMS]
+    np.testing.assert_allclose(sum(stems), mix, atol=1e-6)
+    assert all(np.abs(stem).max() > 1e-5 for stem in stems)
+    with open(tmp_path / "out.controls.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    assert len(rows) == 101
+    assert rows[0][:6] == [
+        *("secs", "f0_hz", "loudness_db", "f0_confidence", "amps", "harmonic_1")
+    ]
+    assert "0.4 s from step 7" in capsys.readouterr().out
+    assert not list(tmp_path.glob(".*.part"))
+    # The dumped controls, played again, give the same sound.
+    again = tmp_path / "again.wav"
+    dumped = tmp_path / "out.controls.csv"
+    assert (
+        call("--run=r", f"--input={dumped}", f"--output={again}", "--gain_db=-40") == 0
+    )
+    np.testing.assert_allclose(read(again), mix, atol=1e-4)
+
+
+def test_midi_becomes_sound(opened, tmp_path):
+    tune = render_helpers.write_midi(tmp_path / "tune.mid", [(100, 69, 0.0, 0.3)])
+    output = tmp_path / "tune.flac"
+    assert (
+        call("--run=r", f"--input={tune}", f"--output={output}", "--gain_db=-40") == 0
+    )
+    assert read(output).size == 12800
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--output=out.wav"], "one --run and 1 --input are needed here, 1 and 0"),
+        (["--input=tone.wav"], "say one of --output=out.wav"),
+        (["--input=tone.wav", "--output=o.wav", "--export=e"], "output and export"),
+        (
+            ["--input=absent.wav", "--output=out.wav"],
+            "the input absent.wav is not there",
+        ),
+        (["--input=tone.wav", "--output=tone.wav"], "tone.wav is the input"),
+        (["--input=tone.wav", "--output=there.wav"], "pass --overwrite"),
+        (["--input=tone.wav", "--output=out.mp3"], "the suffix is not one of .wav"),
+        (["--input=tone.wav", "--output=no/out.wav"], "there is no folder no"),
+        (["--input=silence.wav", "--output=out.wav"], "silence.wav is silent"),
+        (["--input=text.wav", "--output=out.wav"], "not audio"),
+        (["--input=tone.wav", "--output=o.wav", "--auto_tune=3"], "give 0 to 1"),
+        (["--input=there", "--output=out.wav"], "the input there is a folder"),
+        (["--input=tone.wav", "--output=o.wav", "--transpose=nan"], "is no number"),
+        (["--input=tone.wav", "--output=o.wav", "--tail_secs=-1"], "give 0 or more"),
+        (["--input=t.wav", "--output=o.wav", "--dry", "--tail_secs=1"], "no reverb"),
+        (["--export=e", "--transpose=3"], "--transpose says nothing to --export"),
+        (["--gallery=p.html", "--input=tone.wav", "--stems"], "--stems says nothing"),
+        (
+            ["--input=tone.wav", "--output=o.wav", "--controls_out=o.wav"],
+            "o.wav would hold both the mix and the performance",
+        ),
+        (["--gallery=page.html"], "--gallery needs at least one --input"),
+        (["--gallery=page.txt", "--input=tone.wav"], "name an .html file"),
+        (["--gallery=page.html", "--input=absent.wav"], "no input at absent.wav"),
+        (["--export=there"], "no part of an export"),
+    ],
+)
+def test_bad_requests_get_one_sentence(
+    opened, tmp_path, monkeypatch, capsys, arguments, text
+):
+    monkeypatch.chdir(tmp_path)
+    render_helpers.write_tone(pathlib.Path("tone.wav"), secs=0.1)
+    render_helpers.write_tone(pathlib.Path("silence.wav"), secs=0.1, level=0.0)
+    pathlib.Path("text.wav").write_text("x")
+    pathlib.Path("there.wav").write_text("mine")
+    pathlib.Path("there").mkdir()
+    (pathlib.Path("there") / "mine.txt").write_text("mine")
+    assert call("--run=r", *arguments) == run_render.EXIT_INPUT
+    captured = capsys.readouterr()
+    assert text in captured.err
+    assert captured.err.count("\n") == 1
+    assert pathlib.Path("there.wav").read_text() == "mine"
+    assert not pathlib.Path("out.wav").exists()
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_runs_that_are_absent_are_named(tmp_path, capsys):
+    source = render_helpers.write_tone(tmp_path / "tone.wav", secs=0.1)
+    output = tmp_path / "out.wav"
+    code = call(f"--run={tmp_path / 'no'}", f"--input={source}", f"--output={output}")
+    assert code == run_render.EXIT_INPUT
+    assert "there is no run at" in capsys.readouterr().err
+
+
+def test_a_run_without_checkpoint_is_refused(tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "operative_config-0.gin").write_text("")
+    source = render_helpers.write_tone(tmp_path / "tone.wav", secs=0.1)
+    output = tmp_path / "out.wav"
+    code = call(f"--run={tmp_path / 'run'}", f"--input={source}", f"--output={output}")
+    assert code == run_render.EXIT_INPUT
+    assert "no sound checkpoint" in capsys.readouterr().err
+
+
+def test_overwrite_replaces_only_when_asked(opened, tmp_path):
+    source = render_helpers.write_tone(tmp_path / "tone.wav", secs=0.1)
+    output = tmp_path / "out.wav"
+    output.write_text("old")
+    arguments = ["--run=r", f"--input={source}", f"--output={output}"]
+    assert call(*arguments) == run_render.EXIT_INPUT
+    assert output.read_text() == "old"
+    assert call(*arguments, "--overwrite") == 0
+    assert read(output).size == 1600
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (OSError(28, "No space left on device"), run_render.EXIT_INPUT),
+        (soundfile.LibsndfileError(2), run_render.EXIT_INPUT),
+        (KeyboardInterrupt(), run_render.EXIT_INTERRUPTED),
+    ],
+    ids=["disk_full", "libsndfile", "interrupted"],
+)
+def test_a_failed_rendering_leaves_nothing(opened, tmp_path, monkeypatch, error, code):
+    def fail(self, controls, *, n_frames):
+        raise error
+        yield
+
+    monkeypatch.setattr(renderer.Renderer, "synthesize", fail)
+    source = render_helpers.write_tone(tmp_path / "tone.wav", secs=0.1)
+    output = tmp_path / "out.wav"
+    drawn = f"--controls_out={tmp_path / 'drawn.csv'}"
+    request = ["--run=r", f"--input={source}", f"--output={output}", drawn]
+    assert call(*request, "--stems") == code
+    assert not (tmp_path / "drawn.csv").exists()
+    assert [path.name for path in tmp_path.glob("*.wav")] == ["tone.wav"]
+    assert not list(tmp_path.glob(".*.part"))
+
+
+@pytest.mark.slow
+def test_loud_output_is_clipped_and_said(opened, tmp_path, caplog):
+    source = render_helpers.write_tone(tmp_path / "tone.wav", secs=0.2)
+    output = tmp_path / "out.wav"
+    arguments = ["--run=r", f"--input={source}", f"--output={output}"]
+    assert call(*arguments, "--gain_db=40") == 0
+    assert np.abs(read(output)).max() <= 1.0
+    advice = re.search(r"--gain_db=(-?[\d.]+) leaves them whole", caplog.text)
+    caplog.clear()
+    assert call(*arguments, f"--gain_db={advice.group(1)}", "--overwrite") == 0
+    assert "exceed full scale" not in caplog.text
+
+
+@pytest.mark.slow
+def test_gallery_holds_everything_and_escapes_names(opened, tmp_path):
+    source = render_helpers.write_tone(tmp_path / "a <b> & c.wav", secs=0.3)
+    tune = render_helpers.write_midi(tmp_path / "tune.mid", [(100, 69, 0.0, 0.2)])
+    page = tmp_path / "page.html"
+    arguments = [f"--gallery={page}", f"--input={source}", f"--input={tune}"]
+    assert call("--run=r", "--run=s", *arguments, "--dry", "--overwrite") == 0
+    text = page.read_text("utf-8")
+    assert text.count("<audio") == 3 + 2  # MIDI has no sound of its own
+    assert "a &lt;b&gt; &amp; c.wav" in text
+    assert "<b>" not in text
+    assert "without reverb" in text
+    assert not re.search(r'(src|href)="(?!data:|#)', text)
+    first = page.read_bytes()
+    assert call("--run=r", "--run=s", *arguments, "--dry", "--overwrite") == 0
+    assert page.read_bytes() == first

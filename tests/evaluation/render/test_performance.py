@@ -1,0 +1,218 @@
+"""What is played: recordings and how they are fitted to a model."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from evaluation.render import performance
+from evaluation.render import transfer
+from evaluation.scoring import rendering
+from prep import features
+from tests.helpers import render_helpers
+
+FRAME_RATE = render_helpers.FRAME_RATE
+
+
+# ---- recordings
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 16000, 44100, 96000])
+def test_any_rate_is_heard_on_the_same_grid(tmp_path, sample_rate):
+    path = render_helpers.write_tone(tmp_path / "tone.wav", sample_rate=sample_rate)
+    played = performance.listen(
+        path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
+    )
+    assert played.n_frames == FRAME_RATE
+    assert played.voiced_share > 0.95
+    assert np.ptp(played.loudness_db[10:-10]) < 0.5
+
+
+def test_hearing_equals_preparation(tmp_path):
+    path = render_helpers.write_tone(tmp_path / "tone.wav", sample_rate=16000)
+    samples, _ = soundfile.read(path, dtype="float32")
+    expected = features.compute_features(
+        samples, 16000, tracker=render_helpers.stub_tracker
+    )
+    played = performance.listen(
+        path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
+    )
+    for key in ("f0_hz", "f0_confidence", "loudness_db"):
+        np.testing.assert_array_equal(getattr(played, key), expected[key])
+
+
+def test_silence_is_refused(tmp_path):
+    path = render_helpers.write_tone(tmp_path / "silence.wav", level=0.0)
+    with pytest.raises(rendering.InputError, match="is silent"):
+        performance.listen(
+            path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
+        )
+
+
+def test_text_is_refused(tmp_path):
+    path = tmp_path / "notes.wav"
+    path.write_text("no audio")
+    with pytest.raises(rendering.InputError, match="not audio that libsndfile reads"):
+        performance.listen(
+            path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
+        )
+
+
+def test_nothing_is_refused(tmp_path):
+    path = tmp_path / "empty.wav"
+    soundfile.write(path, np.zeros(0), 16000)
+    with pytest.raises(rendering.InputError, match="holds no sample"):
+        performance.listen(
+            path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
+        )
+    with pytest.raises(rendering.InputError, match="there is no recording"):
+        performance.listen(
+            tmp_path / "absent.wav",
+            frame_rate=FRAME_RATE,
+            tracker=render_helpers.stub_tracker,
+        )
+
+
+def test_infinite_samples_are_refused(tmp_path):
+    path = tmp_path / "inf.wav"
+    soundfile.write(path, np.full(8000, np.inf), 16000, subtype="FLOAT")
+    with pytest.raises(rendering.InputError, match="NaN or infinite"):
+        performance.listen(
+            path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
+        )
+
+
+def test_no_room_on_disk_is_said_before_measuring(tmp_path, monkeypatch):
+    path = render_helpers.write_tone(tmp_path / "tone.wav")
+    usage = type("Usage", (), {"free": 1000})
+    monkeypatch.setattr(performance.shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(rendering.InputError, match="set TMPDIR to a larger disk"):
+        performance.listen(
+            path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
+        )
+
+
+def test_unpitched_recordings_are_warned_of(caplog):
+    played = render_helpers.make_line([60] * 100, confidence=0.1)
+    performance.check_audible(played, name="cymbal.wav")
+    assert "Only 0 % of the audible part of cymbal.wav" in caplog.text
+
+
+def listen_to(path, *frequencies_hz):
+    time = np.arange(2 * 16000) / 16000
+    noise = np.random.default_rng(1).normal(0, 0.01, len(time))
+    tones = sum(np.sin(2 * np.pi * hz * time) for hz in frequencies_hz)
+    soundfile.write(path, 0.2 * tones + noise, 16000)
+    return performance.listen(
+        path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
+    )
+
+
+def test_chords_with_a_sure_pitch_are_warned_of(tmp_path, caplog):
+    """The tracker is sure of 440 Hz; two other notes sound as loud."""
+    played = listen_to(tmp_path / "chord.wav", 440.0, 554.4, 659.3)
+    assert played.off_pitch_share == pytest.approx(2 / 3, abs=0.1)
+    assert "chord.wav lies at no multiple of its pitch" in caplog.text
+
+
+def test_overtones_and_breath_are_no_chord(tmp_path, caplog):
+    played = listen_to(tmp_path / "note.wav", 440.0, 880.0, 1320.0)
+    assert played.off_pitch_share < 0.05
+    assert not caplog.text
+
+
+# ---- transfer
+
+
+def test_transpose_and_shift():
+    played = transfer.adjust(
+        render_helpers.make_line([60.0, 61.0]),
+        transfer.Adjustments(transpose=-12.0, loudness_shift=-70.0),
+        heard=None,
+    )
+    np.testing.assert_allclose(render_helpers.to_midi(played), [48.0, 49.0], atol=1e-3)
+    assert played.loudness_db.tolist() == [-80.0, -80.0]  # the floor
+
+
+def test_match_moves_by_octaves_and_maps_quantiles(rng):
+    source = render_helpers.make_line(
+        rng.uniform(38.0, 48.0, 500), loudness=rng.uniform(-58, -38, 500)
+    )
+    matched = transfer.match(source, render_helpers.HEARD)
+    moved = render_helpers.to_midi(matched) - render_helpers.to_midi(source)
+    np.testing.assert_allclose(moved, moved[0], atol=1e-3)
+    assert round(float(moved[0])) == 24  # 43 -> 67, the octave nearest to 72
+    for share in (0.1, 0.5, 0.9):
+        expected = np.quantile(render_helpers.HEARD.loudness_db, share)
+        got = np.quantile(matched.loudness_db, share)
+        assert abs(got - expected) < 1.0
+    order = np.argsort(source.loudness_db)
+    assert (np.diff(matched.loudness_db[order]) >= -1e-4).all()  # louder stays louder
+
+
+def test_match_of_a_constant_loudness_is_finite():
+    matched = transfer.match(
+        render_helpers.make_line([60.0] * 50), render_helpers.HEARD
+    )
+    assert np.isfinite(matched.loudness_db).all()
+    assert -40.0 <= matched.loudness_db[0] <= -10.0
+
+
+def test_map_curve_is_parallel_outside():
+    source, target = np.array([-40.0, -20.0]), np.array([-30.0, -25.0])
+    values = np.array([-50.0, -40.0, -30.0, -20.0, -10.0])
+    mapped = transfer.map_curve(values, source, target)
+    np.testing.assert_allclose(mapped, [-40.0, -30.0, -27.5, -25.0, -15.0])
+
+
+def test_auto_tune_keeps_vibrato():
+    time = np.arange(500) / FRAME_RATE
+    vibrato = 0.3 * np.sin(2 * np.pi * 5.0 * time)
+    tuned = render_helpers.to_midi(
+        transfer.auto_tune(render_helpers.make_line(60.3 + vibrato), 1.0)
+    )
+    middle = tuned[100:400]
+    assert abs(middle.mean() - 60.0) < 0.03
+    assert np.ptp(middle) > 0.5
+    half = render_helpers.to_midi(
+        transfer.auto_tune(render_helpers.make_line(60.3 + 0 * vibrato), 0.5)
+    )
+    np.testing.assert_allclose(half, 60.15, atol=1e-3)
+
+
+def test_suppress_noise_lowers_what_is_no_note():
+    played = render_helpers.make_line([60.0] * 100)
+    confidence = played.f0_confidence.copy()
+    confidence[40:80] = 0.1
+    confidence[20:22] = 0.1  # too short to end a note
+    quiet = transfer.suppress_noise(played.replace(f0_confidence=confidence), 30.0)
+    np.testing.assert_allclose(quiet.loudness_db[50:70], -55.0)
+    np.testing.assert_allclose(quiet.loudness_db[10:30], -25.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [({"auto_tune": 2.0}, "give 0 to 1"), ({"suppress_noise": -3.0}, "0 or more")],
+)
+def test_bad_adjustments_are_refused(arguments, text):
+    with pytest.raises(rendering.InputError, match=text):
+        transfer.Adjustments(**arguments)
+
+
+def test_statistics_that_are_gone_are_named(tmp_path):
+    with pytest.raises(rendering.InputError, match="--data_dir"):
+        transfer.read_heard(tmp_path)
+    (tmp_path / "statistics.json").write_text('{"pitch_midi": null}')
+    with pytest.raises(rendering.InputError, match="prepare the dataset again"):
+        transfer.read_heard(tmp_path)
+
+
+def test_what_the_model_never_heard_is_warned_of(caplog):
+    transfer.warn_if_unheard(
+        render_helpers.make_line([30.0] * 50), render_helpers.HEARD
+    )
+    assert "outside the pitch that the model has heard, C4 to C6" in caplog.text
+    caplog.clear()
+    transfer.warn_if_unheard(
+        render_helpers.make_line([70.0] * 50), render_helpers.HEARD
+    )
+    assert not caplog.text

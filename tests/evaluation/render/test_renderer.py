@@ -1,0 +1,149 @@
+"""Rendering in blocks and windows: no joints, any length, stems that add up."""
+
+import numpy as np
+import pytest
+
+from evaluation.render import decoding
+from evaluation.render import renderer
+from evaluation.render import transfer
+from tests.helpers import render_helpers
+
+# Of the peak, where it passes full scale: an untrained room rings up to 4 here, and the
+# float32 transforms that convolve with it round in proportion to their largest value
+# (3e-6 of the peak seen). A step at a joint is a thousand times this.
+JOINT_TOLERANCE = 1e-5
+
+
+def assert_same_sound(actual, expected):
+    tolerance = JOINT_TOLERANCE * max(1.0, np.abs(expected).max())
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance)
+
+
+def join(parts):
+    """All parts of a rendering as one."""
+    parts = list(parts)
+    return renderer.Part(
+        *(np.concatenate([getattr(p, stem) for p in parts]) for stem in renderer.STEMS)
+    )
+
+
+@pytest.fixture(scope="module")
+def model():
+    return render_helpers.build_model("stage2")
+
+
+@pytest.fixture(scope="module")
+def whole(model):
+    played = render_helpers.make_performance()
+    options = renderer.Options(block_frames=played.n_frames)
+    return join(renderer.Renderer(model, options).play(played))
+
+
+def test_blocks_have_no_joints(model, whole):
+    played = render_helpers.make_performance()
+    options = renderer.Options(block_frames=17)
+    blocks = join(renderer.Renderer(model, options).play(played))
+    for stem in renderer.STEMS:
+        expected = getattr(whole, stem)
+        assert expected.shape == (played.n_frames * 64,)
+        assert np.abs(expected).max() > 1e-3
+        assert_same_sound(getattr(blocks, stem), expected)
+
+
+def test_dry_leaves_the_reverb_out_and_nothing_else(model, whole):
+    played = render_helpers.make_performance()
+    options = renderer.Options(block_frames=played.n_frames, dry=True, tail_secs=1.0)
+    dry = join(renderer.Renderer(model, options).play(played))
+    assert not dry.reverb.any()
+    np.testing.assert_allclose(dry.mix, whole.harmonic + whole.noise, atol=1e-6)
+
+
+def test_tail_rings_on_after_the_end(model, whole):
+    played = render_helpers.make_performance()
+    options = renderer.Options(block_frames=25, tail_secs=0.05)
+    long = join(renderer.Renderer(model, options).play(played))
+    n_samples = whole.mix.size
+    assert long.mix.size == n_samples + 800
+    assert_same_sound(long.mix[:n_samples], whole.mix)
+    assert not long.harmonic[n_samples:].any()
+    assert not long.noise[n_samples:].any()
+    assert np.abs(long.reverb[n_samples : n_samples + 100]).max() > 1e-4
+
+
+def test_seed_decides_the_noise_alone(model, whole):
+    played = render_helpers.make_performance()
+    other = join(renderer.Renderer(model, renderer.Options(seed=1)).play(played))
+    np.testing.assert_allclose(other.harmonic, whole.harmonic, atol=1e-5)
+    assert np.abs(other.noise - whole.noise).max() > 0.01
+
+
+def test_masked_frames_have_no_harmonics(model):
+    played = render_helpers.make_performance()
+    confidence = played.f0_confidence.copy()
+    confidence[:30] = 0.0
+    played = played.replace(f0_confidence=confidence)
+    options = renderer.Options(mask_unvoiced=True, dry=True)
+    part = join(renderer.Renderer(model, options).play(played))
+    assert not part.harmonic[: 20 * 64].any()
+    assert np.abs(part.noise[: 20 * 64]).max() > 1e-3
+    assert np.abs(part.harmonic[45 * 64 :]).max() > 1e-3
+
+
+def test_rates_that_differ_are_refused(model):
+    played = render_helpers.make_performance()
+    other = type(played)(100, played.f0_hz, played.f0_confidence, played.loudness_db)
+    with pytest.raises(ValueError, match="100 frames/s, the model 250"):
+        next(renderer.Renderer(model).decode(other))
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "size", "expected"),
+    [
+        (1000, 1000, [0]),
+        (1100, 1000, [0, 100]),
+        (2000, 1000, [0, 500, 1000]),
+        (2100, 1000, [0, 500, 1000, 1100]),
+        (3, 3, [0]),
+    ],
+)
+def test_windows_cover_everything(n_frames, size, expected):
+    assert decoding.window_starts(n_frames, size) == expected
+
+
+@pytest.mark.parametrize("n_frames", [5, 40, 41, 77, 101])
+def test_windows_of_a_framewise_model_equal_the_whole(model, n_frames):
+    # Trends look four frames back; the first quarter of a window is not used.
+    played = render_helpers.make_performance(n_frames)
+    model.smoothing, smoothing = None, model.smoothing
+    try:
+        stretches = decoding.decode_windows(model, played, window_frames=40)
+        amps = np.concatenate([stretch["amps"] for stretch in stretches])
+        expected = model.decode(render_helpers.as_batch(played))["controls"]["amps"]
+    finally:
+        model.smoothing = smoothing
+    np.testing.assert_allclose(amps, expected[0], atol=1e-5)
+
+
+@pytest.mark.slow
+def test_transformer_renders_in_windows():
+    model = render_helpers.build_model("transformer")
+    assert not decoding.runs_in_blocks(model.decoder)
+    played = render_helpers.make_performance(90)
+    options = renderer.Options(window_frames=40, block_frames=30)
+    part = join(renderer.Renderer(model, options).play(played))
+    assert part.mix.shape == (90 * 64,)
+    assert np.isfinite(part.mix).all()
+    stretches = decoding.decode_windows(model, played, window_frames=40)
+    amps = np.concatenate([stretch["amps"] for stretch in stretches])[:, 0]
+    assert amps.shape == (90,)
+    # Windows disagree, but no step between frames is larger where they cross over.
+    alone = model.decode(render_helpers.as_batch(played))["controls"]["amps"][0, :, 0]
+    assert np.abs(np.diff(amps)).max() < 3.0 * np.abs(np.diff(alone)).max()
+
+
+def test_note_weight_is_smooth():
+    played = render_helpers.make_performance()
+    weight = transfer.note_weight(played)
+    assert weight.min() >= 0.0
+    assert weight.max() <= 1.0 + 1e-6
+    assert np.abs(np.diff(weight)).max() <= 1.0 / 11 + 1e-6  # 2 * 5 + 1 frames

@@ -1,0 +1,227 @@
+import pathlib
+import shutil
+
+import pytest
+from absl import flags
+
+from evaluation import evaluate
+from evaluation import run_report
+from evaluation.report import page
+from evaluation.scoring import dataset_clips
+from evaluation.scoring import rendering
+from evaluation.scoring import run_choice
+from tests.helpers import training_helpers
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
+
+
+def make_run_dir(path):
+    path.mkdir(parents=True)
+    (path / "operative_config-0.gin").write_text("")
+    return path
+
+
+def parse(*words):
+    values = flags.FlagValues()
+    run_report.define_flags(values)
+    values(["ddsp_report", *words])
+    return values
+
+
+def test_runs_are_found_once_with_the_baseline_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("stage1", "stage2", "stage5"):
+        make_run_dir(tmp_path / "runs" / name)
+    (tmp_path / "runs" / "empty").mkdir()
+    (tmp_path / "runs" / "notes.txt").write_text("x")
+    found = run_choice.find_runs(
+        baseline="runs/stage5", candidates=["runs/stage1"], patterns=["runs/*"]
+    )
+    assert [path.name for path in found.run_dirs] == ["stage5", "stage1", "stage2"]
+    assert {path.name for path in found.optional} == {"stage2"}  # the rest was named
+
+
+@pytest.mark.parametrize("patterns", [[], ["runs/stage5"]])
+def test_nothing_to_compare_with_is_refused(tmp_path, monkeypatch, patterns):
+    monkeypatch.chdir(tmp_path)
+    make_run_dir(tmp_path / "runs" / "stage5")
+    with pytest.raises(rendering.InputError, match="no run to compare"):
+        run_choice.find_runs(baseline="runs/stage5", candidates=[], patterns=patterns)
+
+
+@pytest.mark.parametrize("pattern", ["nowhere/*", "runs/notes*"])
+def test_a_glob_that_matches_no_run_is_refused(tmp_path, monkeypatch, pattern):
+    monkeypatch.chdir(tmp_path)
+    make_run_dir(tmp_path / "runs" / "stage5")
+    (tmp_path / "runs" / "notes").mkdir()
+    with pytest.raises(rendering.InputError, match="matches no run, seen from"):
+        run_choice.find_runs(
+            baseline="runs/stage5", candidates=["runs/stage2"], patterns=[pattern]
+        )
+
+
+def test_two_runs_of_one_name_are_refused(tmp_path):
+    for folder in ("a", "b"):
+        make_run_dir(tmp_path / folder / "stage1")
+    with pytest.raises(rendering.InputError, match="two runs are named 'stage1'"):
+        run_choice.find_runs(
+            baseline=str(tmp_path / "a/stage1"),
+            candidates=[],
+            patterns=[str(tmp_path / "*/stage1")],
+        )
+
+
+def test_a_run_that_only_started_is_found_so_that_it_can_be_listed(tmp_path):
+    (tmp_path / "runs" / "stage2").mkdir(parents=True)
+    (tmp_path / "runs" / "stage2" / "run.json").write_text("{}")
+    found = run_choice.match_runs(str(tmp_path / "runs" / "*"))
+    assert [path.name for path in found] == ["stage2"]
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["stage2"], ""),
+        (["stage2", "stage5-seed1"], "stage5-seed1 is another training of the"),
+        (["stage5-seed1", "stage5_seed2"], "stage5-seed1, stage5_seed2 are other"),
+    ],
+)
+def test_other_trainings_of_the_baseline_are_told_of(names, words):
+    dirs = tuple(pathlib.Path("runs") / name for name in ("stage5", *names))
+    said = run_choice.describe_twins(run_choice.Choice(dirs[0], dirs))
+    assert said.startswith(words) if words else said == ""
+    assert len(said.splitlines()) == (1 if words else 0)
+
+
+def test_a_report_is_not_replaced_unless_asked(tmp_path):
+    (tmp_path / page.PAGE_NAME).write_text("old")
+    with pytest.raises(rendering.InputError, match="--overwrite"):
+        run_report.check_output(tmp_path, overwrite=False)
+    run_report.check_output(tmp_path, overwrite=True)
+    assert (tmp_path / page.PAGE_NAME).read_text() == "old"
+    run_report.check_output(tmp_path / "new" / "one", overwrite=False)
+
+
+def test_a_place_that_is_no_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_text("x")
+    for place, match in (("file", "is a file"), ("file/below", "cannot be written")):
+        with pytest.raises(rendering.InputError, match=match):
+            run_report.check_output(tmp_path / place, overwrite=True)
+
+
+def test_a_finished_report_takes_the_old_one_s_place_and_nothing_else(tmp_path):
+    output, fresh = tmp_path / "report", tmp_path / "fresh"
+    (output / "media" / "clip-009").mkdir(parents=True)
+    (output / page.PAGE_NAME).write_text("old")
+    (output / "mine.txt").write_text("keep")
+    (fresh / "media" / "clip-001").mkdir(parents=True)
+    (fresh / page.PAGE_NAME).write_text("new")
+    run_report.move_report(fresh, output)
+    assert (output / page.PAGE_NAME).read_text() == "new"
+    assert (output / "mine.txt").read_text() == "keep"
+    assert [path.name for path in (output / "media").iterdir()] == ["clip-001"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (rendering.InputError("bad run"), run_report.EXIT_INPUT, "bad run"),
+        (KeyboardInterrupt(), run_report.EXIT_INTERRUPTED, "interrupted"),
+    ],
+)
+def test_what_fails_leaves_the_old_report_alone(
+    tmp_path, monkeypatch, capsys, error, code, words
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / page.PAGE_NAME).write_text("old")
+    for name in ("a", "b"):
+        make_run_dir(tmp_path / "runs" / name)
+
+    def fail(*args, output, **kwargs):
+        (output / "half").write_text("x")
+        raise error
+
+    monkeypatch.setattr(evaluate, "evaluate", fail)
+    words_given = ("--baseline=runs/a", "--runs=runs/*", "--overwrite")
+    monkeypatch.setattr(flags, "FLAGS", parse(*words_given))
+    assert run_report.main() == code
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1 and words in said[0]
+    assert [path.name for path in (tmp_path / "report").iterdir()] == ["report.html"]
+
+
+@pytest.mark.parametrize("word", ["--crepe_capacity=huge", "--batch_size=0"])
+def test_impossible_flags_are_refused(word):
+    with pytest.raises(flags.IllegalFlagValueError):
+        parse("--baseline=a", word)
+
+
+def test_a_missing_run_is_one_clear_sentence(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        flags, "FLAGS", parse("--baseline=runs/a", "--candidate=runs/b")
+    )
+    assert run_report.main() == run_report.EXIT_INPUT
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1 and "there is no run at runs/a" in said[0]
+
+
+def test_a_run_without_a_checkpoint_is_refused(tmp_path):
+    make_run_dir(tmp_path / "run")
+    with pytest.raises(rendering.InputError, match="no sound checkpoint"):
+        rendering.open_run(tmp_path / "run", checkpoint="best")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(rendering.InputError, match="it has no operative_config"):
+        rendering.open_run(tmp_path / "folder", checkpoint="best")
+
+
+@pytest.mark.parametrize(
+    ("break_it", "match"),
+    [
+        (shutil.rmtree, "does not exist"),
+        (lambda path: (path / "COMPLETED").unlink(), "not finished"),
+    ],
+)
+def test_a_broken_dataset_is_refused(tmp_path, break_it, match):
+    data = training_helpers.write_dataset(tmp_path / "data")
+    break_it(data)
+    with pytest.raises(rendering.InputError, match=match):
+        rendering.open_dataset(data)
+
+
+def test_an_empty_eval_split_is_refused(tmp_path):
+    data = training_helpers.write_dataset(tmp_path / "data", n_eval=0)
+    with pytest.raises(rendering.InputError, match="empty"):
+        rendering.open_dataset(data)
+
+
+class FakeRun:
+    def __init__(self, name, plan_hash, **rates):
+        self.path = pathlib.Path(name)
+        self.info = {"dataset": {"plan_hash": plan_hash, **rates}}
+        self.data_dir = pathlib.Path("data")
+
+
+def test_runs_of_different_datasets_are_refused():
+    rendering.check_same_dataset([FakeRun("a", "1"), FakeRun("b", "1")])
+    with pytest.raises(rendering.InputError, match="allow_other_dataset"):
+        rendering.check_same_dataset([FakeRun("a", "1"), FakeRun("b", "2")])
+
+
+def test_a_dataset_of_other_rates_is_refused(tmp_path):
+    dataset = rendering.open_dataset(training_helpers.write_dataset(tmp_path / "data"))
+    rate = dataset.info.sample_rate
+    rendering.check_rates([FakeRun("a", "1", sample_rate=rate)], dataset)
+    rendering.check_rates([FakeRun("a", "1")], dataset)  # ddsp's own runs say nothing
+    match = f"sample_rate 44100 where the dataset has {rate}"
+    with pytest.raises(rendering.InputError, match=match):
+        rendering.check_rates([FakeRun("a", "1", sample_rate=44100)], dataset)
+
+
+def test_clips_are_spread_over_recordings():
+    recordings = ["a"] * 5 + ["b"] * 5 + ["c"]
+    chosen = dataset_clips.spread(3, recordings)
+    assert sorted(recordings[place] for place in chosen) == ["a", "b", "c"]
+    assert dataset_clips.spread(0, recordings) == list(range(11))
+    assert dataset_clips.spread(3, recordings) == chosen

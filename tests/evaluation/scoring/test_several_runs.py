@@ -1,0 +1,111 @@
+"""Unsound runs: named ones end the evaluation, globbed ones are skipped."""
+
+import pathlib
+import types
+
+import pytest
+
+from evaluation import evaluate
+from evaluation.scoring import opened_runs
+from evaluation.scoring import options
+from evaluation.scoring import rendering
+from evaluation.scoring import run_choice
+from models.runs import loading
+from tests.helpers import training_helpers
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """A dataset, and runs that open as their names say."""
+    data = training_helpers.write_dataset(tmp_path / "data")
+
+    def open_run(path, *, checkpoint):
+        if path.name == "torn":
+            raise rendering.InputError("torn has no sound checkpoint")
+        rate = 44100 if path.name == "fast" else None
+        plan_hash = "2" if path.name == "elsewhere" else "1"
+        facts = {"plan_hash": plan_hash, "sample_rate": rate}
+        return types.SimpleNamespace(path=path, info={"dataset": facts}, data_dir=data)
+
+    monkeypatch.setattr(rendering, "open_run", open_run)
+    return data
+
+
+def choose(*names, optional=()):
+    dirs = {name: pathlib.Path("runs") / name for name in ("stage5", *names)}
+    return run_choice.Choice(
+        dirs["stage5"],
+        tuple(dirs.values()),
+        frozenset(dirs[name] for name in optional),
+    )
+
+
+UNSOUND = {
+    "torn": "no sound checkpoint",
+    "fast": "sample_rate 44100",
+    "elsewhere": "different datasets",
+    "recording": "named as the recording is",
+    "recording-seed1": "named as the recording is",
+}
+
+
+@pytest.mark.parametrize(("name", "reason"), UNSOUND.items(), ids=list(UNSOUND))
+def test_an_unsound_run_is_skipped_only_where_a_glob_found_it(world, name, reason):
+    found = opened_runs.OpenedRuns(
+        choose("stage1", name, optional=[name]), options=options.Options()
+    )
+    assert list(found.runs) == ["stage5", "stage1"]
+    (skipped,) = found.skipped
+    assert skipped["run"] == name and reason in skipped["reason"]
+    with pytest.raises(rendering.InputError, match=reason):
+        opened_runs.OpenedRuns(choose("stage1", name), options=options.Options())
+
+
+def test_an_unsound_baseline_is_refused(world):
+    dirs = (pathlib.Path("runs/torn"), pathlib.Path("runs/stage1"))
+    choice = run_choice.Choice(dirs[0], dirs, frozenset({dirs[1]}))
+    with pytest.raises(rendering.InputError, match="no sound checkpoint"):
+        opened_runs.OpenedRuns(choice, options=options.Options())
+
+
+def test_a_baseline_alone_is_refused_with_the_reasons(world):
+    names = ("torn", "elsewhere")
+    with pytest.raises(rendering.InputError, match=r"no run is left .* torn: .* else"):
+        opened_runs.OpenedRuns(
+            choose(*names, optional=names), options=options.Options()
+        )
+
+
+def test_a_run_that_plays_no_numbers_is_skipped_too(world, monkeypatch):
+    found = opened_runs.OpenedRuns(
+        choose("stage1", "stage2", optional=["stage2"]), options=options.Options()
+    )
+
+    def render(run, dataset, indices, *, seed, batch_size):
+        if run.path.name == "stage2":
+            raise rendering.InputError("it plays NaN")
+        return [], None
+
+    monkeypatch.setattr(rendering, "render_clips", render)
+    monkeypatch.setattr(evaluate.dataset_clips, "read_clips", lambda *given: [])
+    monkeypatch.setattr(evaluate, "_measure_references", lambda *given, **named: [])
+    _, scored, _ = evaluate._score_runs(
+        found, [0], tracker=None, options=options.Options()
+    )
+    assert list(scored) == list(found.runs) == ["stage5", "stage1"]
+    assert found.skipped == [{"run": "stage2", "reason": "it plays NaN"}]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xa0", b"Decoder.x = 1\n", b"import nowhere_at_all\n", b"a = (\n"],
+    ids=["bytes", "unknown name", "missing module", "torn"],
+)
+def test_a_damaged_configuration_is_one_sentence(tmp_path, monkeypatch, content):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "operative_config-0.gin").write_bytes(content)
+    monkeypatch.setattr(loading, "find_checkpoint", lambda *given: None)
+    with pytest.raises(rendering.InputError, match="run cannot be restored") as error:
+        rendering.open_run(run, checkpoint="best")
+    assert len(str(error.value).splitlines()) == 1

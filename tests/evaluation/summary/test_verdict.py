@@ -1,0 +1,286 @@
+import copy
+
+import numpy as np
+import pytest
+
+from evaluation.summary import verdict
+from evaluation.summary import verdict_pairs
+
+YOUNG = {"steps": [0, 50, 80, 90, 100], "values": [20.0, 6.0, 5.0, 4.9, 4.5]}
+DONE = {"steps": [0, 50, 80, 90, 100], "values": [20.0, 5.0, 5.1, 4.95, 4.95]}
+
+
+def make_system(name, mean, *, width=0.02, baseline=False, **severities):
+    """A system of a summary, judged by its index."""
+    known = {"frozen": 0.0, "narrow": 0.0, "flat": 0.0, "noisy": None} | severities
+    low, high = mean - width, mean + width
+
+    def state(end, other):
+        if end >= 0.5:
+            return "collapsed"
+        return "healthy" if other < 0.5 else "not decided"
+
+    return {
+        "name": name,
+        "is_baseline": baseline,
+        "runs": [name],
+        "index": {
+            "interval": {"mean": mean, "low": low, "high": high},
+            "state": state(low, high),
+            "point_state": state(mean, mean),
+            "kind": "frozen",
+            "severities": known,
+            "by_run": {name: mean},
+        },
+        "metrics": {
+            "heard_collapse_index": {"mean": mean},
+            "spectral_loss": {"mean": 4.0},
+            "loudness_distance": {"mean": 1.3},
+            "pitch_error_cents": {"mean": 2.3},
+        },
+    }
+
+
+def make_pair(candidate, **outcomes):
+    """A comparison in which everything is undecided but what is given."""
+    keys = ("spectral_loss", "loudness_distance", "pitch_error_cents")
+    return {
+        "baseline": "stage5",
+        "candidate": candidate,
+        "metrics": {
+            key: {
+                "outcome": outcomes.get(key, "not decided"),
+                "reason": "the interval includes zero",
+                "difference": {"mean": 0.1},
+            }
+            for key in keys
+        },
+    }
+
+
+def make_summary(*candidates, curve=DONE, step=100):
+    """A summary with a healthy baseline, all runs judged at `step`."""
+    systems = [make_system("stage5", 0.2, baseline=True), *candidates]
+    return {
+        "systems": systems,
+        "runs": {
+            s["name"]: {"step": step, "training": {"held_out/spectral_loss": curve}}
+            for s in systems
+        },
+        "comparisons": [make_pair(one["name"]) for one in candidates],
+        "unit": "recording",
+        "n_units": 6,
+        "n_recordings": 6,
+        "n_clips": 12,
+    }
+
+
+@pytest.mark.parametrize(
+    ("mean", "width", "state", "words"),
+    [
+        (0.8, 0.1, "collapsed", "has collapsed: its timbre hardly moves."),
+        (0.55, 0.1, "probably collapsed", "has probably collapsed: its timbre"),
+        (0.45, 0.1, "probably healthy", "has probably not collapsed."),
+        (0.2, 0.1, "healthy", "has not collapsed."),
+    ],
+)
+def test_states_are_said_in_a_sentence(mean, width, state, words):
+    one = make_system("stage2", mean, width=width, frozen=mean)
+    told = verdict.write(make_summary(one))
+    assert told["systems"]["stage2"]["state"] == state
+    assert words in told["systems"]["stage2"]["sentence"]
+    assert told["headline"] == told["systems"]["stage2"]["sentence"]
+    assert told["collapsed"] == (["stage2"] if mean >= 0.5 else [])
+
+
+def test_every_kind_that_is_lost_is_told_the_worst_first():
+    one = make_system("stage2", 0.9, flat=0.9, frozen=0.6, narrow=0.4)
+    sentence = verdict.describe_system(one, make_summary(one)["runs"])["sentence"]
+    assert sentence.endswith(
+        "level hardly follows the playing and its timbre hardly moves."
+    )
+
+
+def test_three_kinds_are_listed_as_a_sentence_lists_them():
+    one = make_system("stage2", 0.9, flat=0.9, frozen=0.8, silent=0.7)
+    sentence = verdict.describe_system(one, make_summary(one)["runs"])["sentence"]
+    assert sentence.endswith(
+        "follows the playing, its timbre hardly moves and it plays far too softly or "
+        "not at all."
+    )
+
+
+def test_a_young_run_has_collapsed_so_far():
+    one = make_system("stage2", 0.8, frozen=0.8)
+    told = verdict.write(make_summary(one, curve=YOUNG))["systems"]["stage2"]
+    assert told["state"] == "collapsed so far"
+    assert "collapsed so far, but was still learning: " in told["sentence"]
+    assert "lowered its loss by 25%" in told["notes"][0]
+    assert verdict.write(make_summary(one))["systems"]["stage2"]["notes"] == []
+
+
+def test_late_fall_compares_the_halves_of_training():
+    curve = {"held_out/spectral_loss": DONE}
+    assert verdict.late_fall(curve) == pytest.approx(1 - 4.95 / 5.0)
+    assert verdict.late_fall({"held_out/spectral_loss": YOUNG}) == pytest.approx(0.25)
+    assert np.isnan(verdict.late_fall({}))
+    at_start = {"steps": [0], "values": [20.0]}
+    assert np.isnan(verdict.late_fall({"held_out/spectral_loss": at_start}))
+
+
+def test_an_early_best_checkpoint_is_doubted_where_it_has_collapsed():
+    one = make_system("stage2", 0.8, flat=0.8)
+    (note,) = verdict.describe_doubts(one, make_summary(one, step=50)["runs"])
+    assert "step 50 of 100" in note and "--checkpoint=last" in note
+    assert verdict.describe_doubts(one, make_summary(one, step=80)["runs"]) == []
+    healthy = make_system("stage2", 0.2, flat=0.2)
+    assert (
+        verdict.describe_doubts(healthy, make_summary(healthy, step=50)["runs"]) == []
+    )
+
+
+def make_trainings(mean, **by_run):
+    """A system of several trainings."""
+    one = make_system("stage1", mean, frozen=mean)
+    one["runs"] = [f"stage1-{seed}" for seed in by_run]
+    one["index"]["by_run"] = dict(zip(one["runs"], by_run.values(), strict=True))
+    return one
+
+
+def tell(system, **config):
+    """The verdict over a system of several trainings, with their configurations."""
+    summary = make_summary(system)
+    for name in system["runs"]:
+        seed = name.split("-")[1]
+        text = config.get(seed, f"batch_size = 16\nPreparedDataset.seed = '{seed}'\n")
+        summary["runs"][name] = {"step": 100, "training": {}, "config": text}
+    return verdict.write(summary)
+
+
+def test_early_checkpoints_of_several_trainings_are_told_once():
+    one = make_trainings(0.8, seed1=0.8, seed2=0.8, seed3=0.8)
+    training = {"held_out/spectral_loss": DONE}
+    runs = {
+        name: {"step": step, "training": training, "config": ""}
+        for name, step in zip(one["runs"], (30, 80, 50), strict=True)
+    }
+    notes = verdict.describe_doubts(one, runs)
+    assert sum("--checkpoint=last" in note for note in notes) == 1
+    assert "checkpoint of step 30 of 100 and step 50 of 100." in notes[-1]
+
+
+def test_one_collapsed_training_is_not_hidden_by_the_mean():
+    told = tell(make_trainings(0.3, seed1=0.0, seed2=0.9, seed3=0.0))
+    sentence = "stage1 has collapsed in 1 of 3 trainings: stage1-seed2."
+    assert told["systems"]["stage1"]["state"] == "partly collapsed"
+    assert told["systems"]["stage1"]["sentence"] == told["headline"] == sentence
+    assert told["collapsed"] == ["stage1"]
+    assert told["collapsed_runs"] == ["stage1-seed2"]
+
+
+def test_a_collapsed_mean_says_how_many_trainings_collapsed():
+    told = tell(make_trainings(0.6, seed1=0.0, seed2=0.9, seed3=0.9))
+    assert told["systems"]["stage1"]["state"] == "collapsed"
+    notes = told["systems"]["stage1"]["notes"]
+    assert "2 of 3 trainings collapsed: stage1-seed2, stage1-seed3." in notes
+
+
+def test_a_training_without_an_index_is_named():
+    told = tell(make_trainings(float("nan"), seed1=0.1, seed2=float("nan")))
+    assert told["unjudged_runs"] == ["stage1-seed2"] and told["collapsed_runs"] == []
+    assert told["systems"]["stage1"]["state"] == "unknown"
+    notes = told["systems"]["stage1"]["notes"]
+    assert "1 of 2 trainings could not be judged: stage1-seed2." in notes
+    told = tell(make_trainings(float("nan"), seed1=0.9, seed2=float("nan")))
+    assert told["systems"]["stage1"]["state"] == "partly collapsed"
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("batch_size = 16\nPreparedDataset.seed = 7\nDATA_DIR = 'elsewhere'", ""),
+        ("batch_size = 4", "(batch_size, see Runs): the mean mixes"),
+        ("batch_size = 4\nx = 1\ny = 1\nz = 1", "(4 settings, see Runs)"),
+    ],
+)
+def test_trainings_of_different_configurations_are_told_apart(config, words):
+    told = tell(make_trainings(0.2, seed1=0.2, seed2=0.2), seed2=config)
+    notes = told["systems"]["stage1"]["notes"]
+    found = [note for note in notes if "more than the seed" in note]
+    assert (words in found[0]) if words else (found == [])
+    assert notes[0] == "Mean of 2 trainings: stage1-seed1 0.20, stage1-seed2 0.20."
+
+
+def test_a_single_training_of_each_is_a_limit():
+    one = make_system("stage2", 0.2)
+    assert "trained once" in verdict.write(make_summary(one))["single_training"]
+    assert tell(make_trainings(0.2, seed1=0.2, seed2=0.2))["single_training"] == ""
+
+
+def test_a_covering_reverb_is_said():
+    one = make_system("stage2", 0.8, frozen=0.8)
+    one["metrics"]["heard_collapse_index"]["mean"] = 0.2
+    (note,) = verdict.describe_doubts(one, make_summary(one)["runs"])
+    assert "0.20" in note and "reverb" in note
+    one["metrics"]["heard_collapse_index"]["mean"] = 0.49
+    assert verdict.describe_doubts(one, make_summary(one)["runs"]) == []
+
+
+def test_the_headline_over_several_keeps_the_doubt():
+    healthy, sure, unsure = (
+        make_system("stage1", 0.2),
+        make_system("stage2", 0.9),
+        make_system("stage3", 0.52, width=0.1),
+    )
+    told = verdict.write(make_summary(healthy, sure, unsure))["headline"]
+    assert told == "2 of 3 candidates have collapsed: stage2, stage3 (probably)."
+    told = verdict.write(make_summary(healthy, unsure, curve=YOUNG))["headline"]
+    assert told.endswith("1 of 2 candidates has collapsed: stage3 (probably so far).")
+    told = verdict.write(make_summary(healthy, healthy))["headline"]
+    assert told == "None of 2 candidates has collapsed."
+
+
+def test_what_nobody_hears_is_not_told_as_better():
+    summary = make_summary(make_system("stage2", 0.2))
+    pair = summary["comparisons"][0]
+    own = summary["systems"][1]["metrics"]["pitch_error_cents"]
+
+    def told(cents, difference):
+        own["mean"] = cents
+        pair["metrics"]["pitch_error_cents"]["difference"]["mean"] = difference
+        lines = verdict_pairs.describe_pair(pair, summary["systems"])
+        return next(line for line in lines if "tune" in line)
+
+    assert told(2.0, -0.3) == "As well in tune: off by 2.0 against 2.3 cents."
+    assert told(30.0, 27.7).startswith("Less in tune: off by 30.0 against 2.3 cents")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        ("better", "It sounds closer to the recording than stage5."),
+        ("worse", "It sounds further from the recording than stage5."),
+        ("not decided", "is not decided"),
+    ],
+)
+def test_a_lone_candidate_is_compared_in_a_sentence(outcome, words):
+    summary = make_summary(make_system("stage2", 0.2))
+    summary["comparisons"] = [make_pair("stage2", spectral_loss=outcome)]
+    assert words in verdict.write(summary)["compared"]
+    summary["comparisons"] *= 2
+    assert verdict.write(summary)["compared"] == ""
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({}, ""),
+        ({"n_units": 2, "n_recordings": 2, "n_clips": 2}, "2 clips of 2 recordings to"),
+        ({"n_units": 1, "n_recordings": 1, "n_clips": 1}, "1 clip of 1 recording to"),
+        ({"unit": "clip", "n_units": 6, "n_recordings": 3}, "these recordings only"),
+    ],
+)
+def test_few_recordings_are_a_caution(facts, words):
+    summary = copy.deepcopy(make_summary(make_system("stage2", 0.2))) | facts
+    caution = verdict.write(summary)["caution"]
+    assert words in caution if words else caution == ""

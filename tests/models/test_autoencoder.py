@@ -1,0 +1,405 @@
+import ddsp
+import gin
+import numpy as np
+import pytest
+import tensorflow as tf
+from ddsp.training import ddsp_run
+from ddsp.training import models as ddsp_models
+from ddsp.training import trainers
+
+from models import autoencoder
+from models import schedules
+from models.controls import conditioning
+from models.decoders import mlp
+from models.losses import regularizers
+from models.losses import terms as loss_terms
+from models.runs import warm_start
+from tests.helpers import ladder_helpers
+
+AUDIO_TOLERANCE = 2e-6  # float32 sums in another order
+FEATURES = ("f0_hz", "loudness_db", "f0_confidence")
+
+
+def small_model(
+    *, loss_objs=(), n_frames=20, input_keys=("ld_scaled", "f0_scaled"), **kwargs
+):
+    n_samples = n_frames * 64
+    splits = (("amps", 1), ("harmonic_distribution", 5), ("noise_magnitudes", 9))
+    group = ddsp.processors.ProcessorGroup(
+        dag=[
+            (
+                ddsp.synths.Harmonic(n_samples=n_samples, scale_fn=None),
+                ["amps", "harmonic_distribution", "f0_hz"],
+            ),
+            (
+                ddsp.synths.FilteredNoise(
+                    n_samples=n_samples, window_size=0, scale_fn=None
+                ),
+                ["noise_magnitudes"],
+            ),
+            (ddsp.processors.Add(), ["filtered_noise/signal", "harmonic/signal"]),
+        ]
+    )
+    decoder = mlp.MlpDecoder(hidden=8, output_splits=splits, input_keys=input_keys)
+    return autoencoder.LadderAutoencoder(
+        decoder=decoder, processor_group=group, losses=loss_objs, **kwargs
+    )
+
+
+def copy_weights(source, target):
+    for part in ("rnn", "out_stack", "dense_out"):
+        weights = getattr(source.decoder, part).get_weights()
+        getattr(target.decoder, part).set_weights(weights)
+    for a, b in zip(
+        source.decoder.input_stacks, target.decoder.input_stacks, strict=True
+    ):
+        b.set_weights(a.get_weights())
+    reverb = source.processor_group.reverb.get_weights()
+    target.processor_group.reverb.set_weights(reverb)
+
+
+def stock_model(*bindings):
+    gin.clear_config()
+    gin.add_config_file_search_path(ddsp_run.GIN_PATH)
+    with gin.unlock_config():
+        gin.parse_config_file("models/solo_instrument.gin")
+        gin.parse_config(list(bindings))
+    return ddsp_models.get_model()
+
+
+STOCK_BINDINGS = (
+    "F0LoudnessPreprocessor.compute_loudness = False",
+    "F0LoudnessPreprocessor.time_steps = 50",
+    "Harmonic.n_samples = 3200",
+    "FilteredNoise.n_samples = 3200",
+    "RnnFcDecoder.rnn_channels = 32",
+    "RnnFcDecoder.ch = 16",
+    "Reverb.reverb_length = 1600",
+)
+OUR_BINDINGS = (
+    "models.decoders.GruDecoder.rnn_channels = 32",
+    "models.decoders.GruDecoder.ch = 16",
+    "models.rates.n_samples_of.secs = 0.1",
+    "models.losses.SpectralTerms.log_epsilon = 0.0",
+)
+
+
+@pytest.mark.slow
+def test_stage5_computes_what_solo_instrument_does(rng):
+    batch = ladder_helpers.make_batch(rng)
+    ours = ladder_helpers.build_model("gin/stage5.gin", bindings=OUR_BINDINGS)
+    ours(batch)
+    theirs = stock_model(*STOCK_BINDINGS)
+    theirs(batch)
+    reverb = 0.01 * rng.normal(size=1600)
+    theirs.processor_group.reverb.set_weights([reverb])
+    copy_weights(theirs, ours)
+    results = []
+    for model in (ours, theirs):
+        tf.random.set_seed(5)  # the same noise
+        results.append(model(batch, return_losses=True, training=True))
+    (found, our_losses), (expected, their_losses) = results
+    # ddsp sums phases in float32, ours are exact: 12800 cycles drift apart by 1e-4.
+    np.testing.assert_allclose(
+        found["noise_audio"], expected["filtered_noise"]["signal"], atol=AUDIO_TOLERANCE
+    )
+    for key, name in (
+        ("amps", "amplitudes"),
+        ("harmonic_distribution", "harmonic_distribution"),
+    ):
+        np.testing.assert_allclose(
+            found["controls"][key],
+            expected["harmonic"]["controls"][name],
+            atol=AUDIO_TOLERANCE,
+        )
+    level = np.abs(expected["audio_synth"]).max()
+    np.testing.assert_allclose(
+        found["audio_synth"], expected["audio_synth"], atol=5e-3 * level
+    )
+    np.testing.assert_allclose(
+        our_losses["total_loss"], their_losses["total_loss"], rtol=1e-3
+    )
+
+
+@pytest.mark.slow
+def test_stage5_with_ddsp_s_own_synth_gives_the_same_samples(rng):
+    batch = ladder_helpers.make_batch(rng)
+    ours = ladder_helpers.build_model("gin/stage5.gin", bindings=OUR_BINDINGS)
+    ours.processor_group.harmonic = ddsp.synths.Harmonic(n_samples=3200, scale_fn=None)
+    ours(batch)
+    theirs = stock_model(*STOCK_BINDINGS)
+    theirs(batch)
+    copy_weights(theirs, ours)
+    audio = []
+    for model in (ours, theirs):
+        tf.random.set_seed(5)
+        audio.append(model(batch, training=False)["audio_synth"])
+    np.testing.assert_allclose(*audio, atol=AUDIO_TOLERANCE)
+
+
+@pytest.mark.slow
+def test_ddsp_s_own_checkpoint_loads_into_stage5(rng, tmp_path):
+    batch = ladder_helpers.make_batch(rng)
+    theirs = stock_model(*STOCK_BINDINGS)
+    theirs(batch)
+    trainer = trainers.Trainer(theirs, tf.distribute.get_strategy())
+    trainer.save(str(tmp_path))
+    expected = theirs(batch, training=False)["harmonic"]["controls"]
+    ours = ladder_helpers.build_model("gin/stage5.gin", bindings=OUR_BINDINGS)
+    ours(batch)
+    report = warm_start.restore_matching(ours, str(tmp_path))
+    assert not report.initial and not report.ignored and not report.mismatched
+    found = ours(batch, training=False)["controls"]
+    np.testing.assert_allclose(
+        found["harmonic_distribution"],
+        expected["harmonic_distribution"],
+        atol=1e-5,
+    )
+
+
+@pytest.mark.slow
+def test_ddsp_s_own_trainer_trains_the_ladder(rng):
+    ramp = schedules.Ramp(start=0.0, end=1.0, warmup_steps=1, ramp_steps=2)
+    model = small_model(loss_objs=[loss_terms.WaveformMse(ramp)])
+    batch = ladder_helpers.make_batch(rng, n_frames=20)
+    trainer = trainers.Trainer(model, tf.distribute.get_strategy())
+    trainer.build(batch)
+    model.set_step(0)
+    model._step_is_set = False
+    values = [trainer.train_step(batch) for _ in range(5)]
+    assert set(values[0]) == {"mse", "total_loss"}
+    # Nobody sets the step: the model counts, so the ramp runs all the same.
+    assert [float(value["mse"]) > 0.0 for value in values] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]
+    assert int(model.step) == 5
+
+
+def test_outputs_keep_the_contract(rng):
+    model = small_model()
+    batch = ladder_helpers.make_batch(rng, n_frames=20)
+    outputs = model(batch, training=False)
+    for name in ("controls", "raw_controls"):
+        assert {key: tuple(value.shape) for key, value in outputs[name].items()} == {
+            "amps": (2, 20, 1),
+            "harmonic_distribution": (2, 20, 5),
+            "noise_magnitudes": (2, 20, 9),
+            "f0_hz": (2, 20, 1),
+        }
+    np.testing.assert_allclose(
+        outputs["audio_synth"],
+        outputs["harmonic_audio"] + outputs["noise_audio"],
+        atol=1e-7,
+    )
+    assert set(batch) < set(outputs)
+    assert model.get_audio_from_outputs(outputs) is outputs["audio_synth"]
+
+
+def test_the_batch_is_not_changed(rng):
+    batch = ladder_helpers.make_batch(rng, n_frames=20)
+    keys = set(batch)
+    small_model()(batch, training=False)
+    assert set(batch) == keys
+
+
+def test_diagnostics_are_reported_and_not_trained_on(rng):
+    model = small_model(
+        loss_objs=[
+            loss_terms.SpectralTerms(fft_sizes=(64,)),
+            regularizers.HarmonicEntropy(weight=2.0),
+        ]
+    )
+    batch = ladder_helpers.make_batch(rng, n_frames=20)
+    outputs, values = model(batch, return_losses=True, training=True)
+    names = {"spectral_mag", "spectral_logmag", "harmonic_entropy"}
+    assert set(values) == {*names, "total_loss"}
+    total = sum(float(values[name]) for name in names)
+    np.testing.assert_allclose(values["total_loss"], total, rtol=1e-6)
+    figures = model.diagnostics(outputs)
+    np.testing.assert_allclose(
+        2.0 * figures["term_harmonic_entropy"], values["harmonic_entropy"], rtol=1e-6
+    )
+    assert {"effective_harmonics", "top1_share", "noise_share"} < set(figures)
+
+
+def test_outside_training_no_losses_are_computed(rng):
+    model = small_model(loss_objs=[loss_terms.SpectralTerms(fft_sizes=(64,))])
+    batch = ladder_helpers.make_batch(rng, n_frames=20)
+    assert "loss_terms" not in model(batch, training=False)
+    outputs = model(batch, training=False)
+    weighted, terms = model.compute_losses(outputs)
+    assert set(weighted) == set(terms) == {"spectral_mag", "spectral_logmag"}
+
+
+@pytest.mark.slow
+def test_schedules_move_without_retracing(rng):
+    ramp = schedules.Ramp(start=0.0, end=1.0, warmup_steps=0, ramp_steps=10)
+    model = small_model(loss_objs=[loss_terms.WaveformMse(weight=ramp)])
+    batch = ladder_helpers.make_batch(rng, n_frames=20)
+    model(batch)
+    n_traces = 0
+
+    @tf.function
+    def mse():
+        nonlocal n_traces
+        n_traces += 1
+        _, values = model(batch, return_losses=True, training=True)
+        return values["mse"]
+
+    shares = []
+    for step in (0, 5, 10, 20):
+        model.set_step(step)
+        tf.random.set_seed(1)
+        shares.append(float(mse()))
+    assert n_traces == 1
+    assert shares[0] == 0.0
+    np.testing.assert_allclose(shares[1] / shares[2], 0.5, rtol=0.1)
+    assert int(model.step) == 20
+
+
+def test_audio_losses_of_ddsp_can_be_used(rng):
+    model = small_model(loss_objs=[ddsp.losses.SpectralLoss(fft_sizes=(64,))])
+    batch = ladder_helpers.make_batch(rng, n_frames=20)
+    _, values = model(batch, return_losses=True, training=True)
+    assert set(values) == {"spectral_loss", "total_loss"}
+
+
+def test_two_losses_of_one_name_are_refused(rng):
+    model = small_model(
+        loss_objs=[loss_terms.WaveformMse(1.0), loss_terms.WaveformMse(2.0)]
+    )
+    with pytest.raises(ValueError, match="rename one"):
+        model(ladder_helpers.make_batch(rng, n_frames=20), training=True)
+
+
+def test_clips_of_another_length(rng):
+    model = small_model(n_frames=20)
+    model(ladder_helpers.make_batch(rng, n_frames=20), training=False)
+    model.set_n_samples(50 * 64)
+    batch = ladder_helpers.make_batch(rng, n_frames=50)
+    assert model(batch, training=False)["audio_synth"].shape == (2, 3200)
+
+
+def test_examples_of_a_batch_do_not_mix(rng):
+    model = small_model()
+    batch = ladder_helpers.make_batch(rng, batch_size=3, n_frames=20)
+    together = model.decode(batch)["controls"]
+    alone = model.decode({key: value[1:2] for key, value in batch.items()})["controls"]
+    for key, value in alone.items():
+        np.testing.assert_allclose(together[key][1:2], value, atol=1e-6)
+
+
+def test_conditioning_equals_ddsp(rng):
+    batch = ladder_helpers.make_batch(rng, n_frames=50)
+    for recompute in (False, True):
+        theirs = ddsp.training.preprocessing.F0LoudnessPreprocessor(
+            time_steps=50, compute_loudness=recompute
+        )(batch)
+        ours = conditioning.Conditioning(recompute_loudness=recompute)(batch)
+        for key, value in theirs.items():
+            np.testing.assert_allclose(ours[key], value, atol=1e-6, err_msg=key)
+
+
+def test_conditioning_adds_the_channel_axis_and_resamples(rng):
+    flat = {
+        key: ladder_helpers.make_batch(rng, n_frames=51)[key][..., 0]
+        for key in FEATURES
+    }
+    outputs = conditioning.Conditioning(n_frames=50)(flat)
+    assert all(value.shape == (2, 50, 1) for value in outputs.values())
+    longer = conditioning.Conditioning(n_frames=40)(flat)  # not one more: another clip
+    assert all(value.shape == (2, 51, 1) for value in longer.values())
+
+
+def test_without_confidence_a_pitch_counts_as_voiced():
+    features = {
+        "f0_hz": tf.constant([[[0.0], [440.0]]]),
+        "loudness_db": tf.zeros([1, 2, 1]),
+    }
+    voicing = conditioning.Conditioning()(features)["voicing"]
+    np.testing.assert_allclose(voicing[0, :, 0], [0.0, 1.0])
+
+
+def test_trends_by_hand():
+    # One semitone up in 4 frames is a trend of tanh(1); 5 dB up is tanh(0.5).
+    f0_hz = 440.0 * 2.0 ** (np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 1]) / 12.0)
+    loudness = np.array([-40.0] * 4 + [-35.0] * 6)
+    features = {
+        "f0_hz": tf.constant(f0_hz[np.newaxis, :, np.newaxis], tf.float32),
+        "loudness_db": tf.constant(loudness[np.newaxis, :, np.newaxis], tf.float32),
+    }
+    outputs = conditioning.Conditioning(with_trends=True)(features)
+    rising = np.array([0, 0, 0, 0, 1, 1, 1, 1, 0, 0])
+    np.testing.assert_allclose(
+        outputs["f0_trend"][0, :, 0], np.tanh(1.0) * rising, atol=1e-4
+    )
+    np.testing.assert_allclose(
+        outputs["loudness_trend"][0, :, 0], np.tanh(0.5) * rising, atol=1e-5
+    )
+
+
+# What reaches a model that reads one input alone.
+REACHES = {
+    "ld_scaled": {"louder", "twice the range"},
+    "loudness_trend": {"twice the range"},
+    "f0_scaled": {"an octave up", "wider intervals"},
+    "f0_trend": {"wider intervals"},
+    "voicing": {"less sure"},
+}
+
+
+@pytest.mark.parametrize("key", REACHES)
+def test_each_input_is_switched_by_its_key(rng, key):
+    batch = ladder_helpers.make_batch(rng, n_frames=20)
+    f0_hz, loudness_db = batch["f0_hz"], batch["loudness_db"]
+    changes = {
+        "louder": {"loudness_db": loudness_db + 3.0},
+        "twice the range": {"loudness_db": 2.0 * loudness_db},
+        "an octave up": {"f0_hz": 2.0 * f0_hz},
+        "wider intervals": {"f0_hz": 440.0 * (f0_hz / 440.0) ** 2.0},
+        "less sure": {"f0_confidence": 0.5 * batch["f0_confidence"]},
+    }
+    model = small_model(
+        input_keys=(key,), conditioning=conditioning.Conditioning(with_trends=True)
+    )
+    raw = lambda features: model.decoder(model.conditioning(features))["amps"]
+    before = raw(batch)
+    moved = {
+        name: np.abs(before - raw(batch | arrays)).max()
+        for name, arrays in changes.items()
+    }
+    # How far anything moves hangs on the drawn weights; rounding is a share of it.
+    above_rounding = 1e-3 * max(moved.values())
+    assert {name for name in moved if moved[name] > above_rounding} == REACHES[key]
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (
+            lambda: small_model(input_keys=("f0_scaled", "f0_trend")),
+            "f0_trend, which .* set WITH_TRENDS = True",
+        ),
+        (
+            lambda: conditioning.Conditioning(with_trends=True, delta_secs=1e-4),
+            "at least 0.0040 s",
+        ),
+        (
+            lambda: conditioning.causal_trend(
+                tf.zeros([1, 3, 1]), n_frames_back=0, gain=1.0
+            ),
+            "at least 1 frame",
+        ),
+        (
+            lambda: conditioning.Conditioning()({"f0_hz": tf.ones([1, 3, 1])}),
+            "no loudness_db",
+        ),
+    ],
+)
+def test_bad_conditioning_is_explained(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

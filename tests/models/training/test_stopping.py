@@ -1,0 +1,48 @@
+"""Limits of time, by a clock that the test turns."""
+
+import pytest
+
+from models.runs import metrics_log
+from models.training import stopping
+
+
+class Clock:
+    """Says what it was told."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_time_counts_from_the_start_of_training():
+    clock = Clock()
+    budget = stopping.TimeBudget(60.0, clock=clock)
+    clock.now += 500.0  # spent on preparation
+    budget.start()
+    assert budget.left_secs == pytest.approx(60.0)
+    clock.now += 60.0
+    assert not budget.is_over
+    clock.now += 0.5
+    assert budget.is_over
+    assert budget.left_secs == pytest.approx(-0.5)
+
+
+def test_zero_is_no_limit():
+    clock = Clock()
+    budget = stopping.TimeBudget(0.0, clock=clock)
+    budget.start()
+    clock.now += 1e9
+    assert budget.left_secs is None
+    assert not budget.is_over
+
+
+def test_time_left_is_never_more_than_the_limit(monkeypatch, capsys):
+    clock = Clock()
+    monkeypatch.setattr(metrics_log.time, "monotonic", clock)
+    line = metrics_log.ProgressLine(n_steps=1000)
+    for step in (10, 20):
+        clock.now += 100.0
+        line.update({"step": step}, left_at_most=30.0)
+    assert "30 s left" in capsys.readouterr().err

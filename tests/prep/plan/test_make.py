@@ -1,0 +1,239 @@
+import json
+
+import pytest
+import soundfile
+
+from prep import settings as settings_lib
+from prep.plan import make
+from prep.plan import plan as plan_lib
+from prep.recordings import find
+from prep.recordings import probe as probe_lib
+from tests.helpers import prep_helpers
+
+
+def make_plan(folder, *, eval_folder=None, **changed):
+    settings = settings_lib.Settings(**{"example_secs": 1.0, **changed})
+
+    def probe(where):
+        return probe_lib.probe_recordings(
+            find.find_recordings([str(where)]),
+            min_loudness_db=settings.min_loudness_db,
+            min_input_rate=settings.min_input_rate,
+        )
+
+    return make.make_plan(
+        probe(folder),
+        settings,
+        eval_probes=probe(eval_folder) if eval_folder else (),
+        tracker_id="stub",
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    prep_helpers.write_tones(tmp_path / "in", [3.0, 2.0, 5.5, 1.0, 4.2])
+    return tmp_path / "in"
+
+
+def test_splits_share_no_recording_and_hold_every_example_once(folder):
+    plan = make_plan(folder)
+    by_split = {"train": [], "eval": []}
+    for shard in plan.shards:
+        by_split[shard.split] += shard.examples
+    used = {s: {plan.sources[i].recording for i, _ in e} for s, e in by_split.items()}
+    assert used["train"] and used["eval"]
+    assert not used["train"] & used["eval"]
+    everything = by_split["train"] + by_split["eval"]
+    assert len(everything) == len(set(everything))
+    # 3 s: starts at 0, 1, 2; 5.5 s: 0 to 4 and 4.5; 4.2 s: 0 to 3, 0.2 s are lost.
+    assert len(everything) == 3 + 2 + 6 + 1 + 4
+
+
+def test_plan_depends_neither_on_names_nor_on_the_order_of_files(folder, tmp_path):
+    plan = make_plan(folder)
+    (tmp_path / "other").mkdir()
+    for index, path in enumerate(sorted(folder.iterdir(), reverse=True)):
+        (tmp_path / "other" / f"{index}.wav").write_bytes(path.read_bytes())
+    other = make_plan(tmp_path / "other")
+
+    def dealt(plan):
+        return [
+            [(plan.recording_of(s).recording_id, start) for s, start in shard.examples]
+            for shard in plan.shards
+            if shard.split == "train"
+        ]
+
+    assert dealt(plan) == dealt(other)
+
+
+def test_plan_survives_json(folder):
+    plan = make_plan(folder, transpose_cents=(0.0, 50.0))
+    assert plan_lib.Plan.from_json(plan.to_json()) == plan
+    assert json.loads(plan.to_json())["hash"] == plan.hash
+
+
+def test_broken_plan_file_says_what_to_do():
+    with pytest.raises(settings_lib.PrepError, match="--overwrite"):
+        plan_lib.Plan.from_json("{}")
+
+
+def test_hash_ignores_where_files_lie(folder, tmp_path):
+    plan = make_plan(folder)
+    folder.rename(tmp_path / "moved")
+    assert make_plan(tmp_path / "moved").hash == plan.hash
+
+
+def test_difference_is_named(folder):
+    plan = make_plan(folder)
+    changed = make_plan(folder, frame_rate=125)
+    assert plan_lib.describe_difference(plan, changed) == [
+        "--frame_rate was 250, is 125"
+    ]
+    (folder / "tone0.wav").unlink()
+    lines = plan_lib.describe_difference(plan, make_plan(folder))
+    assert lines == ["1 recordings are gone or changed: tone0.wav"]
+    assert plan_lib.describe_difference(plan, plan) == []
+
+
+def test_lost_audio_is_reported_to_the_frame(folder):
+    plan = make_plan(folder)
+    parts = [r for r in plan.rejections if r.part != "all"]
+    assert [(r.name, r.part) for r in parts] == [("tone4.wav", "4.000-4.200 s")]
+    assert parts[0].numbers == {"seconds": 0.2}
+
+
+def test_seconds_used_and_lost_add_up(folder):
+    plan = make_plan(folder, hop_secs=1.0)
+    lost = sum(r.numbers["seconds"] for r in plan.rejections)
+    assert sum(plan.seconds.values()) + lost == pytest.approx(3 + 2 + 5.5 + 1 + 4.2)
+
+
+def test_too_short_recording_is_rejected_with_numbers(folder):
+    plan = make_plan(folder, example_secs=2.5, hop_secs=0.5)
+    whole = [r for r in plan.rejections if r.part == "all"]
+    assert {r.name for r in whole} == {"tone1.wav", "tone3.wav"}
+    assert "2.00 s, and an example takes --example_secs=2.5" in whole[0].reason
+    assert whole[0].numbers["seconds"] == 2.0
+
+
+def test_too_short_because_cut_off_says_both(folder):
+    path = folder / "tone2.wav"
+    path.write_bytes(path.read_bytes()[:16044])
+    (lost,) = [r for r in make_plan(folder).rejections if r.name == path.name]
+    assert "too short: 0.50 s" in lost.reason
+    assert "cut off?" in lost.reason
+
+
+def test_nothing_usable_lists_reasons(folder):
+    with pytest.raises(make.NothingLeftError, match=r"none of the 5.*too short"):
+        try:
+            make_plan(folder, example_secs=20.0)
+        except make.NothingLeftError as error:
+            assert len(error.rejections) == 5
+            raise make.NothingLeftError(str(error).replace("\n", " "), ()) from None
+
+
+def test_only_recording_is_split_in_time(tmp_path):
+    prep_helpers.write_tones(tmp_path, [30.0])
+    plan = make_plan(tmp_path, hop_secs=0.5)
+    ends = [s + 250 for x in plan.shards if x.split == "train" for _, s in x.examples]
+    starts = [s for x in plan.shards if x.split == "eval" for _, s in x.examples]
+    assert max(ends) + 250 <= min(starts)
+    gap = [r for r in plan.rejections if "between training and evaluation" in r.reason]
+    assert [r.numbers["seconds"] for r in gap] == [1.0]
+
+
+def test_only_recording_that_is_too_short_to_split_says_what_helps(tmp_path):
+    prep_helpers.write_tones(tmp_path, [2.5])
+    with pytest.raises(settings_lib.PrepError, match="--eval_split_fraction=0"):
+        make_plan(tmp_path)
+    plan = make_plan(tmp_path, eval_split_fraction=0.0)
+    assert plan.split_names() == ("train",)
+
+
+def test_eval_input_is_kept_out_of_training(folder, tmp_path):
+    (tmp_path / "held").mkdir()
+    copy = (folder / "tone2.wav").read_bytes()
+    (tmp_path / "held" / "again.wav").write_bytes(copy)
+    plan = make_plan(folder, eval_folder=tmp_path / "held")
+    evaluated = {
+        plan.recording_of(s).name
+        for shard in plan.shards
+        if shard.split == "eval"
+        for s, _ in shard.examples
+    }
+    assert evaluated == {"again.wav"}
+    rejected = {r.name: r.reason for r in plan.rejections if r.part == "all"}
+    assert rejected == {"tone2.wav": "the same content as again.wav"}
+
+
+def test_eval_input_that_is_all_there_is_leaves_nothing_to_train(folder):
+    with pytest.raises(settings_lib.PrepError, match="no recording of --input"):
+        make_plan(folder, eval_folder=folder)
+
+
+def test_silent_examples_are_dropped_and_reported(tmp_path):
+    audio = prep_helpers.tone(20.0)
+    audio[5 * 16000 : 12 * 16000] = 0
+    soundfile.write(tmp_path / "a.wav", audio, 16000)
+    prep_helpers.write_tones(tmp_path, [2.0])
+    plan = make_plan(tmp_path)
+    starts = {
+        start // 250
+        for shard in plan.shards
+        for source, start in shard.examples
+        if plan.recording_of(source).name == "a.wav"
+    }
+    assert not starts & set(range(6, 11))
+    lost = [r for r in plan.rejections if "silent" in r.reason]
+    assert sum(r.numbers["seconds"] for r in lost) == pytest.approx(7.0, abs=1.1)
+
+
+def test_trimmed_silence_moves_the_first_example(tmp_path):
+    audio = prep_helpers.tone(6.0)
+    audio[: 2 * 16000] = 0
+    soundfile.write(tmp_path / "a.wav", audio, 16000)
+    prep_helpers.write_tones(tmp_path, [9.0])
+
+    def first(**changed):
+        plan = make_plan(tmp_path, **changed)
+        return min(
+            start
+            for shard in plan.shards
+            for source, start in shard.examples
+            if plan.recording_of(source).name == "a.wav"
+        )
+
+    assert first(min_loudness_db=-80.0) == 0
+    assert 480 <= first(trim_silence=True) <= 500
+
+
+def test_transposed_copies_only_train(folder):
+    plan = make_plan(folder, transpose_cents=(-100.0, 0.0, 100.0))
+    cents = {"train": set(), "eval": set()}
+    for shard in plan.shards:
+        for source, _ in shard.examples:
+            cents[shard.split].add(plan.sources[source].cents)
+    assert cents == {"train": {-100.0, 0.0, 100.0}, "eval": {0.0}}
+    lengths = {
+        s.cents: s.n_samples for s in plan.sources if s.recording == 2
+    } or pytest.fail("recording 2 is not used")
+    if 100.0 in lengths:
+        assert lengths[100.0] == int(5.5 * 16000 / 2 ** (100 / 1200))
+
+
+def test_number_of_shards_can_be_chosen(folder):
+    plan = make_plan(folder, n_shards=3)
+    names = [s.file_name for s in plan.shards if s.split == "train"]
+    assert names == [f"train.tfrecord-{i:05d}-of-00003" for i in range(3)]
+    sizes = [len(s.examples) for s in plan.shards if s.split == "train"]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_cache_key_follows_what_features_depend_on(folder):
+    base = make_plan(folder)
+    assert base.features_id(0) == make_plan(folder, hop_secs=0.5).features_id(0)
+    assert base.features_id(0) == make_plan(folder, sample_rate=48000).features_id(0)
+    assert base.features_id(0) != make_plan(folder, frame_rate=125).features_id(0)
+    assert base.features_id(0) != make_plan(folder, normalize="peak").features_id(0)
+    assert base.features_id(0) != make_plan(folder, framing="ddsp_same").features_id(0)
