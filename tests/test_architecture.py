@@ -18,6 +18,7 @@ ARROWS = {
     "prep": """
         tensorflow_setup:
         files:
+        errors:
         loudness:
         progress:
         demo: progress
