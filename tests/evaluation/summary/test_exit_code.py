@@ -14,6 +14,7 @@ from evaluation import command_line
 from evaluation import evaluate
 from evaluation import run_report
 from evaluation.report import page as report_page
+from evaluation.scoring import rows as rows_lib
 from evaluation.summary import builder
 from evaluation.summary import exit_code
 from tests.helpers import evaluation_helpers as helpers
@@ -42,7 +43,7 @@ def judge(made, monkeypatch, folder, *, baseline, skipped=(), **kinds):
     runs = {name.replace("_", "-"): rendered[kind] for name, kind in kinds.items()}
 
     def stand_in(choice, *, output, options):
-        system = evaluate.score_table.system_name(choice.baseline.name)
+        system = rows_lib.system_name(choice.baseline.name)
         document = helpers.write_report_inputs(
             output, runs, refs, baseline=system, n_media=0
         )
