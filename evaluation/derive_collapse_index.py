@@ -29,7 +29,6 @@ import numpy as np
 import scipy.spatial
 import soundfile
 import soxr
-from absl import app
 from absl import flags
 
 from evaluation.analysis import masks as control_masks
@@ -37,6 +36,7 @@ from evaluation.collapse_index import degradations
 from evaluation.collapse_index import index
 from evaluation.collapse_index import sums as index_sums
 from evaluation.scoring import clips
+from prep import command_line
 from prep.pitch import tracker as pitch_tracker
 from prep.recordings import find
 
@@ -222,10 +222,8 @@ def derive_midpoints(instruments: dict[str, dict]) -> dict[str, float]:
     return midpoints
 
 
-def main(argv: list[str]) -> int:
+def main(values: flags.FlagValues) -> int:
     """Derives and prints; returns an exit code."""
-    del argv
-    values = flags.FLAGS
     tracker = pitch_tracker.CrepeTracker(values.crepe_capacity)
     instruments = {}
     for name in sorted(glob.glob(values.input)):
@@ -259,13 +257,22 @@ def _plain(value):
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def define_flags() -> None:
-    """Declares the command line."""
-    flags.DEFINE_string("input", None, "Glob of folders of recordings.", required=True)
-    flags.DEFINE_string("output", "derived.json", "Where the figures are written.")
-    flags.DEFINE_string("crepe_capacity", "full", "Size of the pitch tracker.")
+def define_flags(groups: command_line.FlagGroups) -> None:
+    """Defines the command line."""
+    groups.group("flags")
+    groups.text("input", None, "Glob of folders of recordings.", required=True)
+    groups.text("output", "derived.json", "Where the figures are written.")
+    groups.choice("crepe_capacity", "full", ["tiny", "full"], "Size of the tracker.")
 
+
+PROGRAM = command_line.Program(
+    name="derive_collapse_index",
+    summary="Derives the constants of the collapse index from recordings.",
+    examples=("python -m evaluation.derive_collapse_index --input='recordings/*/'",),
+    define_flags=define_flags,
+    main=main,
+    exit_codes="0 the figures are written; 70 a fault of ours.",
+)
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    command_line.run(PROGRAM)

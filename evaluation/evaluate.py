@@ -19,6 +19,7 @@ from evaluation.scoring import run_choice
 from evaluation.summary import builder
 from evaluation.summary import run_facts
 from models.runs import loading as runs_lib
+from prep import errors
 from prep import progress
 from prep.pitch import tracker as pitch_tracker
 
@@ -44,7 +45,7 @@ def evaluate(
         The content of summary.json.
 
     Raises:
-        inference.InputError: If something given cannot be evaluated; a run that only
+        errors.InputError: If something given cannot be evaluated; a run that only
             a glob found is skipped instead.
     """
     opened = opened_runs.OpenedRuns(choice, options=options)
@@ -115,7 +116,7 @@ def _score_runs(
                     seed=options.seed,
                     batch_size=options.batch_size,
                 )
-            except model_rendering.InputError as error:
+            except errors.InputError as error:
                 opened.skip(name, error)
                 bar.update(len(indices))
                 continue

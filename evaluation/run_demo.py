@@ -19,7 +19,7 @@ import time
 
 from absl import flags
 
-from evaluation import command_line
+from prep import command_line
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 BASELINE = "stage5"  # the paper's GRU
@@ -145,11 +145,10 @@ def run_steps(steps: list[Step]) -> int:
     return 0
 
 
-def main() -> int:
+def main(values: flags.FlagValues) -> int:
     """Runs the demo and returns an exit code."""
-    given = flags.FLAGS.input
-    recordings = pathlib.Path(given).expanduser() if given else None
-    folder = pathlib.Path(flags.FLAGS.output)
+    recordings = pathlib.Path(values.input).expanduser() if values.input else None
+    folder = pathlib.Path(values.output)
     if recordings is not None:
         folder = folder / (recordings.resolve().stem or "recordings")
     code = run_steps(plan_steps(folder, recordings))
@@ -180,14 +179,27 @@ def print_result(report: pathlib.Path) -> None:
     print(f"Report: {report / 'report.html'}")
 
 
-def define_flags() -> None:
-    """Declares the command line."""
-    flags.DEFINE_string(
-        "input", None, "Recordings: a folder, a file or a glob. Default: plays its own."
+def define_flags(groups: command_line.FlagGroups) -> None:
+    """Defines the command line."""
+    groups.group("flags")
+    groups.text(
+        "input", None, "Recordings: a folder, a file or a glob; plays its own without."
     )
-    flags.DEFINE_string("output", "demo", "Folder for everything that is written.")
+    groups.text("output", "demo", "Folder for everything that is written.")
 
+
+PROGRAM = command_line.Program(
+    name="run_demo",
+    summary="Goes the whole way: recordings in, a report of two trained models out.",
+    examples=(
+        "python -m evaluation.run_demo",
+        "python -m evaluation.run_demo --input=my_wavs/",
+    ),
+    define_flags=define_flags,
+    main=main,
+    exit_codes="0 the report is written; otherwise that of the step that failed.",
+    when_interrupted="the same command goes on from here.",
+)
 
 if __name__ == "__main__":
-    define_flags()
-    command_line.run(main, program="run_demo")
+    command_line.run(PROGRAM)

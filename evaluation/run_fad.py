@@ -12,7 +12,6 @@ and `fad.json` written beside the report. Exit code 2 when something cannot be u
 
 import json
 import pathlib
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -20,15 +19,15 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from evaluation import command_line
 from evaluation.metrics import frechet
-from evaluation.scoring import rendering
 from evaluation.scoring import rows as rows_lib
+from prep import command_line
+from prep import errors
+from prep import files
 from prep.recordings import decode as audio_lib
 
 EMBEDDING_RATE = 16000  # Hz
 RESULT_NAME = "fad.json"
-EXIT_INPUT = command_line.EXIT_USAGE
 Embedding = Callable[[np.ndarray], np.ndarray]
 
 
@@ -42,17 +41,17 @@ def load_embedding(path: pathlib.Path) -> Embedding:
         Audio at 16 kHz, float32 [n_samples], to [n, n_features].
 
     Raises:
-        inference.InputError: If it cannot be loaded or called.
+        errors.InputError: If it cannot be loaded or called.
     """
     try:
         model = tf.saved_model.load(str(path))
     except (OSError, ValueError, tf.errors.OpError) as error:
-        raise rendering.InputError(
+        raise errors.InputError(
             f"{path} is not a SavedModel that can be loaded "
             f"({str(error).splitlines()[0]})."
         ) from error
     if not callable(model):
-        raise rendering.InputError(
+        raise errors.InputError(
             f"the SavedModel in {path} cannot be called; one is needed that maps audio "
             "[n_samples] to embeddings [n, n_features]."
         )
@@ -75,11 +74,11 @@ def measure(report: pathlib.Path, embed: Embedding) -> dict[str, Any]:
         `fad` by system, `n_clips`, `n_embeddings` of the recordings.
 
     Raises:
-        inference.InputError: If there is no report or too little audio in it.
+        errors.InputError: If there is no report or too little audio in it.
     """
     summary_path = report / "summary.json"
     if not summary_path.exists():
-        raise rendering.InputError(
+        raise errors.InputError(
             f"{report} holds no summary.json; run ddsp_report first."
         )
     clips = json.loads(summary_path.read_text("utf-8"))["clips"]
@@ -97,7 +96,7 @@ def measure(report: pathlib.Path, embed: Embedding) -> dict[str, Any]:
             if who != rows_lib.RECORDING
         }
     except (KeyError, ValueError) as error:
-        raise rendering.InputError(f"{report}: {error}") from error
+        raise errors.InputError(f"{report}: {error}") from error
     return {
         "fad": distances,
         "n_clips": len(clips),
@@ -105,31 +104,38 @@ def measure(report: pathlib.Path, embed: Embedding) -> dict[str, Any]:
     }
 
 
-def main() -> int:
-    """Runs the program; returns an exit code."""
-    report = pathlib.Path(flags.FLAGS.report).expanduser()
-    embedding = pathlib.Path(flags.FLAGS.embedding).expanduser()
-    try:
-        result = measure(report, load_embedding(embedding))
-    except (rendering.InputError, audio_lib.UnreadableError) as error:
-        print(f"run_fad: {error}", file=sys.stderr)
-        return EXIT_INPUT
+def define_flags(groups: command_line.FlagGroups) -> None:
+    """Defines the command line."""
+    groups.group("flags")
+    groups.text("report", "report", "Folder that ddsp_report wrote.")
+    groups.text(
+        "embedding", None, "Folder of a SavedModel: audio to embeddings.", required=True
+    )
+
+
+def main(values: flags.FlagValues) -> int:
+    """Measures, prints a table and writes fad.json."""
+    report = pathlib.Path(values.report).expanduser()
+    embedding = pathlib.Path(values.embedding).expanduser()
+    result = measure(report, load_embedding(embedding))
     result["embedding"] = embedding.name
-    (report / RESULT_NAME).write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    files.write_text(report / RESULT_NAME, json.dumps(result, indent=1) + "\n")
     print(f"{result['n_clips']} clips, {result['n_embeddings']} embeddings each")
     for who, distance in sorted(result["fad"].items(), key=lambda item: item[1]):
         print(f"{who}: {distance:.4g}")
     return 0
 
 
-def define_flags() -> None:
-    """Declares the command line."""
-    flags.DEFINE_string("report", "report", "Folder that ddsp_report wrote.")
-    flags.DEFINE_string(
-        "embedding", None, "Folder of a SavedModel: audio to embeddings.", required=True
-    )
-
+PROGRAM = command_line.Program(
+    name="run_fad",
+    summary="Measures the Fréchet audio distance of a report's systems with an "
+    "embedding of yours.",
+    examples=("python -m evaluation.run_fad --report=report --embedding=vggish/",),
+    define_flags=define_flags,
+    main=main,
+    exit_codes="0 fad.json is written; 2 something given cannot be used; 70 a fault "
+    "of ours.",
+)
 
 if __name__ == "__main__":
-    define_flags()
-    command_line.run(main, program="run_fad")
+    command_line.run(PROGRAM)

@@ -27,73 +27,45 @@ so. Exit code 0 when all runs are done, 1 when one failed, 2 when something give
 be used, 70 with a traceback for a fault of ours, 130 when it was interrupted.
 """
 
-import functools
 import pathlib
-import signal
 import sys
 from collections.abc import Sequence
 
 from absl import flags
 
-from evaluation import command_line
 from evaluation.matrix import experiments as matrix_experiments
-from evaluation.matrix import history
-from evaluation.matrix import invocation
-from evaluation.matrix import results
-from evaluation.matrix import runner
-from evaluation.scoring import rendering
+from prep import command_line
+from prep import errors
 
 EXIT_FAILED = 1
-EXIT_INPUT = command_line.EXIT_USAGE
-EXIT_INTERRUPTED = command_line.EXIT_INTERRUPTED
 
 
-def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
-    """Declares the command line.
-
-    Args:
-        values: Where; absl's own by default.
-    """
-    text = functools.partial(flags.DEFINE_string, flag_values=values)
-    several = functools.partial(flags.DEFINE_list, flag_values=values)
-    flags.DEFINE_enum(
-        "preset",
-        "smoke",
-        ["smoke", "minimum", "full"],
-        "Which experiments.",
-        flag_values=values,
-    )
-    text("data_dir", "data", "Prepared dataset.")
-    text("output", "matrix", "Folder of the runs and reports.")
-    several("rungs", "", "Rungs of the ladder; all by default.")
-    several("experiments", "", "Experiments of the preset; all by default.")
-    several(
+def define_flags(groups: command_line.FlagGroups) -> None:
+    """Defines the command line."""
+    groups.group("what is run")
+    groups.choice("preset", "smoke", ["smoke", "minimum", "full"], "Which experiments.")
+    groups.listing("experiments", "", "Experiments of the preset; all by default.")
+    groups.listing("rungs", "", "Rungs of the ladder; all by default.")
+    groups.real("scale", 1.0, "Multiplies the numbers of steps.")
+    groups.whole("seeds", None, "Seeds of the judged experiments.", least=1)
+    groups.listing(
         "overlays", "", "Gin files on top of every run, e.g. gin/overlays/demo.gin."
     )
-    flags.DEFINE_multi_string(
+    groups.several(
         "rung_overlay",
-        [],
         "RUNG:FILE, a gin file on top of one rung's runs only, e.g. "
         "stage5:gin/overlays/demo_gru.gin; repeatable.",
-        flag_values=values,
     )
-    flags.DEFINE_float(
-        "scale", 1.0, "Multiplies the numbers of steps.", flag_values=values
+    groups.group("with what, and where")
+    groups.text("data_dir", "data", "Prepared dataset.")
+    groups.text("output", "matrix", "Folder of the runs and reports.")
+    groups.choice(
+        "crepe_capacity",
+        "",
+        ["", "tiny", "full"],
+        "Size of the pitch tracker of the reports; the dataset's by default.",
     )
-    flags.DEFINE_integer(
-        "seeds",
-        None,
-        "Seeds of the judged experiments, at least 1.",
-        lower_bound=1,
-        flag_values=values,
-    )
-    text("crepe_capacity", "", "Of the reports; the dataset's.")
-    flags.DEFINE_boolean(
-        "dry_run",
-        False,
-        "Only print the commands; reads no dataset.",
-        flag_values=values,
-    )
+    groups.switch("dry_run", "Only print the commands; reads no dataset.")
 
 
 def read_rung_overlays(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -103,13 +75,13 @@ def read_rung_overlays(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
         given: "RUNG:FILE" each.
 
     Raises:
-        inference.InputError: If one is not of that form.
+        errors.InputError: If one is not of that form.
     """
     found: dict[str, tuple[str, ...]] = {}
     for word in given:
         rung, colon, file = word.partition(":")
         if not (rung and colon and file):
-            raise rendering.InputError(
+            raise errors.InputError(
                 f"rung_overlay={word!r} is not RUNG:FILE; say for example "
                 "stage5:gin/overlays/demo_gru.gin."
             )
@@ -121,7 +93,7 @@ def choose(values: flags.FlagValues) -> list[matrix_experiments.Experiment]:
     """The experiments that the flags ask for.
 
     Raises:
-        inference.InputError: If one of them is unknown.
+        errors.InputError: If one of them is unknown.
     """
     rungs = [rung for rung in values.rungs if rung] or list(matrix_experiments.RUNGS)
     if values.preset == "smoke" and not any(values.rungs):
@@ -136,12 +108,12 @@ def choose(values: flags.FlagValues) -> list[matrix_experiments.Experiment]:
             rung_overlays=read_rung_overlays(values.rung_overlay),
         )
     except ValueError as error:
-        raise rendering.InputError(str(error)) from error
+        raise errors.InputError(str(error)) from error
     wanted = [name for name in values.experiments if name]
     unknown = set(wanted) - {experiment.name for experiment in found}
     if unknown:
         names = ", ".join(experiment.name for experiment in found)
-        raise rendering.InputError(f"experiments {sorted(unknown)}: there are {names}.")
+        raise errors.InputError(f"experiments {sorted(unknown)}: there are {names}.")
     return [one for one in found if not wanted or one.name in wanted]
 
 
@@ -155,8 +127,14 @@ def run(values: flags.FlagValues) -> int:
         The exit code.
 
     Raises:
-        inference.InputError: If something given cannot be used.
+        errors.InputError: If something given cannot be used.
     """
+    from evaluation.matrix import history
+    from evaluation.matrix import invocation
+    from evaluation.matrix import results
+    from evaluation.matrix import runner
+    from evaluation.scoring import rendering
+
     experiments = choose(values)
     folder = pathlib.Path(values.output).expanduser() / values.preset
     if values.dry_run:
@@ -190,37 +168,42 @@ def _make_folder(folder: pathlib.Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise rendering.InputError(
+        raise errors.InputError(
             f"cannot write to {folder} ({error.strerror}); say another --output."
         ) from error
 
 
-def main() -> int:
-    """Runs the program; returns an exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+def _check(values: flags.FlagValues) -> None:
+    """Refuses what asks for no experiment that there is."""
     try:
-        return run(flags.FLAGS)
-    except rendering.InputError as error:
-        print(f"ddsp_matrix: {error}", file=sys.stderr)
-        return EXIT_INPUT
-    except KeyboardInterrupt:
-        print(
-            "\nddsp_matrix: interrupted; the run that was training has saved. Run the "
-            "same command again to go on.",
-            file=sys.stderr,
-        )
-        return EXIT_INTERRUPTED
+        choose(values)
+    except errors.InputError as error:
+        raise command_line.UsageError(str(error)) from error
 
 
-def _interrupt(number: int, frame: object) -> None:
-    """Ends on SIGTERM as on Ctrl-C: with the training that is waited for."""
-    raise KeyboardInterrupt
+PROGRAM = command_line.Program(
+    name="ddsp_matrix",
+    summary="Trains every rung of the ladder the same way, and reports them side by "
+    "side.",
+    examples=(
+        "ddsp_matrix --preset=smoke",
+        "ddsp_matrix --preset=minimum --data_dir=data --rungs=stage1,stage2,stage5",
+        "ddsp_matrix --preset=full --dry_run",
+    ),
+    define_flags=define_flags,
+    check=_check,
+    main=run,
+    exit_codes="0 all runs are done; 1 one failed; 2 something given cannot be used; "
+    "70 a fault of ours; 130 interrupted.",
+    loads=("evaluation.matrix.invocation",),
+    when_interrupted="the run that was training has saved. Run the same command again "
+    "to go on.",
+)
 
 
 def console() -> None:
     """Entry point of the console script."""
-    define_flags()
-    command_line.run(main, program="ddsp_matrix")
+    command_line.run(PROGRAM)
 
 
 if __name__ == "__main__":

@@ -11,28 +11,20 @@ Any sample rate and length in, the model's rate out. Exit code 0 when all went w
 when something given cannot be used; one sentence then says what and why.
 """
 
-import functools
 import math
 import pathlib
-import sys
 import time
+from typing import TYPE_CHECKING
 
-import soundfile
 from absl import flags
 
-from evaluation import command_line
-from evaluation.render import files
-from evaluation.render import gallery
-from evaluation.render import job
-from evaluation.render import renderer
-from evaluation.render import transfer
-from evaluation.scoring import rendering
-from models.export import writer
-from models.streaming import block_controls
-from prep.pitch import weights
+from prep import command_line
+from prep import errors
 
-EXIT_INPUT = command_line.EXIT_USAGE
-EXIT_INTERRUPTED = command_line.EXIT_INTERRUPTED
+if TYPE_CHECKING:  # seconds of imports, which --help and refusals do without
+    from evaluation.render import job
+
+OUTPUTS = ("output", "gallery", "export")  # of these one is asked for
 # What a kind of output knows nothing of.
 IDLE_FLAGS = {
     "output": (),
@@ -45,48 +37,48 @@ IDLE_FLAGS = {
 }
 
 
-def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
-    """Declares the command line.
-
-    Args:
-        values: Where; absl's own by default.
-    """
-    text = functools.partial(flags.DEFINE_string, flag_values=values)
-    several = functools.partial(flags.DEFINE_multi_string, flag_values=values)
-    real = functools.partial(flags.DEFINE_float, flag_values=values)
-    switch = functools.partial(flags.DEFINE_boolean, flag_values=values)
-    several("run", None, "Trained run; several for --gallery.", required=True)
-    several("input", [], "Recording, .mid or .csv; several for --gallery.")
-    text("output", None, "Audio file to write: .wav, .flac, .aiff or .ogg.")
-    text("gallery", None, "HTML page to write, of all inputs and runs.")
-    text("export", None, "Folder to write the run to, for use outside this project.")
-    text("checkpoint", "best", "Checkpoint: best, last or a step.")
-    switch("overwrite", False, "Replace outputs that are there.")
-    switch("match", False, "Fit pitch (octaves) and loudness to the training data.")
-    real("transpose", 0.0, "Semitones.")
-    real("loudness_shift", 0.0, "dB.")
-    switch("mask_unvoiced", False, "No harmonics where there is no pitch.")
-    real("suppress_noise", 0.0, "dB by which passages without notes get quieter.")
-    real("auto_tune", 0.0, "0 to 1: how far notes are pulled to semitones.")
-    switch("dry", False, "Without the learned reverb.")
-    switch("stems", False, "Also write harmonic, noise and reverb as files.")
-    switch("dump_controls", False, "Also write the synthesiser's controls as CSV.")
-    text("controls_out", None, "CSV to write pitch and loudness to, as adjusted.")
-    real("gain_db", 0.0, "dB, of all that is written.")
-    real("tail_secs", 0.0, "s for which the reverb rings on after the end.")
-    flags.DEFINE_integer("seed", 0, "Which noise.", lower_bound=0, flag_values=values)
-    flags.DEFINE_enum(
+def define_flags(groups: command_line.FlagGroups) -> None:
+    """Defines the command line."""
+    groups.group("what is played")
+    groups.several("run", "Trained run; several for --gallery.", required=True)
+    groups.text("checkpoint", "best", "Checkpoint: best, last or a step.")
+    groups.several("input", "Recording, .mid or .csv; several for --gallery.")
+    groups.text("data_dir", None, "Dataset of the run, if it has moved.")
+    groups.choice(
         "crepe_capacity",
         "",
-        ["", *weights.CAPACITIES],
+        ["", "tiny", "full"],
         "Size of the pitch tracker; the dataset's by default.",
-        flag_values=values,
     )
-    text("data_dir", None, "Dataset of the run, if it has moved.")
+    groups.group("what is written, one of the first three")
+    groups.text("output", None, "Audio file: .wav, .flac, .aiff or .ogg.")
+    groups.text("gallery", None, "HTML page of all inputs and runs.")
+    groups.text("export", None, "Folder to write the run to, for other programs.")
+    groups.switch("overwrite", "Replace outputs that are there.")
+    groups.switch("stems", "Also write harmonic, noise and reverb as files.")
+    groups.switch("dump_controls", "Also write the synthesiser's controls as CSV.")
+    groups.text("controls_out", None, "CSV of pitch and loudness, as adjusted.")
+    groups.group("how it is played")
+    groups.switch("match", "Fit pitch (octaves) and loudness to the training data.")
+    groups.real("transpose", 0.0, "Semitones.")
+    groups.real("loudness_shift", 0.0, "dB.")
+    groups.real("auto_tune", 0.0, "0 to 1: how far notes are pulled to semitones.")
+    groups.switch("mask_unvoiced", "No harmonics where there is no pitch.")
+    groups.real(
+        "suppress_noise", 0.0, "dB by which passages without notes get quieter."
+    )
+    groups.switch("dry", "Without the learned reverb.")
+    groups.real("tail_secs", 0.0, "s for which the reverb rings on after the end.")
+    groups.real("gain_db", 0.0, "dB, of all that is written.")
+    groups.whole("seed", 0, "Which noise.")
 
 
-def make_request(values: flags.FlagValues) -> job.Request:
-    """Flags -> request."""
+def make_request(values: flags.FlagValues) -> "job.Request":
+    """Makes the request that the flags stand for."""
+    from evaluation.render import job
+    from evaluation.render import renderer
+    from evaluation.render import transfer
+
     path = lambda name: pathlib.Path(name).expanduser() if name else None
     return job.Request(
         adjustments=transfer.Adjustments(
@@ -112,8 +104,25 @@ def make_request(values: flags.FlagValues) -> job.Request:
     )
 
 
+def check(values: flags.FlagValues) -> None:
+    """Refuses flags that contradict each other, or that would do nothing.
+
+    Raises:
+        command_line.UsageError: Naming the flag.
+    """
+    wanted = [name for name in OUTPUTS if values[name].value]
+    if len(wanted) != 1:
+        raise command_line.UsageError(
+            "say one of --output=out.wav, --gallery=page.html and --export=folder; "
+            f"{' and '.join(wanted) or 'none'} was given."
+        )
+    _check_flags(values, wanted[0])
+    if wanted != ["gallery"]:
+        _check_single(values, has_input=wanted == ["output"])
+
+
 def run(values: flags.FlagValues) -> int:
-    """Does what the flags say.
+    """Does what the flags say, which have been checked.
 
     Args:
         values: Parsed flags.
@@ -122,27 +131,23 @@ def run(values: flags.FlagValues) -> int:
         The exit code.
 
     Raises:
-        inference.InputError: If something given cannot be used.
+        errors.InputError: If something given cannot be used.
     """
-    wanted = [name for name in ("output", "gallery", "export") if values[name].value]
-    if len(wanted) != 1:
-        raise rendering.InputError(
-            "say one of --output=out.wav, --gallery=page.html and --export=folder; "
-            f"{' and '.join(wanted) or 'none'} was given."
-        )
-    _check_flags(values, wanted[0])
+    from evaluation.render import gallery
+    from evaluation.scoring import rendering
+    from models.export import writer
+
+    (wanted,) = (name for name in OUTPUTS if values[name].value)
     request = make_request(values)
     run_dirs = [pathlib.Path(name).expanduser() for name in values.run]
     sources = [pathlib.Path(name).expanduser() for name in values.input]
-    target = pathlib.Path(str(values[wanted[0]].value)).expanduser()
-    if wanted != ["gallery"]:
-        _check_single(run_dirs, sources, has_input=wanted == ["output"])
-    if wanted == ["gallery"]:
+    target = pathlib.Path(str(values[wanted].value)).expanduser()
+    if wanted == "gallery":
         n_clips = gallery.write(
             target, run_dirs, sources, request=request, checkpoint=values.checkpoint
         )
         print(f"{target}: {n_clips} clips")
-    elif wanted == ["export"]:
+    elif wanted == "export":
         opened = rendering.open_run(run_dirs[0], checkpoint=values.checkpoint)
         for line in writer.export_run(opened, target, overwrite=values.overwrite):
             print(line)
@@ -155,52 +160,67 @@ def _check_flags(values: flags.FlagValues, wanted: str) -> None:
     """Refuses flags that would do nothing, and numbers that are none."""
     idle = [name for name in IDLE_FLAGS[wanted] if values[name].present]
     if idle:
-        raise rendering.InputError(
+        raise command_line.UsageError(
             f"--{idle[0]} says nothing to --{wanted}; leave it out, or ask for "
             "--output."
         )
     for name in ("transpose", "loudness_shift", "suppress_noise", "gain_db"):
         number = values[name].value
         if number is None or not math.isfinite(number):
-            raise rendering.InputError(f"--{name}={number} is no number.")
+            raise command_line.UsageError(f"--{name}={number} is no number.")
     if not 0.0 <= values.tail_secs < math.inf:
-        raise rendering.InputError(f"--tail_secs={values.tail_secs}: give 0 or more.")
+        raise command_line.UsageError(
+            f"--tail_secs={values.tail_secs}: give 0 or more."
+        )
     if values.dry and values.tail_secs:
-        raise rendering.InputError(
+        raise command_line.UsageError(
             "--dry leaves no reverb that --tail_secs could hear."
         )
 
 
-def _check_single(
-    run_dirs: list[pathlib.Path], sources: list[pathlib.Path], *, has_input: bool
-) -> None:
-    """Refuses several runs or inputs where one is meant."""
+def _check_single(values: flags.FlagValues, *, has_input: bool) -> None:
+    """Refuses several runs or inputs where one is meant, and an input that is none."""
     n_wanted = 1 if has_input else 0
-    if len(run_dirs) != 1 or len(sources) != n_wanted:
-        raise rendering.InputError(
-            f"one --run and {n_wanted} --input are needed here, {len(run_dirs)} and "
-            f"{len(sources)} were given; only --gallery takes several."
+    if len(values.run) != 1 or len(values.input) != n_wanted:
+        raise command_line.UsageError(
+            f"one --run and {n_wanted} --input are needed here, {len(values.run)} and "
+            f"{len(values.input)} were given; only --gallery takes several."
         )
+    for name in values.input:
+        source = pathlib.Path(name).expanduser()
+        if not source.is_file():
+            what = (
+                "is a folder; name a file in it" if source.is_dir() else "is not there"
+            )
+            raise command_line.UsageError(f"the input {source} {what}.")
 
 
 def _render(
     run_dir: pathlib.Path,
     source: pathlib.Path,
     output: pathlib.Path,
-    request: job.Request,
+    request: "job.Request",
     checkpoint: str,
 ) -> None:
     """Renders one file and says so."""
+    import soundfile
+
+    from evaluation.render import files
+    from evaluation.render import job
+    from evaluation.scoring import rendering
+
     # Before minutes of measuring, not after.
-    if not source.is_file():
-        what = "is a folder; name a file in it" if source.is_dir() else "is not there"
-        raise rendering.InputError(f"the input {source} {what}.")
     files.check_outputs(
         request.paths(output), source=source, overwrite=request.overwrite
     )
     session = job.Session(rendering.open_run(run_dir, checkpoint=checkpoint), request)
     begin = time.perf_counter()
-    outcome = session.render_file(source, output)
+    try:
+        outcome = session.render_file(source, output)
+    except soundfile.LibsndfileError as error:
+        raise errors.InputError(
+            f"writing failed, is the disk full? ({error})"
+        ) from error
     secs = time.perf_counter() - begin
     print(
         f"{output}: {outcome.secs:.1f} s from step {session.run.step} of {run_dir}, "
@@ -209,38 +229,28 @@ def _render(
     )
 
 
-def main_with(values: flags.FlagValues) -> int:
-    """Does what the flags say; what cannot be used becomes one line and a code."""
-    try:
-        return run(values)
-    except (
-        rendering.InputError,
-        block_controls.StreamError,
-        writer.ExportError,
-    ) as error:
-        print(f"ddsp_render: {error}", file=sys.stderr)
-    except soundfile.LibsndfileError as error:
-        print(
-            f"ddsp_render: writing failed, is the disk full? ({error})", file=sys.stderr
-        )
-    except KeyboardInterrupt:
-        print("ddsp_render: interrupted; nothing was written.", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except OSError as error:
-        name = error.filename or "the disk"
-        print(f"ddsp_render: {name}: {error.strerror}.", file=sys.stderr)
-    return EXIT_INPUT
-
-
-def main() -> int:
-    """Runs the program; returns an exit code."""
-    return main_with(flags.FLAGS)
+PROGRAM = command_line.Program(
+    name="ddsp_render",
+    summary="Plays a trained model with any recording, MIDI file or drawn curves, or "
+    "exports it.",
+    examples=(
+        "ddsp_render --run runs/stage2 --input singing.wav --output flute.wav --match",
+        "ddsp_render --run runs/stage2 --input tune.mid --output tune.wav --stems",
+        "ddsp_render --run runs/a --run runs/b --input a.wav --gallery listen.html",
+        "ddsp_render --run runs/stage2 --export exported/",
+    ),
+    define_flags=define_flags,
+    check=check,
+    main=run,
+    exit_codes="0 all is written; 2 something given cannot be used; 70 a fault of "
+    "ours; 130 interrupted.",
+    loads=("evaluation.render.gallery", "models.export.writer"),
+)
 
 
 def console() -> None:
     """Entry point of the console script."""
-    define_flags()
-    command_line.run(main, program="ddsp_render")
+    command_line.run(PROGRAM)
 
 
 if __name__ == "__main__":

@@ -16,77 +16,63 @@ error of the program itself, 130 when interrupted. Without a finished report not
 replaced: what was there stays as it was.
 """
 
-import functools
 import pathlib
 import shutil
 import sys
 import tempfile
+from typing import TYPE_CHECKING
 
 from absl import flags
 
-from evaluation import command_line
-from evaluation import evaluate
-from evaluation.analysis import masks
-from evaluation.report import media
-from evaluation.report import page
-from evaluation.scoring import options
-from evaluation.scoring import rendering
-from evaluation.scoring import run_choice
-from evaluation.summary import exit_code
+from prep import command_line
+from prep import errors
 
-EXIT_INPUT = command_line.EXIT_USAGE
-EXIT_INTERRUPTED = command_line.EXIT_INTERRUPTED
+if TYPE_CHECKING:  # seconds of imports, which --help and refusals do without
+    from evaluation.scoring import options
+
+# A report's own files; `--overwrite` replaces nothing else.
+FILES = ("scores.jsonl", "summary.json", "report.html", "report.md", "media")
 
 
-def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
-    """Declares the command line.
-
-    Args:
-        values: Where; absl's own by default.
-    """
-    text = functools.partial(flags.DEFINE_string, flag_values=values)
-    several = functools.partial(flags.DEFINE_multi_string, flag_values=values)
-    number = functools.partial(flags.DEFINE_integer, flag_values=values)
-    real = functools.partial(flags.DEFINE_float, flag_values=values)
-    switch = functools.partial(flags.DEFINE_boolean, flag_values=values)
-    text("baseline", None, "Run that the others are compared with.", required=True)
-    several("candidate", [], "Run to judge; may be given several times.")
-    several(
-        "runs", [], "Glob of runs to judge, e.g. 'runs/*'; unsound ones are skipped."
+def define_flags(groups: command_line.FlagGroups) -> None:
+    """Defines the command line."""
+    groups.group("what is judged")
+    groups.text(
+        "baseline", None, "Run that the others are compared with.", required=True
     )
-    text("output", "report", "Folder of the report.")
-    switch("overwrite", False, "Replace a report that is already there.")
-    text("data_dir", "", "Dataset; by default the one the baseline was trained on.")
-    text("split", "eval", "Split of the dataset to judge on.")
-    text("checkpoint", "best", "Checkpoint of every run: best, last or a step.")
-    number("max_clips", 0, "Judge so many clips, spread over recordings; 0: all.")
-    number("max_embedded_clips", 8, "Clips in the page; fewer when it would be large.")
-    number("batch_size", 4, "Clips rendered at once.", lower_bound=1)
-    number("seed", 0, "Decides the noise, the same for all runs.")
-    flags.DEFINE_enum(
+    groups.several("candidate", "Run to judge; may be given several times.")
+    groups.several("runs", "Glob of runs, e.g. 'runs/*'; unsound ones are skipped.")
+    groups.text("checkpoint", "best", "Checkpoint of every run: best, last or a step.")
+    groups.text("data_dir", "", "Dataset; by default the one the baseline trained on.")
+    groups.text("split", "eval", "Split of the dataset to judge on.")
+    groups.whole("max_clips", 0, "Judge so many clips, spread over recordings; 0: all.")
+    groups.switch("allow_other_dataset", "Judge runs of different datasets.")
+    groups.group("what is left")
+    groups.text("output", "report", "Folder of the report.")
+    groups.switch("overwrite", "Replace a report that is already there.")
+    groups.whole(
+        "max_embedded_clips", 8, "Clips in the page; fewer when it would be large."
+    )
+    groups.switch(
+        "fail_if_collapsed",
+        "Exit with 1 when a training of a candidate has collapsed, 3 when one could "
+        "not be judged.",
+    )
+    groups.group("how it is measured")
+    groups.choice(
         "crepe_capacity",
         "",
         ["", "tiny", "full"],
         "Size of the pitch tracker; the dataset's by default.",
-        flag_values=values,
     )
-    real(
-        "min_confidence",
-        masks.MIN_CONFIDENCE,
-        "Pitch confidence, 0 to 1, from which a frame counts as pitched.",
+    groups.real(
+        "min_confidence", None, "Frames are pitched from this confidence on; 0 to 1."
     )
-    real(
-        "audible_range_db",
-        masks.AUDIBLE_RANGE_DB,
-        "dB below a clip's loudest frame that still count as audible.",
+    groups.real(
+        "audible_range_db", None, "dB below a clip's loudest frame that are audible."
     )
-    switch("allow_other_dataset", False, "Judge runs of different datasets.")
-    switch(
-        "fail_if_collapsed",
-        False,
-        "Exit with 1 when a training of a candidate has collapsed, 3 when one could "
-        "not be judged.",
-    )
+    groups.whole("batch_size", 4, "Clips rendered at once.", least=1)
+    groups.whole("seed", 0, "Decides the noise, the same for all runs.")
 
 
 def check_output(output: pathlib.Path, *, overwrite: bool) -> None:
@@ -97,14 +83,14 @@ def check_output(output: pathlib.Path, *, overwrite: bool) -> None:
         overwrite: Whether a report in it is replaced.
 
     Raises:
-        inference.InputError: If a report is there and may not be replaced, or if no
+        InputError: If a report is there and may not be replaced, or if no
             folder can be made there.
     """
     if output.is_file():
-        raise rendering.InputError(f"--output={output} is a file; name a folder.")
+        raise errors.InputError(f"--output={output} is a file; name a folder.")
     there = [path for path in _files_of(output) if path.exists()]
     if there and not overwrite:
-        raise rendering.InputError(
+        raise errors.InputError(
             f"{output} already holds a report ({there[0].name}); pass --overwrite to "
             "replace it or --output for another folder."
         )
@@ -113,7 +99,7 @@ def check_output(output: pathlib.Path, *, overwrite: bool) -> None:
         with tempfile.TemporaryFile(dir=output):
             pass
     except OSError as error:
-        raise rendering.InputError(
+        raise errors.InputError(
             f"--output={output} cannot be written: {error.strerror}."
         ) from error
 
@@ -131,11 +117,18 @@ def move_report(source: pathlib.Path, output: pathlib.Path) -> None:
 
 def _files_of(output: pathlib.Path) -> list[pathlib.Path]:
     """What a report consists of."""
-    return [output / name for name in (*page.FILES, media.MEDIA_NAME)]
+    return [output / name for name in FILES]
 
 
-def make_options(values: flags.FlagValues) -> options.Options:
-    """How the flags want runs to be evaluated."""
+def make_options(values: flags.FlagValues) -> "options.Options":
+    """Returns how the flags want runs to be evaluated."""
+    from evaluation.analysis import masks
+    from evaluation.scoring import options
+
+    given = {
+        "min_confidence": values.min_confidence,
+        "range_db": values.audible_range_db,
+    }
     return options.Options(
         checkpoint=values.checkpoint,
         data_dir=values.data_dir,
@@ -146,7 +139,7 @@ def make_options(values: flags.FlagValues) -> options.Options:
         seed=values.seed,
         crepe_capacity=values.crepe_capacity,
         masks=masks.MaskSettings(
-            min_confidence=values.min_confidence, range_db=values.audible_range_db
+            **{name: value for name, value in given.items() if value is not None}
         ),
         allow_other_dataset=values.allow_other_dataset,
     )
@@ -161,6 +154,11 @@ def run(values: flags.FlagValues) -> int:
     Returns:
         The exit code.
     """
+    from evaluation import evaluate
+    from evaluation.report import page
+    from evaluation.scoring import run_choice
+    from evaluation.summary import exit_code
+
     output = pathlib.Path(values.output).expanduser()
     choice = run_choice.find_runs(
         baseline=values.baseline, candidates=values.candidate, patterns=values.runs
@@ -189,22 +187,26 @@ def _complain(*sentences: str) -> None:
         print(f"ddsp_report: {sentence}", file=sys.stderr)
 
 
-def main() -> int:
-    """Runs the program; returns an exit code."""
-    try:
-        return run(flags.FLAGS)
-    except rendering.InputError as error:
-        _complain(str(error))
-        return EXIT_INPUT
-    except KeyboardInterrupt:
-        _complain("interrupted; nothing was written.")
-        return EXIT_INTERRUPTED
+PROGRAM = command_line.Program(
+    name="ddsp_report",
+    summary="Judges trained runs and writes one page about them.",
+    examples=(
+        "ddsp_report --baseline runs/stage5 --candidate runs/stage2",
+        "ddsp_report --baseline runs/stage5 --runs 'runs/*' --output ranking",
+        "ddsp_report --baseline runs/stage5 --runs 'runs/*' --fail_if_collapsed",
+    ),
+    define_flags=define_flags,
+    main=run,
+    exit_codes="0 the report is written; with --fail_if_collapsed 1 a training of a "
+    "candidate has collapsed, 3 one could not be judged; 2 something given cannot be "
+    "used; 70 a fault of ours; 130 interrupted.",
+    loads=("evaluation.evaluate", "evaluation.report.page"),
+)
 
 
 def console() -> None:
     """Entry point of the console script."""
-    define_flags()
-    command_line.run(main, program="ddsp_report")
+    command_line.run(PROGRAM)
 
 
 if __name__ == "__main__":

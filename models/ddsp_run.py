@@ -11,112 +11,138 @@ files are errors, and a run that goes on says so.
 import os
 import pathlib
 import sys
+from typing import TYPE_CHECKING
 
-from absl import app
 from absl import flags
 from absl import logging
-from ddsp.training import ddsp_run  # defines ddsp's flags
 
-from models.config import gin_config
-from models.training import request
-from models.training import resume
-from models.training import session
-from models.training import staged
+from prep import command_line
 
-FLAGS = flags.FLAGS
-FLAGS.set_default("save_dir", "")
+if TYPE_CHECKING:  # seconds of imports, which --help and refusals do without
+    from models.training import request
+
 RUNS_DIR = "runs"
-
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Prepared dataset; what the gin file says, or data/, by default."
-)
-_RESUME = flags.DEFINE_enum(
-    "resume",
-    "auto",
-    resume.MODES,
-    "auto goes on from the newest sound checkpoint if there is one; must insists on "
-    "one; never moves an earlier run aside and starts anew.",
-)
-_INIT_FROM = flags.DEFINE_string(
-    "init_from",
-    "",
-    "Run directory or checkpoint whose weights a fresh run starts with (optimiser and "
-    "step start anew).",
-)
-_ALLOW_SHAPE_MISMATCH = flags.DEFINE_boolean(
-    "allow_shape_mismatch",
-    False,
-    "With --init_from: leave weights of another shape at their initial value instead "
-    "of refusing.",
-)
-_STEPS = flags.DEFINE_integer("steps", None, "Updates to make; train.num_steps.")
-_MAX_MINUTES = flags.DEFINE_float(
-    "max_minutes",
-    None,
-    "Stop after the first step beyond so many minutes of training, counted from this "
-    "start; 0 sets no limit.",
-)
-_SEED = flags.DEFINE_integer(
-    "seed",
-    0,
-    "Decides weights, order of examples and noise; the same seed, the same run.",
-)
-_DUMP = flags.DEFINE_integer(
-    "dump_controls_every", None, "Steps between dumps of the controls; 0 writes none."
-)
-_RENDER = flags.DEFINE_integer(
-    "render_every", None, "Steps between renderings of the held-out batch; 0 none."
-)
-_STAGED = flags.DEFINE_boolean(
-    "staged",
-    False,
-    "Train in three phases, A, B, C, each from the best of those before; see "
-    "models/training/staged.py.",
-)
-_QUIET = flags.DEFINE_boolean("quiet", False, "No progress line: warnings and the end.")
+RESUME_MODES = ("auto", "must", "never")
 
 
-def default_save_dir(gin_files: list[str]) -> str:
-    """runs/<name of the last gin file that is no overlay>, as a run's own directory."""
+def define_flags(groups: command_line.FlagGroups) -> None:
+    """Defines the command line; ddsp's own flags keep their names and meaning."""
+    groups.group("what is trained")
+    groups.several("gin_file", "Configuration; later files win; may be repeated.")
+    groups.several("gin_param", "A binding, e.g. batch_size=4; may be repeated.")
+    groups.several("gin_search_path", "Further folder of gin files.")
+    groups.text(
+        "data_dir", None, "Prepared dataset; the gin file's, or data/, by default."
+    )
+    groups.text("save_dir", "", "Run directory; runs/<name of the gin file>.")
+    groups.switch(
+        "staged", "Train in three phases, A, B, C, each from the best of those before."
+    )
+    groups.whole("seed", 0, "Decides weights, order of examples and noise.", least=None)
+    groups.group("how long")
+    groups.whole("steps", None, "Updates to make; train.num_steps.", least=1)
+    groups.real(
+        "max_minutes",
+        None,
+        "Stop after the first step beyond so many minutes of training, counted from "
+        "this start; 0 sets no limit.",
+    )
+    groups.real(
+        "early_stop_loss_value", None, "Stop when the training loss is below this."
+    )
+    groups.group("where it begins")
+    groups.choice(
+        "resume",
+        "auto",
+        RESUME_MODES,
+        "auto goes on from the newest sound checkpoint if there is one; must insists "
+        "on one; never moves an earlier run aside and starts anew.",
+    )
+    groups.text("restore_dir", "", "Run directory to go on from, as ddsp's runner.")
+    groups.text(
+        "init_from",
+        "",
+        "Run directory or checkpoint whose weights a fresh run starts with; optimiser "
+        "and step start anew.",
+    )
+    groups.switch(
+        "allow_shape_mismatch",
+        "With --init_from: leave weights of another shape at their initial value.",
+    )
+    groups.group("what is shown and kept")
+    groups.whole(
+        "dump_controls_every", None, "Steps between dumps of the controls; 0: none."
+    )
+    groups.whole(
+        "render_every", None, "Steps between renderings of the held-out batch; 0: none."
+    )
+    groups.switch("quiet", "No progress line: warnings and the end.")
+    groups.whole(
+        "verbosity", None, "Of absl's log: -1 warnings, 0 info, 1 debug.", least=None
+    )
+    groups.group("as ddsp's runner")
+    groups.choice("mode", "train", ["train", "eval", "sample"], "What to do.")
+    groups.switch("run_once", "Evaluate or sample once and end.")
+    groups.text("tpu", "", "Address of a TPU.")
+    groups.text("cluster_config", "", "JSON of a worker among several.")
+    groups.switch("allow_memory_growth", "Take GPU memory as it is needed.")
+
+
+def default_save_dir(gin_files: list[str], *, staged: bool) -> str:
+    """Returns runs/<name of the last gin file that is no overlay>.
+
+    Raises:
+        command_line.UsageError: If there is no gin file.
+    """
     stages = [
         name for name in gin_files if "overlays" not in pathlib.PurePath(name).parts
     ]
     if not (stages or gin_files):
-        raise gin_config.ConfigError(
+        raise command_line.UsageError(
             "say what to train: --gin_file=gin/stage2.gin, or --save_dir of a run to "
             "go on with."
         )
     stem = pathlib.PurePath((stages or gin_files)[-1]).stem
-    return os.path.join(RUNS_DIR, f"{stem}_abc" if _STAGED.value else stem)
+    return os.path.join(RUNS_DIR, f"{stem}_abc" if staged else stem)
 
 
-def request_of_flags() -> request.Request:
-    """What the command line asks for."""
-    options = {
-        "dump_controls_every": _DUMP.value,
-        "render_every": _RENDER.value,
-        "early_stop_loss_value": FLAGS.early_stop_loss_value,
-        "max_minutes": _MAX_MINUTES.value,
-    }
-    save_dir = FLAGS.save_dir or default_save_dir(FLAGS.gin_file)
+def check(values: flags.FlagValues) -> None:
+    """Refuses a command line that names nothing to train.
+
+    Raises:
+        command_line.UsageError: If there is neither a gin file nor a run.
+    """
+    if not values.save_dir:
+        default_save_dir(values.gin_file, staged=values.staged)
+
+
+def request_of_flags(values: flags.FlagValues) -> "request.Request":
+    """Returns what the command line asks for."""
+    from models.training import request
+
+    names = ("dump_controls_every", "render_every", "early_stop_loss_value")
+    options = {name: values[name].value for name in (*names, "max_minutes")}
+    save_dir = values.save_dir or default_save_dir(
+        values.gin_file, staged=values.staged
+    )
     return request.Request(
         save_dir=os.path.expanduser(save_dir),
-        restore_dir=os.path.expanduser(FLAGS.restore_dir),
-        init_from=os.path.expanduser(_INIT_FROM.value),
-        allow_shape_mismatch=_ALLOW_SHAPE_MISMATCH.value,
-        gin_files=tuple(FLAGS.gin_file),
-        bindings=tuple(FLAGS.gin_param),
-        search_paths=tuple(FLAGS.gin_search_path),
-        data_dir=_DATA_DIR.value,
-        resume=_RESUME.value,
-        seed=_SEED.value,
-        num_steps=_STEPS.value,
+        restore_dir=os.path.expanduser(values.restore_dir),
+        init_from=os.path.expanduser(values.init_from),
+        allow_shape_mismatch=values.allow_shape_mismatch,
+        gin_files=tuple(values.gin_file),
+        bindings=tuple(values.gin_param),
+        search_paths=tuple(values.gin_search_path),
+        data_dir=values.data_dir,
+        resume=values.resume,
+        seed=values.seed,
+        num_steps=values.steps,
         loop_options={
             key: value for key, value in options.items() if value is not None
         },
-        tpu=FLAGS.tpu,
-        cluster_config=FLAGS.cluster_config,
-        quiet=_QUIET.value,
+        tpu=values.tpu,
+        cluster_config=values.cluster_config,
+        quiet=values.quiet,
     )
 
 
@@ -125,30 +151,55 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
-def main(unused_argv: list[str]) -> int:
-    """Runs what the flags say; returns an exit code."""
-    del unused_argv
-    if not FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)  # TensorFlow tells much at INFO
-    if FLAGS.allow_memory_growth:
-        ddsp_run.allow_memory_growth()
+def main(values: flags.FlagValues) -> int:
+    """Trains, evaluates or samples; returns an exit code."""
+    from ddsp.training import ddsp_run as ddsp_runner
+
+    from models.training import session
+    from models.training import staged
+
+    # TensorFlow tells much at INFO.
+    verbosity = values.verbosity
+    logging.set_verbosity(logging.WARNING if verbosity is None else verbosity)
+    if values.allow_memory_growth:
+        ddsp_runner.allow_memory_growth()
+    wanted = request_of_flags(values)
     try:
-        if FLAGS.mode == "train":
-            train = staged.train_staged if _STAGED.value else session.train
-            outcome = train(request_of_flags(), say=_say)
+        if values.mode == "train":
+            train = staged.train_staged if values.staged else session.train
+            outcome = train(wanted, say=_say)
             return 0 if outcome.reason != "interrupted" else 130
-        session.evaluate_or_sample(
-            request_of_flags(), mode=FLAGS.mode, run_once=FLAGS.run_once
-        )
+        session.evaluate_or_sample(wanted, mode=values.mode, run_once=values.run_once)
         return 0
     except session.USER_ERRORS as error:
         _say(f"error: {session.sentence(error)}")
         return 1
 
 
+PROGRAM = command_line.Program(
+    name="ddsp_run",
+    summary="Trains, evaluates or samples a model; run again, it goes on where it "
+    "stopped.",
+    examples=(
+        "ddsp_run --gin_file=gin/stage2.gin",
+        "ddsp_run --gin_file=gin/stage5.gin --data_dir=data --max_minutes=30",
+        "ddsp_run --gin_file=gin/stage2.gin --gin_param=batch_size=8 --seed=1 "
+        "--save_dir=runs/stage2-seed1",
+    ),
+    define_flags=define_flags,
+    check=check,
+    main=main,
+    exit_codes="0 the run has ended by itself; 1 something given cannot be used; 2 a "
+    "flag is wrong; 70 a fault of ours; 130 interrupted, after saving.",
+    loads=("models.training.session", "models.training.staged"),
+    input_code=1,
+    when_interrupted="the same command goes on from the last checkpoint.",
+)
+
+
 def console() -> None:
     """Entry point of the console script."""
-    app.run(main)
+    command_line.run(PROGRAM)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import dataclasses
 import math
 from typing import Any
 
+from prep import errors
 from prep.pitch import tracker
 
 CREPE_RATE = 16000  # samples/s, what the pitch tracker hears
@@ -18,7 +19,7 @@ MAX_RATE = 192000  # samples/s
 SECS_PRECISION = 1e-6  # s, seconds further than this from a whole frame are refused
 
 
-class PrepError(Exception):
+class PrepError(errors.InputError):
     """Something that a person can put right; the message says how."""
 
 

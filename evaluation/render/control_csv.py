@@ -18,7 +18,7 @@ import numpy as np
 
 from evaluation.render import decoding
 from evaluation.render import performance
-from evaluation.scoring import rendering
+from prep import errors
 from prep import loudness as loudness_lib
 
 PERFORMANCE_COLUMNS = ("f0_hz", "loudness_db", "f0_confidence")
@@ -96,7 +96,7 @@ class Table:
         frame_rate: Frames per second that the model plays.
 
     Raises:
-        inference.InputError: If a column is missing, a number is none, or the rows do
+        errors.InputError: If a column is missing, a number is none, or the rows do
             not stand `1 / frame_rate` apart.
     """
 
@@ -107,7 +107,7 @@ class Table:
             self._names = [name.strip() for name in next(rows, [])]
         for name in ("f0_hz", "loudness_db"):
             if name not in self._names:
-                raise rendering.InputError(
+                raise errors.InputError(
                     f"{path} has no column {name!r}; it has "
                     f"{', '.join(self._names[:8]) or 'none'}."
                 )
@@ -122,7 +122,7 @@ class Table:
             with open(self._path, newline="", encoding="utf-8-sig") as file:
                 yield csv.reader(file)
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise rendering.InputError(
+            raise errors.InputError(
                 f"{self._path} cannot be read as CSV: {error}."
             ) from error
 
@@ -138,13 +138,13 @@ class Table:
     def _numbers(self, row: list[str], place: int) -> list[float]:
         """A row's numbers; `place` is its line."""
         if len(row) != len(self._names):
-            raise rendering.InputError(
+            raise errors.InputError(
                 f"{self._path}, line {place}: {len(row)} values for "
                 f"{len(self._names)} columns."
             )
         for name, text in zip(self._names, row, strict=True):
             if not _is_number(text):
-                raise rendering.InputError(
+                raise errors.InputError(
                     f"{self._path}, line {place}: {name} is {text!r}, not a finite "
                     "number."
                 )
@@ -156,13 +156,13 @@ class Table:
         places = [self._names.index(name) for name in names]
         blocks = [block[:, places] for block in self._blocks()]
         if not blocks:
-            raise rendering.InputError(f"{self._path} has no rows below its header.")
+            raise errors.InputError(f"{self._path} has no rows below its header.")
         return dict(zip(names, np.concatenate(blocks).T, strict=True))
 
     def _check_curves(self) -> None:
         pitches = self._curves["f0_hz"]
         if pitches.min() <= 0.0 or pitches.max() > MAX_F0_HZ:
-            raise rendering.InputError(
+            raise errors.InputError(
                 f"{self._path}: f0_hz goes from {pitches.min():g} to {pitches.max():g} "
                 f"Hz; give values above 0 and up to {MAX_F0_HZ:g}, in rests too."
             )
@@ -172,7 +172,7 @@ class Table:
         # Half a frame is more than any rounding, and less than a row left out.
         wrong = np.flatnonzero(np.abs(steps - 1.0) > 0.5)
         if len(wrong):
-            raise rendering.InputError(
+            raise errors.InputError(
                 f"{self._path}: line {wrong[0] + 3} comes "
                 f"{steps[wrong[0]] / self._frame_rate:.4f} s after the one before, the "
                 f"model plays one every {1 / self._frame_rate:.4f} s; draw it at "
@@ -215,7 +215,7 @@ class Table:
             Stretches of controls.
 
         Raises:
-            inference.InputError: If the file has another number of columns, or
+            errors.InputError: If the file has another number of columns, or
                 amplitudes below 0.
         """
         places = {
@@ -226,14 +226,14 @@ class Table:
         }
         found = (len(places["harmonic_distribution"]), len(places["noise_magnitudes"]))
         if found != (n_harmonics, n_noise_bands):
-            raise rendering.InputError(
+            raise errors.InputError(
                 f"{self._path} has {found[0]} harmonics and {found[1]} noise bands; "
                 f"this model plays {n_harmonics} and {n_noise_bands}."
             )
         for block in self._blocks():
             stretch = {k: block[:, at].astype(np.float32) for k, at in places.items()}
             if min(float(value.min()) for value in stretch.values()) < 0.0:
-                raise rendering.InputError(f"{self._path} has amplitudes below 0.")
+                raise errors.InputError(f"{self._path} has amplitudes below 0.")
             yield stretch
 
 

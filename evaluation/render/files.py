@@ -15,7 +15,7 @@ import soundfile
 from absl import logging
 
 from evaluation.render import renderer
-from evaluation.scoring import rendering
+from prep import errors
 
 SUBTYPES = {".wav": "PCM_24", ".flac": "PCM_24", ".aiff": "PCM_24", ".ogg": "VORBIS"}
 QUIET_PEAK = 1e-3  # of full scale, below which an output is as good as silent
@@ -37,10 +37,10 @@ def output_paths(
         controls_out: Where the performance is written, or None.
 
     Raises:
-        inference.InputError: If the output's suffix is no audio format.
+        errors.InputError: If the output's suffix is no audio format.
     """
     if output.suffix.lower() not in SUBTYPES:
-        raise rendering.InputError(
+        raise errors.InputError(
             f"--output={output}: the suffix is not one of {', '.join(SUBTYPES)}."
         )
     paths = {"mix": output}
@@ -70,27 +70,27 @@ def check_outputs(
         overwrite: Whether outputs may be replaced.
 
     Raises:
-        inference.InputError: Naming the file.
+        errors.InputError: Naming the file.
     """
     named: dict[pathlib.Path, str] = {}
     for what, path in paths.items():
         place = path.parent.resolve() / path.name
         if place in named:
-            raise rendering.InputError(
+            raise errors.InputError(
                 f"{path} would hold both the {named[place]} and the {what}; name "
                 "another file for one of them."
             )
         named[place] = what
         if path.exists() and source.exists() and path.samefile(source):
-            raise rendering.InputError(f"{path} is the input; say another --output.")
+            raise errors.InputError(f"{path} is the input; say another --output.")
         if path.is_dir():
-            raise rendering.InputError(f"{path} is a folder; name a file in it.")
+            raise errors.InputError(f"{path} is a folder; name a file in it.")
         if path.exists() and not overwrite:
-            raise rendering.InputError(
+            raise errors.InputError(
                 f"{path} is already there; pass --overwrite to replace it."
             )
         if not path.parent.is_dir():
-            raise rendering.InputError(
+            raise errors.InputError(
                 f"there is no folder {path.parent} for {path.name}; make it first."
             )
 

@@ -18,6 +18,7 @@ from evaluation.render import performance
 from evaluation.report import media
 from evaluation.report import page as report_page
 from evaluation.scoring import rendering
+from prep import errors
 from prep.recordings import decode
 
 TEMPLATE = "gallery.html.j2"
@@ -85,16 +86,16 @@ def write(
         How many inputs are on the page.
 
     Raises:
-        inference.InputError: If something given cannot be used.
+        errors.InputError: If something given cannot be used.
     """
     if not sources:
-        raise rendering.InputError("--gallery needs at least one --input.")
+        raise errors.InputError("--gallery needs at least one --input.")
     if page.suffix.lower() != ".html":
-        raise rendering.InputError(f"--gallery={page}: name an .html file.")
+        raise errors.InputError(f"--gallery={page}: name an .html file.")
     files.check_outputs({"page": page}, source=sources[0], overwrite=request.overwrite)
     missing = [path for path in sources if not path.is_file()]
     if missing:
-        raise rendering.InputError(f"there is no input at {missing[0]}.")
+        raise errors.InputError(f"there is no input at {missing[0]}.")
     names = _unique_names(run_dirs)
     sessions = [
         job.Session(rendering.open_run(path, checkpoint=checkpoint), request)
@@ -112,7 +113,7 @@ def write(
         ]
     text = make_page(clips, systems=names, adjustments=describe(request))
     if len(text) > MAX_PAGE_BYTES:
-        raise rendering.InputError(
+        raise errors.InputError(
             f"the page would have {len(text) / 1e6:.0f} MB, more than the "
             f"{MAX_PAGE_BYTES / 1e6:.0f} MB that browsers open with ease; give fewer "
             "inputs or runs."
@@ -197,7 +198,7 @@ def _read_start(source: pathlib.Path) -> tuple[np.ndarray, int] | None:
             block = file.read(round(MAX_SECS * file.samplerate), always_2d=True)
             return decode.downmix(block.astype(np.float32)), file.samplerate
     except (decode.UnreadableError, soundfile.LibsndfileError) as error:
-        raise rendering.InputError(f"{source}: {error}.") from error
+        raise errors.InputError(f"{source}: {error}.") from error
 
 
 def _render_start(

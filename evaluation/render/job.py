@@ -1,6 +1,6 @@
 """One input, one run, one output: from files to files.
 
-What is wrong with an input is one sentence (`inference.InputError`).
+What is wrong with an input is one sentence (`errors.InputError`).
 """
 
 import contextlib
@@ -15,9 +15,9 @@ from evaluation.render import midi
 from evaluation.render import performance
 from evaluation.render import renderer
 from evaluation.render import transfer
-from evaluation.scoring import rendering
 from models.runs import loading
 from models.streaming import block_controls
+from prep import errors
 from prep.dataset import info
 from prep.pitch import tracker
 
@@ -91,7 +91,7 @@ class Session:
         request: What is wanted.
 
     Raises:
-        inference.InputError: If its model cannot be rendered.
+        errors.InputError: If its model cannot be rendered.
     """
 
     def __init__(self, run: loading.Run, request: Request):
@@ -101,7 +101,7 @@ class Session:
         try:
             self.renderer = renderer.Renderer(run.model, request.options)
         except block_controls.StreamError as error:
-            raise rendering.InputError(f"{run.path}: {error}") from error
+            raise errors.InputError(f"{run.path}: {error}") from error
 
     def tracker(self) -> tracker.CrepeTracker:
         """The pitch tracker that the run's dataset was prepared with."""
@@ -116,7 +116,7 @@ class Session:
         """What the model has heard; None where that is not known nor needed."""
         try:
             return transfer.read_heard(self.data_dir)
-        except rendering.InputError:
+        except errors.InputError:
             if needed:
                 raise
             return None
@@ -128,7 +128,7 @@ class Session:
             source: The input.
 
         Raises:
-            inference.InputError: If it cannot be played.
+            errors.InputError: If it cannot be played.
         """
         adjustments = self.request.adjustments
         is_midi = source.suffix.lower() in MIDI_SUFFIXES
@@ -170,7 +170,7 @@ class Session:
             output: Audio file; stems and controls lie beside it.
 
         Raises:
-            inference.InputError: If something given cannot be used.
+            errors.InputError: If something given cannot be used.
         """
         paths = self.request.paths(output)
         files.check_outputs(paths, source=source, overwrite=self.request.overwrite)

@@ -17,7 +17,7 @@ from absl import logging
 
 from evaluation.render import performance
 from evaluation.render import transfer
-from evaluation.scoring import rendering
+from prep import errors
 from prep import loudness as loudness_lib
 
 QUIET, LOUD = 0.1, 0.95  # quantiles of loudness for velocities 1 and 127
@@ -69,20 +69,20 @@ def read_midi(
         phrasing: How notes are played.
 
     Raises:
-        inference.InputError: If there is no such file, or no note in it.
+        errors.InputError: If there is no such file, or no note in it.
     """
     if not path.is_file():
-        raise rendering.InputError(f"there is no MIDI file at {path}.")
+        raise errors.InputError(f"there is no MIDI file at {path}.")
     try:
         score = pretty_midi.PrettyMIDI(str(path))
     except (OSError, ValueError, EOFError, KeyError, IndexError) as error:
-        raise rendering.InputError(f"{path} is no MIDI file: {error}.") from error
+        raise errors.InputError(f"{path} is no MIDI file: {error}.") from error
     instruments = [one for one in score.instruments if not one.is_drum]
     notes = sorted(
         (note for one in instruments for note in one.notes), key=lambda n: n.start
     )
     if not notes:
-        raise rendering.InputError(f"{path} has no notes (drums do not count).")
+        raise errors.InputError(f"{path} has no notes (drums do not count).")
     phrasing = phrasing or Phrasing()
     notes = one_voice(notes, name=str(path))
     played = play_notes(notes, frame_rate=frame_rate, heard=heard, phrasing=phrasing)

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from evaluation.scoring import rendering
 from models.measures import harmonics
+from prep import errors
 from prep import features
 from prep.dataset import layout
 from prep.pitch import tracker as pitch_tracker
@@ -98,18 +98,18 @@ def listen(
         tracker: Measures pitch.
 
     Raises:
-        inference.InputError: If there is no such file, or nothing in it to be heard.
+        errors.InputError: If there is no such file, or nothing in it to be heard.
     """
     if not path.is_file():
-        raise rendering.InputError(f"there is no recording at {path}.")
+        raise errors.InputError(f"there is no recording at {path}.")
     with tempfile.TemporaryDirectory(prefix="ddsp_render_") as folder:
         spool = pathlib.Path(folder) / "audio_16k.f32"
         try:
             n_samples = _spool(path, spool)
         except decode.UnreadableError as error:
-            raise rendering.InputError(f"{path}: {error}.") from error
+            raise errors.InputError(f"{path}: {error}.") from error
         if not n_samples:
-            raise rendering.InputError(f"{path} holds no sample.")
+            raise errors.InputError(f"{path} holds no sample.")
         played = _analyse(
             spool, n_samples=n_samples, frame_rate=frame_rate, tracker=tracker
         )
@@ -217,11 +217,11 @@ def check_audible(played: Performance, *, name: str) -> None:
         name: Of its source, for the message.
 
     Raises:
-        inference.InputError: If no frame is audible.
+        errors.InputError: If no frame is audible.
     """
     loudest = float(np.max(played.loudness_db))
     if loudest < MIN_LOUDNESS_DB:
-        raise rendering.InputError(
+        raise errors.InputError(
             f"{name} is silent: its loudest moment has {loudest:.1f} dB, and below "
             f"{MIN_LOUDNESS_DB:g} dB nothing is played."
         )

@@ -18,7 +18,7 @@ import scipy.ndimage
 from absl import logging
 
 from evaluation.render import performance
-from evaluation.scoring import rendering
+from prep import errors
 from prep import loudness as loudness_lib
 from prep.dataset import layout
 from prep.report import statistics as dataset_statistics
@@ -51,9 +51,9 @@ class Adjustments:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.auto_tune <= 1.0:
-            raise rendering.InputError(f"--auto_tune={self.auto_tune}: give 0 to 1.")
+            raise errors.InputError(f"--auto_tune={self.auto_tune}: give 0 to 1.")
         if self.suppress_noise < 0.0:
-            raise rendering.InputError(
+            raise errors.InputError(
                 f"--suppress_noise={self.suppress_noise} dB would make noise "
                 "louder; give 0 or more."
             )
@@ -79,7 +79,7 @@ def read_heard(data_dir: pathlib.Path) -> Heard:
         data_dir: The dataset's folder.
 
     Raises:
-        inference.InputError: If its statistics are missing or have no pitch.
+        errors.InputError: If its statistics are missing or have no pitch.
     """
     path = data_dir / layout.STATISTICS
     try:
@@ -89,13 +89,13 @@ def read_heard(data_dir: pathlib.Path) -> Heard:
             np.array(statistics["loudness_db_voiced"]["quantiles"], np.float64),
         )
     except OSError as error:
-        raise rendering.InputError(
+        raise errors.InputError(
             f"{path} cannot be read ({error.strerror}): --match and MIDI need the "
             "statistics of the dataset that the run was trained on; say where it is "
             "with --data_dir, or leave --match out."
         ) from error
     except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise rendering.InputError(
+        raise errors.InputError(
             f"{path} says nothing of pitch and loudness; prepare the dataset again."
         ) from error
 

@@ -14,6 +14,7 @@ from evaluation.scoring import rows as rows_lib
 from evaluation.scoring import run_choice
 from models.data import provider
 from models.runs import loading as runs_lib
+from prep import errors
 
 
 class OpenedRuns:
@@ -33,7 +34,7 @@ class OpenedRuns:
             options: How they will be judged.
 
         Raises:
-            inference.InputError: If a named run or the dataset cannot be used, or if
+            errors.InputError: If a named run or the dataset cannot be used, or if
                 no candidate is left.
         """
         self.runs: dict[str, runs_lib.Run] = {}
@@ -51,7 +52,7 @@ class OpenedRuns:
         for path in others:
             try:
                 self.runs[path.name] = self._open_beside(path, baseline)
-            except rendering.InputError as error:
+            except errors.InputError as error:
                 self.skip(path.name, error)
         self.check_left()
 
@@ -63,7 +64,7 @@ class OpenedRuns:
         rendering.check_rates([run], self.dataset)
         return run
 
-    def skip(self, name: str, error: rendering.InputError) -> None:
+    def skip(self, name: str, error: errors.InputError) -> None:
         """Leaves out a run that cannot be judged.
 
         Args:
@@ -71,7 +72,7 @@ class OpenedRuns:
             error: Why.
 
         Raises:
-            inference.InputError: The error itself, if the run was named.
+            errors.InputError: The error itself, if the run was named.
         """
         if name not in self._optional:
             raise error
@@ -83,12 +84,12 @@ class OpenedRuns:
         """Refuses to go on with the baseline alone.
 
         Raises:
-            inference.InputError: If every candidate was skipped.
+            errors.InputError: If every candidate was skipped.
         """
         if len(self.runs) > 1:
             return
         listed = " ".join(f"{one['run']}: {one['reason']}" for one in self.skipped)
-        raise rendering.InputError(
+        raise errors.InputError(
             f"no run is left to compare with {self._baseline}; name a sound one with "
             f"--candidate. {listed}"
         )
@@ -97,7 +98,7 @@ class OpenedRuns:
 def _open(path: pathlib.Path, *, checkpoint: str) -> runs_lib.Run:
     """Restores a run whose name can be told from the recording's."""
     if rows_lib.system_name(path.name) == rows_lib.RECORDING:
-        raise rendering.InputError(
+        raise errors.InputError(
             f"{path} is named as the recording is in the report; rename the directory."
         )
     return rendering.open_run(path, checkpoint=checkpoint)

@@ -26,6 +26,7 @@ from models import memory
 from models.data import provider
 from models.runs import loading
 from models.synths import seeded_noise
+from prep import errors
 
 # What opening a run raises when its files are damaged or made by other code: gin has no
 # errors of its own, and TensorFlow's stand beside Python's.
@@ -41,10 +42,6 @@ RESTORE_ERRORS = (
     tf.errors.OpError,
 )
 N_TIMED = 3  # renderings of one batch, whose median is the time
-
-
-class InputError(Exception):
-    """Something that the user gave cannot be evaluated."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,14 +73,16 @@ def open_run(run_dir: pathlib.Path, *, checkpoint: str) -> "loading.Run":
         InputError: If there is no such run or checkpoint.
     """
     if not run_dir.is_dir():
-        raise InputError(
+        raise errors.InputError(
             f"there is no run at {run_dir}; train one with "
             f"`ddsp_run --gin_file=gin/stage2.gin --save_dir={run_dir}`."
         )
     try:
         run = loading.load_run(run_dir, checkpoint=checkpoint)
     except RESTORE_ERRORS as error:
-        raise InputError(f"{run_dir} cannot be restored: {_text(error)}") from error
+        raise errors.InputError(
+            f"{run_dir} cannot be restored: {_text(error)}"
+        ) from error
     check_weights(run)
     return run
 
@@ -103,7 +102,7 @@ def check_weights(run: "loading.Run") -> None:
         if not np.all(np.isfinite(weight.numpy()))
     ]
     if broken:
-        raise InputError(
+        raise errors.InputError(
             f"{run.path} has NaN or infinity in {len(broken)} of "
             f"{len(run.model.weights)} weights at step {run.step} ({broken[0]}): its "
             "training diverged. Choose an earlier --checkpoint, or leave it out."
@@ -121,7 +120,9 @@ def open_dataset(
     try:
         return provider.PreparedDataset(data_dir, split)
     except (FileNotFoundError, KeyError, ValueError) as error:
-        raise InputError(f"the dataset cannot be read: {_text(error)}") from error
+        raise errors.InputError(
+            f"the dataset cannot be read: {_text(error)}"
+        ) from error
 
 
 def _text(error: Exception) -> str:
@@ -159,7 +160,9 @@ def render_clips(
         try:
             outputs = render(dataset.examples(chunk), int(chunk[0]))
         except KeyError as error:
-            raise InputError(f"{run.path} cannot be judged: {_text(error)}.") from error
+            raise errors.InputError(
+                f"{run.path} cannot be judged: {_text(error)}."
+            ) from error
         renderings.extend(_unpack(outputs, dataset=dataset, run=run))
     weights = run.model.trainable_variables
     cost = Cost(
@@ -229,12 +232,12 @@ def _unpack(
     info = dataset.info
     audio = outputs["audio_synth"]
     if audio.shape[1] != info.n_samples:
-        raise InputError(
+        raise errors.InputError(
             f"{run.path} makes {audio.shape[1]} samples where the dataset's clips have "
             f"{info.n_samples}; it was trained for other lengths."
         )
     if not np.all(np.isfinite(audio)):
-        raise InputError(
+        raise errors.InputError(
             f"{run.path} plays NaN or infinity on {info.data_dir}; it cannot be judged."
         )
     amps_limits = gain_limits.of_model(run.model)
@@ -262,7 +265,7 @@ def check_same_dataset(opened: "Sequence[loading.Run]") -> None:
     hashes = {str(run.path): dataset_hash(run) for run in opened}
     if len(set(hashes.values())) > 1:
         listed = "; ".join(f"{path}: {value}" for path, value in hashes.items())
-        raise InputError(
+        raise errors.InputError(
             "the runs were trained on different datasets, so their scores cannot be "
             f"compared ({listed}). Train them on one, or pass --allow_other_dataset to "
             "score them all on the dataset of the first."
@@ -290,7 +293,7 @@ def check_rates(
             if facts.get(key) not in (None, getattr(info, key))
         ]
         if differing:
-            raise InputError(
+            raise errors.InputError(
                 f"{run.path} was trained with {', '.join(differing)}; judge it on data "
                 f"prepared alike (--data_dir; this is {info.data_dir})."
             )

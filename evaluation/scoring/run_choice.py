@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from absl import logging
 
-from evaluation.scoring import rendering
 from evaluation.scoring import rows as rows_lib
 from models.runs import layout
+from prep import errors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ def find_runs(
         patterns: Globs; what they match and is no run is left out, with a note.
 
     Raises:
-        inference.InputError: If a glob matches no run, nothing but the baseline is
+        errors.InputError: If a glob matches no run, nothing but the baseline is
             left, or two runs have one name.
     """
     explicit = [pathlib.Path(baseline), *map(pathlib.Path, candidates)]
@@ -52,7 +52,7 @@ def find_runs(
         named.setdefault(path.resolve(), path)
     if len(named) < 2:
         given = ", ".join([*candidates, *patterns]) or "nothing"
-        raise rendering.InputError(
+        raise errors.InputError(
             f"there is no run to compare with {baseline} ({given} was given); say "
             "--candidate runs/stage2 or --runs 'runs/*'."
         )
@@ -72,7 +72,7 @@ def match_runs(pattern: str) -> list[pathlib.Path]:
         pattern: Glob; what it matches and is no run is left out, with a note.
 
     Raises:
-        inference.InputError: If it matches none.
+        errors.InputError: If it matches none.
     """
     found = []
     for name in sorted(glob.glob(str(pathlib.Path(pattern).expanduser()))):
@@ -83,7 +83,7 @@ def match_runs(pattern: str) -> list[pathlib.Path]:
         elif path.is_dir():
             logging.warning("%s is no run (no operative_config); left out", path)
     if not found:
-        raise rendering.InputError(
+        raise errors.InputError(
             f"--runs={pattern} matches no run, seen from {pathlib.Path.cwd()}; a run "
             "is a folder that ddsp_run wrote."
         )
@@ -95,7 +95,7 @@ def _check_names(run_dirs: Sequence[pathlib.Path]) -> None:
     taken: dict[str, pathlib.Path] = {}
     for path in run_dirs:
         if path.name in taken:
-            raise rendering.InputError(
+            raise errors.InputError(
                 f"two runs are named {path.name!r} ({path} and {taken[path.name]}); "
                 "rename one directory."
             )

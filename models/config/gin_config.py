@@ -20,6 +20,7 @@ from ddsp.training import ddsp_run
 from ddsp.training import models as ddsp_models  # noqa: F401  registers the models
 
 from models.config import gin_names
+from prep import errors
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 SHIPPED = REPOSITORY / "gin"  # files here hold defaults that a dataset may override
@@ -42,7 +43,7 @@ STOCK_BLOCKS = (
 )
 
 
-class ConfigError(ValueError):
+class ConfigError(errors.InputError, ValueError):
     """A configuration that cannot be used; the message is one clear sentence."""
 
 

@@ -32,6 +32,7 @@ from models.runs import loading
 from models.runs import record
 from models.streaming import block_model
 from models.streaming import lite
+from prep import errors
 
 DECODER, SYNTH, STEP = "decoder", "synth", "step.tflite"
 REVERB, CARD, EXAMPLE = "reverb_ir.wav", "model_card.json", "load_example.py"
@@ -40,7 +41,7 @@ OPTIONAL_FILES = (onnx.NAME,)
 SCHEMA_VERSION = 1
 
 
-class ExportError(ValueError):
+class ExportError(errors.InputError, ValueError):
     """A run that cannot be exported as asked; the message says why."""
 
 

@@ -16,11 +16,12 @@ from models.controls import control_smoothing as controls_lib
 from models.controls import heads
 from models.streaming import block_decoding
 from models.streaming import block_smoothing
+from prep import errors
 
 FEATURE_KEYS = ("f0_hz", "loudness_db", "f0_confidence")
 
 
-class StreamError(ValueError):
+class StreamError(errors.InputError, ValueError):
     """A model that cannot go on from a state; the message says why and what to do."""
 
 

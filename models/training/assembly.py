@@ -161,7 +161,7 @@ def make_held_out(
             raise ValueError(
                 f"the eval split of {info.data_dir} is empty, so nothing could tell a "
                 "good checkpoint from a bad one; prepare more recordings or a larger "
-                "--eval_fraction, or judge by training data with "
+                "--eval_split_fraction, or judge by training data with "
                 "--gin_param=\"LoopOptions.held_out_split='train'\"."
             )
         held_out = data_provider.PreparedDataset(info.data_dir, "eval")

@@ -9,6 +9,7 @@ from absl import logging
 
 from models.runs import checkpoints
 from models.training import trainer as trainer_lib
+from prep import errors
 
 MODES = ("auto", "never", "must")
 _RUN_FILES = (
@@ -24,7 +25,7 @@ _RUN_FILES = (
 )
 
 
-class ResumeError(ValueError):
+class ResumeError(errors.InputError, ValueError):
     """A run that cannot begin as asked."""
 
 

@@ -15,11 +15,13 @@ import numpy as np
 import soundfile
 import soxr
 
+from prep import errors
+
 BLOCK_FRAMES = 1 << 17  # about 3 s at 44.1 kHz
 QUALITY = "VHQ"  # soxr's name: 28 bits of precision, pass band up to 0.913 of Nyquist
 
 
-class UnreadableError(Exception):
+class UnreadableError(errors.InputError):
     """A file that cannot be used as a recording; the message is the reason."""
 
 

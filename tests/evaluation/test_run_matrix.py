@@ -2,16 +2,14 @@
 
 import json
 import pathlib
-import signal
 import subprocess
 import sys
 
 import pytest
-from absl import app
-from absl import flags
 
 from evaluation import run_matrix
 from evaluation.matrix import runner
+from prep import command_line
 from tests.helpers import matrix_helpers as helpers
 from tests.helpers import training_helpers
 
@@ -39,20 +37,14 @@ def judged(tmp_path, monkeypatch):
 def main(tmp_path, monkeypatch):
     """Runs the command with a small dataset, in a folder of its own."""
     data = training_helpers.write_dataset(tmp_path / "data")
-    before = signal.getsignal(signal.SIGTERM)
 
     def call(*words):
-        values = flags.FlagValues()
-        run_matrix.define_flags(values)
         places = [f"--data_dir={data}", f"--output={tmp_path / 'matrix'}"]
-        words = ["ddsp_matrix", *places, *words]
-        monkeypatch.setattr(flags, "FLAGS", values)
-        monkeypatch.setattr(sys, "argv", words)
-        values(words)
-        return run_matrix.main()
+        words = [*places, *words]
+        monkeypatch.setattr(sys, "argv", ["ddsp_matrix", *words])
+        return command_line.run_words(run_matrix.PROGRAM, words)
 
-    yield call
-    signal.signal(signal.SIGTERM, before)
+    return call
 
 
 def results(tmp_path, preset="smoke"):
@@ -125,20 +117,9 @@ def test_an_output_that_cannot_be_written_is_2(main, judged, tmp_path, capsys):
 @pytest.mark.parametrize(
     "word", ["--preset=tiny", "--seeds=0", "--no_such_flag", "smoke"]
 )
-def test_flags_that_cannot_be_read_are_2(monkeypatch, capsys, word):
-    values = flags.FlagValues()
-    run_matrix.define_flags(values)
-    monkeypatch.setattr(flags, "FLAGS", values)
-    parsers = []
-    monkeypatch.setattr(run_matrix, "define_flags", lambda: None)
-    monkeypatch.setattr(
-        app, "run", lambda main, flags_parser: parsers.append(flags_parser)
-    )
-    run_matrix.console()
-    with pytest.raises(SystemExit) as error:
-        parsers[0](["ddsp_matrix", word])
-    assert error.value.code == 2
-    assert "ddsp_matrix: " in capsys.readouterr().err
+def test_flags_that_cannot_be_read_are_2(capsys, word):
+    assert command_line.run_words(run_matrix.PROGRAM, [word]) == 2
+    assert capsys.readouterr().err.startswith("ddsp_matrix: ")
 
 
 def test_an_interruption_is_130_and_keeps_what_is_done(

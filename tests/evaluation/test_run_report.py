@@ -5,7 +5,6 @@ import shutil
 import librosa
 import numpy as np
 import pytest
-from absl import flags
 
 from evaluation import evaluate
 from evaluation import run_report
@@ -13,16 +12,15 @@ from evaluation.scoring import rendering
 from evaluation.scoring import rows as rows_lib
 from evaluation.summary import builder
 from evaluation.summary import exit_code
+from prep import command_line
+from prep import errors
 from tests.helpers import training_helpers
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 
 def parse(*words):
-    values = flags.FlagValues()
-    run_report.define_flags(values)
-    values(["ddsp_report", *words])
-    return values
+    return command_line.read_flags(run_report.PROGRAM, words)
 
 
 # --- real models, trained for two steps ---
@@ -135,7 +133,5 @@ def test_diverged_weights_are_refused(trained, tmp_path):
     run = rendering.open_run(run_dir, checkpoint="last")
     weight = run.model.trainable_variables[0]
     weight.assign(np.nan * weight)
-    with pytest.raises(
-        rendering.InputError, match=r"NaN or infinity in 1 of .* step 2"
-    ):
+    with pytest.raises(errors.InputError, match=r"NaN or infinity in 1 of .* step 2"):
         rendering.check_weights(run)

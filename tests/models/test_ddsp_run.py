@@ -5,46 +5,48 @@ import errno
 import gin
 import pytest
 import tensorflow as tf
-from absl import flags
 
 from models import ddsp_run
 from models.training import session
+from prep import command_line
 from tests.helpers import training_helpers
 from tests.helpers import training_toy
 
 
 @pytest.fixture
-def flag_values(monkeypatch, tmp_path):
-    """Parses flags for one test, in an empty folder, and puts the old ones back."""
+def empty_folder(monkeypatch, tmp_path):
+    """The current folder for one test, and gin's configuration cleared after it."""
     monkeypatch.chdir(tmp_path)
-    saved = flags.FLAGS.flag_values_dict()
-
-    def parse(*arguments):
-        flags.FLAGS.unparse_flags()
-        flags.FLAGS(["ddsp_run", *arguments])
-
-    yield parse
-    for name, value in saved.items():
-        setattr(flags.FLAGS, name, value)
+    yield tmp_path
     gin.clear_config()
 
 
-def test_stage_file_alone_is_enough(flag_values):
-    flag_values("--gin_file=gin/stage2.gin")
-    request = ddsp_run.request_of_flags()
+def make_request(*words):
+    """The request that the words of a command line stand for."""
+    return ddsp_run.request_of_flags(command_line.read_flags(ddsp_run.PROGRAM, words))
+
+
+def call(*words):
+    """Runs the program; returns its exit code."""
+    return command_line.run_words(ddsp_run.PROGRAM, words)
+
+
+def test_stage_file_alone_is_enough():
+    request = make_request("--gin_file=gin/stage2.gin")
     assert request.save_dir == "runs/stage2"
     assert request.data_dir is None
     assert request.resume == "auto"
     assert request.seed == 0
 
 
-def test_run_is_named_after_the_stage_not_its_overlay(flag_values):
-    flag_values("--gin_file=gin/stage5.gin", "--gin_file=gin/overlays/tiny.gin")
-    assert ddsp_run.request_of_flags().save_dir == "runs/stage5"
+def test_run_is_named_after_the_stage_not_its_overlay():
+    words = ("--gin_file=gin/stage5.gin", "--gin_file=gin/overlays/tiny.gin")
+    assert make_request(*words).save_dir == "runs/stage5"
+    assert make_request(*words, "--staged").save_dir == "runs/stage5_abc"
 
 
-def test_flags_reach_the_request(flag_values):
-    flag_values(
+def test_flags_reach_the_request():
+    request = make_request(
         "--gin_file=a.gin",
         "--save_dir=b",
         "--gin_param=batch_size=3",
@@ -56,7 +58,6 @@ def test_flags_reach_the_request(flag_values):
         "--init_from=c",
         "--allow_shape_mismatch",
     )
-    request = ddsp_run.request_of_flags()
     assert request.bindings == ("batch_size=3",)
     assert (request.num_steps, request.seed, request.resume) == (7, 5, "must")
     assert (request.init_from, request.allow_shape_mismatch) == ("c", True)
@@ -64,30 +65,30 @@ def test_flags_reach_the_request(flag_values):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code", "message"),
     [
-        ((), "say what to train: --gin_file=gin/stage2.gin"),
-        (("--gin_file=gin/stage2.gin",), "no dataset at data (it does not exist)"),
-        (("--gin_file=nothing.gin",), "nothing.gin"),
+        ((), 2, "say what to train: --gin_file=gin/stage2.gin"),
+        (("--gin_file=gin/stage2.gin",), 1, "no dataset at data (it does not exist)"),
+        (("--gin_file=nothing.gin",), 1, "nothing.gin"),
+        (("--gin_fiel=x",), 2, "there is no flag --gin_fiel; did you mean --gin_file?"),
     ],
-    ids=["nothing", "no data", "no file"],
+    ids=["nothing", "no data", "no file", "mistyped"],
 )
-def test_mistakes_are_one_line_and_a_failure(flag_values, capsys, arguments, message):
-    flag_values(*arguments)
-    assert ddsp_run.main([]) == 1
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("ddsp_run: error: ")
-    assert message in lines[0]
+def test_mistakes_are_one_line_and_a_failure(
+    empty_folder, capsys, arguments, code, message
+):
+    assert call(*arguments) == code
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("ddsp_run: ")
+    assert message in line
 
 
 @pytest.mark.slow
-def test_main_trains_into_the_default_place(flag_values, tmp_path, capsys):
-    training_helpers.write_dataset(tmp_path / "data", example_secs=0.2)
-    training_toy.write_toy_gin(tmp_path)
-    flag_values("--gin_file=toy.gin", "--steps=2", "--quiet")
-    assert ddsp_run.main([]) == 0
-    assert (tmp_path / "runs" / "toy" / "ckpt-2.index").exists()
+def test_main_trains_into_the_default_place(empty_folder, capsys):
+    training_helpers.write_dataset(empty_folder / "data", example_secs=0.2)
+    training_toy.write_toy_gin(empty_folder)
+    assert call("--gin_file=toy.gin", "--steps=2", "--quiet") == 0
+    assert (empty_folder / "runs" / "toy" / "ckpt-2.index").exists()
     said = capsys.readouterr().err
     assert "new run from step 0" in said
     assert "finished at step 2" in said

@@ -8,8 +8,8 @@ import pytest
 
 from evaluation import run_matrix
 from evaluation.matrix import experiments
-from evaluation.scoring import rendering
 from evaluation.scoring import training_log
+from prep import errors
 from tests.helpers import matrix_helpers as helpers
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
@@ -203,7 +203,7 @@ def test_rung_overlays_are_read_from_words():
 
 @pytest.mark.parametrize("word", ["stage5", "stage5:", ":a.gin", ""])
 def test_words_that_name_no_rung_or_file_are_refused(word):
-    with pytest.raises(rendering.InputError, match="RUNG:FILE"):
+    with pytest.raises(errors.InputError, match="RUNG:FILE"):
         run_matrix.read_rung_overlays([word])
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from evaluation import run_fad
 from evaluation.metrics import frechet
-from evaluation.scoring import rendering
+from prep import errors
 
 TOLERANCE = 1e-8  # relative; two float64 ways to the same trace
 
@@ -80,7 +80,7 @@ def test_the_nearer_system_has_the_smaller_distance(report):
 
 
 def test_a_missing_model_or_report_is_one_sentence(tmp_path):
-    with pytest.raises(rendering.InputError, match="not a SavedModel"):
+    with pytest.raises(errors.InputError, match="not a SavedModel"):
         run_fad.load_embedding(tmp_path / "nothing")
-    with pytest.raises(rendering.InputError, match="run ddsp_report first"):
+    with pytest.raises(errors.InputError, match="run ddsp_report first"):
         run_fad.measure(tmp_path, lambda audio: audio)

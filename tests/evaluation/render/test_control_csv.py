@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evaluation.render import control_csv
-from evaluation.scoring import rendering
+from prep import errors
 from tests.helpers import render_helpers
 
 FRAME_RATE = render_helpers.FRAME_RATE
@@ -38,7 +38,7 @@ def test_controls_survive_a_csv(tmp_path, rng):
     (read,) = table.controls(n_harmonics=3, n_noise_bands=2)
     for key, value in controls.items():
         np.testing.assert_allclose(read[key], value, rtol=1e-6)
-    with pytest.raises(rendering.InputError, match="this model plays 60 and 65"):
+    with pytest.raises(errors.InputError, match="this model plays 60 and 65"):
         next(table.controls(n_harmonics=60, n_noise_bands=65))
 
 
@@ -61,7 +61,7 @@ def test_controls_survive_a_csv(tmp_path, rng):
 )
 def test_bad_tables_are_refused(tmp_path, text, reason):
     (tmp_path / "bad.csv").write_text(text)
-    with pytest.raises(rendering.InputError, match=reason):
+    with pytest.raises(errors.InputError, match=reason):
         control_csv.Table(tmp_path / "bad.csv", frame_rate=FRAME_RATE)
 
 

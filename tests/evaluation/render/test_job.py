@@ -8,13 +8,13 @@ import re
 import numpy as np
 import pytest
 import soundfile
-from absl import flags
 
 from evaluation import run_render
 from evaluation.render import job
 from evaluation.render import renderer
 from evaluation.scoring import rendering
 from models.runs import loading
+from prep import command_line
 from tests.helpers import render_helpers
 
 STATISTICS = {
@@ -45,10 +45,7 @@ def opened(tmp_path, monkeypatch):
 
 def call(*arguments):
     """Runs the program as the command line would; returns its exit code."""
-    values = flags.FlagValues()
-    run_render.define_flags(values)
-    values(["ddsp_render", *map(str, arguments)])
-    return run_render.main_with(values)
+    return command_line.run_words(run_render.PROGRAM, [*map(str, arguments)])
 
 
 def read(path):
@@ -139,7 +136,7 @@ def test_bad_requests_get_one_sentence(
     pathlib.Path("there.wav").write_text("mine")
     pathlib.Path("there").mkdir()
     (pathlib.Path("there") / "mine.txt").write_text("mine")
-    assert call("--run=r", *arguments) == run_render.EXIT_INPUT
+    assert call("--run=r", *arguments) == command_line.EXIT_USAGE
     captured = capsys.readouterr()
     assert text in captured.err
     assert captured.err.count("\n") == 1
@@ -152,7 +149,7 @@ def test_runs_that_are_absent_are_named(tmp_path, capsys):
     source = render_helpers.write_tone(tmp_path / "tone.wav", secs=0.1)
     output = tmp_path / "out.wav"
     code = call(f"--run={tmp_path / 'no'}", f"--input={source}", f"--output={output}")
-    assert code == run_render.EXIT_INPUT
+    assert code == command_line.EXIT_USAGE
     assert "there is no run at" in capsys.readouterr().err
 
 
@@ -162,7 +159,7 @@ def test_a_run_without_checkpoint_is_refused(tmp_path, capsys):
     source = render_helpers.write_tone(tmp_path / "tone.wav", secs=0.1)
     output = tmp_path / "out.wav"
     code = call(f"--run={tmp_path / 'run'}", f"--input={source}", f"--output={output}")
-    assert code == run_render.EXIT_INPUT
+    assert code == command_line.EXIT_USAGE
     assert "no sound checkpoint" in capsys.readouterr().err
 
 
@@ -171,7 +168,7 @@ def test_overwrite_replaces_only_when_asked(opened, tmp_path):
     output = tmp_path / "out.wav"
     output.write_text("old")
     arguments = ["--run=r", f"--input={source}", f"--output={output}"]
-    assert call(*arguments) == run_render.EXIT_INPUT
+    assert call(*arguments) == command_line.EXIT_USAGE
     assert output.read_text() == "old"
     assert call(*arguments, "--overwrite") == 0
     assert read(output).size == 1600
@@ -180,9 +177,9 @@ def test_overwrite_replaces_only_when_asked(opened, tmp_path):
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (OSError(28, "No space left on device"), run_render.EXIT_INPUT),
-        (soundfile.LibsndfileError(2), run_render.EXIT_INPUT),
-        (KeyboardInterrupt(), run_render.EXIT_INTERRUPTED),
+        (OSError(28, "No space left on device"), command_line.EXIT_USAGE),
+        (soundfile.LibsndfileError(2), command_line.EXIT_USAGE),
+        (KeyboardInterrupt(), command_line.EXIT_INTERRUPTED),
     ],
     ids=["disk_full", "libsndfile", "interrupted"],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evaluation.render import midi
-from evaluation.scoring import rendering
+from prep import errors
 from tests.helpers import render_helpers
 
 FRAME_RATE = render_helpers.FRAME_RATE
@@ -55,10 +55,10 @@ def test_midi_without_notes_is_refused(tmp_path):
     path = render_helpers.write_midi(
         tmp_path / "drums.mid", [(90, 40, 0.0, 1.0)], drums=True
     )
-    with pytest.raises(rendering.InputError, match="no notes"):
+    with pytest.raises(errors.InputError, match="no notes"):
         midi.read_midi(path, frame_rate=FRAME_RATE, heard=render_helpers.HEARD)
     (tmp_path / "text.mid").write_text("x")
-    with pytest.raises(rendering.InputError, match="is no MIDI file"):
+    with pytest.raises(errors.InputError, match="is no MIDI file"):
         midi.read_midi(
             tmp_path / "text.mid", frame_rate=FRAME_RATE, heard=render_helpers.HEARD
         )

@@ -6,7 +6,7 @@ import soundfile
 
 from evaluation.render import performance
 from evaluation.render import transfer
-from evaluation.scoring import rendering
+from prep import errors
 from prep import features
 from tests.helpers import render_helpers
 
@@ -42,7 +42,7 @@ def test_hearing_equals_preparation(tmp_path):
 
 def test_silence_is_refused(tmp_path):
     path = render_helpers.write_tone(tmp_path / "silence.wav", level=0.0)
-    with pytest.raises(rendering.InputError, match="is silent"):
+    with pytest.raises(errors.InputError, match="is silent"):
         performance.listen(
             path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
         )
@@ -51,7 +51,7 @@ def test_silence_is_refused(tmp_path):
 def test_text_is_refused(tmp_path):
     path = tmp_path / "notes.wav"
     path.write_text("no audio")
-    with pytest.raises(rendering.InputError, match="not audio that libsndfile reads"):
+    with pytest.raises(errors.InputError, match="not audio that libsndfile reads"):
         performance.listen(
             path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
         )
@@ -60,11 +60,11 @@ def test_text_is_refused(tmp_path):
 def test_nothing_is_refused(tmp_path):
     path = tmp_path / "empty.wav"
     soundfile.write(path, np.zeros(0), 16000)
-    with pytest.raises(rendering.InputError, match="holds no sample"):
+    with pytest.raises(errors.InputError, match="holds no sample"):
         performance.listen(
             path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
         )
-    with pytest.raises(rendering.InputError, match="there is no recording"):
+    with pytest.raises(errors.InputError, match="there is no recording"):
         performance.listen(
             tmp_path / "absent.wav",
             frame_rate=FRAME_RATE,
@@ -75,7 +75,7 @@ def test_nothing_is_refused(tmp_path):
 def test_infinite_samples_are_refused(tmp_path):
     path = tmp_path / "inf.wav"
     soundfile.write(path, np.full(8000, np.inf), 16000, subtype="FLOAT")
-    with pytest.raises(rendering.InputError, match="NaN or infinite"):
+    with pytest.raises(errors.InputError, match="NaN or infinite"):
         performance.listen(
             path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
         )
@@ -85,7 +85,7 @@ def test_no_room_on_disk_is_said_before_measuring(tmp_path, monkeypatch):
     path = render_helpers.write_tone(tmp_path / "tone.wav")
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(performance.shutil, "disk_usage", lambda folder: usage)
-    with pytest.raises(rendering.InputError, match="set TMPDIR to a larger disk"):
+    with pytest.raises(errors.InputError, match="set TMPDIR to a larger disk"):
         performance.listen(
             path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
         )
@@ -194,15 +194,15 @@ def test_suppress_noise_lowers_what_is_no_note():
     [({"auto_tune": 2.0}, "give 0 to 1"), ({"suppress_noise": -3.0}, "0 or more")],
 )
 def test_bad_adjustments_are_refused(arguments, text):
-    with pytest.raises(rendering.InputError, match=text):
+    with pytest.raises(errors.InputError, match=text):
         transfer.Adjustments(**arguments)
 
 
 def test_statistics_that_are_gone_are_named(tmp_path):
-    with pytest.raises(rendering.InputError, match="--data_dir"):
+    with pytest.raises(errors.InputError, match="--data_dir"):
         transfer.read_heard(tmp_path)
     (tmp_path / "statistics.json").write_text('{"pitch_midi": null}')
-    with pytest.raises(rendering.InputError, match="prepare the dataset again"):
+    with pytest.raises(errors.InputError, match="prepare the dataset again"):
         transfer.read_heard(tmp_path)
 
 

@@ -2,7 +2,6 @@ import pathlib
 import shutil
 
 import pytest
-from absl import flags
 
 from evaluation import evaluate
 from evaluation import run_report
@@ -10,6 +9,8 @@ from evaluation.report import page
 from evaluation.scoring import dataset_clips
 from evaluation.scoring import rendering
 from evaluation.scoring import run_choice
+from prep import command_line
+from prep import errors
 from tests.helpers import training_helpers
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
@@ -22,10 +23,7 @@ def make_run_dir(path):
 
 
 def parse(*words):
-    values = flags.FlagValues()
-    run_report.define_flags(values)
-    values(["ddsp_report", *words])
-    return values
+    return command_line.read_flags(run_report.PROGRAM, words)
 
 
 def test_runs_are_found_once_with_the_baseline_first(tmp_path, monkeypatch):
@@ -45,7 +43,7 @@ def test_runs_are_found_once_with_the_baseline_first(tmp_path, monkeypatch):
 def test_nothing_to_compare_with_is_refused(tmp_path, monkeypatch, patterns):
     monkeypatch.chdir(tmp_path)
     make_run_dir(tmp_path / "runs" / "stage5")
-    with pytest.raises(rendering.InputError, match="no run to compare"):
+    with pytest.raises(errors.InputError, match="no run to compare"):
         run_choice.find_runs(baseline="runs/stage5", candidates=[], patterns=patterns)
 
 
@@ -54,7 +52,7 @@ def test_a_glob_that_matches_no_run_is_refused(tmp_path, monkeypatch, pattern):
     monkeypatch.chdir(tmp_path)
     make_run_dir(tmp_path / "runs" / "stage5")
     (tmp_path / "runs" / "notes").mkdir()
-    with pytest.raises(rendering.InputError, match="matches no run, seen from"):
+    with pytest.raises(errors.InputError, match="matches no run, seen from"):
         run_choice.find_runs(
             baseline="runs/stage5", candidates=["runs/stage2"], patterns=[pattern]
         )
@@ -63,7 +61,7 @@ def test_a_glob_that_matches_no_run_is_refused(tmp_path, monkeypatch, pattern):
 def test_two_runs_of_one_name_are_refused(tmp_path):
     for folder in ("a", "b"):
         make_run_dir(tmp_path / folder / "stage1")
-    with pytest.raises(rendering.InputError, match="two runs are named 'stage1'"):
+    with pytest.raises(errors.InputError, match="two runs are named 'stage1'"):
         run_choice.find_runs(
             baseline=str(tmp_path / "a/stage1"),
             candidates=[],
@@ -95,7 +93,7 @@ def test_other_trainings_of_the_baseline_are_told_of(names, words):
 
 def test_a_report_is_not_replaced_unless_asked(tmp_path):
     (tmp_path / page.PAGE_NAME).write_text("old")
-    with pytest.raises(rendering.InputError, match="--overwrite"):
+    with pytest.raises(errors.InputError, match="--overwrite"):
         run_report.check_output(tmp_path, overwrite=False)
     run_report.check_output(tmp_path, overwrite=True)
     assert (tmp_path / page.PAGE_NAME).read_text() == "old"
@@ -105,7 +103,7 @@ def test_a_report_is_not_replaced_unless_asked(tmp_path):
 def test_a_place_that_is_no_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
     for place, match in (("file", "is a file"), ("file/below", "cannot be written")):
-        with pytest.raises(rendering.InputError, match=match):
+        with pytest.raises(errors.InputError, match=match):
             run_report.check_output(tmp_path / place, overwrite=True)
 
 
@@ -125,8 +123,8 @@ def test_a_finished_report_takes_the_old_one_s_place_and_nothing_else(tmp_path):
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
-        (rendering.InputError("bad run"), run_report.EXIT_INPUT, "bad run"),
-        (KeyboardInterrupt(), run_report.EXIT_INTERRUPTED, "interrupted"),
+        (errors.InputError("bad run"), command_line.EXIT_USAGE, "bad run"),
+        (KeyboardInterrupt(), command_line.EXIT_INTERRUPTED, "interrupted"),
     ],
 )
 def test_what_fails_leaves_the_old_report_alone(
@@ -144,8 +142,7 @@ def test_what_fails_leaves_the_old_report_alone(
 
     monkeypatch.setattr(evaluate, "evaluate", fail)
     words_given = ("--baseline=runs/a", "--runs=runs/*", "--overwrite")
-    monkeypatch.setattr(flags, "FLAGS", parse(*words_given))
-    assert run_report.main() == code
+    assert command_line.run_words(run_report.PROGRAM, words_given) == code
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1 and words in said[0]
     assert [path.name for path in (tmp_path / "report").iterdir()] == ["report.html"]
@@ -153,26 +150,24 @@ def test_what_fails_leaves_the_old_report_alone(
 
 @pytest.mark.parametrize("word", ["--crepe_capacity=huge", "--batch_size=0"])
 def test_impossible_flags_are_refused(word):
-    with pytest.raises(flags.IllegalFlagValueError):
+    with pytest.raises(command_line.UsageError):
         parse("--baseline=a", word)
 
 
 def test_a_missing_run_is_one_clear_sentence(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        flags, "FLAGS", parse("--baseline=runs/a", "--candidate=runs/b")
-    )
-    assert run_report.main() == run_report.EXIT_INPUT
+    words = ("--baseline=runs/a", "--candidate=runs/b")
+    assert command_line.run_words(run_report.PROGRAM, words) == command_line.EXIT_USAGE
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1 and "there is no run at runs/a" in said[0]
 
 
 def test_a_run_without_a_checkpoint_is_refused(tmp_path):
     make_run_dir(tmp_path / "run")
-    with pytest.raises(rendering.InputError, match="no sound checkpoint"):
+    with pytest.raises(errors.InputError, match="no sound checkpoint"):
         rendering.open_run(tmp_path / "run", checkpoint="best")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(rendering.InputError, match="it has no operative_config"):
+    with pytest.raises(errors.InputError, match="it has no operative_config"):
         rendering.open_run(tmp_path / "folder", checkpoint="best")
 
 
@@ -186,13 +181,13 @@ def test_a_run_without_a_checkpoint_is_refused(tmp_path):
 def test_a_broken_dataset_is_refused(tmp_path, break_it, match):
     data = training_helpers.write_dataset(tmp_path / "data")
     break_it(data)
-    with pytest.raises(rendering.InputError, match=match):
+    with pytest.raises(errors.InputError, match=match):
         rendering.open_dataset(data)
 
 
 def test_an_empty_eval_split_is_refused(tmp_path):
     data = training_helpers.write_dataset(tmp_path / "data", n_eval=0)
-    with pytest.raises(rendering.InputError, match="empty"):
+    with pytest.raises(errors.InputError, match="empty"):
         rendering.open_dataset(data)
 
 
@@ -205,7 +200,7 @@ class FakeRun:
 
 def test_runs_of_different_datasets_are_refused():
     rendering.check_same_dataset([FakeRun("a", "1"), FakeRun("b", "1")])
-    with pytest.raises(rendering.InputError, match="allow_other_dataset"):
+    with pytest.raises(errors.InputError, match="allow_other_dataset"):
         rendering.check_same_dataset([FakeRun("a", "1"), FakeRun("b", "2")])
 
 
@@ -215,7 +210,7 @@ def test_a_dataset_of_other_rates_is_refused(tmp_path):
     rendering.check_rates([FakeRun("a", "1", sample_rate=rate)], dataset)
     rendering.check_rates([FakeRun("a", "1")], dataset)  # ddsp's own runs say nothing
     match = f"sample_rate 44100 where the dataset has {rate}"
-    with pytest.raises(rendering.InputError, match=match):
+    with pytest.raises(errors.InputError, match=match):
         rendering.check_rates([FakeRun("a", "1", sample_rate=44100)], dataset)
 
 

@@ -11,6 +11,7 @@ from evaluation.scoring import options
 from evaluation.scoring import rendering
 from evaluation.scoring import run_choice
 from models.runs import loading
+from prep import errors
 from tests.helpers import training_helpers
 
 
@@ -21,7 +22,7 @@ def world(tmp_path, monkeypatch):
 
     def open_run(path, *, checkpoint):
         if path.name == "torn":
-            raise rendering.InputError("torn has no sound checkpoint")
+            raise errors.InputError("torn has no sound checkpoint")
         rate = 44100 if path.name == "fast" else None
         plan_hash = "2" if path.name == "elsewhere" else "1"
         facts = {"plan_hash": plan_hash, "sample_rate": rate}
@@ -57,20 +58,20 @@ def test_an_unsound_run_is_skipped_only_where_a_glob_found_it(world, name, reaso
     assert list(found.runs) == ["stage5", "stage1"]
     (skipped,) = found.skipped
     assert skipped["run"] == name and reason in skipped["reason"]
-    with pytest.raises(rendering.InputError, match=reason):
+    with pytest.raises(errors.InputError, match=reason):
         opened_runs.OpenedRuns(choose("stage1", name), options=options.Options())
 
 
 def test_an_unsound_baseline_is_refused(world):
     dirs = (pathlib.Path("runs/torn"), pathlib.Path("runs/stage1"))
     choice = run_choice.Choice(dirs[0], dirs, frozenset({dirs[1]}))
-    with pytest.raises(rendering.InputError, match="no sound checkpoint"):
+    with pytest.raises(errors.InputError, match="no sound checkpoint"):
         opened_runs.OpenedRuns(choice, options=options.Options())
 
 
 def test_a_baseline_alone_is_refused_with_the_reasons(world):
     names = ("torn", "elsewhere")
-    with pytest.raises(rendering.InputError, match=r"no run is left .* torn: .* else"):
+    with pytest.raises(errors.InputError, match=r"no run is left .* torn: .* else"):
         opened_runs.OpenedRuns(
             choose(*names, optional=names), options=options.Options()
         )
@@ -83,7 +84,7 @@ def test_a_run_that_plays_no_numbers_is_skipped_too(world, monkeypatch):
 
     def render(run, dataset, indices, *, seed, batch_size):
         if run.path.name == "stage2":
-            raise rendering.InputError("it plays NaN")
+            raise errors.InputError("it plays NaN")
         return [], None
 
     monkeypatch.setattr(rendering, "render_clips", render)
@@ -106,6 +107,6 @@ def test_a_damaged_configuration_is_one_sentence(tmp_path, monkeypatch, content)
     run.mkdir()
     (run / "operative_config-0.gin").write_bytes(content)
     monkeypatch.setattr(loading, "find_checkpoint", lambda *given: None)
-    with pytest.raises(rendering.InputError, match="run cannot be restored") as error:
+    with pytest.raises(errors.InputError, match="run cannot be restored") as error:
         rendering.open_run(run, checkpoint="best")
     assert len(str(error.value).splitlines()) == 1

@@ -7,16 +7,14 @@ import sys
 
 import numpy as np
 import pytest
-from absl import app
-from absl import flags
 
-from evaluation import command_line
 from evaluation import evaluate
 from evaluation import run_report
 from evaluation.report import page as report_page
 from evaluation.scoring import rows as rows_lib
 from evaluation.summary import builder
 from evaluation.summary import exit_code
+from prep import command_line
 from tests.helpers import evaluation_helpers as helpers
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
@@ -52,19 +50,9 @@ def judge(made, monkeypatch, folder, *, baseline, skipped=(), **kinds):
         return document
 
     monkeypatch.setattr(evaluate, "evaluate", stand_in)
-    values = flags.FlagValues()
-    run_report.define_flags(values)
-    words = [f"--candidate=runs/{name}" for name in runs if name != baseline]
-    values(
-        [
-            "ddsp_report",
-            f"--baseline=runs/{baseline}",
-            *words,
-            f"--output={folder}",
-            "--fail_if_collapsed",
-        ]
-    )
-    return run_report.run(values)
+    candidates = [f"--candidate=runs/{name}" for name in runs if name != baseline]
+    words = (f"--baseline=runs/{baseline}", f"--output={folder}", "--fail_if_collapsed")
+    return command_line.run_words(run_report.PROGRAM, [*words, *candidates])
 
 
 @pytest.mark.parametrize(
@@ -160,39 +148,6 @@ def test_what_could_not_be_judged_does_not_pass(collapsed, unjudged, code):
     assert any("could not be judged: stage1" in x for x in told) == (
         "stage1" in unjudged
     )
-
-
-@pytest.mark.parametrize(
-    "words", [["--crepe_capacity=huge"], ["--no_such_flag"], ["--batch_size=0"], []]
-)
-def test_flags_that_cannot_be_read_end_with_2(words, monkeypatch, capsys):
-    values = flags.FlagValues()
-    run_report.define_flags(values)
-    monkeypatch.setattr(flags, "FLAGS", values)
-    with pytest.raises(SystemExit) as ended:
-        command_line.parse_flags(["ddsp_report", *words], program="ddsp_report")
-    assert ended.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("ddsp_report: ") and "--help lists the flags" in line
-
-
-def test_a_word_that_is_no_flag_ends_with_2(monkeypatch, capsys):
-    monkeypatch.setattr(flags, "FLAGS", flags.FlagValues())
-    with pytest.raises(SystemExit) as ended:
-        command_line.parse_flags(["ddsp_report", "runs/stage1"], program="ddsp_report")
-    assert ended.value.code == 2
-    assert "ddsp_report: unexpected 'runs/stage1'" in capsys.readouterr().err
-
-
-def test_an_error_of_the_program_is_not_taken_for_a_collapse(monkeypatch, capsys):
-    def fail(main, flags_parser):
-        raise ZeroDivisionError("a bug")
-
-    monkeypatch.setattr(app, "run", fail)
-    with pytest.raises(SystemExit) as ended:
-        command_line.run(run_report.main, program="ddsp_report")
-    assert ended.value.code == command_line.EXIT_BUG
-    assert "ZeroDivisionError: a bug" in capsys.readouterr().err
 
 
 @pytest.mark.slow
