@@ -93,7 +93,8 @@ class PreparedDataset(data.DataProvider):
         if not self.n_examples:
             raise ValueError(
                 f"the {self.split!r} split of {self.info.data_dir} is empty; prepare "
-                "more recordings, or a larger --eval_split_fraction for an empty eval split."
+                "more recordings, or a larger --eval_split_fraction for an empty eval "
+                "split."
             )
 
     # ---- what ddsp's runner calls ----
