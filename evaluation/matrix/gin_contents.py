@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from models.config import gin_config
 
 MISSING = "missing"
+_UNCOUNTED = re.compile(r"#|import\s|from\s.*\simport\s")
 _INCLUDE = re.compile(r"""^\s*include\s+(['"])(.+?)\1""", re.MULTILINE)
 
 
 def digest(names: Sequence[str]) -> str:
     """Digest of gin files and of all that they include.
 
-    Empty lines and lines that are comments do not count. A file that is not there
-    counts as missing; refusing it is left to the run. Modules that a file imports are
-    code and do not count.
+    Empty lines, comments and imports do not count: where a module lies is no setting.
+    A file that is not there counts as missing; refusing it is left to the run.
 
     Args:
         names: As given to `ddsp_run`, in order.
@@ -39,7 +39,7 @@ def _collect(name: str, texts: dict[str, str]) -> None:
     path = _find(name)
     lines = path.read_text("utf-8").splitlines() if path else []
     counted = [line.strip() for line in lines]
-    text = "\n".join(line for line in counted if line and not line.startswith("#"))
+    text = "\n".join(line for line in counted if line and not _UNCOUNTED.match(line))
     texts[name] = text if path else MISSING
     for _, included in _INCLUDE.findall(text):
         _collect(included, texts)

@@ -21,6 +21,8 @@ NOTE_NAME = "matrix_command.json"
 # Say where things are and where the run begins, not what comes out; which dataset it is
 # is said by the dataset.
 _PLACES = ("--save_dir=", "--resume=", "--data_dir=")
+# Notes that call it "contents" counted import lines too, so that cannot be compared.
+_DIGEST = "gin_digest"
 Json = dict[str, Any]
 
 
@@ -103,7 +105,7 @@ def _from_json(fields: Json) -> Note:
     words, earlier = fields.get("command"), fields.get("earlier")
     basis = Basis(
         words=words_of(words or ()),
-        contents=fields.get("contents") or "",
+        contents=fields.get(_DIGEST) or "",
         dataset=fields.get("dataset") or "",
     )
     return Note(
@@ -118,7 +120,7 @@ def _to_json(note: Note) -> Json:
     basis = note.basis or Basis(words=())
     return {
         "command": list(basis.words),
-        "contents": basis.contents,
+        _DIGEST: basis.contents,
         "dataset": basis.dataset,
         "secs": note.secs,
         "replaces": note.replaces,

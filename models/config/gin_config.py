@@ -55,7 +55,7 @@ class Sources:
         gin_files: The user's files, in order.
         bindings: The user's bindings, e.g. "batch_size=4".
         search_paths: More folders to look for gin files in.
-        operative: A run's own configuration file, or None.
+        operative: A run's own configuration, as text that can be parsed, or None.
         use_tpu: Whether ddsp's defaults for TPUs are meant.
     """
 
@@ -89,7 +89,7 @@ def _parse_all(sources: Sources) -> None:
             gin.parse_config_file(default)
         gin.parse_config(list(OWN_DEFAULTS))
         if sources.operative:
-            _parse(lambda: gin.parse_config_file(sources.operative))
+            _parse(lambda: gin.parse_config(sources.operative))
         for gin_file in sources.gin_files:
             _parse(lambda name=gin_file: gin.parse_config_file(name))
 

@@ -1,13 +1,13 @@
 """What a person asks `ddsp_run` for, and the configuration that follows from it."""
 
 import dataclasses
+import pathlib
 from typing import Any
-
-from ddsp.training import train_util
 
 from models.config import checks
 from models.config import gin_config
 from models.config import gin_rates
+from models.runs import loading
 from models.training import assembly
 from prep.dataset import info as dataset_info
 
@@ -77,7 +77,8 @@ def all_bindings(request: Request) -> list[str]:
 
 
 def _operative(directory: str) -> str | None:
+    """Reads the configuration that a run to go on from saved; None if there is none."""
     try:
-        return train_util.get_latest_operative_config(directory)
+        return loading.read_config(pathlib.Path(directory))
     except FileNotFoundError:
         return None

@@ -143,15 +143,16 @@ def test_run_json_is_believed_where_an_older_note_differs(folder):
     assert "--resume=never" in helpers.starts(folder)[1]
 
 
-def write_old_note(run):
-    note = {"command": list(run.basis.words), "secs": 7.0}
+def write_old_note(run, **fields):
+    note = {"command": list(run.basis.words), "secs": 7.0, **fields}
     (run.run_dir / matrix_note.NOTE_NAME).write_text(json.dumps(note))
 
 
-def test_a_run_with_an_older_note_counts_as_what_its_command_says(folder):
+@pytest.mark.parametrize("fields", [{}, {"contents": "of a digest with imports"}])
+def test_a_run_with_an_older_note_counts_as_what_its_command_says(folder, fields):
     helpers.run_all(helpers.experiment(), folder)
     (run,) = helpers.runs(helpers.experiment(), folder)
-    write_old_note(run)
+    write_old_note(run, **fields)
     (row,) = helpers.run_all(helpers.experiment(), folder)
     assert (row["repeated"], row["compared"], row["secs"]) == (False, False, 7.0)
 
@@ -255,11 +256,14 @@ def test_a_dataset_in_another_place_is_told_by_its_hash(
     assert len(helpers.starts(folder)) == n_starts
 
 
-def test_comments_do_not_change_what_a_gin_file_says(tmp_path):
+def test_comments_and_imports_do_not_change_what_a_gin_file_says(tmp_path):
     path = tmp_path / "own.gin"
-    path.write_text("a = 1\nb = 2\n")
+    path.write_text("import models.heads\na = 1\nb = 2\n")
     before = gin_contents.digest([str(path)])
-    path.write_text("# Said better.\n\na = 1\n  # so\nb = 2\n")
+    path.write_text(
+        "# Said better.\nimport models.registry\nfrom models import heads\n\n"
+        "a = 1\n  # so\nb = 2\n"
+    )
     assert gin_contents.digest([str(path)]) == before
     path.write_text("b = 2\na = 1\n")
     assert gin_contents.digest([str(path)]) != before
