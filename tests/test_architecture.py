@@ -59,7 +59,7 @@ ARROWS = {
     """,
     "evaluation": """
         command_line:
-        analysis:
+        analysis: models.measures
         metrics: analysis models.measures
         collapse_index: analysis models.measures
         scoring: analysis collapse_index metrics models.controls models.data

@@ -27,10 +27,7 @@ MARGIN = 1.1  # of samples a period over twice the harmonics, for glides in a wi
 MAX_OVERLAP = 6  # windows over one point; more are straight lines between these
 CHUNK_SAMPLES = 1 << 17  # window samples computed at a time, bounds the memory
 # Samples a period: few different ones, so that many frames share a transform's size.
-PERIOD_SIZES = np.array(
-    [8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512]
-    + [640, 768, 1024, 1280, 1536, 2048]
-)
+PERIOD_SIZES = np.sort(np.outer([8, 10, 12], 2 ** np.arange(9)).ravel())
 
 
 class Signal:
