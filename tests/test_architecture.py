@@ -30,10 +30,9 @@ ARROWS = {
         dataset: features loudness plan settings
         beam: dataset features pitch plan recordings settings
         report: beam dataset pitch plan settings
-        preparation: beam dataset features plan progress recordings report
-            settings
+        preparation: beam dataset features plan progress recordings report settings
         command_line:
-        run_beam: beam prep.command_line preparation settings
+        run_beam: beam command_line preparation settings
     """,
     "models": """
         schedules:
@@ -59,7 +58,7 @@ ARROWS = {
         ddsp_run: prep.command_line training
     """,
     "evaluation": """
-        analysis:
+        analysis: models.measures
         metrics: analysis models.measures
         collapse_index: analysis models.measures
         scoring: analysis collapse_index metrics models.controls models.data
@@ -75,10 +74,10 @@ ARROWS = {
         derive_collapse_index: analysis collapse_index prep.command_line prep.pitch
             prep.recordings scoring
         run_demo: prep.command_line
-        run_fad: prep.command_line prep.files metrics prep.recordings scoring
-        run_matrix: prep.command_line matrix scoring
-        run_render: prep.command_line models.export render scoring
-        run_report: analysis prep.command_line evaluate report scoring summary
+        run_fad: metrics prep.command_line prep.files prep.recordings scoring
+        run_matrix: matrix prep.command_line scoring
+        run_render: models.export prep.command_line render scoring
+        run_report: analysis evaluate prep.command_line report scoring summary
     """,
 }
 # What a user sees of a mistake is the same everywhere.

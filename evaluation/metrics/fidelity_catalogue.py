@@ -85,7 +85,7 @@ FIDELITY = (
         "harmonic_error",
         "Harmonic level error",
         "dB",
-        "2.0",
+        "1.4",
         "21: one harmonic",
         "How far the strength of each overtone is off, as heard.",
         high=math.inf,

@@ -7,6 +7,7 @@ the pitch tracker are those of preparation.
 
 import dataclasses
 import functools
+import math
 import pathlib
 import shutil
 import tempfile
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from models.measures import harmonics
+from models.measures import measured_controls
 from prep import errors
 from prep import features
 from prep.dataset import layout
@@ -30,7 +31,7 @@ LOW_VOICED_SHARE = 0.5  # of the audible frames; below, the pitch is doubtful
 # Share of a moment's power that is at no multiple of its pitch, median over moments.
 # Real solo recordings have up to 0.03, chords of them 0.14 and more (docs/render.md).
 MANY_VOICES = 0.1
-CHECKED_RATE = 10  # moments a second at which that is measured
+MAX_HARMONICS = 200  # measured at most, whatever lies below Nyquist
 _TINY = 1e-12  # power of digital silence
 
 
@@ -191,22 +192,21 @@ def _analyse(
 def _off_pitch(
     read_16k: features.ReadSpan, start_secs: int, played: Performance
 ) -> np.ndarray:
-    """Share of the power at no multiple of the pitch, at a segment's voiced moments."""
-    stride = max(1, played.frame_rate // CHECKED_RATE)
-    f0_hz, voiced = played.f0_hz[::stride], played.voiced[::stride]
+    """Share of the power at no multiple of the pitch, in a segment's voiced frames."""
+    f0_hz, voiced = played.f0_hz, played.voiced
     if not voiced.any():
         return np.empty(0)
-    hop_size = stride * features.CREPE_RATE // played.frame_rate
+    hop_size = features.CREPE_RATE // played.frame_rate
     start = start_secs * features.CREPE_RATE
-    measured = harmonics.measure(
+    measured = measured_controls.measure(
         read_16k(start, start + len(f0_hz) * hop_size),
-        np.where(voiced, f0_hz, np.median(f0_hz[voiced])),
+        np.where(voiced, f0_hz, math.nan),
         sample_rate=features.CREPE_RATE,
-        hop_size=hop_size,
-        n_harmonics=harmonics.MAX_HARMONICS,
+        frame_rate=played.frame_rate,
+        n_harmonics=MAX_HARMONICS,
     )
-    at_pitch = 0.5 * np.sum(np.square(measured.amplitudes), axis=-1)
-    return (1.0 - at_pitch / np.maximum(measured.power, _TINY))[voiced]
+    off_pitch = 1.0 - measured.harmonic_power / np.maximum(measured.power, _TINY)
+    return off_pitch[voiced]
 
 
 def check_audible(played: Performance, *, name: str) -> None:

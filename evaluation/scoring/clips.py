@@ -18,6 +18,7 @@ from evaluation.metrics import collapse
 from evaluation.metrics import fidelity
 from evaluation.metrics import pitch_scores
 from evaluation.metrics import scores
+from models.measures import measured_controls
 from prep import features
 
 FEATURE_RATE = 16000  # samples a second at which pitch and loudness are measured
@@ -139,7 +140,7 @@ def hear(audio: np.ndarray, *, clip: Clip, tracker: Tracker) -> Hearing:
         )
     return Hearing(
         loudness_db=np.asarray(loudness[:n_frames], np.float64),
-        power=recording_analysis.local_power(
+        power=measured_controls.local_power(
             np.asarray(audio, np.float64),
             n_frames=n_frames,
             sample_rate=clip.sample_rate,

@@ -1,5 +1,5 @@
 """Measurements on controls and audio, as arrays: once for training and evaluation.
 
 Arrays of one clip or a batch enter, numbers leave; no model is known here. Begin at
-`statistics`.
+`measured_controls` (controls of a recording) and `statistics` (figures of controls).
 """

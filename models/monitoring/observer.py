@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from models.measures import harmonics
 from models.measures import levels
+from models.measures import reference
 from models.measures import statistics
 from models.monitoring import alarms
 from models.monitoring import dumps
@@ -68,7 +68,7 @@ class Instruments:
     @functools.cache  # noqa: B019  one instance lives as long as its run
     def reference(self, n_harmonics: int) -> dict[str, float]:
         """What the recordings do themselves; measured once."""
-        found = harmonics.reference_statistics(
+        found = reference.reference_statistics(
             self._batch,
             counted=self.counted,
             sample_rate=self.held_out.sample_rate,
@@ -101,11 +101,11 @@ class Instruments:
         row: dict[str, Any] = {
             f"controls/{key}": value for key, value in figures.items()
         }
-        reference = self.reference(controls.harmonic_distribution.shape[-1])
+        recordings = self.reference(controls.harmonic_distribution.shape[-1])
         if step == 0:
-            row |= {f"reference/{key}": value for key, value in reference.items()}
+            row |= {f"reference/{key}": value for key, value in recordings.items()}
         if self._watch:
-            found = alarms.findings(figures, reference)
+            found = alarms.findings(figures, recordings)
             self.has_collapsed = bool(found)
             row["alarms"] = list(self._watch.observe(found, step=step))
         row |= self._own_diagnostics(outputs, known=figures)

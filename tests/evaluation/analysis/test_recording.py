@@ -74,16 +74,6 @@ def test_harmonics_above_the_noise_are_within_half_a_db(track, rng):
     assert np.median(errors) < TOLERANCE_DB / 3
 
 
-def test_a_biased_track_is_corrected_by_the_phases(rng):
-    note = helpers.play(vibrato(440.0), moving_amplitudes(), rng=rng, noise=NOISE)
-    biased = note.f0_frames * 2 ** (15 / 1200)
-    inner = slice(10, -10)
-    found = measure(note, biased).f0_hz[inner] / note.f0_frames[inner]
-    assert np.percentile(np.abs(1200 * np.log2(found)), 95) < 2.0
-    plain = measure(note, biased, refine_f0=False)
-    assert np.percentile(np.abs(level_errors(note, plain)), 95) > TOLERANCE_DB
-
-
 @pytest.mark.parametrize("rms", [0.003, 0.03])
 def test_noise_between_the_harmonics_is_measured(rms, rng):
     note = helpers.play(vibrato(330.0), moving_amplitudes(), rng=rng, noise=rms)

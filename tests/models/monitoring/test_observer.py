@@ -8,8 +8,8 @@ import pytest
 import scipy.spatial.distance
 from matplotlib import image
 
-from models.measures import harmonics
 from models.measures import levels
+from models.measures import reference
 from models.measures import statistics
 from models.monitoring import alarms
 from models.monitoring import dumps
@@ -132,25 +132,11 @@ def _tone(f0_hz, amplitudes, *, noise=0.0, secs=0.5):
     return tone + noise * rng.normal(size=len(times))
 
 
-@pytest.mark.parametrize("f0_hz", [60.0, 441.0, 1900.0])
-def test_known_harmonics_are_measured(f0_hz):
-    amplitudes = [0.4, 0.2, 0.1, 0.05]
-    audio = _tone(f0_hz, amplitudes)
-    frames = np.full(len(audio) // HOP, f0_hz)
-    measured = harmonics.measure(
-        audio, frames, sample_rate=SAMPLE_RATE, hop_size=HOP, n_harmonics=6
-    )
-    inner = measured.amplitudes[20:-20]
-    expected = np.array([*amplitudes, 0.0, 0.0])
-    assert np.max(np.abs(inner - expected)) < AMPLITUDE_TOLERANCE
-    assert np.max((measured.noise_power / measured.power)[20:-20]) < 0.01
-
-
 def test_noise_share_of_a_recording_is_measured():
     """Noise of power 0.005 beside a sine of power 0.005."""
     audio = _tone(440.0, [0.1], noise=np.sqrt(0.005), secs=2.0)
     frames = np.full(len(audio) // HOP, 440.0)
-    found = harmonics.reference_statistics(
+    found = reference.reference_statistics(
         {"audio": audio[np.newaxis], "f0_hz": frames[np.newaxis, :, np.newaxis]},
         counted=np.ones([1, len(frames)], bool),
         sample_rate=SAMPLE_RATE,
@@ -164,25 +150,13 @@ def test_a_frame_without_its_pitch_does_not_drown_the_rest():
     audio = _tone(440.0, [0.1])
     frames = np.full(len(audio) // HOP, 440.0)
     frames[40::40] = 660.0
-    found = harmonics.reference_statistics(
+    found = reference.reference_statistics(
         {"audio": audio[np.newaxis], "f0_hz": frames[np.newaxis, :, np.newaxis]},
         counted=np.ones([1, len(frames)], bool),
         sample_rate=SAMPLE_RATE,
         n_harmonics=10,
     )
     assert found["noise_share"] < 0.05
-
-
-def test_silence_and_missing_pitch_measure_as_nothing():
-    measured = harmonics.measure(
-        np.zeros(6400),
-        np.full(100, np.nan),
-        sample_rate=SAMPLE_RATE,
-        hop_size=HOP,
-        n_harmonics=4,
-    )
-    assert not measured.amplitudes.any()
-    assert not measured.power.any()
 
 
 HEALTHY = {
