@@ -22,9 +22,9 @@ from ddsp.training import decoders as ddsp_decoders
 from ddsp.training import models as ddsp_models
 
 from benchmarks import bench_ladder
+from models.controls import filters
 from models.controls import heads
 from models.controls import smoothing
-from models.controls import smoothing_base
 from models.decoders import recurrent
 from models.decoders import transformer
 from models.layers import recurrences
@@ -123,24 +123,24 @@ def scan() -> Pair:
     return recurrences.linear_scan(gates, inputs), tf.stack(states, axis=1)
 
 
-def smoother(layer: smoothing_base.Smoother) -> Pair:
+def smoother(layer: filters.Smoother) -> Pair:
     """A smoother's parallel form against its steps."""
     frames = normal(2, 1000, 3)
     state, outputs = layer.initial_state(frames[:, 0]), []
     for t in range(1000):
-        output, state = layer.step(frames[:, t], state)
+        output, state = layer.smooth_block(frames[:, t : t + 1], state=state)
         outputs.append(output)
-    return layer(frames), tf.stack(outputs, axis=1)
+    return layer(frames), tf.concat(outputs, axis=1)
 
 
 def steps(decoder: tf.keras.layers.Layer) -> Pair:
-    """A decoder's sequence form against its step form, 200 frames."""
+    """A decoder's sequence form against single frames, 200 frames."""
     inputs = {key: normal(1, 200, 1) for key in SHARED["input_keys"]}
     whole = decoder(inputs)["harmonic_distribution"]
     state, outputs = decoder.initial_state(1), []
     for t in range(200):
         frame = {key: value[:, t : t + 1] for key, value in inputs.items()}
-        output, state = decoder.step(frame, state)
+        output, state = decoder.decode_block(frame, state=state)
         outputs.append(output["harmonic_distribution"])
     return tf.concat(outputs, axis=1), whole
 

@@ -50,7 +50,7 @@ class LadderAutoencoder(ddsp_model.Model):
         decoder: base.LadderDecoder,
         processor_group: ddsp.processors.ProcessorGroup,
         conditioning: conditioning_lib.Conditioning | None = None,
-        head: heads.ExpSigmoidHead | None = None,
+        head: heads.Head | None = None,
         smoothing: controls_lib.ControlSmoothing | None = None,
         losses: Sequence[ddsp.losses.Loss] = (),
         **kwargs: Any,

@@ -48,7 +48,7 @@ ARROWS = {
         losses: controls layers schedules
         autoencoder: controls decoders losses
         runs: prep.dataset prep.files
-        streaming: autoencoder controls decoders layers synths
+        streaming: autoencoder controls decoders synths
         export: autoencoder runs streaming synths
         monitoring: data measures synths
         training: allocator config data losses memory monitoring prep.dataset prep.files
@@ -61,7 +61,7 @@ ARROWS = {
         analysis: models.measures
         metrics: analysis models.measures
         collapse_index: analysis models.measures
-        scoring: analysis collapse_index metrics models.controls models.data
+        scoring: analysis collapse_index metrics models.data
             models.measures models.memory models.runs models.synths prep.features
         summary: collapse_index metrics models.data models.runs scoring
         report: analysis collapse_index metrics models.measures scoring summary

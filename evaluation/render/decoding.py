@@ -17,7 +17,6 @@ from evaluation.render import performance
 from models import autoencoder
 from models.controls import heads
 from models.streaming import block_controls
-from models.streaming import block_decoding
 
 CONTROL_KEYS = ("f0_hz", "amps", "harmonic_distribution", "noise_magnitudes")
 
@@ -114,9 +113,9 @@ def runs_in_blocks(decoder: Any) -> bool:
     Positions of a transformer count from the beginning: beyond the length it was
     trained on it meets numbers that it has never seen, so it runs in windows.
     """
-    if block_decoding.why_not_in_blocks(decoder):
+    if block_controls.streaming_obstacle(decoder):
         return False
-    return not getattr(decoder, "use_positional_encoding", False)
+    return not decoder.counts_frames
 
 
 def window_starts(n_frames: int, size: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Finds the synthesiser controls in what a model returns.
+"""Finds the synthesiser controls of any model, and the ends of their scale.
 
 The ladder's models return them as `controls`, finished. ddsp's own models (a run of
 `papers/iclr2020/solo_instrument.gin`) return what each processor of the group was fed
@@ -8,6 +8,9 @@ harmonic synth, what carries `magnitudes` the noise.
 
 from collections.abc import Mapping
 from typing import Any
+
+import ddsp
+import tensorflow as tf
 
 NEEDED = ("amps", "harmonic_distribution", "f0_hz")
 
@@ -48,3 +51,24 @@ def find_controls(outputs: Mapping[str, Any]) -> dict[str, Any]:
     if noise:
         found["noise_magnitudes"] = noise[0]["magnitudes"]
     return found
+
+
+def find_amps_limits(model: tf.keras.Model) -> tuple[float, float] | None:
+    """Finds the ends of a model's amplitude scale, for the saturation rate.
+
+    Args:
+        model: Of the ladder, whose head says them, or ddsp's own.
+
+    Returns:
+        Lowest and highest linear amplitude, or None where the scale has no fixed ends
+        or is not known.
+    """
+    if hasattr(model, "head"):
+        return model.head.amps_limits
+    group = getattr(model, "processor_group", None)
+    for processor in getattr(group, "processors", []):
+        if isinstance(processor, ddsp.synths.Harmonic):
+            if processor.scale_fn is ddsp.core.exp_sigmoid:
+                low, high = ddsp.core.exp_sigmoid(tf.constant([-1e3, 1e3])).numpy()
+                return float(low), float(high)
+    return None

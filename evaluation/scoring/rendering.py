@@ -20,7 +20,6 @@ import tensorflow as tf
 
 from evaluation.analysis import masks
 from evaluation.scoring import clips
-from evaluation.scoring import gain_limits
 from evaluation.scoring import model_outputs
 from models import memory
 from models.data import provider
@@ -240,7 +239,7 @@ def _unpack(
         raise errors.InputError(
             f"{run.path} plays NaN or infinity on {info.data_dir}; it cannot be judged."
         )
-    amps_limits = gain_limits.of_model(run.model)
+    amps_limits = model_outputs.find_amps_limits(run.model)
     for row in range(audio.shape[0]):
         yield clips.Rendering(
             audio=audio[row],

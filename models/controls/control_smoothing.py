@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import gin
 import tensorflow as tf
 
+from models.controls import filters
 from models.controls import heads
 from models.controls import smoothing
-from models.controls import smoothing_base
 
 TARGETS = {
     "harm_gain": "amps",
@@ -38,7 +38,7 @@ class ControlSmoothing(tf.keras.layers.Layer):
 
     def __init__(
         self,
-        smoother: Callable[[], smoothing_base.Smoother] = smoothing.OnePole,
+        smoother: Callable[[], filters.Smoother] = smoothing.OnePole,
         targets: Sequence[str] = ("harm_gain", "noise_gain"),
         position: str = "after",
         **kwargs,
@@ -52,7 +52,7 @@ class ControlSmoothing(tf.keras.layers.Layer):
             )
         if position not in POSITIONS:
             raise ValueError(f"position={position!r} is not one of {POSITIONS}.")
-        if not callable(smoother) or isinstance(smoother, smoothing_base.Smoother):
+        if not callable(smoother) or isinstance(smoother, filters.Smoother):
             raise TypeError(
                 "smoother must be a class, so that each target gets its own: write "
                 "@models.smoothing.OnePole without parentheses."
@@ -69,7 +69,7 @@ class ControlSmoothing(tf.keras.layers.Layer):
 
     @property
     def latency_frames(self) -> int:
-        """How many frames the step form lags behind."""
+        """Frames by which the block form of the slowest smoother lags behind."""
         return max(layer.latency_frames for layer in self.smoothers.values())
 
     def call(self, controls: heads.Controls) -> heads.Controls:
@@ -86,37 +86,12 @@ class ControlSmoothing(tf.keras.layers.Layer):
             smoothed[key] = smoother(controls[key])
         return smoothed
 
-    def step(
-        self, controls: heads.Controls, state: dict | None
-    ) -> tuple[heads.Controls, dict]:
-        """Smooths one frame of controls.
-
-        Args:
-            controls: Each [batch, 1, n_channels].
-            state: None before the first frame, then from the step before.
-
-        Returns:
-            Controls of the same shapes and the next state. Controls that are not
-            smoothed are delayed alike where the smoother looks ahead.
-        """
-        if state is None:
-            state = {
-                k: s.initial_state(controls[k][:, 0]) for k, s in self.smoothers.items()
-            }
-            state["delay"] = [controls] * self.latency_frames
-        queue = [*state["delay"], controls]
-        smoothed, following = dict(queue[0]), {"delay": queue[1:]}
-        for key, smoother in self.smoothers.items():
-            frame, following[key] = smoother.step(controls[key][:, 0], state[key])
-            smoothed[key] = frame[:, tf.newaxis]
-        return smoothed, following
-
 
 def scale_and_smooth(
     raw: heads.Controls,
     f0_hz: tf.Tensor,
     *,
-    head: heads.ExpSigmoidHead,
+    head: heads.Head,
     smooth: Callable[[heads.Controls], heads.Controls] | None,
     position: str,
     step: tf.Tensor | None = None,

@@ -1,10 +1,14 @@
-"""Linear filters for control curves, as state-space systems at the frame rate.
+"""Linear filters for control curves, and the layer that applies them in series.
 
-Each starts settled on a constant input (`StateSpace.settled`) and keeps the dtype of
-its coefficients, which may be weights.
+Filters are state-space systems at the frame rate. Each starts settled on a constant
+input (`StateSpace.settled`) and keeps the dtype of its coefficients, which may be
+weights.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -72,3 +76,56 @@ def biquad_lowpass(
         feedthrough=outer / 2.0,
         settled=tf.stack([zero, one]),
     )
+
+
+class Smoother(tf.keras.layers.Layer):
+    """Base of all smoothers; a subclass gives `systems`, linear filters in series."""
+
+    latency_frames = 0  # how many frames the block form lags behind the sequence form
+
+    def systems(self) -> list[recurrences.StateSpace]:
+        """Returns the filters in the order in which they are applied."""
+        raise NotImplementedError
+
+    def initial_state(self, frame: tf.Tensor) -> list[tf.Tensor]:
+        """Returns the state before the first frame, settled on it.
+
+        Args:
+            frame: The first frame, [batch, n_channels].
+
+        Returns:
+            One state for each filter.
+        """
+        return [recurrences.steady_state(system, frame) for system in self.systems()]
+
+    def smooth_block(
+        self, frames: tf.Tensor, *, state: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Smooths a block of frames.
+
+        Args:
+            frames: [batch, n_frames, n_channels].
+            state: From `initial_state` or the block before.
+
+        Returns:
+            Smoothed frames, same shape, `latency_frames` late, and the next state.
+        """
+        following = []
+        for system, current in zip(self.systems(), state, strict=True):
+            frames, after = recurrences.filter_block(system, frames, current)
+            following.append(after)
+        return frames, following
+
+    def call(self, frames: tf.Tensor) -> tf.Tensor:
+        """Smooths a sequence.
+
+        Args:
+            frames: [batch, n_frames, n_channels].
+
+        Returns:
+            Same shape; a constant comes back unchanged.
+        """
+        states = self.initial_state(frames[:, 0])
+        for system, state in zip(self.systems(), states, strict=True):
+            frames = recurrences.filter_frames(system, frames, initial_state=state)
+        return frames

@@ -80,9 +80,10 @@ def normalize(distribution: tf.Tensor) -> tf.Tensor:
 NOISE_ACTIVATIONS = {"exp_sigmoid": exp_sigmoid, "sigmoid": tf.nn.sigmoid}
 
 
-@gin.register(module="models.heads")
-class ExpSigmoidHead(tf.keras.layers.Layer):
-    """The paper's head, and the base of the others.
+class Head(tf.keras.layers.Layer):
+    """Base of all heads; a subclass implements `scale_harmonics` and `amps_limits`.
+
+    A head scales every frame by itself, so a block of frames needs no other form.
 
     Attributes set by gin:
         sample_rate: Hz, for the Nyquist mask.
@@ -92,9 +93,6 @@ class ExpSigmoidHead(tf.keras.layers.Layer):
         noise_bias: Added to raw noise magnitudes; at -5 training starts with noise
             near 2e-5.
         noise_activation: "exp_sigmoid" or "sigmoid".
-
-    Source:
-        ddsp.synths.Harmonic.get_controls and FilteredNoise.get_controls.
     """
 
     default_noise_activation = "exp_sigmoid"
@@ -135,7 +133,7 @@ class ExpSigmoidHead(tf.keras.layers.Layer):
     def scale_harmonics(
         self, raw: Controls, f0_hz: tf.Tensor, step: tf.Tensor | None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Raw amps and distribution -> not negative ones, before mask and sum.
+        """Scales raw amps and distribution, before mask and sum.
 
         Args:
             raw: Raw controls.
@@ -143,10 +141,18 @@ class ExpSigmoidHead(tf.keras.layers.Layer):
             step: Training step for schedules, scalar, or None outside training.
 
         Returns:
-            Amps and distribution scaled; the distribution need not sum to 1.
+            Amps and distribution, not negative; the distribution need not sum to 1.
         """
-        del f0_hz, step
-        return exp_sigmoid(raw["amps"]), exp_sigmoid(raw["harmonic_distribution"])
+        raise NotImplementedError
+
+    @property
+    def amps_limits(self) -> tuple[float, float] | None:
+        """Lowest and highest amplitude that the scale ends at, linear.
+
+        The report counts the frames that stick to one of them. None where the scale
+        has no fixed ends.
+        """
+        raise NotImplementedError
 
     def call(
         self, raw: Controls, f0_hz: tf.Tensor, step: tf.Tensor | None = None
@@ -172,7 +178,25 @@ class ExpSigmoidHead(tf.keras.layers.Layer):
 
 
 @gin.register(module="models.heads")
-class LegacyHead(ExpSigmoidHead):
+class ExpSigmoidHead(Head):
+    """The paper's head: exp_sigmoid of gain and distribution.
+
+    Source:
+        ddsp.synths.Harmonic.get_controls and FilteredNoise.get_controls.
+    """
+
+    amps_limits = (THRESHOLD, MAX_VALUE)
+
+    def scale_harmonics(
+        self, raw: Controls, f0_hz: tf.Tensor, step: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Applies exp_sigmoid to both; see the base class."""
+        del f0_hz, step
+        return exp_sigmoid(raw["amps"]), exp_sigmoid(raw["harmonic_distribution"])
+
+
+@gin.register(module="models.heads")
+class LegacyHead(Head):
     """Sigmoids, one for each harmonic and one for the gain, nothing normalised.
 
     Harmonic k sounds with amplitude sigmoid(gain) * sigmoid(raw_k) / n_harmonics. The
@@ -185,37 +209,38 @@ class LegacyHead(ExpSigmoidHead):
 
     default_noise_activation = "sigmoid"
 
-    def call(
-        self, raw: Controls, f0_hz: tf.Tensor, step: tf.Tensor | None = None
-    ) -> Controls:
-        """Raw controls -> scaled controls, as in `ExpSigmoidHead.call`."""
+    amps_limits = None  # the mean over harmonics moves the ends from frame to frame
+
+    def scale_harmonics(
+        self, raw: Controls, f0_hz: tf.Tensor, step: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Applies sigmoids; amps hold the sum over harmonics. See the base class."""
+        del step
         shares = self.mask(tf.nn.sigmoid(raw["harmonic_distribution"]), f0_hz)
-        controls = super().call(raw, f0_hz, step=step)
-        controls["amps"] = tf.nn.sigmoid(raw["amps"]) * tf.reduce_mean(
-            shares, axis=-1, keepdims=True
-        )
-        controls["harmonic_distribution"] = normalize(shares)
-        return controls
+        mean = tf.reduce_mean(shares, axis=-1, keepdims=True)
+        return tf.nn.sigmoid(raw["amps"]) * mean, shares
 
 
 @gin.register(module="models.heads")
-class NormalizedHead(ExpSigmoidHead):
+class NormalizedHead(Head):
     """Softplus over its sum; softplus gain.
 
     Source:
         reference_formulas, E3, mode `normalized`; the sum is guarded by `normalize`.
     """
 
+    amps_limits = None  # softplus has no upper end
+
     def scale_harmonics(
         self, raw: Controls, f0_hz: tf.Tensor, step: tf.Tensor | None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Softplus of both; see the base class."""
+        """Applies softplus to both; see the base class."""
         del f0_hz, step
         return tf.nn.softplus(raw["amps"]), tf.nn.softplus(raw["harmonic_distribution"])
 
 
 @gin.register(module="models.heads")
-class SoftmaxDbHead(ExpSigmoidHead):
+class SoftmaxDbHead(Head):
     """Softmax with a temperature over harmonics; gain as decibels in a range.
 
     Attributes set by gin:
@@ -253,7 +278,7 @@ class SoftmaxDbHead(ExpSigmoidHead):
     def scale_harmonics(
         self, raw: Controls, f0_hz: tf.Tensor, step: tf.Tensor | None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Gain in dB and floored softmax; see the base class."""
+        """Computes the gain in dB and a floored softmax; see the base class."""
         logits = raw["harmonic_distribution"]
         temperature = tf.cast(self.temperature.at(step), logits.dtype)
         logits = logits / tf.maximum(temperature, MIN_TEMPERATURE)
@@ -264,3 +289,8 @@ class SoftmaxDbHead(ExpSigmoidHead):
             self.gain_max_db - self.gain_min_db
         )
         return tf.exp(DB_TO_LOG * gain_db), shares
+
+    @property
+    def amps_limits(self) -> tuple[float, float]:
+        """Both ends of the gain's range."""
+        return 10 ** (self.gain_min_db / 20), 10 ** (self.gain_max_db / 20)

@@ -1,6 +1,8 @@
 """Smoothing of control curves: one-pole, biquad, FIR, and the AR residual path.
 
-Each has the sequence form and the step form of `models.controls.smoothing_base`.
+The sequence form, `smoother(frames)`, is parallel in time. The block form,
+`smoother.smooth_block(frames, state=state)`, goes on where the block before ended and
+gives the same output. Recurrences start settled on the first frame: no fade-in.
 
 Coefficients live at the frame rate. A learned coefficient is stored as a logit, so
 every value that training can reach is stable; poles stay below `MAX_LEARNED_POLE`,
@@ -10,12 +12,12 @@ because a sigmoid reaches 1 in float32 and a filter with a pole at 1 forgets not
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import gin
 import tensorflow as tf
 
 from models.controls import filters
-from models.controls import smoothing_base
 from models.layers import recurrences
 
 FIR_TAPS = (0.1, 0.2, 0.4, 0.2, 0.1)  # the earlier implementation's kernel
@@ -25,9 +27,14 @@ NYQUIST_MARGIN = 0.99  # highest cutoff as a share of half the frame rate
 MAX_LEARNED_POLE = 0.9999  # a memory of 10 000 frames, 40 s at 250 frames/s
 
 
+def _logit(probability: float) -> float:
+    """Inverse of the sigmoid."""
+    return math.log(probability / (1.0 - probability))
+
+
 def _pole_logit(pole: float) -> tf.keras.initializers.Initializer:
     """Initial logit of a learned pole in (0, MAX_LEARNED_POLE)."""
-    return tf.keras.initializers.Constant(smoothing_base.logit(pole / MAX_LEARNED_POLE))
+    return tf.keras.initializers.Constant(_logit(pole / MAX_LEARNED_POLE))
 
 
 def _check_learned_pole(name: str, pole: float) -> None:
@@ -40,7 +47,7 @@ def _check_learned_pole(name: str, pole: float) -> None:
 
 
 @gin.register(module="models.smoothing")
-class OnePole(smoothing_base.Smoother):
+class OnePole(filters.Smoother):
     """y[t] = alpha y[t-1] + (1 - alpha) x[t], starting at y = x[0].
 
     Attributes set by gin:
@@ -87,7 +94,7 @@ class OnePole(smoothing_base.Smoother):
 
 
 @gin.register(module="models.smoothing")
-class Biquad(smoothing_base.Smoother):
+class Biquad(filters.Smoother):
     """RBJ low-pass by cutoff and Q at the frame rate, one or more in series.
 
     Attributes set by gin:
@@ -149,7 +156,7 @@ class Biquad(smoothing_base.Smoother):
         return self.add_weight(
             name=name,
             shape=[self.n_sections],
-            initializer=tf.keras.initializers.Constant(smoothing_base.logit(position)),
+            initializer=tf.keras.initializers.Constant(_logit(position)),
         )
 
     def _coefficients(self) -> tuple[tf.Tensor, tf.Tensor]:
@@ -174,7 +181,7 @@ class Biquad(smoothing_base.Smoother):
 
 
 @gin.register(module="models.smoothing")
-class ArResidual(smoothing_base.Smoother):
+class ArResidual(filters.Smoother):
     """Reads the curve as changes and adds them up, with a leak.
 
     y[t] = leak y[t-1] + x[t] from y[-1] = 0. With a leak below 1 the curve forgets
@@ -221,11 +228,11 @@ class ArResidual(smoothing_base.Smoother):
 
 
 @gin.register(module="models.smoothing")
-class Fir(smoothing_base.Smoother):
+class Fir(filters.Smoother):
     """Symmetric five-tap average; not causal, repeats the edges.
 
-    The step form needs the two following frames: it returns the smoothed frame of two
-    steps ago, and its first two outputs are to be dropped.
+    The block form needs the two following frames: it lags behind by two, and its first
+    two outputs are to be dropped.
 
     Source:
         reference_formulas, E4: taps [0.1, 0.2, 0.4, 0.2, 0.1], edges replicated.
@@ -234,23 +241,26 @@ class Fir(smoothing_base.Smoother):
     latency_frames = len(FIR_TAPS) // 2
 
     def initial_state(self, frame: tf.Tensor) -> list[tf.Tensor]:
-        """The frames before the first one, which repeat it."""
+        """Returns the frames before the first one, which repeat it."""
         return [tf.repeat(frame[:, tf.newaxis], len(FIR_TAPS) - 1, axis=1)]
 
-    def step(
-        self, frame: tf.Tensor, state: list[tf.Tensor]
+    def smooth_block(
+        self, frames: tf.Tensor, *, state: Sequence[tf.Tensor]
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """The smoothed frame of `latency_frames` steps ago; see the base class."""
-        window = tf.concat([state[0], frame[:, tf.newaxis]], axis=1)
-        taps = tf.constant(FIR_TAPS, frame.dtype)
-        return tf.einsum("t,btc->bc", taps, window), [window[:, 1:]]
+        """Averages the last frames of the block before and a block."""
+        joined = tf.concat([state[0], frames], axis=1)
+        return _weighted_sums(joined), [joined[:, frames.shape[1] :]]
 
     def call(self, frames: tf.Tensor) -> tf.Tensor:
-        """Smooths a sequence; see the base class."""
+        """Averages a sequence whose edges are repeated; see the base class."""
         first = tf.repeat(frames[:, :1], self.latency_frames, axis=1)
         last = tf.repeat(frames[:, -1:], self.latency_frames, axis=1)
-        padded = tf.concat([first, frames, last], axis=1)
-        n_frames = frames.shape[1]
-        return tf.add_n(
-            [tap * padded[:, lag : lag + n_frames] for lag, tap in enumerate(FIR_TAPS)]
-        )
+        return _weighted_sums(tf.concat([first, frames, last], axis=1))
+
+
+def _weighted_sums(frames: tf.Tensor) -> tf.Tensor:
+    """Sums of `FIR_TAPS` neighbours, as many as there are complete ones."""
+    n_sums = frames.shape[1] - len(FIR_TAPS) + 1
+    return tf.add_n(
+        [tap * frames[:, lag : lag + n_sums] for lag, tap in enumerate(FIR_TAPS)]
+    )

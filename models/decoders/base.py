@@ -1,8 +1,8 @@
-"""What all decoders of the ladder share: named inputs, named outputs, two forms.
+"""The contract of all decoders: named inputs, named outputs, sequence and block form.
 
 A decoder maps network inputs [batch, n_frames, 1] to *raw* controls. The sequence form
-is `decoder(features)`; the step form is `decoder.step(frame, state)` with frames of
-shape [batch, 1, 1], and gives the same output.
+is `decoder(features)`; the block form is `decoder.decode_block(features, state=state)`,
+which goes on where the block before ended and gives the same output.
 """
 
 from __future__ import annotations
@@ -64,13 +64,16 @@ def per_input_stacks(
 class LadderDecoder(nn.OutputSplitsLayer):
     """Base of all decoders.
 
-    Subclasses implement `compute_output` and, where they carry state, `initial_state`
-    and `step_output`.
+    A subclass implements `output_block`, and `initial_state` where it has memory. That
+    is all that training, rendering, live playing and export ask for: a whole sequence
+    is one block.
 
     Attributes set by gin:
         input_keys: Keys of the conditioning to read, in this order.
         output_splits: Output keys with their number of channels.
     """
+
+    counts_frames = False  # whether outputs depend on the number of frames since 0
 
     def __init__(
         self,
@@ -80,36 +83,69 @@ class LadderDecoder(nn.OutputSplitsLayer):
     ):
         super().__init__(input_keys=input_keys, output_splits=output_splits, **kwargs)
 
-    def initial_state(self, batch_size: int) -> Any:
-        """State before the first frame; () for a decoder without memory."""
+    def initial_state(self, batch_size: int | tf.Tensor) -> Any:
+        """Returns the state before the first frame: () for a decoder without memory.
+
+        Args:
+            batch_size: Sequences decoded at once.
+
+        Returns:
+            A nest of tensors of fixed shapes.
+        """
         del batch_size
         return ()
 
-    def step_output(self, *frame: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
-        """Hidden output of one frame and the next state.
+    def output_block(self, *frames: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
+        """Computes the hidden output of a block of frames, and the next state.
+
+        Any cutting of a sequence into blocks must give the same outputs.
 
         Args:
-            *frame: Inputs in the order of `input_keys`, each [batch, 1, n_channels].
-            state: From `initial_state` or the step before.
+            *frames: Inputs in the order of `input_keys`, each
+                [batch, n_frames, n_channels] with a static n_frames of 1 or more.
+            state: From `initial_state` or the block before.
 
         Returns:
-            What `compute_output` gives at that frame, [batch, 1, n_hidden]; the state.
+            What the output layer reads, [batch, n_frames, n_hidden], and the state
+            after the last frame.
         """
-        return self.compute_output(*frame), state
+        raise NotImplementedError
 
-    def step(
-        self, frame: dict[str, tf.Tensor], state: Any
+    def streaming_obstacle(self) -> str:
+        """Says why the decoder cannot go on from a state of fixed size; "" if it can.
+
+        Returns:
+            A clause for messages, without a full stop.
+        """
+        return ""
+
+    def compute_output(self, *inputs: tf.Tensor) -> tf.Tensor:
+        """Computes the hidden output of a whole sequence; ddsp's layer calls this.
+
+        Override it where training has a cheaper form than one long block.
+
+        Args:
+            *inputs: As in `output_block`.
+
+        Returns:
+            [batch, n_frames, n_hidden].
+        """
+        batch_size = inputs[0].shape[0] or tf.shape(inputs[0])[0]
+        state = self.initial_state(batch_size)
+        return self.output_block(*inputs, state=state)[0]
+
+    def decode_block(
+        self, inputs: dict[str, tf.Tensor], *, state: Any
     ) -> tuple[dict[str, tf.Tensor], Any]:
-        """Decodes one frame.
+        """Decodes a block of frames.
 
         Args:
-            frame: Dictionary that holds `input_keys`, each [batch, 1, n_channels].
-            state: From `initial_state` or the step before.
+            inputs: Holds the `input_keys`, each [batch, n_frames, n_channels].
+            state: From `initial_state` or the block before.
 
         Returns:
-            Raw controls, each [batch, 1, n_channels], and the next state.
+            Raw controls, each [batch, n_frames, n_channels], and the next state.
         """
-        hidden, state = self.step_output(
-            *(frame[k] for k in self.input_keys), state=state
-        )
+        frames = [inputs[key] for key in self.input_keys]
+        hidden, state = self.output_block(*frames, state=state)
         return nn.split_to_dict(self.dense_out(hidden), self.output_splits), state

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gin
 import tensorflow as tf
 
@@ -58,17 +60,10 @@ class MlpDecoder(base.LadderDecoder):
         )
         return tf.keras.Sequential([layer() for _ in range(n_layers)])
 
-    def compute_output(self, *inputs: tf.Tensor) -> tf.Tensor:
-        """Hidden output of every frame.
-
-        Args:
-            *inputs: In the order of `input_keys`, each [batch, n_frames, n_channels].
-
-        Returns:
-            [batch, n_frames, hidden].
-        """
+    def output_block(self, *frames: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
+        """Computes each frame from itself; the state is empty. See the base class."""
         if self.input_stacks:
-            inputs = tuple(
-                stack(x) for stack, x in zip(self.input_stacks, inputs, strict=True)
+            frames = tuple(
+                stack(x) for stack, x in zip(self.input_stacks, frames, strict=True)
             )
-        return self.trunk(tf.concat(inputs, axis=-1))
+        return self.trunk(tf.concat(frames, axis=-1)), state

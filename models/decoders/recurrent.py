@@ -6,10 +6,10 @@ import gin
 import tensorflow as tf
 
 from models.decoders import base
-from models.decoders import micro
 from models.layers import dense
 from models.layers import gru
 from models.layers import recurrences
+from models.layers import recurrent_kernels
 
 MICRO_HIDDEN = (16, 64)  # the plan's range: small enough to stay cheap
 
@@ -33,31 +33,29 @@ class _StackedDecoder(base.LadderDecoder):
             )
         return tf.concat(inputs, axis=-1)
 
-    def initial_state(self, batch_size: int) -> tf.Tensor:
-        """Zeros, [batch_size, hidden]."""
+    def initial_state(self, batch_size: int | tf.Tensor) -> tf.Tensor:
+        """Returns zeros, [batch_size, hidden]."""
         return tf.zeros([batch_size, self.hidden])
 
-    def run(self, stacked: tf.Tensor) -> tf.Tensor:
-        """Core over all frames, [batch, n_frames, hidden]."""
+    def run(self, stacked: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
+        """Runs the recurrent core.
+
+        Args:
+            stacked: What the stacks made of the inputs, [batch, n_frames, n_channels].
+            state: State before the first frame, [batch, hidden].
+
+        Returns:
+            State after every frame, [batch, n_frames, hidden].
+        """
         raise NotImplementedError
 
-    def run_step(self, stacked: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
-        """Core over one frame, [batch, n_inputs] -> [batch, hidden]."""
-        raise NotImplementedError
-
-    def compute_output(self, *inputs: tf.Tensor) -> tf.Tensor:
-        """Hidden output of every frame, [batch, n_frames, stack_ch]."""
-        stacked = self.stacked(inputs)
-        return self.out_stack(tf.concat([stacked, self.run(stacked)], axis=-1))
-
-    def step_output(
-        self, *frame: tf.Tensor, state: tf.Tensor
+    def output_block(
+        self, *frames: tf.Tensor, state: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """One frame; see the base class."""
-        stacked = self.stacked(frame)
-        state = self.run_step(stacked[:, 0], state)
-        joined = tf.concat([stacked, state[:, tf.newaxis]], axis=-1)
-        return self.out_stack(joined), state
+        """Runs stacks, core and output layer over a block; see the base class."""
+        stacked = self.stacked(frames)
+        states = self.run(stacked, state)
+        return self.out_stack(tf.concat([stacked, states], axis=-1)), states[:, -1]
 
 
 @gin.register(module="models.decoders")
@@ -99,13 +97,23 @@ class MicroRnnDecoder(_StackedDecoder):
         )
         super().build(input_shape)
 
-    def run(self, stacked: tf.Tensor) -> tf.Tensor:
-        """See the base class; the input's projection is one product."""
-        return micro.recurrence(self.project(stacked), self.recurrent_kernel)
+    def run(self, stacked: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
+        """Runs the loop over a block; the input's projection is one product before it.
 
-    def run_step(self, stacked: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
-        """See the base class."""
-        return micro.cell(self.project(stacked), state, self.recurrent_kernel)
+        The state depends on itself through a matrix, so there is no parallel form; the
+        loop is kept small and compiled.
+        """
+        projected = self.project(stacked)
+        kernel = tf.convert_to_tensor(self.recurrent_kernel)
+        if stacked.shape[1] > 1:
+            return recurrent_kernels.micro_rnn_scan(projected, kernel, state)
+        # A live step: the same arithmetic in operations that TFLite has.
+        gate, candidate = tf.split(
+            projected[:, 0] + tf.matmul(state, kernel), 2, axis=-1
+        )
+        candidate = tf.tanh(candidate)
+        state = candidate + tf.sigmoid(gate) * (state - candidate)
+        return state[:, tf.newaxis]
 
 
 @gin.register(module="models.decoders")
@@ -134,17 +142,15 @@ class MinGruDecoder(_StackedDecoder):
         gate_first = tf.constant_initializer([-2.0] * hidden + [0.0] * hidden)
         self.project = tf.keras.layers.Dense(2 * hidden, bias_initializer=gate_first)
 
-    def run(self, stacked: tf.Tensor) -> tf.Tensor:
-        """See the base class."""
+    def run(self, stacked: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
+        """Runs a scan over a block; see the base class."""
         gate, candidate = tf.split(self.project(stacked), 2, axis=-1)
         update = tf.sigmoid(gate)
-        return recurrences.linear_scan(1.0 - update, update * candidate)
-
-    def run_step(self, stacked: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
-        """See the base class."""
-        gate, candidate = tf.split(self.project(stacked), 2, axis=-1)
-        update = tf.sigmoid(gate)
-        return (1.0 - update) * state + update * candidate
+        if stacked.shape[1] == 1:  # a live step needs no scan
+            return (1.0 - update) * state[:, tf.newaxis] + update * candidate
+        return recurrences.linear_scan(
+            1.0 - update, update * candidate, initial_state=state
+        )
 
 
 @gin.register(module="models.decoders")
@@ -180,21 +186,15 @@ class GruDecoder(base.LadderDecoder):
         self.rnn = gru.FastStatelessRnn(rnn_channels)
         self.out_stack = dense.FastFcStack(ch, layers_per_stack)
 
-    def initial_state(self, batch_size: int) -> tf.Tensor:
-        """Zeros, [batch_size, rnn_channels]."""
+    def initial_state(self, batch_size: int | tf.Tensor) -> tf.Tensor:
+        """Returns zeros, [batch_size, rnn_channels]."""
         return tf.zeros([batch_size, self.rnn_channels])
 
-    def step_output(
-        self, *frame: tf.Tensor, state: tf.Tensor
+    def output_block(
+        self, *frames: tf.Tensor, state: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """One frame; see the base class."""
-        stacked = [stack(x) for stack, x in zip(self.input_stacks, frame, strict=True)]
+        """Runs stacks, GRU and output stack over a block; see the base class."""
+        stacked = [stack(x) for stack, x in zip(self.input_stacks, frames, strict=True)]
         joined = tf.concat(stacked, axis=-1)
         hidden, state = self.rnn(joined, state)
         return self.out_stack([joined, hidden]), state
-
-    def compute_output(self, *inputs: tf.Tensor) -> tf.Tensor:
-        """Hidden output of every frame, [batch, n_frames, ch]."""
-        batch_size = tf.shape(inputs[0])[0]
-        state = tf.zeros([batch_size, self.rnn_channels], inputs[0].dtype)
-        return self.step_output(*inputs, state=state)[0]

@@ -16,7 +16,7 @@ WARN_SHARE = 0.5  # of the budget
 
 
 class Cache(NamedTuple):
-    """What the step form remembers.
+    """State of the block form: what frames to come may attend to.
 
     Attributes:
         keys: For each layer [batch, n_heads, size, n_channels], newest last.
@@ -95,12 +95,12 @@ class TransformerDecoder(base.LadderDecoder):
         n_layers: Blocks.
         n_heads: Heads; the plan's transformer has 1.
         ff_multiplier: Feed-forward width over d_model.
-        causal: Whether a frame sees no later one; needed for the step form.
+        causal: Whether a frame sees no later one; needed for the block form.
         use_positional_encoding: Whether frame numbers are added as sines. They count
             from the start of a clip: clips longer than those trained on reach numbers
             never seen.
         window: None sees everything. A number of frames bounds what a frame sees, the
-            memory, and the step form's cache: the way out where full attention does
+            memory, and the block form's cache: the way out where full attention does
             not fit.
         memory_budget_bytes: What attention may take in a training step. None means the
             memory available when the graph is traced. Above half of it a warning names
@@ -139,6 +139,7 @@ class TransformerDecoder(base.LadderDecoder):
         self.d_model, self.n_heads = d_model, n_heads
         self.causal, self.window = causal, window
         self.use_positional_encoding = use_positional_encoding
+        self.counts_frames = use_positional_encoding
         self.memory_budget_bytes = memory_budget_bytes
         self.input_projection = tf.keras.layers.Dense(
             d_model, kernel_initializer=base.scaled_uniform(0.5)
@@ -211,41 +212,58 @@ class TransformerDecoder(base.LadderDecoder):
             hidden = block.finish(hidden, mixed)
         return hidden
 
-    def initial_state(self, batch_size: int) -> Cache:
-        """An empty cache: of the window's size, or of size 0 that grows with time.
+    def streaming_obstacle(self) -> str:
+        """Refuses a view of the future and a memory without end."""
+        if not self.causal:
+            return "a transformer with causal=False sees the future"
+        if self.window is None:
+            return (
+                "a transformer without a window remembers all frames before; "
+                "train one with models.decoders.TransformerDecoder.window"
+            )
+        return ""
+
+    def initial_state(self, batch_size: int | tf.Tensor) -> Cache:
+        """Returns an empty cache: of the window's size, or of size 0 that grows.
 
         Args:
             batch_size: Streams decoded at once.
 
         Returns:
-            State for `step`.
+            State for `output_block`.
 
         Raises:
-            ValueError: If the transformer is not causal, which has no step form.
+            ValueError: If the transformer is not causal, which has no block form.
         """
         if not self.causal:
             raise ValueError(
-                "A transformer with causal=False sees the future: it has no step form."
+                "A transformer with causal=False sees the future: it has no block form."
             )
         size = 0 if self.window is None else self.window - 1
         shape = [batch_size, self.n_heads, size, self.d_model // self.n_heads]
         empty = tuple(tf.zeros(shape) for _ in self.blocks)
         return Cache(keys=empty, values=empty, position=tf.constant(0))
 
-    def step_output(self, *frame: tf.Tensor, state: Cache) -> tuple[tf.Tensor, Cache]:
-        """One frame; see the base class."""
-        hidden = self._embed(frame, state.position)
+    def output_block(self, *frames: tf.Tensor, state: Cache) -> tuple[tf.Tensor, Cache]:
+        """Lets a block attend to itself and to the cache; see the base class."""
+        hidden = self._embed(frames, state.position)
+        n_frames, n_cached = hidden.shape[1], state.keys[0].shape[2]
+        # Frames are numbered from the block's start, those of the cache below 0. The
+        # oldest entries of a window's cache are empty until it has filled.
+        key_frame = tf.range(-n_cached, n_frames)
+        age = tf.range(n_frames)[:, tf.newaxis] - key_frame
+        visible = (age >= 0) & (key_frame >= -state.position)
+        first_kept = 0
+        if self.window is not None:
+            visible &= age < self.window
+            first_kept = n_frames
         keys, values = [], []
         for layer, block in enumerate(self.blocks):
             query, new_key, new_value = block.project(hidden)
             key = tf.concat([state.keys[layer], new_key], axis=2)
             value = tf.concat([state.values[layer], new_value], axis=2)
-            size = key.shape[2]
-            # The oldest entries of a window's cache are empty until it has filled.
-            visible = tf.range(size) >= size - 1 - state.position
             mixed = attention.attend(query, key, value, visible=visible)
             hidden = block.finish(hidden, mixed)
-            kept = 0 if self.window is None else 1
-            keys.append(key[:, :, kept:])
-            values.append(value[:, :, kept:])
-        return hidden, Cache(tuple(keys), tuple(values), state.position + 1)
+            keys.append(key[:, :, first_kept:])
+            values.append(value[:, :, first_kept:])
+        return hidden, Cache(tuple(keys), tuple(values), state.position + n_frames)

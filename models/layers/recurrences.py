@@ -226,3 +226,48 @@ def filter_frames(
     outputs = local + tf.matmul(seen[tf.newaxis, tf.newaxis], states)
     flat_shape = [-1, blocks.shape[1] * block_size, frames.shape[-1]]
     return tf.reshape(outputs, flat_shape)[:, :n_frames]
+
+
+def filter_block(
+    system: StateSpace, frames: tf.Tensor, state: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Runs a filter over a block of frames and goes on from its state.
+
+    Args:
+        system: The filter.
+        frames: Input, shape [batch, n_frames, n_channels].
+        state: State before the block, shape [batch, n_states, n_channels].
+
+    Returns:
+        Output of the input's shape and the state after the block.
+    """
+    if frames.shape[1] == 1:  # a live step needs no tables
+        output, state = filter_step(system, frames[:, 0], state)
+        return output[:, tf.newaxis], state
+    outputs = filter_frames(system, frames, initial_state=state)
+    return outputs, _state_after(system, frames, state)
+
+
+def _state_after(system: StateSpace, frames: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
+    """State after n frames: A^n s + sum over t of A^(n-1-t) b x[t]."""
+    n_frames = frames.shape[1]
+    # b, A b, A A b, ..., twice as many with every product.
+    gains = system.input_gain[tf.newaxis]
+    power = system.transition
+    while gains.shape[0] < n_frames:
+        gains = tf.concat([gains, tf.matmul(gains, power, transpose_b=True)], axis=0)
+        power = tf.matmul(power, power)
+    driven = tf.einsum("ts,btc->bsc", tf.reverse(gains[:n_frames], [0]), frames)
+    carried = _matrix_power(system.transition, n_frames)
+    return tf.einsum("rs,bsc->brc", carried, state) + driven
+
+
+def _matrix_power(matrix: tf.Tensor, exponent: int) -> tf.Tensor:
+    """A square matrix to a power of 1 or more, by squaring."""
+    result = None
+    while exponent:
+        if exponent % 2:
+            result = matrix if result is None else tf.matmul(result, matrix)
+        matrix = tf.matmul(matrix, matrix)
+        exponent //= 2
+    return result

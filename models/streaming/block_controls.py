@@ -14,7 +14,7 @@ import tensorflow as tf
 from models import autoencoder
 from models.controls import control_smoothing as controls_lib
 from models.controls import heads
-from models.streaming import block_decoding
+from models.decoders import base
 from models.streaming import block_smoothing
 from prep import errors
 
@@ -23,6 +23,20 @@ FEATURE_KEYS = ("f0_hz", "loudness_db", "f0_confidence")
 
 class StreamError(errors.InputError, ValueError):
     """A model that cannot go on from a state; the message says why and what to do."""
+
+
+def streaming_obstacle(decoder: tf.keras.layers.Layer) -> str:
+    """Says why a decoder cannot go on from a state of fixed size; "" if it can.
+
+    Args:
+        decoder: Any decoder, ddsp's own too.
+
+    Returns:
+        A clause for messages, without a full stop.
+    """
+    if isinstance(decoder, base.LadderDecoder):
+        return decoder.streaming_obstacle()
+    return f"{type(decoder).__name__} is no decoder of the ladder and has no block form"
 
 
 class BlockControls:
@@ -36,7 +50,7 @@ class BlockControls:
     """
 
     def __init__(self, model: autoencoder.LadderAutoencoder):
-        reason = block_decoding.why_not_in_blocks(model.decoder)
+        reason = streaming_obstacle(model.decoder)
         if reason:
             raise StreamError(f"this model cannot be streamed: {reason}.")
         self._decoder = model.decoder
@@ -86,9 +100,7 @@ class BlockControls:
         """
         started = state["n_heard"] > 0.0
         inputs, history = self._condition(features, state["history"], started)
-        raw, decoder_state = block_decoding.decode_block(
-            self._decoder, inputs, state=state["decoder"]
-        )
+        raw, decoder_state = self._decoder.decode_block(inputs, state=state["decoder"])
         wanted = {key: raw[key] for key in controls_lib.TARGETS.values()}
         f0_hz = inputs["f0_hz"]
         controls, smoothing_state = self._smoothing(

@@ -1,84 +1,18 @@
-"""Smoothers and heads block by block: what follows continues what came before.
+"""Head and smoothing of a model block by block.
 
-The arithmetic is that of `models.smoothing` and `models.controls`; here a block may
-begin in the middle of a curve. Smoothers that look ahead lag behind instead.
+Does what `models.controls.control_smoothing.scale_and_smooth` does to a whole sequence,
+with smoothers that go on from a state (`Smoother.smooth_block`). Where one of them
+looks ahead, all controls lag behind alike.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import tensorflow as tf
 
 from models.controls import control_smoothing as controls_lib
 from models.controls import heads
-from models.controls import smoothing
-from models.controls import smoothing_base
-from models.layers import recurrences
 
 State = dict[str, list[tf.Tensor]]
-
-
-def smooth_block(
-    smoother: smoothing_base.Smoother, frames: tf.Tensor, *, state: Sequence[tf.Tensor]
-) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Smooths a block of one control.
-
-    Args:
-        smoother: Any smoother; an FIR one lags behind by its `latency_frames`.
-        frames: [batch, n_frames, n_channels].
-        state: From `smoother.initial_state` or from the block before.
-
-    Returns:
-        Smoothed frames, same shape, and the next state.
-    """
-    if isinstance(smoother, smoothing.Fir):
-        return _fir_block(frames, state[0])
-    if frames.shape[1] == 1:
-        frame, following = smoother.step(frames[:, 0], list(state))
-        return frame[:, tf.newaxis], following
-    following = []
-    for system, current in zip(smoother.systems(), state, strict=True):
-        following.append(_state_after(system, frames, current))
-        frames = recurrences.filter_frames(system, frames, initial_state=current)
-    return frames, following
-
-
-def _fir_block(
-    frames: tf.Tensor, earlier: tf.Tensor
-) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """The five taps over earlier frames and a block."""
-    joined = tf.concat([earlier, frames], axis=1)
-    n_frames = frames.shape[1]
-    taps = enumerate(smoothing.FIR_TAPS)
-    smoothed = tf.add_n([tap * joined[:, lag : lag + n_frames] for lag, tap in taps])
-    return smoothed, [joined[:, n_frames:]]
-
-
-def _state_after(
-    system: recurrences.StateSpace, frames: tf.Tensor, state: tf.Tensor
-) -> tf.Tensor:
-    """State of a filter after a block: A^n s + sum over t of A^(n-1-t) b x[t]."""
-    n_frames = frames.shape[1]
-    gains = system.input_gain[tf.newaxis]  # b, A b, A A b, ... by doubling
-    power = system.transition
-    while gains.shape[0] < n_frames:
-        gains = tf.concat([gains, tf.matmul(gains, power, transpose_b=True)], axis=0)
-        power = tf.matmul(power, power)
-    driven = tf.einsum("ts,btc->bsc", tf.reverse(gains[:n_frames], [0]), frames)
-    whole = _matrix_power(system.transition, n_frames)
-    return tf.einsum("rs,bsc->brc", whole, state) + driven
-
-
-def _matrix_power(matrix: tf.Tensor, exponent: int) -> tf.Tensor:
-    """A square matrix to a power of 1 or more, by squaring."""
-    result = None
-    while exponent:
-        if exponent % 2:
-            result = matrix if result is None else tf.matmul(result, matrix)
-        matrix = tf.matmul(matrix, matrix)
-        exponent //= 2
-    return result
 
 
 class BlockSmoothing:
@@ -91,7 +25,7 @@ class BlockSmoothing:
 
     def __init__(
         self,
-        head: heads.ExpSigmoidHead,
+        head: heads.Head,
         smoothing_layer: controls_lib.ControlSmoothing | None,
     ):
         self._head = head
@@ -188,8 +122,8 @@ class BlockSmoothing:
         if self.latency_frames:
             delayed, following["delay"] = _delay(source, state["delay"])
         for key, smoother in self._smoothers.items():
-            delayed[key], following[key] = smooth_block(
-                smoother, source[key], state=state[key]
+            delayed[key], following[key] = smoother.smooth_block(
+                source[key], state=state[key]
             )
         f0_hz = delayed.pop("f0_hz")
         if self._after:

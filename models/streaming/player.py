@@ -38,25 +38,6 @@ class PlayerState(NamedTuple):
     reverb: convolvers.State
 
 
-class Stems(NamedTuple):
-    """What one step gives, each float32 [n_samples].
-
-    Attributes:
-        harmonic: Harmonics alone.
-        noise: Noise alone.
-        reverb: What the reverb adds to their sum.
-    """
-
-    harmonic: np.ndarray
-    noise: np.ndarray
-    reverb: np.ndarray
-
-    @property
-    def mix(self) -> np.ndarray:
-        """All together."""
-        return self.harmonic + self.noise + self.reverb
-
-
 class Player:
     """A model as an instrument.
 
@@ -151,23 +132,6 @@ class Player:
         if self._reverb is None:
             return dry, following
         return dry + self._reverb.process(dry, state.reverb), following
-
-    def step_stems(
-        self,
-        f0_hz: Any,
-        loudness_db: Any,
-        *,
-        state: PlayerState,
-        f0_confidence: Any = 1.0,
-    ) -> tuple[Stems, PlayerState]:
-        """Plays one step and gives its parts; see `step`."""
-        harmonic, noise, following = self._play(
-            f0_hz, loudness_db, f0_confidence, state
-        )
-        if self._reverb is None:
-            return Stems(harmonic, noise, np.zeros_like(noise)), following
-        wet = self._reverb.process(harmonic + noise, state.reverb)
-        return Stems(harmonic, noise, wet), following
 
     def _play(
         self, f0_hz: Any, loudness_db: Any, f0_confidence: Any, state: PlayerState

@@ -52,6 +52,25 @@ def test_shape_contract(rng, name, batch_size, n_frames):
 
 
 @ALL
+def test_amps_limits_are_where_the_scale_ends(name):
+    head = HEADS[name]()
+    raw = {
+        "amps": tf.constant([[[-100.0], [100.0]]]),
+        "harmonic_distribution": tf.zeros([1, 2, 4]),
+        "noise_magnitudes": tf.zeros([1, 2, 3]),
+    }
+    ends = head(raw, tf.fill([1, 2, 1], 440.0))["amps"].numpy().ravel()
+    if head.amps_limits is None:
+        # Without fixed ends: softplus grows on, the legacy gain depends on the shares.
+        raw["amps"] *= 2.0
+        raw["harmonic_distribution"] += 1.0
+        other = head(raw, tf.fill([1, 2, 1], 440.0))["amps"].numpy().ravel()
+        assert other[1] > 1.1 * ends[1]
+    else:
+        np.testing.assert_allclose(head.amps_limits, ends, rtol=1e-4)
+
+
+@ALL
 @pytest.mark.parametrize("scale", [1.0, 100.0])
 def test_distribution_sums_to_one_below_nyquist_and_is_zero_above(rng, name, scale):
     raw = make_raw(rng, scale=scale)

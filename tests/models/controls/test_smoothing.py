@@ -11,7 +11,7 @@ from models.controls import heads
 from models.controls import smoothing
 from tests.helpers import ladder_helpers
 
-STEP_TOLERANCE = 1e-5
+BLOCK_TOLERANCE = 1e-5
 GRADIENT_TOLERANCE = 1e-4
 SMOOTHERS = {
     "onepole": functools.partial(smoothing.OnePole, alpha=0.8),
@@ -29,26 +29,31 @@ ALL = pytest.mark.parametrize("name", SMOOTHERS)
 LEARNED = [name for name in SMOOTHERS if name.endswith("learned")]
 
 
-def run_steps(smoother, frames):
-    """The step form over a whole sequence, with what it lags behind made up for."""
+def run_blocks(smoother, frames, *, block_frames=1):
+    """The block form over a whole sequence, with what it lags behind made up for."""
     state = smoother.initial_state(frames[:, 0])
-    last = frames[:, -1]
+    late = smoother.latency_frames
+    frames = tf.concat([frames, tf.repeat(frames[:, -1:], late, axis=1)], axis=1)
     outputs = []
-    for frame in [*tf.unstack(frames, axis=1), *[last] * smoother.latency_frames]:
-        output, state = smoother.step(frame, state)
+    for start in range(0, frames.shape[1], block_frames):
+        block = frames[:, start : start + block_frames]
+        output, state = smoother.smooth_block(block, state=state)
         outputs.append(output)
-    return tf.stack(outputs[smoother.latency_frames :], axis=1)
+    return tf.concat(outputs, axis=1)[:, late:]
 
 
 @ALL
 @pytest.mark.parametrize("batch_size, n_frames", [(1, 1), (3, 7), (2, 34)])
-def test_step_form_equals_sequence_form(rng, name, n_frames, batch_size):
+@pytest.mark.parametrize("block_frames", [1, 5])
+def test_block_form_equals_sequence_form(rng, name, block_frames, batch_size, n_frames):
     smoother = SMOOTHERS[name]()
     frames = tf.constant(rng.normal(size=(batch_size, n_frames, 5)), tf.float32)
     smoothed = smoother(frames)
     assert smoothed.shape == frames.shape
     np.testing.assert_allclose(
-        smoothed, run_steps(smoother, frames), atol=STEP_TOLERANCE
+        smoothed,
+        run_blocks(smoother, frames, block_frames=block_frames),
+        atol=BLOCK_TOLERANCE,
     )
 
 
@@ -184,7 +189,7 @@ def test_gradients_equal_those_of_the_steps(rng, name):
     weights = tf.constant(rng.normal(size=(2, 100, 3)), tf.float32)
     smoother(frames)
     gradients = []
-    for form in (smoother, lambda x: run_steps(smoother, x)):
+    for form in (smoother, lambda x: run_blocks(smoother, x)):
         with tf.GradientTape() as tape:
             tape.watch(frames)
             total = tf.reduce_mean(weights * form(frames))
@@ -255,23 +260,6 @@ def test_smoothed_controls_keep_the_contract(rng, position, smoother):
         roughness = lambda x: float(tf.reduce_mean(tf.abs(x[:, 1:] - x[:, :-1])))
         if key != "harmonic_distribution":
             assert roughness(value) < roughness(unsmoothed[key])
-
-
-@pytest.mark.parametrize("smoother", [smoothing.OnePole, smoothing.Fir])
-def test_control_smoothing_by_steps(rng, smoother):
-    raw = make_raw(rng)
-    layer = control_smoothing.ControlSmoothing(smoother, ("harm_gain",), "before")
-    expected = layer(raw)
-    state, outputs = None, []
-    for t in [*range(30), *[29] * layer.latency_frames]:
-        frame = {key: value[:, t : t + 1] for key, value in raw.items()}
-        output, state = layer.step(frame, state)
-        outputs.append(output)
-    for key, value in expected.items():
-        joined = tf.concat([item[key] for item in outputs], axis=1)
-        np.testing.assert_allclose(
-            joined[:, layer.latency_frames :], value, atol=STEP_TOLERANCE
-        )
 
 
 def test_each_target_learns_its_own_coefficient(rng):

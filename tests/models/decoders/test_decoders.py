@@ -4,10 +4,10 @@ import tensorflow as tf
 from ddsp.training import decoders as ddsp_decoders
 
 from models.decoders import attention
-from models.decoders import micro
 from models.decoders import mlp
 from models.decoders import recurrent
 from models.decoders import transformer
+from models.layers import recurrent_kernels
 from tests.helpers import ladder_helpers
 
 SPLITS = (("amps", 1), ("harmonic_distribution", 6), ("noise_magnitudes", 5))
@@ -47,15 +47,16 @@ def make_inputs(rng, *, batch_size=2, n_frames=20):
     }
 
 
-def run_steps(decoder, inputs, *, n_frames=None):
+def run_blocks(decoder, inputs, *, block_frames=1, n_frames=None):
+    """Raw controls of a sequence, decoded block by block."""
     batch_size, length, _ = inputs[INPUTS[0]].shape
     state = decoder.initial_state(batch_size)
-    frames = []
-    for t in range(n_frames or length):
-        frame = {key: value[:, t : t + 1] for key, value in inputs.items()}
-        output, state = decoder.step(frame, state)
-        frames.append(output)
-    return {key: tf.concat([f[key] for f in frames], axis=1) for key, _ in SPLITS}
+    blocks = []
+    for start in range(0, n_frames or length, block_frames):
+        block = {k: v[:, start : start + block_frames] for k, v in inputs.items()}
+        output, state = decoder.decode_block(block, state=state)
+        blocks.append(output)
+    return {key: tf.concat([b[key] for b in blocks], axis=1) for key, _ in SPLITS}
 
 
 @ALL
@@ -70,11 +71,13 @@ def test_shape_contract(rng, name, batch_size, n_frames):
 
 
 @ALL
-def test_step_form_equals_sequence_form(rng, name):
+@pytest.mark.parametrize("block_frames", [1, 7])
+def test_block_form_equals_sequence_form(rng, name, block_frames):
     decoder, inputs = DECODERS[name](), make_inputs(rng)
-    whole, stepped = decoder(inputs), run_steps(decoder, inputs)
+    whole = decoder(inputs)
+    joined = run_blocks(decoder, inputs, block_frames=block_frames)
     for key, value in whole.items():
-        np.testing.assert_allclose(stepped[key], value, atol=FORM_TOLERANCE)
+        np.testing.assert_allclose(joined[key], value, atol=FORM_TOLERANCE)
 
 
 @ALL
@@ -85,8 +88,8 @@ def test_the_future_does_not_reach_the_past(rng, name):
         for key, value in inputs.items()
     }
     before, after = decoder(inputs), decoder(changed)
-    stepped = run_steps(decoder, inputs, n_frames=13)
-    changed_steps = run_steps(decoder, changed, n_frames=13)
+    stepped = run_blocks(decoder, inputs, n_frames=13)
+    changed_steps = run_blocks(decoder, changed, n_frames=13)
     for key, value in before.items():
         np.testing.assert_allclose(
             value[:, :12], after[key][:, :12], atol=SEQUENCE_TOLERANCE
@@ -193,7 +196,7 @@ def test_micro_rnn_by_hand():
     kernel[0, 16:] = 1.0  # candidate tanh(x), gate sigmoid(0) = 1/2
     decoder.project.set_weights([kernel, np.zeros(32, np.float32)])
     decoder.recurrent_kernel.assign(tf.zeros([16, 32]))
-    states = decoder.run(ones)
+    states = decoder.run(ones, decoder.initial_state(1))
     first = np.tanh(1.0) / 2.0
     np.testing.assert_allclose(states[0, :, 0], [first, 1.5 * first], rtol=1e-5)
 
@@ -205,7 +208,9 @@ def test_micro_rnn_state_feeds_back_by_hand():
     kernel[0, 0], kernel[0, 16] = gate_weight, candidate_weight
     projected = np.zeros((1, 2, 32), np.float32)
     projected[..., 16:] = 1.0
-    states = micro.recurrence(tf.constant(projected), tf.constant(kernel))
+    states = recurrent_kernels.micro_rnn_scan(
+        tf.constant(projected), tf.constant(kernel), tf.zeros([1, 16])
+    )
     first = 0.5 * np.tanh(1.0)
     gate = 1.0 / (1.0 + np.exp(-gate_weight * first))
     candidate = np.tanh(1.0 + candidate_weight * first)
@@ -255,7 +260,7 @@ def test_mingru_by_hand():
     frames = tf.constant([[[1.0], [0.0], [3.0]]])
     decoder(frames)
     decoder.project.set_weights([np.array([[0.0, 2.0]]), np.zeros(2)])
-    states = decoder.run(frames)  # gate 1/2, candidate 2 x
+    states = decoder.run(frames, decoder.initial_state(1))  # gate 1/2, candidate 2 x
     np.testing.assert_allclose(states[0, :, 0], [1.0, 0.5, 3.25], rtol=1e-6)
 
 
@@ -295,7 +300,7 @@ def test_windowed_attention_equals_masked_full_attention(rng, window, causal):
     )
 
 
-def test_a_transformer_that_is_not_causal_has_no_step_form(rng):
+def test_a_transformer_that_is_not_causal_has_no_block_form(rng):
     decoder = transformer.TransformerDecoder(d_model=8, causal=False, **SHARED)
     inputs = make_inputs(rng)
     changed = {
@@ -304,7 +309,7 @@ def test_a_transformer_that_is_not_causal_has_no_step_form(rng):
     }
     difference = decoder(inputs)["amps"] - decoder(changed)["amps"]
     assert np.abs(difference[:, :12]).max() > 1e-6
-    with pytest.raises(ValueError, match="no step form"):
+    with pytest.raises(ValueError, match="no block form"):
         decoder.initial_state(1)
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from evaluation.analysis import masks
 from evaluation.metrics import catalogue
 from evaluation.metrics import collapse
-from evaluation.scoring import gain_limits
+from evaluation.scoring import model_outputs
 from evaluation.scoring import rendering as model_rendering
 from models.controls import heads
 
@@ -20,33 +20,11 @@ def model_with(head):
     return types.SimpleNamespace(head=head)
 
 
-def extremes(head):
-    """The amplitudes that a head makes of very small and of very large outputs."""
-    raw = {
-        "amps": tf.constant([-100.0, 100.0])[tf.newaxis, :, tf.newaxis],
-        "harmonic_distribution": tf.zeros([1, 2, 4]),
-        "noise_magnitudes": tf.zeros([1, 2, 3]),
-    }
-    return head(raw, tf.fill([1, 2, 1], 440.0))["amps"].numpy().ravel()
-
-
-@pytest.mark.parametrize(
-    "head",
-    [
-        heads.ExpSigmoidHead(),
-        heads.SoftmaxDbHead(),
-        heads.SoftmaxDbHead(gain_min_db=-30.0, gain_max_db=0.0),
-    ],
-    ids=["exp_sigmoid", "softmax_db", "softmax_db with other ends"],
-)
-def test_limits_are_what_the_head_ends_at(head):
-    found = gain_limits.of_model(model_with(head))
-    np.testing.assert_allclose(found, extremes(head), rtol=1e-4)
-
-
-@pytest.mark.parametrize("head", [heads.LegacyHead(), heads.NormalizedHead()])
-def test_heads_without_fixed_ends_have_no_limits(head):
-    assert gain_limits.of_model(model_with(head)) is None
+def test_the_head_of_a_model_says_its_limits():
+    head = heads.SoftmaxDbHead(gain_min_db=-20.0, gain_max_db=0.0)
+    found = model_outputs.find_amps_limits(model_with(head))
+    np.testing.assert_allclose(found, (0.1, 1.0))
+    assert model_outputs.find_amps_limits(model_with(heads.LegacyHead())) is None
 
 
 def test_ddsp_s_own_models_have_exp_sigmoid_s_limits():
@@ -56,11 +34,11 @@ def test_ddsp_s_own_models_have_exp_sigmoid_s_limits():
         group = ddsp.processors.ProcessorGroup(dag=[(synth, inputs)])
         return types.SimpleNamespace(processor_group=group)
 
-    limits = gain_limits.of_model(stock())
+    limits = model_outputs.find_amps_limits(stock())
     ends = ddsp.core.exp_sigmoid(tf.constant([-100.0, 100.0])).numpy()
     np.testing.assert_allclose(limits, ends, rtol=1e-4)
-    assert gain_limits.of_model(stock(scale_fn=None)) is None
-    assert gain_limits.of_model(types.SimpleNamespace()) is None
+    assert model_outputs.find_amps_limits(stock(scale_fn=None)) is None
+    assert model_outputs.find_amps_limits(types.SimpleNamespace()) is None
 
 
 class _Loud(tf.keras.Model):
