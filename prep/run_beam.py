@@ -71,6 +71,7 @@ def define_flags(groups: command_line.FlagGroups) -> None:
     groups.group("features")
     choices = {
         "framing": (settings_lib.FRAMINGS, "Where a frame stands (docs/prep.md)."),
+        "short": (settings_lib.SHORT, "Recordings shorter than an example."),
         "normalize": (settings_lib.NORMALIZATIONS, "Scale recordings to one peak."),
         "crepe_capacity": (("full", "tiny"), "Size of the pitch network."),
         "f0_decoder": (("viterbi", "argmax"), "Pitch from the network's activations."),

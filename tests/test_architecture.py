@@ -27,8 +27,8 @@ ARROWS = {
         recordings: loudness
         features: loudness recordings settings
         plan: features loudness recordings settings
-        dataset: features loudness plan settings
-        beam: dataset features pitch plan recordings settings
+        dataset: features loudness plan recordings settings
+        beam: dataset features loudness pitch plan recordings settings
         report: beam dataset pitch plan settings
         preparation: beam dataset features plan progress recordings report settings
         command_line:
