@@ -29,7 +29,7 @@ ARROWS = {
         plan: features loudness recordings settings
         dataset: features loudness plan recordings settings
         beam: dataset features loudness pitch plan recordings settings
-        report: beam dataset pitch plan settings
+        report: beam pitch plan settings
         preparation: beam dataset features plan progress recordings report settings
         command_line:
         run_beam: beam command_line preparation settings
