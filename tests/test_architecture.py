@@ -27,9 +27,9 @@ ARROWS = {
         recordings: loudness
         features: loudness recordings settings
         plan: features loudness recordings settings
-        dataset: features loudness plan settings
-        beam: dataset features pitch plan recordings settings
-        report: beam dataset pitch plan settings
+        dataset: features loudness plan recordings settings
+        beam: dataset features loudness pitch plan recordings settings
+        report: beam pitch plan settings
         preparation: beam dataset features plan progress recordings report settings
         command_line:
         run_beam: beam command_line preparation settings
