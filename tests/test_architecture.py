@@ -40,22 +40,22 @@ ARROWS = {
         allocator:
         layers:
         measures:
-        config: prep.dataset
+        config: prep.dataset prep.errors
         data: prep.dataset
         controls: layers schedules
         decoders: layers
         synths: layers
         losses: controls layers schedules
         autoencoder: controls decoders losses
-        runs: prep.dataset prep.files
+        runs: prep.dataset prep.errors prep.files
         streaming: autoencoder controls decoders layers synths
         export: autoencoder runs streaming synths
         monitoring: data measures synths
-        training: allocator config data losses memory monitoring prep.dataset prep.files
-            runs synths
+        training: allocator config data losses memory monitoring prep.dataset
+            prep.errors prep.files runs synths
         registry: autoencoder config controls data decoders layers losses schedules
             synths training
-        ddsp_run: prep.command_line training
+        ddsp_run: prep.command_line runs training
     """,
     "evaluation": """
         analysis: models.measures
@@ -66,7 +66,7 @@ ARROWS = {
         summary: collapse_index metrics models.data models.runs scoring
         report: analysis collapse_index metrics models.measures scoring summary
         evaluate: models.runs prep.pitch prep.progress report scoring summary
-        matrix: models.config models.runs models.training prep.dataset prep.files
+        matrix: models.config models.runs prep.dataset prep.files
             prep.progress report scoring summary
         render: models.autoencoder models.controls models.measures models.runs
             models.streaming prep.dataset prep.features prep.loudness prep.pitch
