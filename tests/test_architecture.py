@@ -55,7 +55,7 @@ ARROWS = {
             runs synths
         registry: autoencoder config controls data decoders layers losses schedules
             synths training
-        ddsp_run: prep.command_line training
+        ddsp_run: prep.command_line runs training
     """,
     "evaluation": """
         analysis: models.measures
@@ -66,8 +66,8 @@ ARROWS = {
         summary: collapse_index metrics models.data models.runs scoring
         report: analysis collapse_index metrics models.measures scoring summary
         evaluate: models.runs prep.pitch prep.progress report scoring summary
-        matrix: models.config models.runs models.training prep.dataset prep.files
-            prep.progress report scoring summary
+        matrix: models.config models.runs prep.dataset prep.files prep.progress report
+            scoring summary
         render: models.autoencoder models.controls models.measures models.runs
             models.streaming prep.dataset prep.features prep.loudness prep.pitch
             prep.recordings prep.report report scoring
