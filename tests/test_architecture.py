@@ -72,12 +72,14 @@ ARROWS = {
         render: models.autoencoder models.controls models.measures models.runs
             models.streaming prep.dataset prep.features prep.loudness prep.pitch
             prep.recordings prep.report report scoring
+        instrument: models.autoencoder models.controls models.decoders models.runs
+            models.streaming prep.errors render report
         derive_collapse_index: analysis collapse_index prep.command_line prep.pitch
             prep.recordings scoring
         run_demo: prep.command_line
         run_fad: prep.command_line prep.files metrics prep.recordings scoring
         run_matrix: prep.command_line matrix scoring
-        run_render: prep.command_line models.export render scoring
+        run_render: prep.command_line instrument models.export render scoring
         run_report: analysis prep.command_line evaluate report scoring summary
     """,
 }
