@@ -11,11 +11,9 @@ from evaluation.report import shown_clips
 from evaluation.scoring import across_clips
 from evaluation.scoring import clips
 from evaluation.scoring import dataset_clips
-from evaluation.scoring import opened_runs
-from evaluation.scoring import options as options_lib
+from evaluation.scoring import judged_runs
 from evaluation.scoring import rendering as model_rendering
 from evaluation.scoring import rows as rows_lib
-from evaluation.scoring import run_choice
 from evaluation.summary import builder
 from evaluation.summary import run_facts
 from models.runs import loading as runs_lib
@@ -27,10 +25,10 @@ Json = dict[str, Any]
 
 
 def evaluate(
-    choice: run_choice.Choice,
+    choice: judged_runs.Choice,
     *,
     output: pathlib.Path,
-    options: options_lib.Options,
+    options: judged_runs.Options,
     tracker: clips.Tracker | None = None,
 ) -> Json:
     """Evaluates runs and writes everything but the page.
@@ -48,7 +46,7 @@ def evaluate(
         errors.InputError: If something given cannot be evaluated; a run that only
             a glob found is skipped instead.
     """
-    opened = opened_runs.OpenedRuns(choice, options=options)
+    opened = judged_runs.OpenedRuns(choice, options=options)
     dataset = opened.dataset
     capacity = options.crepe_capacity or str(
         dataset.info.fields.get("crepe_capacity", "full")
@@ -85,11 +83,11 @@ def evaluate(
 
 
 def _score_runs(
-    opened: opened_runs.OpenedRuns,
+    opened: judged_runs.OpenedRuns,
     indices: Sequence[int],
     *,
     tracker: clips.Tracker,
-    options: options_lib.Options,
+    options: judged_runs.Options,
 ) -> tuple[
     list[clips.Reference],
     dict[str, list[clips.Scored]],
@@ -135,7 +133,7 @@ def _measure_references(
     found: list[clips.Clip],
     *,
     tracker: clips.Tracker,
-    options: options_lib.Options,
+    options: judged_runs.Options,
     tick: Callable[[], object],
 ) -> list[clips.Reference]:
     """Measures what the recordings say of each clip."""

@@ -28,7 +28,7 @@ from prep import command_line
 from prep import errors
 
 if TYPE_CHECKING:  # seconds of imports, which --help and refusals do without
-    from evaluation.scoring import options
+    from evaluation.scoring import judged_runs
 
 # A report's own files; `--overwrite` replaces nothing else.
 FILES = ("scores.jsonl", "summary.json", "report.html", "report.md", "media")
@@ -120,16 +120,16 @@ def _files_of(output: pathlib.Path) -> list[pathlib.Path]:
     return [output / name for name in FILES]
 
 
-def make_options(values: flags.FlagValues) -> "options.Options":
+def make_options(values: flags.FlagValues) -> "judged_runs.Options":
     """Returns how the flags want runs to be evaluated."""
     from evaluation.analysis import masks
-    from evaluation.scoring import options
+    from evaluation.scoring import judged_runs
 
     given = {
         "min_confidence": values.min_confidence,
         "range_db": values.audible_range_db,
     }
-    return options.Options(
+    return judged_runs.Options(
         checkpoint=values.checkpoint,
         data_dir=values.data_dir,
         split=values.split,
@@ -156,15 +156,15 @@ def run(values: flags.FlagValues) -> int:
     """
     from evaluation import evaluate
     from evaluation.report import page
-    from evaluation.scoring import run_choice
+    from evaluation.scoring import judged_runs
     from evaluation.summary import exit_code
 
     output = pathlib.Path(values.output).expanduser()
-    choice = run_choice.find_runs(
+    choice = judged_runs.find_runs(
         baseline=values.baseline, candidates=values.candidate, patterns=values.runs
     )
     check_output(output, overwrite=values.overwrite)
-    _complain(*filter(None, [run_choice.describe_twins(choice)]))
+    _complain(*filter(None, [judged_runs.describe_twins(choice)]))
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=output) as name:
         unfinished = pathlib.Path(name)
         document = evaluate.evaluate(

@@ -21,11 +21,11 @@ little to follow weighs little. Source: own.
 
 import dataclasses
 import math
-from collections.abc import Mapping
 
 import numpy as np
 
 from evaluation.analysis import masks
+from evaluation.collapse_index import sums as sums_lib
 
 COMPONENTS = ("frozen", "narrow", "flat", "noisy", "silent")
 THRESHOLD = 0.5  # of the index: from here on a system is called collapsed
@@ -44,81 +44,96 @@ MIDPOINTS = {
 # Below these the recording has nothing to lose and the component is not determined.
 MIN_MOVEMENT = 0.02  # root Jensen-Shannon divergence; a steady tone's measuring noise
 MIN_SPREAD = 0.2  # participating harmonics above one
+MAX_NOISE_SHARE = 0.95  # of the recording; above, there is no tone to lose
 
 
-def components(sums: Mapping[str, float]) -> dict[str, float]:
-    """Components of a clip or, from added sums, of a set of clips.
+def components(sums: sums_lib.Sums) -> dict[str, np.ndarray]:
+    """Components of a clip or, from added sums, of sets of clips.
 
     Args:
-        sums: From `index_sums.clip_sums`, added over the clips.
+        sums: Added over the clips; numbers, or arrays of one shape, a set each.
 
     Returns:
-        Component in [0, 1] by name; NaN where the recording does not determine it or
-        has fewer than `controls.MIN_FRAMES` frames that count.
+        Component in [0, 1] by name, of the shape of the sums; NaN where the recording
+        does not determine it or has fewer than `masks.MIN_FRAMES` frames that count.
     """
+    n_pitched, n_audible = np.asarray(sums.n_pitched), np.asarray(sums.n_audible)
     return {
-        "frozen": _lost(sums, "movement", least=MIN_MOVEMENT),
-        "narrow": _lost(sums, "spread", least=MIN_SPREAD),
-        "flat": _flatness(sums),
-        "noisy": _noisiness(sums),
-        "silent": (
-            _clip(1.0 - sums["presence"] / sums["n_audible"])
-            if sums["n_audible"] >= masks.MIN_FRAMES
-            else math.nan
+        "frozen": _lost(
+            sums.ref_movement, sums.est_movement, n=n_pitched, least=MIN_MOVEMENT
+        ),
+        "narrow": _lost(
+            sums.ref_spread, sums.est_spread, n=n_pitched, least=MIN_SPREAD
+        ),
+        "flat": _flatness(sums, n=n_audible),
+        "noisy": _noisiness(sums, n=n_pitched),
+        "silent": _one_minus(
+            sums.presence, n_audible, known=n_audible >= masks.MIN_FRAMES
         ),
     }
 
 
-def _lost(sums: Mapping[str, float], name: str, *, least: float) -> float:
+def _one_minus(
+    part: sums_lib.Numbers, whole: sums_lib.Numbers, *, known: np.ndarray
+) -> np.ndarray:
+    """Computes 1 - part / whole within [0, 1], NaN where it is not known."""
+    share = np.divide(part, whole, out=np.full(np.shape(known), np.nan), where=known)
+    return np.clip(1.0 - share, 0.0, 1.0)
+
+
+def _lost(
+    ref: sums_lib.Numbers, est: sums_lib.Numbers, *, n: np.ndarray, least: float
+) -> np.ndarray:
     """Share of the recording's sum that the system lacks; `least` is per frame."""
-    ref, n = sums[f"ref_{name}"], sums["n_pitched"]
-    if n < masks.MIN_FRAMES or ref < least * n:
-        return math.nan
-    return _clip(1.0 - sums[f"est_{name}"] / ref)
+    return _one_minus(est, ref, known=(n >= masks.MIN_FRAMES) & (ref >= least * n))
 
 
-def _flatness(sums: Mapping[str, float]) -> float:
+def _flatness(sums: sums_lib.Sums, *, n: np.ndarray) -> np.ndarray:
     """One minus the slope of level on level."""
-    n = sums["n_audible"]
-    if n < masks.MIN_FRAMES:
-        return math.nan
-    variance = sums["xx"] / n - (sums["x"] / n) ** 2
-    if variance < masks.MIN_LEVEL_STD_DB**2:
-        return math.nan
-    covariance = sums["xy"] / n - sums["x"] * sums["y"] / n**2
-    return _clip(1.0 - covariance / variance)
+    enough = n >= masks.MIN_FRAMES
+    frames = np.where(enough, n, 1)  # sets without frames are left out below
+    variance = sums.xx / frames - np.square(sums.x / frames)
+    covariance = sums.xy / frames - sums.x * sums.y / np.square(frames)
+    known = enough & (variance >= masks.MIN_LEVEL_STD_DB**2)
+    return _one_minus(covariance, variance, known=known)
 
 
-def _noisiness(sums: Mapping[str, float]) -> float:
+def _noisiness(sums: sums_lib.Sums, *, n: np.ndarray) -> np.ndarray:
     """How far the noise share has gone from the recording's to all."""
-    if sums["ref_power"] <= 0 or sums["n_pitched"] < masks.MIN_FRAMES:
-        return math.nan
-    ref_share = sums["ref_noise"] / sums["ref_power"]
-    if ref_share > 0.95:
-        return math.nan
-    if sums["est_power"] < masks.SILENT_SHARE * sums["ref_power"]:
-        return math.nan
-    est_share = sums["est_noise"] / sums["est_power"]
-    return _clip((est_share - ref_share) / (1.0 - ref_share))
+    known = (n >= masks.MIN_FRAMES) & (np.asarray(sums.ref_power) > 0)
+    ref_tone = _one_minus(sums.ref_noise, sums.ref_power, known=known)
+    # Undetermined where the recording is noise itself or the system is silent.
+    known = known & (ref_tone >= 1.0 - MAX_NOISE_SHARE)
+    known = known & (sums.est_power >= masks.SILENT_SHARE * np.asarray(sums.ref_power))
+    est_tone = _one_minus(sums.est_noise, sums.est_power, known=known)
+    return _one_minus(est_tone, ref_tone, known=known)
 
 
-def _clip(value: float) -> float:
-    """The value within [0, 1]."""
-    return min(1.0, max(0.0, value))
-
-
-def severity(component: str, value: float) -> float:
+def severity(component: str, value: sums_lib.Numbers) -> np.ndarray:
     """Maps a component to the common scale, on which 0.5 is the threshold.
 
     Args:
         component: One of `COMPONENTS`.
-        value: The component in [0, 1], or NaN.
+        value: The component in [0, 1], or NaN; a number or an array.
 
     Returns:
         Severity in [0, 1], linear on both sides of the midpoint; NaN for NaN.
     """
     middle = MIDPOINTS[component]
-    return float(np.interp(value, [0.0, middle, 1.0], [0.0, 0.5, 1.0]))
+    return np.asarray(np.interp(value, [0.0, middle, 1.0], [0.0, 0.5, 1.0]))
+
+
+def indices(sums: sums_lib.Sums) -> np.ndarray:
+    """Computes the index alone, of many sets of clips at once.
+
+    Args:
+        sums: Each field of shape [n_sets].
+
+    Returns:
+        The index of each set, NaN where no component is determined. Shape [n_sets].
+    """
+    severities = [severity(name, value) for name, value in components(sums).items()]
+    return np.fmax.reduce(severities)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,17 +158,17 @@ class Verdict:
         return self.index >= THRESHOLD
 
 
-def judge(sums: Mapping[str, float]) -> Verdict:
+def judge(sums: sums_lib.Sums) -> Verdict:
     """Computes the index of a clip or of a set of clips.
 
     Args:
-        sums: From `index_sums.clip_sums`, added over the clips.
+        sums: Numbers, added over the clips.
 
     Returns:
         The index with its components.
     """
-    values = components(sums)
-    severities = {name: severity(name, value) for name, value in values.items()}
+    values = {name: float(value) for name, value in components(sums).items()}
+    severities = {name: float(severity(name, v)) for name, v in values.items()}
     known = {k: v for k, v in severities.items() if not math.isnan(v)}
     kind = max(known, key=lambda name: known[name]) if known else ""
     return Verdict(

@@ -10,7 +10,6 @@ everything does not. Source: own.
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +19,50 @@ from models.measures import distributions
 
 SMOOTH_SECS = 0.05  # seconds over which movement is averaged before it is counted
 LEVEL_SPAN_DB = 60.0  # dB below the loudest frame at which levels are cut
+Numbers = float | np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Sums:
+    """Sums over the frames of a clip or, added, of a set of clips.
+
+    Every field is a number, or an array of them: of one shape, a set of clips each.
+
+    Attributes:
+        n_pitched: Frames in which the recording has a pitch.
+        n_audible: Frames in which it sounds.
+        ref_movement: Root Jensen-Shannon divergence of the recording's distribution
+            from its average, over pitched frames.
+        est_movement: The same of the system.
+        ref_spread: Participating harmonics above one, of the recording.
+        est_spread: The same of the system.
+        ref_power: Power of tone and noise of the recording, over pitched frames.
+        ref_noise: Power of its noise.
+        est_power: Power of tone and noise of the system.
+        est_noise: Power of its noise.
+        presence: Amplitude relative to the recording's, at most one, over audible
+            frames.
+        x: Level of the recording in dB, over audible frames.
+        y: Level of the system.
+        xx: Square of the recording's level.
+        xy: Product of both.
+    """
+
+    n_pitched: Numbers
+    n_audible: Numbers
+    ref_movement: Numbers
+    est_movement: Numbers
+    ref_spread: Numbers
+    est_spread: Numbers
+    ref_power: Numbers
+    ref_noise: Numbers
+    est_power: Numbers
+    est_noise: Numbers
+    presence: Numbers
+    x: Numbers
+    y: Numbers
+    xx: Numbers
+    xy: Numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +117,7 @@ def clip_sums(
     est_typical: Typical,
     ref_power: np.ndarray,
     est_power: np.ndarray,
-) -> dict[str, float]:
+) -> Sums:
     """Sums of one clip from which components of any set of clips follow.
 
     Args:
@@ -90,25 +133,25 @@ def clip_sums(
             level's movement is that of the controls.
 
     Returns:
-        Sum by name; adding the sums of clips gives the sums of the set.
+        The sums; adding those of clips gives the sums of the set.
     """
     ref_spread, n_pitched = _spread(ref, masks)
     est_spread, _ = _spread(est, masks)
     audible = masks.audible
-    sums = {
-        "n_pitched": float(n_pitched),
-        "ref_movement": _movement(ref, masks, typical=ref_typical),
-        "est_movement": _movement(est, masks, typical=est_typical),
-        "ref_spread": ref_spread,
-        "est_spread": est_spread,
-        "ref_power": float(np.sum(ref.power[masks.pitched])),
-        "ref_noise": float(np.sum(ref.noise_power[masks.pitched])),
-        "est_power": float(np.sum(est.power[masks.pitched])),
-        "est_noise": float(np.sum(est.noise_power[masks.pitched])),
-        "n_audible": float(np.count_nonzero(audible)),
-        "presence": float(np.sum(_presence(ref_power, est_power)[audible])),
-    }
-    return sums | _level_sums(ref, est, audible=audible)
+    return Sums(
+        n_pitched=float(n_pitched),
+        n_audible=float(np.count_nonzero(audible)),
+        ref_movement=_movement(ref, masks, typical=ref_typical),
+        est_movement=_movement(est, masks, typical=est_typical),
+        ref_spread=ref_spread,
+        est_spread=est_spread,
+        ref_power=float(np.sum(ref.power[masks.pitched])),
+        ref_noise=float(np.sum(ref.noise_power[masks.pitched])),
+        est_power=float(np.sum(est.power[masks.pitched])),
+        est_noise=float(np.sum(est.noise_power[masks.pitched])),
+        presence=float(np.sum(_presence(ref_power, est_power)[audible])),
+        **_level_sums(ref, est, audible=audible),
+    )
 
 
 def _movement(
@@ -177,6 +220,11 @@ def _level_sums(
     }
 
 
-def add_sums(clips: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def add_sums(clips: Sequence[Sums]) -> Sums:
     """Adds the sums of several clips."""
-    return {name: float(sum(clip[name] for clip in clips)) for name in clips[0]}
+    return Sums(
+        **{
+            field.name: float(sum(getattr(clip, field.name) for clip in clips))
+            for field in dataclasses.fields(Sums)
+        }
+    )

@@ -19,8 +19,6 @@ from prep.dataset import info
 
 JSON_NAME = history.JSON_NAME
 TEXT_NAME = "matrix.md"
-# Of a scorecard: of the rendered audio if it was measured, else of the controls.
-DIVERSITY_KEYS = ("heard_clip_diversity", "clip_diversity")
 COLUMNS = (
     ("best_loss", "Best loss", 3),
     ("best_step", "at step", 0),
@@ -173,14 +171,13 @@ def _verdict(report: str) -> str:
     for entry in document["leaderboard"]:
         system = next(s for s in document["systems"] if s["name"] == entry["system"])
         metrics = system["metrics"]
-        diversity = [metrics[key]["mean"] for key in DIVERSITY_KEYS if key in metrics]
         cells = [
             _cell(system["name"]),
             tables.number(system["index"]["interval"]["mean"], decimals=2),
             document["verdict"]["systems"][system["name"]]["state"],
             tables.number(metrics["spectral_loss"]["mean"]),
             tables.number(metrics["loudness_distance"]["mean"]),
-            tables.number(diversity[0] if diversity else None),
+            tables.number(metrics["clip_diversity"]["mean"]),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     lines.append("")

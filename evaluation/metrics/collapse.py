@@ -14,8 +14,8 @@ Sources: Shannon entropy and its exponential (Hill number of order 1); Jensen-Sh
 import numpy as np
 
 from evaluation.analysis import masks as control_masks
+from evaluation.metrics import metric as metric_lib
 from evaluation.metrics import responses
-from evaluation.metrics import scores
 from models.measures import distributions
 
 SILENT_BELOW_DB = 30.0  # dB under the recording: the model has left the frame out
@@ -33,7 +33,7 @@ def measure(
     ref_power: np.ndarray,
     heard_power: np.ndarray,
     amps_limits: tuple[float, float] | None = None,
-) -> dict[str, scores.Score]:
+) -> dict[str, metric_lib.Score]:
     """Measures all collapse metrics of one clip but those that need other clips.
 
     Args:
@@ -71,7 +71,7 @@ def measure(
 
 def _distribution_scores(
     clip: control_masks.Controls, masks: control_masks.Masks
-) -> dict[str, scores.Score]:
+) -> dict[str, metric_lib.Score]:
     """Concentration and movement of the harmonic distribution."""
     keys = (
         "harmonic_distribution_entropy",
@@ -85,38 +85,38 @@ def _distribution_scores(
     frames = masks.pitched & (clip.harmonic_distribution.sum(axis=1) > 0)
     if np.count_nonzero(frames) < control_masks.MIN_FRAMES:
         reason = f"fewer than {control_masks.MIN_FRAMES} pitched frames"
-        return {key: scores.missing(reason) for key in keys}
+        return {key: metric_lib.missing(reason) for key in keys}
     shares = clip.harmonic_distribution[frames]
     n_valid = clip.n_below_nyquist[frames]
     entropy = distributions.entropy_nats(shares)
     ordered = np.sort(shares, axis=1)[:, ::-1]
     several = n_valid > 1
     normalised = (
-        scores.Score(float(np.mean(entropy[several] / np.log(n_valid[several]))))
+        metric_lib.Score(float(np.mean(entropy[several] / np.log(n_valid[several]))))
         if np.any(several)
-        else scores.missing("only one harmonic lies below Nyquist")
+        else metric_lib.missing("only one harmonic lies below Nyquist")
     )
     modes = np.bincount(np.argmax(shares, axis=1))
     return {
         "harmonic_distribution_entropy": normalised,
-        "effective_harmonics": scores.Score(float(np.mean(np.exp(entropy)))),
-        "top1_share": scores.Score(float(np.mean(ordered[:, 0]))),
-        "top3_share": scores.Score(float(np.mean(ordered[:, :3].sum(axis=1)))),
-        "modal_share": scores.Score(float(modes.max() / modes.sum())),
+        "effective_harmonics": metric_lib.Score(float(np.mean(np.exp(entropy)))),
+        "top1_share": metric_lib.Score(float(np.mean(ordered[:, 0]))),
+        "top3_share": metric_lib.Score(float(np.mean(ordered[:, :3].sum(axis=1)))),
+        "modal_share": metric_lib.Score(float(modes.max() / modes.sum())),
         "distribution_flux": distribution_flux(clip.harmonic_distribution, frames),
-        "static_distance": scores.Score(static_distance(shares)),
+        "static_distance": metric_lib.Score(static_distance(shares)),
     }
 
 
-def distribution_flux(distribution: np.ndarray, frames: np.ndarray) -> scores.Score:
+def distribution_flux(distribution: np.ndarray, frames: np.ndarray) -> metric_lib.Score:
     """Mean Jensen-Shannon divergence between neighbouring frames that both count."""
     neighbours = frames[1:] & frames[:-1]
     if not np.any(neighbours):
-        return scores.missing("no two neighbouring pitched frames")
+        return metric_lib.missing("no two neighbouring pitched frames")
     steps = distributions.jensen_shannon(
         distribution[1:][neighbours], distribution[:-1][neighbours]
     )
-    return scores.Score(float(np.mean(steps)))
+    return metric_lib.Score(float(np.mean(steps)))
 
 
 def static_distance(shares: np.ndarray) -> float:
@@ -128,13 +128,13 @@ def static_distance(shares: np.ndarray) -> float:
 
 def _gain_scores(
     clip: control_masks.Controls, masks: control_masks.Masks
-) -> dict[str, scores.Score]:
+) -> dict[str, metric_lib.Score]:
     """Movement and range of the gains."""
     keys = ("gain_variation", "noise_variation", "gain_range")
     frames = masks.audible
     if np.count_nonzero(frames) < control_masks.MIN_FRAMES:
         reason = f"fewer than {control_masks.MIN_FRAMES} audible frames"
-        return {key: scores.missing(reason) for key in keys}
+        return {key: metric_lib.missing(reason) for key in keys}
     neighbours = frames[1:] & frames[:-1]
     level = control_masks.level_db(clip.harmonic_power)
     noise_level = control_masks.level_db(clip.noise_power)
@@ -146,7 +146,7 @@ def _gain_scores(
         "noise_variation": _variation(
             noise_level, neighbours, frame_rate=clip.frame_rate
         ),
-        "gain_range": scores.Score(float(high - low)),
+        "gain_range": metric_lib.Score(float(high - low)),
     }
 
 
@@ -155,7 +155,7 @@ def saturation_rate(
     masks: control_masks.Masks,
     *,
     amps_limits: tuple[float, float] | None,
-) -> scores.Score:
+) -> metric_lib.Score:
     """Share of the audible frames whose amplitude sticks to an end of its scale.
 
     Args:
@@ -164,17 +164,21 @@ def saturation_rate(
         amps_limits: Ends of the scale, linear; None where the head has none.
     """
     if amps_limits is None:
-        return scores.missing("this head has no such limits")
+        return metric_lib.missing("this head has no such limits")
     if np.count_nonzero(masks.audible) < control_masks.MIN_FRAMES:
-        return scores.missing(f"fewer than {control_masks.MIN_FRAMES} audible frames")
+        return metric_lib.missing(
+            f"fewer than {control_masks.MIN_FRAMES} audible frames"
+        )
     bottom, top = amps_limits
     saturated = (clip.amps >= top * (1 - SATURATION_MARGIN)) | (
         clip.amps <= bottom * (1 + SATURATION_MARGIN)
     )
-    return scores.Score(float(np.mean(saturated[masks.audible])))
+    return metric_lib.Score(float(np.mean(saturated[masks.audible])))
 
 
-def gain_range_ratio(own: scores.Score, recording: scores.Score) -> scores.Score:
+def gain_range_ratio(
+    own: metric_lib.Score, recording: metric_lib.Score
+) -> metric_lib.Score:
     """A system's dynamic range as a multiple of the recording's.
 
     Args:
@@ -185,24 +189,26 @@ def gain_range_ratio(own: scores.Score, recording: scores.Score) -> scores.Score
         if score.reason:
             return score
     if recording.value < MIN_GAIN_RANGE_DB:
-        return scores.missing(
+        return metric_lib.missing(
             f"the recording moves by less than {MIN_GAIN_RANGE_DB} dB"
         )
-    return scores.Score(own.value / recording.value)
+    return metric_lib.Score(own.value / recording.value)
 
 
 def _variation(
     level: np.ndarray, neighbours: np.ndarray, *, frame_rate: int
-) -> scores.Score:
+) -> metric_lib.Score:
     """Total variation of a level in dB per second."""
     if not np.any(neighbours):
-        return scores.missing("no two neighbouring audible frames")
-    return scores.Score(float(np.mean(np.abs(np.diff(level)[neighbours])) * frame_rate))
+        return metric_lib.missing("no two neighbouring audible frames")
+    return metric_lib.Score(
+        float(np.mean(np.abs(np.diff(level)[neighbours])) * frame_rate)
+    )
 
 
 def _response_scores(
     clip: control_masks.Controls, masks: control_masks.Masks, *, loudness_db: np.ndarray
-) -> dict[str, scores.Score]:
+) -> dict[str, metric_lib.Score]:
     """Rank correlations: does the sound follow what is asked of it?"""
     sounding = masks.pitched & (clip.harmonic_distribution.sum(axis=1) > 0)
     brightness = brightness_octaves(clip)[sounding]
@@ -227,25 +233,29 @@ def brightness_octaves(clip: control_masks.Controls) -> np.ndarray:
 
 def noise_share(
     clip: control_masks.Controls, masks: control_masks.Masks
-) -> scores.Score:
+) -> metric_lib.Score:
     """Share of the noise part in the power of the pitched frames.
 
     Where the recording has no pitch all of it counts as noise, so only frames with a
     pitch tell tone from noise.
     """
     if np.count_nonzero(masks.pitched) < control_masks.MIN_FRAMES:
-        return scores.missing(f"fewer than {control_masks.MIN_FRAMES} pitched frames")
+        return metric_lib.missing(
+            f"fewer than {control_masks.MIN_FRAMES} pitched frames"
+        )
     total = np.sum(clip.power[masks.pitched])
     if total < control_masks.SILENT_SHARE * masks.pitched.size:
-        return scores.missing("the system is silent")
-    return scores.Score(float(np.sum(clip.noise_power[masks.pitched]) / total))
+        return metric_lib.missing("the system is silent")
+    return metric_lib.Score(float(np.sum(clip.noise_power[masks.pitched]) / total))
 
 
 def silence_rate(
     heard_power: np.ndarray, masks: control_masks.Masks, *, ref_power: np.ndarray
-) -> scores.Score:
+) -> metric_lib.Score:
     """Share of the audible frames that lie `SILENT_BELOW_DB` under the recording."""
     if np.count_nonzero(masks.audible) < control_masks.MIN_FRAMES:
-        return scores.missing(f"fewer than {control_masks.MIN_FRAMES} audible frames")
+        return metric_lib.missing(
+            f"fewer than {control_masks.MIN_FRAMES} audible frames"
+        )
     gap = control_masks.level_db(ref_power) - control_masks.level_db(heard_power)
-    return scores.Score(float(np.mean(gap[masks.audible] > SILENT_BELOW_DB)))
+    return metric_lib.Score(float(np.mean(gap[masks.audible] > SILENT_BELOW_DB)))

@@ -1,9 +1,7 @@
 """Distances between the audio that a system makes and the recording.
 
-Spectral distances are the training loss's own, written for arrays and scale by scale;
-the pitch of generated audio is measured by the same tracker, with the same framing,
-as the recording's, and scored by mir_eval. (ddsp 3.7.0's evaluator compares the input
-f0 with itself, and frames the two sides differently.)
+Spectral distances are the training loss's own, written for arrays and scale by scale.
+Pitch is scored in `evaluation.metrics.pitch_scores`.
 
 Both signals of a clip have the same length; nothing is cut to fit.
 """
@@ -13,7 +11,7 @@ import scipy.fft
 import scipy.signal
 
 from evaluation.analysis import masks
-from evaluation.metrics import scores
+from evaluation.metrics import metric as metric_lib
 
 FFT_SIZES = (2048, 1024, 512, 256, 128, 64)  # samples; ddsp.losses.SpectralLoss
 SPECTRAL_KEYS = (
@@ -52,7 +50,7 @@ def magnitudes(audio: np.ndarray, *, fft_size: int) -> np.ndarray:
     return np.abs(scipy.fft.rfft(frames * window, axis=1))
 
 
-def spectral_scores(ref: np.ndarray, est: np.ndarray) -> dict[str, scores.Score]:
+def spectral_scores(ref: np.ndarray, est: np.ndarray) -> dict[str, metric_lib.Score]:
     """Multi-scale spectral loss, in all and scale by scale.
 
     Args:
@@ -70,7 +68,7 @@ def spectral_scores(ref: np.ndarray, est: np.ndarray) -> dict[str, scores.Score]
     """
     _check_same_length(ref, est)
     if not np.any(ref):
-        missing = scores.missing("the recording is silent")
+        missing = metric_lib.missing("the recording is silent")
         return dict.fromkeys(SPECTRAL_KEYS, missing)
     mag = {}
     logmag = {}
@@ -88,7 +86,7 @@ def spectral_scores(ref: np.ndarray, est: np.ndarray) -> dict[str, scores.Score]
     }
     values |= {f"spectral_mag_{size}": value for size, value in mag.items()}
     values |= {f"spectral_logmag_{size}": value for size, value in logmag.items()}
-    return {key: scores.guarded(value) for key, value in values.items()}
+    return {key: metric_lib.guarded(value) for key, value in values.items()}
 
 
 def _safe_log(values: np.ndarray) -> np.ndarray:
@@ -96,7 +94,7 @@ def _safe_log(values: np.ndarray) -> np.ndarray:
     return np.log(np.where(values <= 0.0, LOG_FLOOR, values))
 
 
-def log_spectral_distance(ref: np.ndarray, est: np.ndarray) -> scores.Score:
+def log_spectral_distance(ref: np.ndarray, est: np.ndarray) -> metric_lib.Score:
     """Log-spectral distance in dB.
 
     Bins more than `DISTANCE_RANGE_DB` below the recording's loudest are lifted to that
@@ -116,20 +114,20 @@ def log_spectral_distance(ref: np.ndarray, est: np.ndarray) -> scores.Score:
     _check_same_length(ref, est)
     ref_mag = magnitudes(ref, fft_size=DISTANCE_FFT_SIZE)
     if not np.max(ref_mag) > 0:
-        return scores.missing("the recording is silent")
+        return metric_lib.missing("the recording is silent")
     floor = np.max(ref_mag) * 10.0 ** (-DISTANCE_RANGE_DB / 20.0)
     est_mag = magnitudes(est, fft_size=DISTANCE_FFT_SIZE)
     difference = 20.0 * np.log10(
         np.maximum(ref_mag, floor) / np.maximum(est_mag, floor)
     )
-    return scores.guarded(
+    return metric_lib.guarded(
         float(np.mean(np.sqrt(np.mean(np.square(difference), axis=1))))
     )
 
 
 def loudness_distance(
     ref_db: np.ndarray, est_db: np.ndarray, *, audible: np.ndarray
-) -> scores.Score:
+) -> metric_lib.Score:
     """Mean absolute difference of A-weighted loudness over audible frames, in dB.
 
     Args:
@@ -138,13 +136,13 @@ def loudness_distance(
         audible: Frames of the recording that count. Shape [n_frames].
     """
     if np.count_nonzero(audible) < masks.MIN_FRAMES:
-        return scores.missing(f"fewer than {masks.MIN_FRAMES} audible frames")
-    return scores.guarded(float(np.mean(np.abs(ref_db - est_db)[audible])))
+        return metric_lib.missing(f"fewer than {masks.MIN_FRAMES} audible frames")
+    return metric_lib.guarded(float(np.mean(np.abs(ref_db - est_db)[audible])))
 
 
 def harmonic_error(
     ref: masks.Controls, est: masks.Controls, *, pitched: np.ndarray
-) -> scores.Score:
+) -> metric_lib.Score:
     """How far the level of the harmonics is off, in dB, as measured in the audio.
 
     Both sides are measured from audio by `evaluation.analysis.recording` around the
@@ -158,17 +156,17 @@ def harmonic_error(
         pitched: Frames of the recording that count. Shape [n_frames].
     """
     if np.count_nonzero(pitched) < masks.MIN_FRAMES:
-        return scores.missing(f"fewer than {masks.MIN_FRAMES} pitched frames")
+        return metric_lib.missing(f"fewer than {masks.MIN_FRAMES} pitched frames")
     ref_amps = (ref.amps[:, np.newaxis] * ref.harmonic_distribution)[pitched]
     est_amps = (est.amps[:, np.newaxis] * est.harmonic_distribution)[pitched]
     strongest = ref_amps.max(axis=1, keepdims=True, initial=0.0)
     floor = strongest * 10.0 ** (-HARMONIC_RANGE_DB / 20.0)
     counted = (ref_amps > floor) & (strongest > 0)
     if not np.any(counted):
-        return scores.missing("no pitched frame with harmonics above the noise")
+        return metric_lib.missing("no pitched frame with harmonics above the noise")
     floor = np.broadcast_to(floor, ref_amps.shape)[counted]
     ratio = np.maximum(est_amps[counted], floor) / ref_amps[counted]
-    return scores.guarded(float(np.mean(np.abs(20.0 * np.log10(ratio)))))
+    return metric_lib.guarded(float(np.mean(np.abs(20.0 * np.log10(ratio)))))
 
 
 def _check_same_length(ref: np.ndarray, est: np.ndarray) -> None:

@@ -14,7 +14,7 @@ import librosa
 import mir_eval
 import numpy as np
 
-from evaluation.metrics import scores
+from evaluation.metrics import metric as metric_lib
 
 TOLERANCE_CENTS = 50.0  # cents; half a semitone, as RPA and RCA are usually given
 DDSP_MIN_CONFIDENCE = 0.85  # ddsp.training.metrics.MIN_F0_CONFIDENCE
@@ -41,7 +41,7 @@ def measure(
     *,
     audible: np.ndarray,
     min_confidence: float,
-) -> dict[str, scores.Score]:
+) -> dict[str, metric_lib.Score]:
     """Scores one clip.
 
     Args:
@@ -60,18 +60,18 @@ def measure(
     if np.count_nonzero(ref_voiced) < MIN_PITCHED_FRAMES:
         reason = f"fewer than {MIN_PITCHED_FRAMES} pitched frames in the recording"
         keys = ("pitch_error_cents", "raw_pitch_accuracy", "raw_chroma_accuracy")
-        result |= {key: scores.missing(reason) for key in (*keys, "voicing_recall")}
+        result |= {key: metric_lib.missing(reason) for key in (*keys, "voicing_recall")}
     else:
         result |= _accuracy(ref, est, ref_voiced=ref_voiced, est_voiced=est_voiced)
     if np.count_nonzero(audible & ~ref_voiced) < MIN_PITCHED_FRAMES:
-        result["voicing_false_alarm"] = scores.missing(
+        result["voicing_false_alarm"] = metric_lib.missing(
             "the recording has hardly an audible frame without pitch"
         )
     else:
         alarm = mir_eval.melody.voicing_false_alarm(
             ref_voiced[audible].astype(float), est_voiced[audible].astype(float)
         )
-        result["voicing_false_alarm"] = scores.guarded(alarm)
+        result["voicing_false_alarm"] = metric_lib.guarded(alarm)
     return result
 
 
@@ -81,7 +81,7 @@ def _accuracy(
     *,
     ref_voiced: np.ndarray,
     est_voiced: np.ndarray,
-) -> dict[str, scores.Score]:
+) -> dict[str, metric_lib.Score]:
     """Scores that need frames in which the recording has a pitch."""
     ref_cents = mir_eval.melody.hz2cents(ref.f0_hz.astype(float))
     est_cents = mir_eval.melody.hz2cents(est.f0_hz.astype(float))
@@ -91,29 +91,29 @@ def _accuracy(
     arguments = (voicing, ref_cents, np.ones_like(voicing), est_cents)
     both = ref_voiced & est_voiced
     error = (
-        scores.Score(float(np.median(np.abs(ref_cents - est_cents)[both])))
+        metric_lib.Score(float(np.median(np.abs(ref_cents - est_cents)[both])))
         if np.count_nonzero(both) >= MIN_PITCHED_FRAMES
-        else scores.missing("the system's audio has hardly a frame with pitch")
+        else metric_lib.missing("the system's audio has hardly a frame with pitch")
     )
     return {
         "pitch_error_cents": error,
-        "raw_pitch_accuracy": scores.guarded(
+        "raw_pitch_accuracy": metric_lib.guarded(
             mir_eval.melody.raw_pitch_accuracy(
                 *arguments, cent_tolerance=TOLERANCE_CENTS
             )
         ),
-        "raw_chroma_accuracy": scores.guarded(
+        "raw_chroma_accuracy": metric_lib.guarded(
             mir_eval.melody.raw_chroma_accuracy(
                 *arguments, cent_tolerance=TOLERANCE_CENTS
             )
         ),
-        "voicing_recall": scores.guarded(
+        "voicing_recall": metric_lib.guarded(
             mir_eval.melody.voicing_recall(voicing, est_voiced.astype(float))
         ),
     }
 
 
-def outlier(ref: PitchTrack, est: PitchTrack) -> scores.Score:
+def outlier(ref: PitchTrack, est: PitchTrack) -> metric_lib.Score:
     """Applies ddsp's rule: 1 when a clip misses the pitch by more than an octave.
 
     Frames count where the recording's confidence exceeds 0.85; a recording that hardly
@@ -125,10 +125,10 @@ def outlier(ref: PitchTrack, est: PitchTrack) -> scores.Score:
     """
     sure = ref.confidence > DDSP_MIN_CONFIDENCE
     if np.count_nonzero(sure) < MIN_PITCHED_FRAMES:
-        return scores.missing(
+        return metric_lib.missing(
             "the recording's pitch is certain in fewer than "
             f"{MIN_PITCHED_FRAMES} frames"
         )
     distance = np.abs(librosa.hz_to_midi(ref.f0_hz) - librosa.hz_to_midi(est.f0_hz))
     mean = float(np.mean(distance[sure]))
-    return scores.Score(float(not mean <= DDSP_OUTLIER_SEMITONES))
+    return metric_lib.Score(float(not mean <= DDSP_OUTLIER_SEMITONES))

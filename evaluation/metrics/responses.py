@@ -12,7 +12,7 @@ import numpy as np
 import scipy.stats
 
 from evaluation.analysis import masks
-from evaluation.metrics import scores
+from evaluation.metrics import metric as metric_lib
 
 # Standard deviations below which there is nothing to follow. Loudness: as for the
 # index. Pitch: that of two equally long notes a semitone apart, or of a vibrato of 71
@@ -23,7 +23,7 @@ MIN_PITCH_STD_CENTS = 50.0
 STANDSTILL_RANGE = 1e-4
 
 
-def follow_loudness(values: np.ndarray, loudness_db: np.ndarray) -> scores.Score:
+def follow_loudness(values: np.ndarray, loudness_db: np.ndarray) -> metric_lib.Score:
     """How a curve follows the loudness; missing where that hardly varies.
 
     Args:
@@ -38,7 +38,7 @@ def follow_loudness(values: np.ndarray, loudness_db: np.ndarray) -> scores.Score
     )
 
 
-def follow_pitch(values: np.ndarray, f0_hz: np.ndarray) -> scores.Score:
+def follow_pitch(values: np.ndarray, f0_hz: np.ndarray) -> metric_lib.Score:
     """How a curve follows the pitch; missing where that hardly varies.
 
     Args:
@@ -59,14 +59,14 @@ def follow_pitch(values: np.ndarray, f0_hz: np.ndarray) -> scores.Score:
 
 def _rank_correlation(
     values: np.ndarray, followed: np.ndarray, *, least_std: float, what: str, unit: str
-) -> scores.Score:
+) -> metric_lib.Score:
     """Spearman's rank correlation, missing when what is followed hardly varies."""
     if values.size < masks.MIN_FRAMES:
-        return scores.missing(f"fewer than {masks.MIN_FRAMES} frames to correlate")
+        return metric_lib.missing(f"fewer than {masks.MIN_FRAMES} frames to correlate")
     if np.std(followed) < least_std:
-        return scores.missing(
+        return metric_lib.missing(
             f"the {what} to follow varies by less than {least_std:g} {unit}"
         )
     if np.ptp(values) < STANDSTILL_RANGE:
-        return scores.Score(0.0)  # a constant follows nothing: that is a result
-    return scores.guarded(float(scipy.stats.spearmanr(values, followed).statistic))
+        return metric_lib.Score(0.0)  # a constant follows nothing: that is a result
+    return metric_lib.guarded(float(scipy.stats.spearmanr(values, followed).statistic))

@@ -15,7 +15,6 @@ from evaluation.collapse_index import index as collapse_index
 from evaluation.metrics import catalogue
 from evaluation.report import bar_charts
 from evaluation.report import charts
-from evaluation.report import facts
 from evaluation.report import tables
 from evaluation.report import text
 from evaluation.summary import run_facts
@@ -84,9 +83,9 @@ def build(document: Json, rows: Sequence[Mapping[str, Any]]) -> Json:
         "clip_rows": _clip_rows(document, rows),
         "training": _training(document),
         "differences": document["config_differences"],
-        "runs": facts.describe_runs(document),
+        "runs": text.describe_runs(document),
         "run_names": list(document["runs"]),
-        "settings": facts.describe_settings(document),
+        "settings": text.describe_settings(document),
         "glossary": catalogue.ALL[: -len(catalogue.SCALES)],
         "n_tests": len(catalogue.HEADLINE),
         "clip_secs": f"{document['dataset']['example_secs']:g}",
@@ -184,9 +183,7 @@ def _leaderboard(document: Json) -> list[Json]:
                     tables.make_cell(system["metrics"][key], comparison=None)
                     for key in catalogue.HEADLINE
                 ],
-                "cost": facts.describe_cost(
-                    document["runs"][system["runs"][0]]["cost"]
-                ),
+                "cost": text.describe_cost(document["runs"][system["runs"][0]]["cost"]),
                 "n_runs": len(system["runs"]),
             }
         )

@@ -5,14 +5,14 @@ import numpy as np
 from evaluation.analysis import masks as control_masks
 from evaluation.collapse_index import index
 from evaluation.collapse_index import sums as index_sums
-from evaluation.metrics import scores
+from evaluation.metrics import metric as metric_lib
 from evaluation.scoring import clips
 from models.measures import distributions
 
 
 def compare_across_clips(
     references: list[clips.Reference], scored: list[clips.Scored]
-) -> list[dict[str, float]]:
+) -> list[index_sums.Sums]:
     """Adds the scores that need all clips of a system; returns the index's sums.
 
     Args:
@@ -30,10 +30,10 @@ def compare_across_clips(
     diversities = clip_diversities(played, masks)
     reason = "the recording determines no component"
     for place, one in enumerate(scored):
-        one.scores["collapse_index"] = scores.guarded(
+        one.scores["collapse_index"] = metric_lib.guarded(
             index.judge(sums[place]).index, reason=reason
         )
-        one.scores["heard_collapse_index"] = scores.guarded(
+        one.scores["heard_collapse_index"] = metric_lib.guarded(
             index.judge(heard[place]).index, reason=reason
         )
         one.scores["clip_diversity"] = diversities[place]
@@ -44,7 +44,7 @@ def _all_sums(
     references: list[clips.Reference],
     scored: list[clips.Scored],
     played: list[control_masks.Controls],
-) -> list[dict[str, float]]:
+) -> list[index_sums.Sums]:
     """The index's sums clip by clip, of given controls."""
     masks = [ref.masks for ref in references]
     recorded = [ref.controls for ref in references]
@@ -75,7 +75,7 @@ def add_reference_diversity(references: list[clips.Reference]) -> None:
 
 def clip_diversities(
     played: list[control_masks.Controls], masks: list[control_masks.Masks]
-) -> list[scores.Score]:
+) -> list[metric_lib.Score]:
     """How far each clip's mean distribution is from the mean over all clips.
 
     Args:
@@ -87,10 +87,10 @@ def clip_diversities(
         is the mean over all.
     """
     if len(played) == 1:
-        return [scores.missing("only one clip")]
+        return [metric_lib.missing("only one clip")]
     n_pitched = [np.count_nonzero(mask.pitched) for mask in masks]
     if np.count_nonzero(np.array(n_pitched) >= control_masks.MIN_FRAMES) == 1:
-        return [scores.missing("only one clip has a pitch")] * len(played)
+        return [metric_lib.missing("only one clip has a pitch")] * len(played)
     typical = index_sums.measure_typical(played, masks)
     return [
         _diversity(one, mask, typical=typical)
@@ -103,7 +103,7 @@ def _diversity(
     masks: control_masks.Masks,
     *,
     typical: index_sums.Typical,
-) -> scores.Score:
+) -> metric_lib.Score:
     """Jensen-Shannon divergence of a clip's mean distribution from the typical one.
 
     Args:
@@ -115,7 +115,9 @@ def _diversity(
         Bits in [0, 1]; harmonics above the clip's Nyquist do not count.
     """
     if np.count_nonzero(masks.pitched) < control_masks.MIN_FRAMES:
-        return scores.missing(f"fewer than {control_masks.MIN_FRAMES} pitched frames")
+        return metric_lib.missing(
+            f"fewer than {control_masks.MIN_FRAMES} pitched frames"
+        )
     shares = played.harmonic_distribution[masks.pitched]
     means = control_masks.normalise_distribution(
         np.broadcast_to(typical.distribution, shares.shape),
@@ -125,4 +127,4 @@ def _diversity(
     divergence = distributions.jensen_shannon(
         shares.mean(axis=0)[np.newaxis], means.mean(axis=0)[np.newaxis]
     )
-    return scores.Score(float(divergence[0]))
+    return metric_lib.Score(float(divergence[0]))

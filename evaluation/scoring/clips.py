@@ -16,8 +16,8 @@ from evaluation.analysis import masks as control_masks
 from evaluation.analysis import recording as recording_analysis
 from evaluation.metrics import collapse
 from evaluation.metrics import fidelity
+from evaluation.metrics import metric as metric_lib
 from evaluation.metrics import pitch_scores
-from evaluation.metrics import scores
 from models.measures import measured_controls
 from prep import features
 
@@ -79,7 +79,7 @@ class Reference:
     hearing: Hearing
     masks: control_masks.Masks
     controls: control_masks.Controls
-    scores: dict[str, scores.Score]
+    scores: dict[str, metric_lib.Score]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Scored:
     rendering: Rendering
     hearing: Hearing
     heard: control_masks.Controls
-    scores: dict[str, scores.Score]
+    scores: dict[str, metric_lib.Score]
 
 
 def hear(audio: np.ndarray, *, clip: Clip, tracker: Tracker) -> Hearing:
@@ -183,7 +183,7 @@ def measure_reference(
     own_scores["gain_range_ratio"] = collapse.gain_range_ratio(
         own_scores["gain_range"], own_scores["gain_range"]
     )
-    own_scores["saturation_rate"] = scores.missing("a recording has no gain limits")
+    own_scores["saturation_rate"] = metric_lib.missing("a recording has no gain limits")
     return Reference(
         clip=clip, hearing=hearing, masks=masks, controls=measured, scores=own_scores
     )

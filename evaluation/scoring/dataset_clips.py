@@ -41,7 +41,6 @@ def recording_names(fields: dict[str, Any]) -> dict[str, str]:
         recording["recording_id"]: recording["name"]
         for split in fields.get("splits", {}).values()
         for recording in [*split.get("recordings", []), *split.get("packs", [])]
-        if isinstance(recording, dict)
     }
 
 

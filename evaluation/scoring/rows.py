@@ -5,6 +5,7 @@ Runs are named by their directory, systems by the same name without a seed at it
 (`stage2-seed1`, `stage2_seed2` and `stage2` are runs of `stage2`).
 """
 
+import dataclasses
 import json
 import math
 import pathlib
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
-from evaluation.metrics import scores
+from evaluation.metrics import metric as metric_lib
 from evaluation.scoring import across_clips
 from evaluation.scoring import clips
 
@@ -65,12 +66,12 @@ def make_rows(
                 "n_frames": int(ref.masks.audible.size),
                 "n_audible": int(ref.masks.audible.sum()),
                 "n_pitched": int(ref.masks.pitched.sum()),
-                "recording": scores.to_json(ref.scores),
+                "recording": metric_lib.to_json(ref.scores),
                 "runs": {
                     name: {
                         **runs[name],
-                        **scores.to_json(ones[place].scores),
-                        "sums": sums[name][place],
+                        **metric_lib.to_json(ones[place].scores),
+                        "sums": dataclasses.asdict(sums[name][place]),
                     }
                     for name, ones in scored.items()
                 },

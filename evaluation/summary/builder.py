@@ -19,7 +19,6 @@ import numpy as np
 from evaluation.collapse_index import index as collapse_index
 from evaluation.metrics import catalogue
 from evaluation.metrics import metric as metric_lib
-from evaluation.metrics import scores
 from evaluation.summary import configurations
 from evaluation.summary import gates
 from evaluation.summary import index_intervals
@@ -154,7 +153,7 @@ def _aggregate(table: score_table.ScoreTable, system: str, key: str) -> Json:
         ),
         "n": int(np.count_nonzero(counted)),
         "n_skipped": int(np.count_nonzero(~counted)),
-        "reasons": scores.count_reasons(reasons),
+        "reasons": metric_lib.count_reasons(reasons),
     }
 
 

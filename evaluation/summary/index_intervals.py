@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evaluation.collapse_index import index
+from evaluation.collapse_index import sums as index_sums
 from evaluation.summary import paired
 from evaluation.summary import score_table
 
@@ -48,38 +49,41 @@ class SystemIndex:
     n_units: int
 
 
-class _Resampler:
-    """Sums of a system's runs by unit, as arrays that can be resampled."""
+class _RunSums:
+    """Sums of a system's runs by unit, added up for many sets of units at once."""
 
     def __init__(self, table: score_table.ScoreTable, system: str):
-        self._keys: list[str] = []
-        arrays = []
-        for run in table.systems[system]:
-            sums = table.unit_sums(run)
-            self._keys = list(sums[0])
-            arrays.append([[one[key] for key in self._keys] for one in sums])
-        self.array = np.asarray(arrays)  # [n_runs, n_units, n_keys]
+        self._keys = [field.name for field in dataclasses.fields(index_sums.Sums)]
+        self.arrays = [  # a run each, [n_units, n_keys]
+            np.stack([getattr(sums, key) for key in self._keys], axis=1)
+            for sums in map(table.unit_sums, table.systems[system])
+        ]
 
-    def verdict(self, draw: np.ndarray, *, run: int) -> index.Verdict:
-        """The verdict of one run over the drawn units."""
-        total = self.array[run, draw].sum(axis=0)
-        return index.judge(dict(zip(self._keys, total, strict=True)))
+    def verdicts(self) -> list[index.Verdict]:
+        """The verdict of each run over all units."""
+        return [
+            index.judge(
+                index_sums.Sums(
+                    **dict(zip(self._keys, array.sum(axis=0).tolist(), strict=True))
+                )
+            )
+            for array in self.arrays
+        ]
 
-    def verdicts(self, draw: np.ndarray) -> list[index.Verdict]:
-        """The verdict of each run over the drawn units."""
-        return [self.verdict(draw, run=run) for run in range(len(self.array))]
+    def run_indices(self, counts: np.ndarray, *, run: int) -> np.ndarray:
+        """Index of one run for every row of counts of units. Shape [n_sets]."""
+        totals = counts @ self.arrays[run]  # [n_sets, n_keys]
+        columns = dict(zip(self._keys, totals.T, strict=True))
+        return index.indices(index_sums.Sums(**columns))
 
-    def run_index(self, draw: np.ndarray, *, run: int) -> float:
-        """Index of one run over the drawn units."""
-        return self.verdict(draw, run=run).index
-
-    def index(self, draw: np.ndarray) -> float:
-        """Mean index of the runs over the drawn units."""
-        return float(np.mean([verdict.index for verdict in self.verdicts(draw)]))
+    def indices(self, counts: np.ndarray) -> np.ndarray:
+        """Mean index of the runs for every row of counts. Shape [n_sets]."""
+        runs = range(len(self.arrays))
+        return np.mean([self.run_indices(counts, run=run) for run in runs], axis=0)
 
 
 def every_index(table: score_table.ScoreTable) -> dict[str, SystemIndex]:
-    """The index of each system by its name; resampling takes its time, so once."""
+    """The index of each system by its name."""
     return {name: system_index(table, name) for name in table.systems}
 
 
@@ -90,18 +94,16 @@ def system_index(table: score_table.ScoreTable, system: str) -> SystemIndex:
         table: All scores.
         system: Its name.
     """
-    resampler = _Resampler(table, system)
+    sums = _RunSums(table, system)
     units, unit = table.units()
-    interval = paired.bootstrap_statistic(
-        len(units), resampler.index, bounds=(0.0, 1.0)
-    )
-    verdicts = resampler.verdicts(np.arange(len(units)))
+    interval = paired.resample(len(units), sums.indices).interval(bounds=(0.0, 1.0))
+    verdicts = sums.verdicts()
     severities = _mean_over_runs([verdict.severities for verdict in verdicts])
     known = {key: value for key, value in severities.items() if not math.isnan(value)}
     point = _state(interval.mean, interval.mean)
     return SystemIndex(
         interval=interval,
-        state=_agreed([interval, *_intervals(resampler, len(units))]),
+        state=_agreed([interval, *_run_intervals(sums, len(units))]),
         point_state=point,
         kind=max(known, key=lambda name: known[name]) if known else "",
         severities=severities,
@@ -123,12 +125,12 @@ def _mean_over_runs(dictionaries: Sequence[dict[str, float]]) -> dict[str, float
     }
 
 
-def _intervals(resampler: _Resampler, n_units: int) -> list[paired.Interval]:
+def _run_intervals(sums: _RunSums, n_units: int) -> list[paired.Interval]:
     """Of each run by itself; none for a single one, whose is the system's."""
-    n_runs = len(resampler.array)
+    n_runs = len(sums.arrays)
     return [
-        paired.bootstrap_statistic(
-            n_units, functools.partial(resampler.run_index, run=run), bounds=(0.0, 1.0)
+        paired.resample(n_units, functools.partial(sums.run_indices, run=run)).interval(
+            bounds=(0.0, 1.0)
         )
         for run in range(n_runs if n_runs > 1 else 0)
     ]
@@ -162,35 +164,25 @@ def compare_index(
         candidate: Name of the candidate system.
         n_tests: How many metrics are judged together.
     """
-    first = _Resampler(table, baseline)
-    second = _Resampler(table, candidate)
+    first, second = _RunSums(table, baseline), _RunSums(table, candidate)
     units, unit = table.units()
-
-    def difference(draw: np.ndarray) -> float:
-        return second.index(draw) - first.index(draw)
-
-    usual = paired.bootstrap_statistic(len(units), difference)
-    wide = paired.bootstrap_statistic(
-        len(units), difference, confidence=1 - (1 - paired.CONFIDENCE) / n_tests
+    resampled = paired.resample(
+        len(units), lambda counts: second.indices(counts) - first.indices(counts)
     )
+    wide = resampled.interval(confidence=1 - (1 - paired.CONFIDENCE) / n_tests)
     clips = paired.compare(
         table.badness(baseline, "collapse_index"),
         table.badness(candidate, "collapse_index"),
         recordings=table.recordings,
         n_tests=n_tests,
     )
-    whole = np.arange(len(units))
     by_seed = np.array(
-        [
-            est.index - ref.index
-            for est in second.verdicts(whole)
-            for ref in first.verdicts(whole)
-        ]
+        [est.index - ref.index for est in second.verdicts() for ref in first.verdicts()]
     )
     outcome, reason = paired.decide(wide, by_seed, unit=unit, n_units=len(units))
     return dataclasses.replace(
         clips,
-        difference=usual,
+        difference=resampled.interval(),
         simultaneous=wide,
         unit=unit,
         n_units=len(units),

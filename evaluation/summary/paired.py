@@ -15,14 +15,16 @@ Student's t with the bootstrap's standard error does, which for normal differenc
 exact.
 
 Sources: percentile bootstrap, Efron and Tibshirani, "An Introduction to the Bootstrap",
-    1993, ch. 13, by scipy.stats.bootstrap, and its narrowness for small samples,
-    Hesterberg, "What teachers should know about the bootstrap", The American
-    Statistician 2015, sec. 3; Bonferroni's correction over the headline
-    metrics; effect size d_z (mean over standard deviation of the differences), Lakens,
-    "Calculating and reporting effect sizes", Frontiers in Psychology 2013.
+    1993, ch. 13 (of means it is that of scipy.stats.bootstrap, which a test compares),
+    and its narrowness for small samples, Hesterberg, "What teachers should know about
+    the bootstrap", The American Statistician 2015, sec. 3; Bonferroni's correction over
+    the headline metrics; effect size d_z (mean over standard deviation of the
+    differences), Lakens, "Calculating and reporting effect sizes", Frontiers in
+    Psychology 2013.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -32,7 +34,7 @@ import scipy.stats
 
 MIN_UNITS = 5  # recordings or clips; below, resampling them cannot give an interval
 N_RESAMPLES = 9999  # bootstrap resamples; the interval's ends then move < 2 %
-N_INDEX_RESAMPLES = 999  # resamples of a statistic that is no mean, for its cost
+BLOCK_SIZE = 1000  # resamples computed at once, for their memory
 CONFIDENCE = 0.95
 SEED = 20201  # of the resampling: the same scores give the same report
 
@@ -92,28 +94,104 @@ def bootstrap_mean(values: np.ndarray, *, confidence: float = CONFIDENCE) -> Int
         The mean, and the interval where there are `MIN_UNITS` units. Equal values
         give an interval of no width.
     """
-    if values.size == 0:
-        return Interval(math.nan, math.nan, math.nan)
-    mean = float(np.mean(values))
-    if values.size < MIN_UNITS:
-        return Interval(mean, math.nan, math.nan)
-    if np.ptp(values) == 0:
-        return Interval(mean, mean, mean)
-    result = scipy.stats.bootstrap(
-        (values,),
-        np.mean,
-        n_resamples=N_RESAMPLES,
-        confidence_level=confidence,
-        method="percentile",
-        rng=np.random.default_rng(SEED),
-    )
-    ends = result.confidence_interval
-    return _widen(
-        Interval(mean, float(ends.low), float(ends.high)),
-        standard_error=float(result.standard_error),
-        n_units=values.size,
-        confidence=confidence,
-    )
+    return resample_mean(values).interval(confidence=confidence)
+
+
+def resample_mean(values: np.ndarray) -> "Resampled":
+    """Resamples the mean of values, one a unit. Shape [n_units]."""
+    if values.size >= MIN_UNITS and np.ptp(values) == 0:
+        # Exactly equal values keep an interval of exactly no width.
+        whole = float(values[0])
+        return Resampled(whole, np.full(N_RESAMPLES, whole), n_units=values.size)
+    return resample(values.size, lambda counts: counts @ values / max(1, values.size))
+
+
+@dataclasses.dataclass(frozen=True)
+class Resampled:
+    """A statistic of all units, and of each resample of them.
+
+    Attributes:
+        whole: Of all units, once each.
+        values: Of each resample, NaN where it does not determine the statistic; empty
+            for fewer than `MIN_UNITS` units. Shape [N_RESAMPLES].
+        n_units: How many units there are.
+    """
+
+    whole: float
+    values: np.ndarray
+    n_units: int
+
+    def interval(
+        self,
+        *,
+        confidence: float = CONFIDENCE,
+        bounds: tuple[float, float] = (-math.inf, math.inf),
+    ) -> Interval:
+        """Percentile interval, at least as wide as Student's t.
+
+        Args:
+            confidence: Of the interval.
+            bounds: What the statistic cannot leave; nor does its interval.
+        """
+        if not self.values.size or not math.isfinite(self.whole):
+            return Interval(self.whole, math.nan, math.nan)
+        known = self.values[np.isfinite(self.values)]
+        tail = (1 - confidence) / 2
+        low, high = np.quantile(known, [tail, 1 - tail])
+        wide = _widen(
+            Interval(self.whole, float(low), float(high)),
+            standard_error=float(np.std(known, ddof=1)),
+            n_units=self.n_units,
+            confidence=confidence,
+        )
+        return Interval(self.whole, max(wide.low, bounds[0]), min(wide.high, bounds[1]))
+
+
+Statistic = Callable[[np.ndarray], np.ndarray]
+
+
+def resample(n_units: int, statistic: Statistic) -> Resampled:
+    """Computes a statistic of all units and of resamples of them.
+
+    Args:
+        n_units: How many units there are.
+        statistic: Takes how often each unit counts, shape [n_sets, n_units], and
+            returns a number a set, shape [n_sets].
+
+    Returns:
+        The statistic; resamples only where there are `MIN_UNITS` units.
+    """
+    if not n_units:
+        return Resampled(math.nan, np.zeros(0), n_units=0)
+    whole = float(statistic(np.ones((1, n_units)))[0])
+    if n_units < MIN_UNITS:
+        return Resampled(whole, np.zeros(0), n_units=n_units)
+    counts = draw_counts(n_units)
+    blocks = [
+        statistic(counts[start : start + BLOCK_SIZE].astype(float))
+        for start in range(0, N_RESAMPLES, BLOCK_SIZE)
+    ]
+    return Resampled(whole, np.concatenate(blocks), n_units=n_units)
+
+
+@functools.lru_cache(maxsize=2)  # the same draws serve every metric of a report
+def draw_counts(n_units: int) -> np.ndarray:
+    """Draws units with repeats, the same each time.
+
+    Returns:
+        How often each resample holds each unit; a row adds up to `n_units`. Shape
+        [N_RESAMPLES, n_units], uint16.
+    """
+    generator = np.random.default_rng(SEED)
+    counts = np.empty((N_RESAMPLES, n_units), np.uint16)
+    for start in range(0, N_RESAMPLES, BLOCK_SIZE):
+        block = counts[start : start + BLOCK_SIZE]
+        draws = generator.integers(n_units, size=block.shape)
+        # One count over all rows: each row's units have numbers of their own.
+        draws += np.arange(len(block))[:, np.newaxis] * n_units
+        block[:] = np.bincount(draws.ravel(), minlength=block.size).reshape(block.shape)
+    counts.setflags(write=False)
+    return counts
 
 
 def _widen(
@@ -193,7 +271,8 @@ def compare(
     baseline, candidate = baseline[:, used], candidate[:, used]
     differences = candidate.mean(axis=0) - baseline.mean(axis=0)
     units, unit = pair_units(differences, owners)
-    simultaneous = bootstrap_mean(units, confidence=1 - (1 - CONFIDENCE) / n_tests)
+    resampled = resample_mean(units)
+    simultaneous = resampled.interval(confidence=1 - (1 - CONFIDENCE) / n_tests)
     by_seed = (
         np.array([])
         if units.size == 0
@@ -201,7 +280,7 @@ def compare(
     )
     outcome, reason = decide(simultaneous, by_seed, unit=unit, n_units=units.size)
     return Comparison(
-        difference=bootstrap_mean(units),
+        difference=resampled.interval(),
         simultaneous=simultaneous,
         effect_size=_effect_size(units),
         share_better=float(np.mean(differences < 0)) if differences.size else math.nan,
@@ -246,39 +325,3 @@ def _effect_size(units: np.ndarray) -> float:
         return math.nan
     spread = float(np.std(units, ddof=1))
     return float(np.mean(units)) / spread if spread > 0 else math.nan
-
-
-def bootstrap_statistic(
-    n_units: int,
-    statistic: Callable[[np.ndarray], float],
-    *,
-    confidence: float = CONFIDENCE,
-    bounds: tuple[float, float] = (-math.inf, math.inf),
-) -> Interval:
-    """Interval of any statistic of resampled units.
-
-    Args:
-        n_units: How many units there are.
-        statistic: Takes indices of units, with repeats, and returns a number.
-        confidence: Of the interval.
-        bounds: What the statistic cannot leave; nor does its interval.
-
-    Returns:
-        The statistic over all units once, with an interval where there are
-        `MIN_UNITS` units; resamples that do not determine it are left out.
-    """
-    whole = float(statistic(np.arange(n_units))) if n_units else math.nan
-    if n_units < MIN_UNITS or not math.isfinite(whole):
-        return Interval(whole, math.nan, math.nan)
-    generator = np.random.default_rng(SEED)
-    draws = generator.integers(n_units, size=(N_INDEX_RESAMPLES, n_units))
-    values = np.array([statistic(draw) for draw in draws])
-    tail = (1 - confidence) / 2
-    low, high = np.nanquantile(values, [tail, 1 - tail])
-    wide = _widen(
-        Interval(whole, float(low), float(high)),
-        standard_error=float(np.nanstd(values)),
-        n_units=n_units,
-        confidence=confidence,
-    )
-    return Interval(whole, max(wide.low, bounds[0]), min(wide.high, bounds[1]))

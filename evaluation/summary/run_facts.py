@@ -7,7 +7,7 @@ from typing import Any
 
 from evaluation.collapse_index import index
 from evaluation.metrics import catalogue
-from evaluation.scoring import options as options_lib
+from evaluation.scoring import judged_runs
 from evaluation.scoring import rendering
 from evaluation.scoring import training_log
 from evaluation.summary import paired
@@ -73,7 +73,7 @@ def training_curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
     return curves
 
 
-def describe_settings(options: options_lib.Options, *, capacity: str) -> Json:
+def describe_settings(options: judged_runs.Options, *, capacity: str) -> Json:
     """How it was measured, for the report."""
     return {
         "checkpoint": options.checkpoint,

@@ -3,6 +3,7 @@
 `evaluation.scoring.rows` says what a run and a system are.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -83,11 +84,18 @@ class ScoreTable:
         owner = np.asarray(self.recordings)
         return [np.flatnonzero(owner == name) for name in names], "recording"
 
-    def unit_sums(self, run: str) -> list[dict[str, float]]:
-        """The collapse index's sums of a run, unit by unit."""
-        sums = [row["runs"][run]["sums"] for row in self.rows]
+    def unit_sums(self, run: str) -> index_sums.Sums:
+        """The collapse index's sums of a run, an array over units in each field."""
+        clips = [row["runs"][run]["sums"] for row in self.rows]
         units, _ = self.units()
-        return [index_sums.add_sums([sums[index] for index in unit]) for unit in units]
+        return index_sums.Sums(
+            **{
+                field.name: np.array(
+                    [sum(float(clips[i][field.name]) for i in unit) for unit in units]
+                )
+                for field in dataclasses.fields(index_sums.Sums)
+            }
+        )
 
 
 def _array(values) -> np.ndarray:

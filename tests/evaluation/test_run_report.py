@@ -66,7 +66,7 @@ def trained(tmp_path_factory):
 
 @pytest.mark.slow
 def test_two_real_runs_are_judged_end_to_end(trained, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(evaluate.pitch, "CrepeTracker", lambda capacity: track)
+    monkeypatch.setattr(evaluate.pitch_tracker, "CrepeTracker", lambda capacity: track)
     started = trained / "runs" / "started"
     shutil.copytree(
         trained / "runs" / "stage1", started, ignore=lambda *_: {"best", "checkpoint"}

@@ -15,7 +15,7 @@ from evaluation.report import media
 from evaluation.report import shown_clips
 from evaluation.scoring import across_clips
 from evaluation.scoring import clips
-from evaluation.scoring import options
+from evaluation.scoring import judged_runs
 from evaluation.scoring import rows as rows_lib
 from evaluation.summary import builder
 from evaluation.summary import run_facts
@@ -261,7 +261,7 @@ def write_report_inputs(
         rows,
         runs=facts,
         baseline=baseline,
-        settings=run_facts.describe_settings(options.Options(), capacity="tiny"),
+        settings=run_facts.describe_settings(judged_runs.Options(), capacity="tiny"),
         dataset={
             "data_dir": "data",
             "split": "eval",

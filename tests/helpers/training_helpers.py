@@ -1,12 +1,17 @@
-"""Small prepared datasets, made by hand, for tests of training."""
+"""Small datasets of made-up tones, written by prep's own writers, for tests."""
 
 import json
 import pathlib
 
 import numpy as np
-import tensorflow as tf
 
+from prep import settings as settings_lib
+from prep.dataset import description
+from prep.dataset import info
+from prep.dataset import records
 from prep.dataset import tfrecords
+from prep.plan import plan as plan_lib
+from prep.recordings import recording as recordings_lib
 
 SAMPLE_RATE = 16000
 FRAME_RATE = 250
@@ -35,68 +40,115 @@ def make_example(
         "loudness_db": -30 + 10 * np.log10(0.05 + brightness[::hop]),
     }
     arrays = {key: value.astype(np.float32) for key, value in features.items()}
-    fields = {
-        key: tf.train.Feature(float_list=tf.train.FloatList(value=value))
-        for key, value in arrays.items()
-    }
-    name = f"tone-{index}".encode()
-    fields["recording_id"] = tf.train.Feature(
-        bytes_list=tf.train.BytesList(value=[name])
+    record = records.encode_example(
+        arrays,
+        recording_id=f"tone-{index}",
+        start_secs=0.5 * index,
+        transpose_cents=0.0,
     )
-    fields["start_secs"] = tf.train.Feature(
-        float_list=tf.train.FloatList(value=[0.5 * index])
-    )
-    example = tf.train.Example(features=tf.train.Features(feature=fields))
-    return example.SerializeToString(), arrays
+    return record, arrays
 
 
-def write_dataset(
-    directory: pathlib.Path,
+def make_plan(
     *,
     n_train: int = 6,
     n_eval: int = 2,
     example_secs: float = 0.5,
     sample_rate: int = SAMPLE_RATE,
     n_shards: int = 2,
-    completed: bool = True,
-) -> pathlib.Path:
-    """Writes a dataset in the form that `ddsp_prep` gives it."""
-    directory.mkdir(parents=True, exist_ok=True)
-    splits = {}
-    first = 0
-    for split, count, shards in (("train", n_train, n_shards), ("eval", n_eval, 1)):
-        records = [
-            make_example(i, example_secs=example_secs, sample_rate=sample_rate)[0]
-            for i in range(first, first + count)
-        ]
-        first += count
-        for shard in range(shards):
-            path = directory / f"{split}.tfrecord-{shard:05d}-of-{shards:05d}"
-            path.write_bytes(
-                b"".join(map(tfrecords.frame_record, records[shard::shards]))
+) -> plan_lib.Plan:
+    """The plan of a dataset with one recording an example."""
+    settings = settings_lib.Settings(
+        sample_rate=sample_rate, frame_rate=FRAME_RATE, example_secs=example_secs
+    )
+    shards = []
+    for split, first, count, n_files in (
+        ("train", 0, n_train, n_shards),
+        ("eval", n_train, n_eval, 1),
+    ):
+        places = range(first, first + count)
+        shards += [
+            plan_lib.Shard(
+                split=split,
+                file_name=f"{split}.tfrecord-{shard:05d}-of-{n_files:05d}",
+                examples=tuple((place, 0) for place in places[shard::n_files]),
             )
-        splits[split] = {
-            "file_pattern": f"{split}.tfrecord-*",
-            "n_shards": shards,
-            "n_examples": count,
-            "recordings": [f"tone-{i}" for i in range(first - count, first)],
-            "seconds": count * example_secs,
-        }
-    info = {
-        "schema_version": 1,
-        "sample_rate": sample_rate,
-        "frame_rate": FRAME_RATE,
-        "hop_size": sample_rate // FRAME_RATE,
-        "example_secs": example_secs,
-        "n_samples": round(example_secs * sample_rate),
-        "n_frames": round(example_secs * FRAME_RATE),
-        "framing": "centered",
-        "plan_hash": "0123abcd",
-        "splits": splits,
-    }
-    (directory / "dataset_info.json").write_text(json.dumps(info))
+            for shard in range(n_files)
+        ]
+    n_recordings = n_train + n_eval
+    return plan_lib.Plan(
+        settings=settings,
+        tracker_id="made up",
+        recordings=tuple(
+            _make_recording(i, settings=settings) for i in range(n_recordings)
+        ),
+        sources=tuple(
+            plan_lib.Source(
+                recording=i,
+                cents=0.0,
+                n_samples=settings.n_samples,
+                n_samples_16k=settings.n_samples_16k,
+                n_frames=settings.feature_frames,
+                segments=(0,),
+            )
+            for i in range(n_recordings)
+        ),
+        shards=tuple(shards),
+        rejections=(),
+        n_found=n_recordings,
+        seconds={"train": n_train * example_secs, "eval": n_eval * example_secs},
+        versions={},
+    )
+
+
+def _make_recording(
+    index: int, *, settings: settings_lib.Settings
+) -> recordings_lib.Recording:
+    return recordings_lib.Recording(
+        name=f"tone-{index}",
+        path=f"/recordings/tone-{index}.wav",
+        recording_id=f"tone-{index}",
+        n_bytes=2 * settings.n_samples,
+        in_rate=settings.sample_rate,
+        n_in=settings.n_samples,
+        channels=1,
+        codec="WAV PCM_16",
+        peak=0.5,
+        offset=0.0,
+        clipped_share=0.0,
+        silent_share=0.0,
+        max_loudness_db=-20.0,
+        floor_loudness_db=-60.0,
+        notes=(),
+    )
+
+
+def write_dataset(
+    directory: pathlib.Path, *, completed: bool = True, **wanted
+) -> pathlib.Path:
+    """Writes a dataset of tones in the form that `ddsp_prep` gives it.
+
+    Args:
+        directory: Of the dataset.
+        completed: Whether it says that it is whole.
+        **wanted: See `make_plan`.
+    """
+    plan = make_plan(**wanted)
+    directory.mkdir(parents=True, exist_ok=True)
+    for shard in plan.shards:
+        made = [
+            make_example(
+                place,
+                example_secs=plan.settings.example_secs,
+                sample_rate=plan.settings.sample_rate,
+            )[0]
+            for place, _ in shard.examples
+        ]
+        tfrecords.write_records(directory / shard.file_name, made)
+    facts = description.dataset_info(plan)
+    (directory / info.INFO_NAME).write_text(json.dumps(facts))
     if completed:
-        (directory / "COMPLETED").write_text("")
+        (directory / info.COMPLETED_NAME).write_text("")
     return directory
 
 

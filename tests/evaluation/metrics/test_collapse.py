@@ -7,7 +7,7 @@ import pytest
 from evaluation.analysis import masks as control_masks
 from evaluation.metrics import catalogue
 from evaluation.metrics import collapse
-from evaluation.metrics import scores
+from evaluation.metrics import metric as metric_lib
 from evaluation.scoring import across_clips
 from models.controls import heads
 from tests.helpers import evaluation_helpers as helpers
@@ -131,17 +131,17 @@ def test_range_ratio_is_one_for_the_recording_and_zero_when_flat(healthy):
     played, masks, loudness = healthy
 
     def gain_range(clip):
-        return scores.Score(measure(clip, masks, loudness)["gain_range"])
+        return metric_lib.Score(measure(clip, masks, loudness)["gain_range"])
 
     own = gain_range(played)
     assert collapse.gain_range_ratio(own, own).value == 1.0
     lost = collapse.gain_range_ratio(gain_range(flat(played)), own)
     assert lost.value == pytest.approx(0.0, abs=1e-6)
-    half = collapse.gain_range_ratio(scores.Score(own.value / 2), own)
+    half = collapse.gain_range_ratio(metric_lib.Score(own.value / 2), own)
     assert half.value == pytest.approx(0.5)
-    steady = collapse.gain_range_ratio(own, scores.Score(0.3))
+    steady = collapse.gain_range_ratio(own, metric_lib.Score(0.3))
     assert math.isnan(steady.value) and "less than" in steady.reason
-    unknown = collapse.gain_range_ratio(scores.missing("no frames"), own)
+    unknown = collapse.gain_range_ratio(metric_lib.missing("no frames"), own)
     assert unknown.reason == "no frames"
 
 

@@ -7,8 +7,8 @@ from evaluation import evaluate
 from evaluation import run_report
 from evaluation.report import page
 from evaluation.scoring import dataset_clips
+from evaluation.scoring import judged_runs
 from evaluation.scoring import rendering
-from evaluation.scoring import run_choice
 from prep import command_line
 from prep import errors
 from tests.helpers import training_helpers
@@ -32,7 +32,7 @@ def test_runs_are_found_once_with_the_baseline_first(tmp_path, monkeypatch):
         make_run_dir(tmp_path / "runs" / name)
     (tmp_path / "runs" / "empty").mkdir()
     (tmp_path / "runs" / "notes.txt").write_text("x")
-    found = run_choice.find_runs(
+    found = judged_runs.find_runs(
         baseline="runs/stage5", candidates=["runs/stage1"], patterns=["runs/*"]
     )
     assert [path.name for path in found.run_dirs] == ["stage5", "stage1", "stage2"]
@@ -44,7 +44,7 @@ def test_nothing_to_compare_with_is_refused(tmp_path, monkeypatch, patterns):
     monkeypatch.chdir(tmp_path)
     make_run_dir(tmp_path / "runs" / "stage5")
     with pytest.raises(errors.InputError, match="no run to compare"):
-        run_choice.find_runs(baseline="runs/stage5", candidates=[], patterns=patterns)
+        judged_runs.find_runs(baseline="runs/stage5", candidates=[], patterns=patterns)
 
 
 @pytest.mark.parametrize("pattern", ["nowhere/*", "runs/notes*"])
@@ -53,7 +53,7 @@ def test_a_glob_that_matches_no_run_is_refused(tmp_path, monkeypatch, pattern):
     make_run_dir(tmp_path / "runs" / "stage5")
     (tmp_path / "runs" / "notes").mkdir()
     with pytest.raises(errors.InputError, match="matches no run, seen from"):
-        run_choice.find_runs(
+        judged_runs.find_runs(
             baseline="runs/stage5", candidates=["runs/stage2"], patterns=[pattern]
         )
 
@@ -62,7 +62,7 @@ def test_two_runs_of_one_name_are_refused(tmp_path):
     for folder in ("a", "b"):
         make_run_dir(tmp_path / folder / "stage1")
     with pytest.raises(errors.InputError, match="two runs are named 'stage1'"):
-        run_choice.find_runs(
+        judged_runs.find_runs(
             baseline=str(tmp_path / "a/stage1"),
             candidates=[],
             patterns=[str(tmp_path / "*/stage1")],
@@ -72,7 +72,7 @@ def test_two_runs_of_one_name_are_refused(tmp_path):
 def test_a_run_that_only_started_is_found_so_that_it_can_be_listed(tmp_path):
     (tmp_path / "runs" / "stage2").mkdir(parents=True)
     (tmp_path / "runs" / "stage2" / "run.json").write_text("{}")
-    found = run_choice.match_runs(str(tmp_path / "runs" / "*"))
+    found = judged_runs.match_runs(str(tmp_path / "runs" / "*"))
     assert [path.name for path in found] == ["stage2"]
 
 
@@ -86,7 +86,7 @@ def test_a_run_that_only_started_is_found_so_that_it_can_be_listed(tmp_path):
 )
 def test_other_trainings_of_the_baseline_are_told_of(names, words):
     dirs = tuple(pathlib.Path("runs") / name for name in ("stage5", *names))
-    said = run_choice.describe_twins(run_choice.Choice(dirs[0], dirs))
+    said = judged_runs.describe_twins(judged_runs.Choice(dirs[0], dirs))
     assert said.startswith(words) if words else said == ""
     assert len(said.splitlines()) == (1 if words else 0)
 

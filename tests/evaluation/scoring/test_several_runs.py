@@ -6,10 +6,8 @@ import types
 import pytest
 
 from evaluation import evaluate
-from evaluation.scoring import opened_runs
-from evaluation.scoring import options
+from evaluation.scoring import judged_runs
 from evaluation.scoring import rendering
-from evaluation.scoring import run_choice
 from models.runs import loading
 from prep import errors
 from tests.helpers import training_helpers
@@ -34,7 +32,7 @@ def world(tmp_path, monkeypatch):
 
 def choose(*names, optional=()):
     dirs = {name: pathlib.Path("runs") / name for name in ("stage5", *names)}
-    return run_choice.Choice(
+    return judged_runs.Choice(
         dirs["stage5"],
         tuple(dirs.values()),
         frozenset(dirs[name] for name in optional),
@@ -52,34 +50,34 @@ UNSOUND = {
 
 @pytest.mark.parametrize(("name", "reason"), UNSOUND.items(), ids=list(UNSOUND))
 def test_an_unsound_run_is_skipped_only_where_a_glob_found_it(world, name, reason):
-    found = opened_runs.OpenedRuns(
-        choose("stage1", name, optional=[name]), options=options.Options()
+    found = judged_runs.OpenedRuns(
+        choose("stage1", name, optional=[name]), options=judged_runs.Options()
     )
     assert list(found.runs) == ["stage5", "stage1"]
     (skipped,) = found.skipped
     assert skipped["run"] == name and reason in skipped["reason"]
     with pytest.raises(errors.InputError, match=reason):
-        opened_runs.OpenedRuns(choose("stage1", name), options=options.Options())
+        judged_runs.OpenedRuns(choose("stage1", name), options=judged_runs.Options())
 
 
 def test_an_unsound_baseline_is_refused(world):
     dirs = (pathlib.Path("runs/torn"), pathlib.Path("runs/stage1"))
-    choice = run_choice.Choice(dirs[0], dirs, frozenset({dirs[1]}))
+    choice = judged_runs.Choice(dirs[0], dirs, frozenset({dirs[1]}))
     with pytest.raises(errors.InputError, match="no sound checkpoint"):
-        opened_runs.OpenedRuns(choice, options=options.Options())
+        judged_runs.OpenedRuns(choice, options=judged_runs.Options())
 
 
 def test_a_baseline_alone_is_refused_with_the_reasons(world):
     names = ("torn", "elsewhere")
     with pytest.raises(errors.InputError, match=r"no run is left .* torn: .* else"):
-        opened_runs.OpenedRuns(
-            choose(*names, optional=names), options=options.Options()
+        judged_runs.OpenedRuns(
+            choose(*names, optional=names), options=judged_runs.Options()
         )
 
 
 def test_a_run_that_plays_no_numbers_is_skipped_too(world, monkeypatch):
-    found = opened_runs.OpenedRuns(
-        choose("stage1", "stage2", optional=["stage2"]), options=options.Options()
+    found = judged_runs.OpenedRuns(
+        choose("stage1", "stage2", optional=["stage2"]), options=judged_runs.Options()
     )
 
     def render(run, dataset, indices, *, seed, batch_size):
@@ -91,7 +89,7 @@ def test_a_run_that_plays_no_numbers_is_skipped_too(world, monkeypatch):
     monkeypatch.setattr(evaluate.dataset_clips, "read_clips", lambda *given: [])
     monkeypatch.setattr(evaluate, "_measure_references", lambda *given, **named: [])
     _, scored, _ = evaluate._score_runs(
-        found, [0], tracker=None, options=options.Options()
+        found, [0], tracker=None, options=judged_runs.Options()
     )
     assert list(scored) == list(found.runs) == ["stage5", "stage1"]
     assert found.skipped == [{"run": "stage2", "reason": "it plays NaN"}]

@@ -5,6 +5,7 @@ import pytest
 import scipy.stats
 
 from evaluation.collapse_index import index as collapse_index
+from evaluation.collapse_index import sums as index_sums
 from evaluation.scoring import rows as rows_lib
 from evaluation.summary import gates
 from evaluation.summary import index_intervals
@@ -122,13 +123,9 @@ def test_chance_is_decided_as_rarely_as_the_level_says(n_units, confidence, most
 
 def test_the_interval_of_a_statistic_stays_within_its_bounds(rng):
     values = np.array([0.9, 0.95, 1.0, 1.0, 1.0])
-    options = {"confidence": 0.995}
-
-    def statistic(draw):
-        return float(values[draw].mean())
-
-    free = paired.bootstrap_statistic(5, statistic, **options)
-    bound = paired.bootstrap_statistic(5, statistic, bounds=(0.0, 1.0), **options)
+    resampled = paired.resample_mean(values)
+    free = resampled.interval(confidence=0.995)
+    bound = resampled.interval(confidence=0.995, bounds=(0.0, 1.0))
     assert free.high > 1.0 and bound.high == 1.0
     assert bound.low == free.low < bound.mean
 
@@ -139,13 +136,55 @@ def test_five_clips_of_few_recordings_are_enough_for_an_interval():
     assert found.difference.high < 0
 
 
-def test_bootstrap_of_a_statistic_agrees_with_that_of_the_mean(rng):
-    values = rng.normal(0, 1, 15)
-    mean = paired.bootstrap_mean(values)
-    other = paired.bootstrap_statistic(15, lambda draw: float(values[draw].mean()))
-    assert other.mean == pytest.approx(mean.mean)
-    assert other.low == pytest.approx(mean.low, abs=0.08)
-    assert other.high == pytest.approx(mean.high, abs=0.08)
+ROUNDING = 1e-9  # relative; a product of matrices adds in another order than a loop
+
+
+def test_intervals_of_means_are_scipys(rng):
+    """Up to the widening of few units, which twelve normal values do not need much."""
+    values = rng.normal(0, 1, 12)
+    theirs = scipy.stats.bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=paired.N_RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(paired.SEED),
+    )
+    ours = paired.resample_mean(values)
+    tails = [0.025, 0.975]
+    ends = theirs.confidence_interval
+    assert np.quantile(ours.values, tails) == pytest.approx(list(ends), rel=ROUNDING)
+    assert np.std(ours.values, ddof=1) == pytest.approx(
+        theirs.standard_error, rel=ROUNDING
+    )
+
+
+def test_counts_are_the_draws_of_units():
+    counts = paired.draw_counts(7)
+    assert counts.shape == (paired.N_RESAMPLES, 7)
+    assert set(counts.sum(axis=1)) == {7}
+    draws = np.random.default_rng(paired.SEED).integers(7, size=(3, 7))
+    expected = [np.bincount(draw, minlength=7) for draw in draws]
+    assert np.array_equal(counts[:3], expected)
+
+
+@pytest.mark.parametrize("n_recordings", [5, 9])
+def test_the_index_of_resamples_is_that_of_a_loop_over_them(n_recordings, rng):
+    """Every resample added up and judged by itself gives the same index."""
+    systems = {"stage1": (5.0, 0.5), "stage1-seed1": (5.0, 0.9)}
+    table = make_table(systems, rng, n_recordings=n_recordings, spread=0.4)
+    runs = index_intervals._RunSums(table, "stage1")
+    counts = paired.draw_counts(n_recordings)[:50].astype(float)
+    found = runs.indices(counts)
+    for row, value in zip(counts, found, strict=True):
+        drawn = np.repeat(np.arange(n_recordings), row.astype(int))
+        by_run = []
+        for run in table.systems["stage1"]:
+            clips = [
+                index_sums.Sums(**table.rows[i]["runs"][run]["sums"]) for i in drawn
+            ]
+            by_run.append(collapse_index.judge(index_sums.add_sums(clips)).index)
+        assert value == pytest.approx(np.mean(by_run), rel=ROUNDING)
+    assert np.ptp(found) > 0.05
 
 
 def test_results_do_not_depend_on_the_hour(rng):

@@ -33,13 +33,13 @@ def _request(tmp_path, dataset_dir, *bindings, gin_file=None, **kwargs):
 
 def test_rates_come_from_the_dataset(tmp_path):
     directory = training_helpers.write_dataset(
-        tmp_path / "data", sample_rate=8000, n_train=1, n_eval=1
+        tmp_path / "data", sample_rate=32000, n_train=1, n_eval=1
     )
     own = tmp_path / "own.gin"
     own.write_text("include 'gin/stage1.gin'\n")
     request.configure(_request(tmp_path, directory, gin_file=own))
-    assert gin_config.macro_value("SAMPLE_RATE") == 8000
-    assert gin_config.parameter("models.synths.FastHarmonic", "n_samples") == 4000
+    assert gin_config.macro_value("SAMPLE_RATE") == 32000
+    assert gin_config.parameter("models.synths.FastHarmonic", "n_samples") == 16000
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_ddsps_own_gin_file_reads_the_prepared_records(tmp_path):
         _request(tmp_path, directory, gin_file="papers/iclr2020/solo_instrument.gin")
     )
     pattern = gin_config.parameter("TFRecordProvider", "file_pattern")
-    assert pattern == str(directory / "train.tfrecord-*")
+    assert pattern == str(directory / "train.tfrecord-*-of-00002")
 
 
 def test_saved_configuration_reads_back_to_the_same(tmp_path, dataset_dir):

@@ -1,0 +1,246 @@
+"""The runs of a report: which they are, how they are judged, opened and checked.
+
+A run that was named must be sound: what is wrong with it ends the evaluation. A run
+that only a glob found is skipped with a warning and listed in the report, because among
+many there is often one that has not started or has diverged.
+"""
+
+import dataclasses
+import glob
+import pathlib
+from collections.abc import Sequence
+
+from absl import logging
+
+from evaluation.analysis import masks as control_masks
+from evaluation.scoring import rendering
+from evaluation.scoring import rows as rows_lib
+from models.data import provider
+from models.runs import layout
+from models.runs import loading as runs_lib
+from prep import errors
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How runs are evaluated.
+
+    Attributes:
+        checkpoint: "best", "last" or a step.
+        data_dir: Dataset; empty for the one that the first run was trained on.
+        split: Which split of it.
+        max_clips: Score so many clips, spread over the recordings; 0 for all.
+        n_media: Embed so many clips in the report.
+        batch_size: Clips rendered at once.
+        seed: Decides the noise.
+        crepe_capacity: Of the pitch tracker; empty for the dataset's.
+        masks: What counts as pitched and audible.
+        allow_other_dataset: Score runs that were trained on different data.
+    """
+
+    checkpoint: str = "best"
+    data_dir: str = ""
+    split: str = "eval"
+    max_clips: int = 0
+    n_media: int = 8
+    batch_size: int = 4
+    seed: int = 0
+    crepe_capacity: str = ""
+    masks: control_masks.MaskSettings = dataclasses.field(
+        default_factory=control_masks.MaskSettings
+    )
+    allow_other_dataset: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """The runs of a report.
+
+    Attributes:
+        baseline: The run that the others are compared with.
+        run_dirs: All of them, the baseline first, each once.
+        optional: Those of `run_dirs` that only a glob found.
+    """
+
+    baseline: pathlib.Path
+    run_dirs: tuple[pathlib.Path, ...]
+    optional: frozenset[pathlib.Path] = frozenset()
+
+
+def find_runs(
+    *, baseline: str, candidates: Sequence[str], patterns: Sequence[str]
+) -> Choice:
+    """The runs to judge, the baseline first, each once.
+
+    Args:
+        baseline: Directory.
+        candidates: Directories.
+        patterns: Globs; what they match and is no run is left out, with a note.
+
+    Raises:
+        errors.InputError: If a glob matches no run, nothing but the baseline is
+            left, or two runs have one name.
+    """
+    explicit = [pathlib.Path(baseline), *map(pathlib.Path, candidates)]
+    matched = [path for pattern in patterns for path in match_runs(pattern)]
+    named: dict[pathlib.Path, pathlib.Path] = {}
+    for path in [*explicit, *matched]:
+        named.setdefault(path.resolve(), path)
+    if len(named) < 2:
+        given = ", ".join([*candidates, *patterns]) or "nothing"
+        raise errors.InputError(
+            f"there is no run to compare with {baseline} ({given} was given); say "
+            "--candidate runs/stage2 or --runs 'runs/*'."
+        )
+    _check_names(list(named.values()))
+    asked_for = {path.resolve() for path in explicit}
+    return Choice(
+        baseline=explicit[0],
+        run_dirs=tuple(named.values()),
+        optional=frozenset(p for real, p in named.items() if real not in asked_for),
+    )
+
+
+def match_runs(pattern: str) -> list[pathlib.Path]:
+    """The runs that a glob matches, also those that only started.
+
+    Args:
+        pattern: Glob; what it matches and is no run is left out, with a note.
+
+    Raises:
+        errors.InputError: If it matches none.
+    """
+    found = []
+    for name in sorted(glob.glob(str(pathlib.Path(pattern).expanduser()))):
+        path = pathlib.Path(name)
+        started = (path / layout.RUN_NAME).is_file()
+        if started or any(path.glob("operative_config-*.gin")):
+            found.append(path)
+        elif path.is_dir():
+            logging.warning("%s is no run (no operative_config); left out", path)
+    if not found:
+        raise errors.InputError(
+            f"--runs={pattern} matches no run, seen from {pathlib.Path.cwd()}; a run "
+            "is a folder that ddsp_run wrote."
+        )
+    return found
+
+
+def _check_names(run_dirs: Sequence[pathlib.Path]) -> None:
+    """Refuses two runs of one name: tables and audio could not tell them apart."""
+    taken: dict[str, pathlib.Path] = {}
+    for path in run_dirs:
+        if path.name in taken:
+            raise errors.InputError(
+                f"two runs are named {path.name!r} ({path} and {taken[path.name]}); "
+                "rename one directory."
+            )
+        taken[path.name] = path
+
+
+def describe_twins(choice: Choice) -> str:
+    """What happens to further trainings of the baseline's system; empty without any.
+
+    Args:
+        choice: The runs of a report.
+    """
+    system = rows_lib.system_name(choice.baseline.name)
+    twins = [
+        path.name
+        for path in choice.run_dirs[1:]
+        if rows_lib.system_name(path.name) == system
+    ]
+    if not twins:
+        return ""
+    verb = "is another training" if len(twins) == 1 else "are other trainings"
+    return (
+        f"{', '.join(twins)} {verb} of the baseline's system {system}: averaged into "
+        "it, not compared with it."
+    )
+
+
+class OpenedRuns:
+    """The runs of a report, restored, with the dataset that they are judged on.
+
+    Attributes:
+        dataset: The open split.
+        runs: Restored runs by name, the baseline first; skipped ones are missing.
+        skipped: `{"run": name, "reason": sentence}` of each skipped run.
+    """
+
+    def __init__(self, choice: Choice, *, options: Options):
+        """Opens all runs.
+
+        Args:
+            choice: Which.
+            options: How they will be judged.
+
+        Raises:
+            errors.InputError: If a named run or the dataset cannot be used, or if
+                no candidate is left.
+        """
+        self.runs: dict[str, runs_lib.Run] = {}
+        self.skipped: list[dict[str, str]] = []
+        self._options = options
+        self._baseline = choice.baseline.name
+        self._optional = {path.name for path in choice.optional}
+        first, *others = choice.run_dirs
+        baseline = _open(first, checkpoint=options.checkpoint)
+        self.dataset: provider.PreparedDataset = rendering.open_dataset(
+            options.data_dir or baseline.data_dir, split=options.split
+        )
+        rendering.check_rates([baseline], self.dataset)
+        self.runs[first.name] = baseline
+        for path in others:
+            try:
+                self.runs[path.name] = self._open_beside(path, baseline)
+            except errors.InputError as error:
+                self.skip(path.name, error)
+        self.check_left()
+
+    def _open_beside(self, path: pathlib.Path, baseline: runs_lib.Run) -> runs_lib.Run:
+        """Restores a run that can be compared with the baseline."""
+        run = _open(path, checkpoint=self._options.checkpoint)
+        if not self._options.allow_other_dataset:
+            rendering.check_same_dataset([baseline, run])
+        rendering.check_rates([run], self.dataset)
+        return run
+
+    def skip(self, name: str, error: errors.InputError) -> None:
+        """Leaves out a run that cannot be judged.
+
+        Args:
+            name: The run.
+            error: Why.
+
+        Raises:
+            errors.InputError: The error itself, if the run was named.
+        """
+        if name not in self._optional:
+            raise error
+        logging.warning("run %s is skipped: %s", name, error)
+        self.runs.pop(name, None)
+        self.skipped.append({"run": name, "reason": str(error)})
+
+    def check_left(self) -> None:
+        """Refuses to go on with the baseline alone.
+
+        Raises:
+            errors.InputError: If every candidate was skipped.
+        """
+        if len(self.runs) > 1:
+            return
+        listed = " ".join(f"{one['run']}: {one['reason']}" for one in self.skipped)
+        raise errors.InputError(
+            f"no run is left to compare with {self._baseline}; name a sound one with "
+            f"--candidate. {listed}"
+        )
+
+
+def _open(path: pathlib.Path, *, checkpoint: str) -> runs_lib.Run:
+    """Restores a run whose name can be told from the recording's."""
+    if rows_lib.system_name(path.name) == rows_lib.RECORDING:
+        raise errors.InputError(
+            f"{path} is named as the recording is in the report; rename the directory."
+        )
+    return rendering.open_run(path, checkpoint=checkpoint)
