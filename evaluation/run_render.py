@@ -145,6 +145,7 @@ def run(values: flags.FlagValues) -> int:
     from models.export import writer
 
     (wanted,) = (name for name in OUTPUTS if values[name].value)
+    # Paths as people write them.
     request = make_request(values)
     run_dirs = [pathlib.Path(name).expanduser() for name in values.run]
     sources = [pathlib.Path(name).expanduser() for name in values.input]

@@ -88,6 +88,7 @@ def write(
     Raises:
         errors.InputError: If something given cannot be used.
     """
+    # Refuse before minutes of rendering.
     if not sources:
         raise errors.InputError("--gallery needs at least one --input.")
     if page.suffix.lower() != ".html":
@@ -96,6 +97,7 @@ def write(
     missing = [path for path in sources if not path.is_file()]
     if missing:
         raise errors.InputError(f"there is no input at {missing[0]}.")
+    # Render every input with every run.
     names = _unique_names(run_dirs)
     sessions = [
         job.Session(rendering.open_run(path, checkpoint=checkpoint), request)
@@ -111,6 +113,7 @@ def write(
             )
             for number, source in enumerate(sources, start=1)
         ]
+    # Write the page, unless no browser would open it with ease.
     text = make_page(clips, systems=names, adjustments=describe(request))
     if len(text) > MAX_PAGE_BYTES:
         raise errors.InputError(

@@ -175,6 +175,7 @@ class Session:
         paths = self.request.paths(output)
         files.check_outputs(paths, source=source, overwrite=self.request.overwrite)
         played = self.read(source)
+        # Files appear when all of them are whole.
         with contextlib.ExitStack() as stack:
             if self.request.controls_out is not None:
                 drawn = stack.enter_context(files.replacing(self.request.controls_out))
@@ -186,6 +187,7 @@ class Session:
                     gain_db=self.request.gain_db,
                 )
             )
+            # Controls pass through a dump to the synthesiser, block by block.
             controls = self.controls(source, played)
             if self.request.dump_controls:
                 dumped = stack.enter_context(files.replacing(paths["controls"]))
