@@ -149,6 +149,7 @@ def _plan(
                 what,
                 min_loudness_db=settings.min_loudness_db,
                 min_input_rate=settings.min_input_rate,
+                normalize=settings.normalize,
                 on_done=bar.update,
             )
 

@@ -12,6 +12,7 @@ import soundfile
 from prep import settings as settings_lib
 from prep.beam import steps
 from prep.dataset import layout as dataset_layout
+from prep.recordings import recording as recordings_lib
 from tests.helpers import prep_helpers
 
 WRITTEN = {
@@ -358,7 +359,7 @@ def test_normalized_recordings_reach_the_same_peak(tmp_path):
     for split in ("train", "eval"):
         examples = prep_helpers.read_examples(tmp_path / "out", split)
         peak = max(np.abs(e["audio"]).max() for e in examples)
-        assert peak == pytest.approx(steps.NORMALIZED_PEAK, abs=1e-4)
+        assert peak == pytest.approx(recordings_lib.NORMALIZED_PEAK, abs=1e-4)
 
 
 @pytest.mark.slow
