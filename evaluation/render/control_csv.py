@@ -233,11 +233,11 @@ class Table:
 
     @property
     def has_controls(self) -> bool:
-        """Whether there are synthesiser controls."""
+        """True if there are synthesiser controls."""
         return "amps" in self._names
 
     def _places(self, word: str) -> list[int]:
-        """Where the columns word_1, word_2, ... are."""
+        """Finds the places of the columns word_1, word_2, ..."""
         places: list[int] = []
         while (name := f"{word}_{len(places) + 1}") in self._names:
             places.append(self._names.index(name))

@@ -96,6 +96,7 @@ def read_midi(
         )
     if not score.notes:
         raise errors.InputError(f"{path} has no notes (drums do not count).")
+    # Several voices become one, and one becomes curves.
     notes = one_voice(score.notes, name=str(path))
     return play_notes(
         notes,
@@ -118,6 +119,7 @@ def one_voice(
     Returns:
         Notes that do not overlap.
     """
+    # Notes that begin within 10 ms are a chord; 50 ms of overlap are legato.
     kept: list[midi_file.ScoreNote] = []
     n_cut = 0
     for note in sorted(notes, key=lambda n: (n.start, n.pitch)):
@@ -232,7 +234,7 @@ def _envelope(since: np.ndarray, left: np.ndarray, *, phrasing: Phrasing) -> np.
 
 
 def _is_moved(curves: Curves, name: int) -> bool:
-    """Whether a file uses a controller, not only sets it to 0 at the beginning."""
+    """Tells if a file uses a controller, not only sets it to 0 at the beginning."""
     return any(
         value > 0.0
         for (_, controller), changes in curves.items()

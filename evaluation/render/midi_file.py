@@ -280,6 +280,7 @@ def _play(
             score.curves[message.channel, BEND].append(
                 (secs, bend * channel.bend_range)
             )
+    # Notes that nothing ended stop with the file, or after a while.
     for channel in channels.values():
         passed_over["notes that never end"] += len(channel.sounding)
         for note in [*channel.sounding.values(), *channel.held]:
@@ -328,6 +329,7 @@ def _control(channel: _Channel, message: _Message, secs: float, score: Score) ->
         _lift_pedal(channel, secs)
         for name, rest in ((BEND, 0.0), (MOD_WHEEL, 0.0), (EXPRESSION, 127.0)):
             score.curves[message.channel, name].append((secs, rest))
+    # Two controllers name the parameter that the next data entry sets.
     elif number in (_NRPN, _NRPN_FINE):
         channel.parameter = (127, 127)
     elif number == _RPN:

@@ -26,7 +26,7 @@ _MIDDLE = 50  # of the 101 quantiles
 
 
 def is_tracked(names: Sequence[str]) -> bool:
-    """Whether columns are those of a pitch tracker."""
+    """Tells the columns of a pitch tracker."""
     return {"time", "frequency"} <= set(names) and "f0_hz" not in names
 
 

@@ -222,7 +222,7 @@ def map_curve(values: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.
 
 
 def find_notes(played: performance.Performance) -> np.ndarray:
-    """Where notes are: voiced stretches without short gaps and blips.
+    """Finds notes: voiced stretches without short gaps and blips.
 
     Args:
         played: The performance.

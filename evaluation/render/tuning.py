@@ -14,7 +14,7 @@ CLEAR_TUNING = 0.1  # of 1, from which pitches agree on a tuning
 
 
 def estimate_tuning(pitch_midi: np.ndarray) -> float:
-    """How far a performance's semitones lie from those of A4 = 440 Hz.
+    """Estimates how far a performance's semitones lie from those of A4 = 440 Hz.
 
     The mean on the circle of one semitone, on which A = 415 Hz stands 1 cent below
     A = 440 Hz: both have nearly the same semitones.

@@ -77,6 +77,7 @@ class Decoder:
         self.header = wav_header.read_header(handle)
         if self.header is not None:
             _check_limits(self.header.sample_rate, self.header.channels)
+        # FFmpeg is asked only where libsndfile refuses.
         refusal = self._open_libsndfile()
         if self._file is not None:
             self.sample_rate, self.channels = self._file.samplerate, self._file.channels
@@ -144,6 +145,7 @@ class Decoder:
             refusal = "its header says 0 bytes of audio"
         except (soundfile.LibsndfileError, OSError, ValueError) as error:
             refusal = _reason(error)
+        # A wav file of plain samples is shown again, without what was refused.
         if self.header is None or self.header.tag not in wav_header.PLAIN_TAGS:
             return refusal
         try:
@@ -167,7 +169,7 @@ class Decoder:
         return stream
 
     def _stops_early(self) -> bool:
-        """Whether libsndfile was content before the file had ended."""
+        """Tells if libsndfile was content before the file had ended."""
         assert self._file is not None
         if self._file.format == "OGG":
             return ogg_pages.is_chained(self._handle)
@@ -240,7 +242,7 @@ def _check_limits(sample_rate: int, channels: int) -> None:
 
 
 def _is_mpeg(handle: BinaryIO, header: wav_header.Header | None) -> bool:
-    """Whether a file holds MPEG audio, by its first bytes."""
+    """Tells MPEG audio by the first bytes of a file."""
     if header is not None:
         return header.tag in MPEG_TAGS
     handle.seek(ffmpeg.skip_id3(handle))
@@ -249,7 +251,7 @@ def _is_mpeg(handle: BinaryIO, header: wav_header.Header | None) -> bool:
 
 
 def _repairs(header: wav_header.Header) -> list[str]:
-    """What a person should know of a wav file whose header was put right."""
+    """Names what was put right in the header of a wav file."""
     if header.unfinished:
         return [
             f"its header says {header.declared} bytes of audio, the file has "

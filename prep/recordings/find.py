@@ -43,7 +43,7 @@ def _is_audio(path: str) -> bool:
 
 
 def _is_hidden(path: str, root: str) -> bool:
-    """Whether a name below `root` begins with a dot or lies in a Mac's zip folder."""
+    """Tells names below `root` that begin with a dot or lie in a Mac's zip folder."""
     parts = os.path.relpath(path, root).split(os.sep)
     return path != root and any(
         part == MAC_FOLDER or (part.startswith(".") and part != "..") for part in parts

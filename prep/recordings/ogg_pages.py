@@ -11,7 +11,7 @@ _FIRST_PAGE = 2  # bit of the header type
 
 
 def is_chained(file: BinaryIO) -> bool:
-    """Whether a stream begins behind another one; False if it is no ogg file.
+    """Tells if a stream begins behind another one; False if it is no ogg file.
 
     The reading position is kept. Streams that run side by side, as sound and picture
     do, all begin before the first of them goes on.

@@ -240,6 +240,7 @@ def _listen(
                 "what the model learns would be missing; "
                 f"--min_input_rate={rate} uses it all the same"
             )
+        # Every block is counted, watched for its pitch, and measured for loudness.
         watch = pitch_range.Watch(rate)
 
         def downmixed() -> Iterator[np.ndarray]:
@@ -319,6 +320,7 @@ def _check_samples(
 def _notes(listened: _Listened) -> Iterator[str]:
     """Yields what a person should know about a recording that is used."""
     tally = listened.tally
+    # Of the file, its channels and its pitch, then of the samples.
     yield from _length_notes(listened)
     yield from listened.facts.remarks
     if listened.channels.note:

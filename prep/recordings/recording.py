@@ -19,6 +19,8 @@ class Rejection:
         part: "all", or which part, such as "0.00-1.25 s".
         reason: A sentence.
         numbers: What the reason is about, by name with unit.
+        copy_of: Name of the recording that it is a copy of; "" for none. A copy is
+            nothing to put right.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Rejection:
     part: str
     reason: str
     numbers: dict[str, Any]
+    copy_of: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +114,7 @@ def reject_duplicates(
             rejections.append(probe)
             continue
         recording = probe.recording
+        # The same samples at another rate are another recording.
         content = f"{probe.audio_id or recording.recording_id} {recording.in_rate}"
         original = first.get(content)
         if original is None:
@@ -124,6 +128,7 @@ def reject_duplicates(
                 "all",
                 f"the same content as {original}",
                 {"seconds": round(recording.secs, 3)},
+                copy_of=original,
             )
         )
     return usable, rejections

@@ -50,12 +50,12 @@ class Header:
 
     @property
     def cut_off(self) -> bool:
-        """Whether the file ends before its audio does."""
+        """True if the file ends before its audio does."""
         return self.available < self.declared < UNKNOWN_SIZE
 
     @property
     def unfinished(self) -> bool:
-        """Whether its length was never written, as a killed recorder leaves it."""
+        """True if its length was never written, as a killed recorder leaves it."""
         return self.declared == 0 and self.trailing > 0
 
     @property
@@ -79,6 +79,7 @@ def read_header(file: BinaryIO) -> Header | None:
     riff, _, wave = struct.unpack("<4sI4s", file.read(12).ljust(12))
     if (riff, wave) != (b"RIFF", b"WAVE"):
         return None
+    # The format stands before the samples; what else is there is stepped over.
     format_chunk = b""
     for name, begin, declared in _chunks(file, 12):
         if name == b"fmt ":
@@ -121,7 +122,7 @@ def _chunks(file: BinaryIO, position: int) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _is_name(name: bytes) -> bool:
-    """Whether four bytes can be the name of a chunk: printable, no leading space."""
+    """Tells if four bytes can name a chunk: printable, no leading space."""
     return len(name) == 4 and all(32 <= byte < 127 for byte in name) and name[0] != 32
 
 

@@ -281,6 +281,13 @@ def test_too_many_unusable_recordings_stop_the_job(source, tmp_path):
     assert "not used: bad.wav" in said[0]
 
 
+def test_copies_are_named_and_do_not_stop_the_job(source, tmp_path):
+    for number in range(3):
+        shutil.copy(source / "tone0.wav", source / f"tone0 ({number}).wav")
+    said = prep_helpers.prepare(source, tmp_path / "out", dry_run=True, max_rejected=0)
+    assert said[0].count("the same content as ") == 3
+
+
 def test_entries_that_are_passed_over_are_counted(source, tmp_path):
     (source / "notes.txt").touch()
     (source / "cover.jpg").touch()
