@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Sequence
 
 import numpy as np
-import soundfile
 
 from evaluation.render import files
 from evaluation.render import job
@@ -197,10 +196,8 @@ def _read_start(source: pathlib.Path) -> tuple[np.ndarray, int] | None:
     if source.suffix.lower() in (*job.MIDI_SUFFIXES, job.TABLE_SUFFIX):
         return None
     try:
-        with decode.open_recording(source) as file:
-            block = file.read(round(MAX_SECS * file.samplerate), always_2d=True)
-            return decode.downmix(block.astype(np.float32)), file.samplerate
-    except (decode.UnreadableError, soundfile.LibsndfileError) as error:
+        return decode.load_start(source, max_secs=MAX_SECS)
+    except decode.UnreadableError as error:
         raise errors.InputError(f"{source}: {error}.") from error
 
 

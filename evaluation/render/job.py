@@ -138,7 +138,10 @@ class Session:
             assert heard is not None
             played = midi.read_midi(source, frame_rate=frame_rate, heard=heard)
         elif source.suffix.lower() == TABLE_SUFFIX:
-            played = control_csv.Table(source, frame_rate=frame_rate).performance()
+            table = control_csv.Table(source, frame_rate=frame_rate)
+            if table.is_tracked:
+                heard = self.heard(needed=True)
+            played = table.performance(heard)
         else:
             played = performance.listen(
                 source, frame_rate=frame_rate, tracker=self.tracker()
