@@ -71,12 +71,14 @@ ARROWS = {
         render: models.autoencoder models.controls models.measures models.runs
             models.streaming prep.dataset prep.features prep.loudness prep.pitch
             prep.recordings prep.report report scoring
+        instrument: models.autoencoder models.controls models.decoders models.runs
+            models.streaming prep.errors render report
         derive_collapse_index: analysis collapse_index prep.command_line prep.pitch
             prep.recordings scoring
         run_demo: prep.command_line
         run_fad: metrics prep.command_line prep.files prep.recordings scoring
         run_matrix: matrix prep.command_line scoring
-        run_render: models.export prep.command_line render scoring
+        run_render: instrument models.export prep.command_line render scoring
         run_report: analysis evaluate prep.command_line report scoring summary
     """,
 }
