@@ -17,9 +17,9 @@ from evaluation.instrument import tensors
 from models import autoencoder
 from models.controls import conditioning as conditioning_lib
 from models.controls import control_smoothing
+from models.controls import filters
 from models.controls import heads
 from models.controls import smoothing as smoothing_lib
-from models.controls import smoothing_base
 from models.streaming import block_model
 from models.streaming import noise_filter
 
@@ -118,7 +118,7 @@ def _describe_conditioning(
     }
 
 
-def _describe_head(head: heads.ExpSigmoidHead) -> dict[str, Any]:
+def _describe_head(head: heads.Head) -> dict[str, Any]:
     """A head's kind and numbers."""
     if type(head) not in HEAD_KINDS:
         raise decoder_program.InstrumentError(
@@ -160,7 +160,7 @@ def _describe_smoothing(
     }
 
 
-def _describe_smoother(smoother: smoothing_base.Smoother) -> dict[str, Any]:
+def _describe_smoother(smoother: filters.Smoother) -> dict[str, Any]:
     """A smoother's filters in series, or its taps."""
     if isinstance(smoother, smoothing_lib.Fir):
         return {"taps": list(smoothing_lib.FIR_TAPS)}
