@@ -7,12 +7,12 @@ import tensorflow as tf
 
 from models.layers import gru
 from models.losses import spectral
+from models.measures import spectra
 from models.synths import harmonic as harmonic_synth
 from models.synths import noise
 from models.synths import reverb
 
 N_HARMONICS, N_BANDS, N_UNITS = 60, 65, 512  # of the paper's solo_instrument
-FFT_SIZES = (2048, 1024, 512, 256, 128, 64)
 
 Function = collections.abc.Callable[[], object]
 
@@ -75,7 +75,7 @@ def make_parts(batch: dict[str, tf.Tensor]) -> dict[str, tuple[Function, Functio
 
 def spectral_loss(audio: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """Ddsp's default loss in our arithmetic."""
-    terms = spectral.spectral_terms(audio, target, fft_sizes=FFT_SIZES)
+    terms = spectral.spectral_terms(audio, target, fft_sizes=spectra.FFT_SIZES)
     return terms["mag"] + terms["logmag"]
 
 

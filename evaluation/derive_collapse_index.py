@@ -31,11 +31,12 @@ import soundfile
 import soxr
 from absl import flags
 
-from evaluation.analysis import masks as control_masks
 from evaluation.collapse_index import degradations
 from evaluation.collapse_index import index
 from evaluation.collapse_index import sums as index_sums
 from evaluation.scoring import clips
+from models.measures import control_arrays
+from models.measures import frame_masks
 from prep import command_line
 from prep.pitch import tracker as pitch_tracker
 from prep.recordings import find
@@ -81,7 +82,7 @@ def read_clips(folder: pathlib.Path) -> list[clips.Clip]:
 
 def predict_from_conditioning(
     references: Sequence[clips.Reference],
-) -> list[control_masks.Controls]:
+) -> list[control_arrays.ControlArrays]:
     """Controls as the best model of f0 and loudness alone would give them.
 
     Args:
@@ -109,7 +110,7 @@ def predict_from_conditioning(
 
 def _predict_clip(
     references: Sequence[clips.Reference], inputs: Sequence[np.ndarray], *, place: int
-) -> control_masks.Controls:
+) -> control_arrays.ControlArrays:
     """Predicts one clip from the others."""
     # The frames of the other clips that have a pitch, as points of pitch and loudness.
     others = [other for other in range(len(references)) if other != place]
@@ -132,7 +133,7 @@ def _predict_clip(
 
     pitched = own.masks.pitched
     # Frames without pitch keep their own level; power is met with the noise taken off.
-    shares = control_masks.normalise_distribution(
+    shares = control_arrays.normalise_distribution(
         predict("harmonic_distribution"),
         f0_hz=own.controls.f0_hz,
         sample_rate=SAMPLE_RATE,
@@ -150,7 +151,8 @@ def _predict_clip(
 
 
 def judge(
-    references: Sequence[clips.Reference], played: Sequence[control_masks.Controls]
+    references: Sequence[clips.Reference],
+    played: Sequence[control_arrays.ControlArrays],
 ) -> index.Verdict:
     """The index of controls against the recordings'."""
     masks = [ref.masks for ref in references]
@@ -237,7 +239,7 @@ def main(values: flags.FlagValues) -> int:
         # Measure every clip of an instrument, then judge them together.
         references = [
             clips.measure_reference(
-                clip, tracker=tracker, settings=control_masks.MaskSettings()
+                clip, tracker=tracker, settings=frame_masks.MaskSettings()
             )
             for clip in read_clips(folder)
         ]

@@ -122,8 +122,8 @@ def _files_of(output: pathlib.Path) -> list[pathlib.Path]:
 
 def make_options(values: flags.FlagValues) -> "judged_runs.Options":
     """Returns how the flags want runs to be evaluated."""
-    from evaluation.analysis import masks
     from evaluation.scoring import judged_runs
+    from models.measures import frame_masks
 
     given = {
         "min_confidence": values.min_confidence,
@@ -138,7 +138,7 @@ def make_options(values: flags.FlagValues) -> "judged_runs.Options":
         batch_size=values.batch_size,
         seed=values.seed,
         crepe_capacity=values.crepe_capacity,
-        masks=masks.MaskSettings(
+        masks=frame_masks.MaskSettings(
             **{name: value for name, value in given.items() if value is not None}
         ),
         allow_other_dataset=values.allow_other_dataset,

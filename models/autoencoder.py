@@ -2,8 +2,7 @@
 
 It keeps ddsp's contract, `model(batch, return_losses=True)` -> outputs and a dictionary
 of losses with `total_loss`, so ddsp's trainer trains it as well as ours. Losses see all
-outputs, not the audio alone, and nothing is trained on that is not a loss: diagnostics
-are asked for apart.
+outputs, not the audio alone, and nothing is trained on that is not a loss.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from models.controls import conditioning as conditioning_lib
 from models.controls import control_smoothing as controls_lib
 from models.controls import heads
 from models.decoders import base
-from models.losses import diagnostics
 from models.losses import terms as losses_lib
 
 Batch = Mapping[str, tf.Tensor]
@@ -197,21 +195,6 @@ class LadderAutoencoder(ddsp_model.Model):
             weighted.update(scaled)
             terms.update(plain)
         return weighted, terms
-
-    def diagnostics(self, outputs: Mapping[str, Any]) -> dict[str, tf.Tensor]:
-        """Scalars about the controls and unweighted loss terms; no loss among them.
-
-        Args:
-            outputs: As `call` returns them.
-
-        Returns:
-            `diagnostics.control_figures`, and `term_<name>` for each loss term.
-        """
-        figures = diagnostics.control_figures(
-            outputs["controls"], outputs["raw_controls"], voicing=outputs["voicing"]
-        )
-        terms = outputs.get("loss_terms", {})
-        return {**figures, **{f"term_{key}": value for key, value in terms.items()}}
 
     def get_audio_from_outputs(self, outputs: Mapping[str, Any]) -> tf.Tensor:
         """The audio among the outputs; ddsp's evaluation asks for it."""

@@ -45,12 +45,12 @@ ARROWS = {
         controls: layers schedules
         decoders: layers
         synths: layers
-        losses: controls layers schedules
+        losses: controls layers measures schedules
         autoencoder: controls decoders losses
         runs: prep.dataset prep.files
         streaming: autoencoder controls decoders synths
         export: autoencoder runs streaming synths
-        monitoring: data measures synths
+        monitoring: data losses measures synths
         training: allocator config data losses memory monitoring prep.dataset prep.files
             runs synths
         registry: autoencoder config controls data decoders layers losses schedules
@@ -58,13 +58,12 @@ ARROWS = {
         ddsp_run: prep.command_line runs training
     """,
     "evaluation": """
-        analysis: models.measures
-        metrics: analysis models.measures
-        collapse_index: analysis models.measures
-        scoring: analysis collapse_index metrics models.data models.measures
+        metrics: models.measures
+        collapse_index: models.measures
+        scoring: collapse_index metrics models.data models.measures
             models.memory models.runs models.synths prep.features
         summary: collapse_index metrics models.data models.runs scoring
-        report: analysis collapse_index metrics models.measures scoring summary
+        report: collapse_index metrics models.measures scoring summary
         evaluate: models.runs prep.pitch prep.progress report scoring summary
         matrix: models.config models.runs prep.dataset prep.files prep.progress report
             scoring summary
@@ -73,13 +72,13 @@ ARROWS = {
             prep.recordings prep.report report scoring
         instrument: models.autoencoder models.controls models.decoders models.runs
             models.streaming render report
-        derive_collapse_index: analysis collapse_index prep.command_line prep.pitch
-            prep.recordings scoring
+        derive_collapse_index: collapse_index models.measures prep.command_line
+            prep.pitch prep.recordings scoring
         run_demo: prep.command_line
         run_fad: metrics prep.command_line prep.files prep.recordings scoring
         run_matrix: matrix prep.command_line scoring
         run_render: instrument models.export prep.command_line render scoring
-        run_report: analysis evaluate prep.command_line report scoring summary
+        run_report: evaluate models.measures prep.command_line report scoring summary
     """,
 }
 # What a user sees of a mistake is the same everywhere.

@@ -11,17 +11,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from evaluation.analysis import masks
 from evaluation.collapse_index import sums
+from models.measures import control_arrays
 
 SILENCE_POWER = 1e-14  # mean square of a frame that is called silent; not log(0)
 
 
 def frozen(
-    clip: masks.Controls, amount: float, *, typical: sums.Typical
-) -> masks.Controls:
+    clip: control_arrays.ControlArrays, amount: float, *, typical: sums.Typical
+) -> control_arrays.ControlArrays:
     """Mixes every frame's distribution with the mean of all clips."""
-    mean = masks.normalise_distribution(
+    mean = control_arrays.normalise_distribution(
         np.broadcast_to(typical.distribution, clip.harmonic_distribution.shape),
         f0_hz=clip.f0_hz,
         sample_rate=clip.sample_rate,
@@ -31,8 +31,8 @@ def frozen(
 
 
 def one_harmonic(
-    clip: masks.Controls, amount: float, *, typical: sums.Typical
-) -> masks.Controls:
+    clip: control_arrays.ControlArrays, amount: float, *, typical: sums.Typical
+) -> control_arrays.ControlArrays:
     """Moves every frame's distribution onto its usual strongest harmonic."""
     target = np.zeros_like(clip.harmonic_distribution)
     target[:, int(np.argmax(typical.distribution))] = 1.0
@@ -41,13 +41,13 @@ def one_harmonic(
 
 
 def _with_distribution(
-    clip: masks.Controls, distribution: np.ndarray
-) -> masks.Controls:
+    clip: control_arrays.ControlArrays, distribution: np.ndarray
+) -> control_arrays.ControlArrays:
     """The clip with another distribution at the same harmonic power."""
     before = clip.harmonic_power
     changed = dataclasses.replace(
         clip,
-        harmonic_distribution=masks.normalise_distribution(
+        harmonic_distribution=control_arrays.normalise_distribution(
             distribution, f0_hz=clip.f0_hz, sample_rate=clip.sample_rate
         ),
     )
@@ -57,8 +57,8 @@ def _with_distribution(
 
 
 def flat_gain(
-    clip: masks.Controls, amount: float, *, typical: sums.Typical
-) -> masks.Controls:
+    clip: control_arrays.ControlArrays, amount: float, *, typical: sums.Typical
+) -> control_arrays.ControlArrays:
     """Pulls the level of every frame, in dB, to the mean level of all clips."""
     power = np.maximum(clip.power, SILENCE_POWER)
     wanted = typical.level_db * amount + 10.0 * np.log10(power) * (1.0 - amount)
@@ -66,8 +66,8 @@ def flat_gain(
 
 
 def noise_takeover(
-    clip: masks.Controls, amount: float, *, typical: sums.Typical
-) -> masks.Controls:
+    clip: control_arrays.ControlArrays, amount: float, *, typical: sums.Typical
+) -> control_arrays.ControlArrays:
     """Turns a share of the harmonic power into noise."""
     del typical
     return dataclasses.replace(
@@ -78,16 +78,16 @@ def noise_takeover(
 
 
 def fading(
-    clip: masks.Controls, amount: float, *, typical: sums.Typical
-) -> masks.Controls:
+    clip: control_arrays.ControlArrays, amount: float, *, typical: sums.Typical
+) -> control_arrays.ControlArrays:
     """Turns the whole clip down, in the end to nothing."""
     del typical
     return _scaled(clip, np.full(clip.n_frames, (1.0 - amount) ** 2))
 
 
 def gaps(
-    clip: masks.Controls, amount: float, *, typical: sums.Typical
-) -> masks.Controls:
+    clip: control_arrays.ControlArrays, amount: float, *, typical: sums.Typical
+) -> control_arrays.ControlArrays:
     """Silences frames in stretches of a quarter second, spread over the clip."""
     del typical
     stretch = max(1, clip.frame_rate // 4)
@@ -96,7 +96,9 @@ def gaps(
     return _scaled(clip, np.where(silent, 0.0, 1.0))
 
 
-def _scaled(clip: masks.Controls, power_gain: np.ndarray) -> masks.Controls:
+def _scaled(
+    clip: control_arrays.ControlArrays, power_gain: np.ndarray
+) -> control_arrays.ControlArrays:
     """The clip with harmonic and noise power multiplied frame by frame."""
     return dataclasses.replace(
         clip,
@@ -105,7 +107,7 @@ def _scaled(clip: masks.Controls, power_gain: np.ndarray) -> masks.Controls:
     )
 
 
-Degradation = Callable[..., masks.Controls]
+Degradation = Callable[..., control_arrays.ControlArrays]
 
 # Degradation by name, and the component of the index that it must move.
 KINDS: dict[str, tuple[Degradation, str]] = {

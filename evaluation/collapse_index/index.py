@@ -24,8 +24,9 @@ import math
 
 import numpy as np
 
-from evaluation.analysis import masks
 from evaluation.collapse_index import sums as sums_lib
+from models.measures import frame_masks
+from models.measures import levels
 
 COMPONENTS = ("frozen", "narrow", "flat", "noisy", "silent")
 THRESHOLD = 0.5  # of the index: from here on a system is called collapsed
@@ -55,7 +56,7 @@ def components(sums: sums_lib.Sums) -> dict[str, np.ndarray]:
 
     Returns:
         Component in [0, 1] by name, of the shape of the sums; NaN where the recording
-        does not determine it or has fewer than `masks.MIN_FRAMES` frames that count.
+        does not determine it or has fewer than `frame_masks.MIN_FRAMES` that count.
     """
     n_pitched, n_audible = np.asarray(sums.n_pitched), np.asarray(sums.n_audible)
     return {
@@ -68,7 +69,7 @@ def components(sums: sums_lib.Sums) -> dict[str, np.ndarray]:
         "flat": _flatness(sums, n=n_audible),
         "noisy": _noisiness(sums, n=n_pitched),
         "silent": _one_minus(
-            sums.presence, n_audible, known=n_audible >= masks.MIN_FRAMES
+            sums.presence, n_audible, known=n_audible >= frame_masks.MIN_FRAMES
         ),
     }
 
@@ -85,26 +86,31 @@ def _lost(
     ref: sums_lib.Numbers, est: sums_lib.Numbers, *, n: np.ndarray, least: float
 ) -> np.ndarray:
     """Share of the recording's sum that the system lacks; `least` is per frame."""
-    return _one_minus(est, ref, known=(n >= masks.MIN_FRAMES) & (ref >= least * n))
+    return _one_minus(
+        est, ref, known=(n >= frame_masks.MIN_FRAMES) & (ref >= least * n)
+    )
 
 
 def _flatness(sums: sums_lib.Sums, *, n: np.ndarray) -> np.ndarray:
     """One minus the slope of level on level."""
-    enough = n >= masks.MIN_FRAMES
+    enough = n >= frame_masks.MIN_FRAMES
     frames = np.where(enough, n, 1)  # sets without frames are left out below
-    variance = sums.xx / frames - np.square(sums.x / frames)
-    covariance = sums.xy / frames - sums.x * sums.y / np.square(frames)
-    known = enough & (variance >= masks.MIN_LEVEL_STD_DB**2)
+    covariance, variance = levels.regression_moments(
+        n=frames, x=sums.x, y=sums.y, xx=sums.xx, xy=sums.xy
+    )
+    known = enough & (variance >= levels.MIN_LEVEL_STD_DB**2)
     return _one_minus(covariance, variance, known=known)
 
 
 def _noisiness(sums: sums_lib.Sums, *, n: np.ndarray) -> np.ndarray:
     """How far the noise share has gone from the recording's to all."""
-    known = (n >= masks.MIN_FRAMES) & (np.asarray(sums.ref_power) > 0)
+    known = (n >= frame_masks.MIN_FRAMES) & (np.asarray(sums.ref_power) > 0)
     ref_tone = _one_minus(sums.ref_noise, sums.ref_power, known=known)
     # Undetermined where the recording is noise itself or the system is silent.
     known = known & (ref_tone >= 1.0 - MAX_NOISE_SHARE)
-    known = known & (sums.est_power >= masks.SILENT_SHARE * np.asarray(sums.ref_power))
+    known = known & (
+        sums.est_power >= frame_masks.SILENT_SHARE * np.asarray(sums.ref_power)
+    )
     est_tone = _one_minus(sums.est_noise, sums.est_power, known=known)
     return _one_minus(est_tone, ref_tone, known=known)
 

@@ -14,11 +14,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evaluation.analysis import masks as control_masks
+from models.measures import control_arrays
 from models.measures import distributions
+from models.measures import frame_masks
+from models.measures import levels
 
 SMOOTH_SECS = 0.05  # seconds over which movement is averaged before it is counted
-LEVEL_SPAN_DB = 60.0  # dB below the loudest frame at which levels are cut
 Numbers = float | np.ndarray
 
 
@@ -80,7 +81,7 @@ class Typical:
 
 
 def measure_typical(
-    clips: Sequence[control_masks.Controls], masks: Sequence[control_masks.Masks]
+    clips: Sequence[control_arrays.ControlArrays], masks: Sequence[frame_masks.Masks]
 ) -> Typical:
     """Averages a system's controls over all clips.
 
@@ -91,28 +92,24 @@ def measure_typical(
     Returns:
         The averages; a distribution of zeros when nothing has a pitch.
     """
-    n_harmonics = clips[0].harmonic_distribution.shape[1]
-    total = np.zeros(n_harmonics)
-    count = np.zeros(n_harmonics)
-    levels = []
-    for clip, mask in zip(clips, masks, strict=True):
-        total += clip.harmonic_distribution[mask.pitched].sum(axis=0)
-        count += clip.valid_harmonics[mask.pitched].sum(axis=0)
-        levels.append(control_masks.level_db(clip.power)[mask.audible])
-    every_level = np.concatenate(levels)
+    loud = [
+        levels.power_db(clip.power)[mask.audible]
+        for clip, mask in zip(clips, masks, strict=True)
+    ]
+    every_level = np.concatenate(loud)
     return Typical(
-        distribution=np.divide(
-            total, count, out=np.zeros(n_harmonics), where=count > 0
+        distribution=control_arrays.typical_distribution(
+            clips, [mask.pitched for mask in masks]
         ),
         level_db=float(np.mean(every_level)) if every_level.size else math.nan,
     )
 
 
 def clip_sums(
-    ref: control_masks.Controls,
-    est: control_masks.Controls,
+    ref: control_arrays.ControlArrays,
+    est: control_arrays.ControlArrays,
     *,
-    masks: control_masks.Masks,
+    masks: frame_masks.Masks,
     ref_typical: Typical,
     est_typical: Typical,
     ref_power: np.ndarray,
@@ -155,10 +152,10 @@ def clip_sums(
 
 
 def _movement(
-    clip: control_masks.Controls, masks: control_masks.Masks, *, typical: Typical
+    clip: control_arrays.ControlArrays, masks: frame_masks.Masks, *, typical: Typical
 ) -> float:
     """Summed distance of the smoothed distribution from the system's average."""
-    frames = masks.pitched & (clip.harmonic_distribution.sum(axis=1) > 0)
+    frames = masks.pitched & clip.has_harmonics
     if not np.any(frames):
         return 0.0
     width = max(1, round(SMOOTH_SECS * clip.frame_rate))
@@ -166,7 +163,7 @@ def _movement(
     masked = np.where(frames[:, np.newaxis], clip.harmonic_distribution, 0.0)
     smooth = np.apply_along_axis(_moving_sum, 0, masked, width=width)
     smooth = smooth[frames] / weight[frames, np.newaxis]
-    mean = control_masks.normalise_distribution(
+    mean = control_arrays.normalise_distribution(
         np.broadcast_to(typical.distribution, clip.harmonic_distribution.shape),
         f0_hz=clip.f0_hz,
         sample_rate=clip.sample_rate,
@@ -184,7 +181,7 @@ def _moving_sum(values: np.ndarray, *, width: int) -> np.ndarray:
 
 
 def _spread(
-    clip: control_masks.Controls, masks: control_masks.Masks
+    clip: control_arrays.ControlArrays, masks: frame_masks.Masks
 ) -> tuple[float, int]:
     """Summed number of participating harmonics above one, and the frame count."""
     squares = np.sum(np.square(clip.harmonic_distribution[masks.pitched]), axis=1)
@@ -202,14 +199,17 @@ def _presence(ref_power: np.ndarray, est_power: np.ndarray) -> np.ndarray:
 
 
 def _level_sums(
-    ref: control_masks.Controls, est: control_masks.Controls, *, audible: np.ndarray
+    ref: control_arrays.ControlArrays,
+    est: control_arrays.ControlArrays,
+    *,
+    audible: np.ndarray,
 ) -> dict[str, float]:
     """Sums for the regression of the system's level on the recording's."""
     if not np.any(audible):
         return dict.fromkeys(("x", "y", "xx", "xy"), 0.0)
-    ref_level = control_masks.level_db(ref.power)[audible]
-    est_level = control_masks.level_db(est.power)[audible]
-    floor = np.max(ref_level) - LEVEL_SPAN_DB
+    ref_level = levels.power_db(ref.power)[audible]
+    est_level = levels.power_db(est.power)[audible]
+    floor = np.max(ref_level) - levels.SPAN_DB
     x = np.maximum(ref_level, floor)
     y = np.maximum(est_level, floor)
     return {

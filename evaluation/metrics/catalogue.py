@@ -13,8 +13,8 @@ no gain that could stick to its limits.
 import dataclasses
 import math
 
-from evaluation.metrics import fidelity
 from evaluation.metrics import metric as metric_lib
+from models.measures import spectra
 
 
 def _collapse(
@@ -381,7 +381,7 @@ SCALES = tuple(
         f"The same for windows of {size} samples.",
     )
     for part in ("mag", "logmag")
-    for size in fidelity.FFT_SIZES
+    for size in spectra.FFT_SIZES
 )
 
 ALL = (INDEX, HEARD_INDEX, *COLLAPSE, *FIDELITY, *SCALES)

@@ -13,21 +13,23 @@ Sources: Shannon entropy and its exponential (Hill number of order 1); Jensen-Sh
 
 import numpy as np
 
-from evaluation.analysis import masks as control_masks
 from evaluation.metrics import metric as metric_lib
 from evaluation.metrics import responses
+from models.measures import control_arrays
 from models.measures import distributions
+from models.measures import frame_masks
+from models.measures import levels
+from models.measures import statistics
 
 SILENT_BELOW_DB = 30.0  # dB under the recording: the model has left the frame out
 SATURATION_MARGIN = 0.01  # share of the limit, as close to it counts as reached
 MIN_GAIN_RANGE_DB = 1.0  # dB; a recording that moves less has no range to keep
-RANGE_PERCENTILES = (5.0, 95.0)  # what "dynamic range" spans
 _TINY = 1e-12
 
 
 def measure(
-    clip: control_masks.Controls,
-    masks: control_masks.Masks,
+    clip: control_arrays.ControlArrays,
+    masks: frame_masks.Masks,
     *,
     loudness_db: np.ndarray,
     ref_power: np.ndarray,
@@ -70,7 +72,7 @@ def measure(
 
 
 def _distribution_scores(
-    clip: control_masks.Controls, masks: control_masks.Masks
+    clip: control_arrays.ControlArrays, masks: frame_masks.Masks
 ) -> dict[str, metric_lib.Score]:
     """Concentration and movement of the harmonic distribution."""
     keys = (
@@ -82,23 +84,21 @@ def _distribution_scores(
         "distribution_flux",
         "static_distance",
     )
-    frames = masks.pitched & (clip.harmonic_distribution.sum(axis=1) > 0)
-    if np.count_nonzero(frames) < control_masks.MIN_FRAMES:
-        reason = f"fewer than {control_masks.MIN_FRAMES} pitched frames"
+    frames = masks.pitched & clip.has_harmonics
+    if np.count_nonzero(frames) < frame_masks.MIN_FRAMES:
+        reason = f"fewer than {frame_masks.MIN_FRAMES} pitched frames"
         return {key: metric_lib.missing(reason) for key in keys}
     shares = clip.harmonic_distribution[frames]
-    n_valid = clip.n_below_nyquist[frames]
     entropy = distributions.entropy_nats(shares)
     ordered = np.sort(shares, axis=1)[:, ::-1]
-    several = n_valid > 1
-    normalised = (
-        metric_lib.Score(float(np.mean(entropy[several] / np.log(n_valid[several]))))
-        if np.any(several)
-        else metric_lib.missing("only one harmonic lies below Nyquist")
-    )
+    normalised = distributions.normalized_entropy(shares, clip.n_below_nyquist[frames])
     modes = np.bincount(np.argmax(shares, axis=1))
     return {
-        "harmonic_distribution_entropy": normalised,
+        "harmonic_distribution_entropy": (
+            metric_lib.missing("only one harmonic lies below Nyquist")
+            if np.all(np.isnan(normalised))
+            else metric_lib.Score(statistics.mean_or_nan(normalised))
+        ),
         "effective_harmonics": metric_lib.Score(float(np.mean(np.exp(entropy)))),
         "top1_share": metric_lib.Score(float(np.mean(ordered[:, 0]))),
         "top3_share": metric_lib.Score(float(np.mean(ordered[:, :3].sum(axis=1)))),
@@ -127,19 +127,19 @@ def static_distance(shares: np.ndarray) -> float:
 
 
 def _gain_scores(
-    clip: control_masks.Controls, masks: control_masks.Masks
+    clip: control_arrays.ControlArrays, masks: frame_masks.Masks
 ) -> dict[str, metric_lib.Score]:
     """Movement and range of the gains."""
     keys = ("gain_variation", "noise_variation", "gain_range")
     frames = masks.audible
-    if np.count_nonzero(frames) < control_masks.MIN_FRAMES:
-        reason = f"fewer than {control_masks.MIN_FRAMES} audible frames"
+    if np.count_nonzero(frames) < frame_masks.MIN_FRAMES:
+        reason = f"fewer than {frame_masks.MIN_FRAMES} audible frames"
         return {key: metric_lib.missing(reason) for key in keys}
     neighbours = frames[1:] & frames[:-1]
-    level = control_masks.level_db(clip.harmonic_power)
-    noise_level = control_masks.level_db(clip.noise_power)
+    level = levels.power_db(clip.harmonic_power)
+    noise_level = levels.power_db(clip.noise_power)
     low, high = np.percentile(
-        control_masks.level_db(clip.power)[frames], RANGE_PERCENTILES
+        levels.power_db(clip.power)[frames], statistics.RANGE_PERCENTILES
     )
     return {
         "gain_variation": _variation(level, neighbours, frame_rate=clip.frame_rate),
@@ -151,8 +151,8 @@ def _gain_scores(
 
 
 def saturation_rate(
-    clip: control_masks.Controls,
-    masks: control_masks.Masks,
+    clip: control_arrays.ControlArrays,
+    masks: frame_masks.Masks,
     *,
     amps_limits: tuple[float, float] | None,
 ) -> metric_lib.Score:
@@ -165,10 +165,8 @@ def saturation_rate(
     """
     if amps_limits is None:
         return metric_lib.missing("this head has no such limits")
-    if np.count_nonzero(masks.audible) < control_masks.MIN_FRAMES:
-        return metric_lib.missing(
-            f"fewer than {control_masks.MIN_FRAMES} audible frames"
-        )
+    if np.count_nonzero(masks.audible) < frame_masks.MIN_FRAMES:
+        return metric_lib.missing(f"fewer than {frame_masks.MIN_FRAMES} audible frames")
     bottom, top = amps_limits
     saturated = (clip.amps >= top * (1 - SATURATION_MARGIN)) | (
         clip.amps <= bottom * (1 + SATURATION_MARGIN)
@@ -207,12 +205,15 @@ def _variation(
 
 
 def _response_scores(
-    clip: control_masks.Controls, masks: control_masks.Masks, *, loudness_db: np.ndarray
+    clip: control_arrays.ControlArrays,
+    masks: frame_masks.Masks,
+    *,
+    loudness_db: np.ndarray,
 ) -> dict[str, metric_lib.Score]:
     """Rank correlations: does the sound follow what is asked of it?"""
-    sounding = masks.pitched & (clip.harmonic_distribution.sum(axis=1) > 0)
+    sounding = masks.pitched & clip.has_harmonics
     brightness = brightness_octaves(clip)[sounding]
-    level = control_masks.level_db(clip.power)[masks.audible]
+    level = levels.power_db(clip.power)[masks.audible]
     return {
         "loudness_response": responses.follow_loudness(
             level, loudness_db[masks.audible]
@@ -224,7 +225,7 @@ def _response_scores(
     }
 
 
-def brightness_octaves(clip: control_masks.Controls) -> np.ndarray:
+def brightness_octaves(clip: control_arrays.ControlArrays) -> np.ndarray:
     """Centroid of the harmonic amplitudes in octaves above f0. Shape [n_frames]."""
     index = np.arange(1, clip.harmonic_distribution.shape[1] + 1)
     centroid = clip.harmonic_distribution @ index
@@ -232,30 +233,26 @@ def brightness_octaves(clip: control_masks.Controls) -> np.ndarray:
 
 
 def noise_share(
-    clip: control_masks.Controls, masks: control_masks.Masks
+    clip: control_arrays.ControlArrays, masks: frame_masks.Masks
 ) -> metric_lib.Score:
     """Share of the noise part in the power of the pitched frames.
 
     Where the recording has no pitch all of it counts as noise, so only frames with a
     pitch tell tone from noise.
     """
-    if np.count_nonzero(masks.pitched) < control_masks.MIN_FRAMES:
-        return metric_lib.missing(
-            f"fewer than {control_masks.MIN_FRAMES} pitched frames"
-        )
+    if np.count_nonzero(masks.pitched) < frame_masks.MIN_FRAMES:
+        return metric_lib.missing(f"fewer than {frame_masks.MIN_FRAMES} pitched frames")
     total = np.sum(clip.power[masks.pitched])
-    if total < control_masks.SILENT_SHARE * masks.pitched.size:
+    if total < frame_masks.SILENT_SHARE * masks.pitched.size:
         return metric_lib.missing("the system is silent")
     return metric_lib.Score(float(np.sum(clip.noise_power[masks.pitched]) / total))
 
 
 def silence_rate(
-    heard_power: np.ndarray, masks: control_masks.Masks, *, ref_power: np.ndarray
+    heard_power: np.ndarray, masks: frame_masks.Masks, *, ref_power: np.ndarray
 ) -> metric_lib.Score:
     """Share of the audible frames that lie `SILENT_BELOW_DB` under the recording."""
-    if np.count_nonzero(masks.audible) < control_masks.MIN_FRAMES:
-        return metric_lib.missing(
-            f"fewer than {control_masks.MIN_FRAMES} audible frames"
-        )
-    gap = control_masks.level_db(ref_power) - control_masks.level_db(heard_power)
+    if np.count_nonzero(masks.audible) < frame_masks.MIN_FRAMES:
+        return metric_lib.missing(f"fewer than {frame_masks.MIN_FRAMES} audible frames")
+    gap = levels.power_db(ref_power) - levels.power_db(heard_power)
     return metric_lib.Score(float(np.mean(gap[masks.audible] > SILENT_BELOW_DB)))

@@ -7,47 +7,25 @@ Both signals of a clip have the same length; nothing is cut to fit.
 """
 
 import numpy as np
-import scipy.fft
-import scipy.signal
 
-from evaluation.analysis import masks
 from evaluation.metrics import metric as metric_lib
+from models.measures import control_arrays
+from models.measures import frame_masks
+from models.measures import spectra
 
-FFT_SIZES = (2048, 1024, 512, 256, 128, 64)  # samples; ddsp.losses.SpectralLoss
 SPECTRAL_KEYS = (
     "spectral_loss",
     "spectral_mag",
     "spectral_logmag",
-    *(f"spectral_{part}_{size}" for part in ("mag", "logmag") for size in FFT_SIZES),
+    *(
+        f"spectral_{part}_{size}"
+        for part in ("mag", "logmag")
+        for size in spectra.FFT_SIZES
+    ),
 )
-OVERLAP = 4  # windows over each sample: 75 %
-LOG_FLOOR = 1e-5  # magnitude put for zeros before the logarithm, ddsp.core.safe_log
 DISTANCE_FFT_SIZE = 2048  # samples, of the log-spectral distance
 DISTANCE_RANGE_DB = 80.0  # dB below the recording's loudest bin that are compared
 HARMONIC_RANGE_DB = 50.0  # dB below a frame's strongest harmonic that are compared
-
-
-def magnitudes(audio: np.ndarray, *, fft_size: int) -> np.ndarray:
-    """Magnitude spectrogram as ddsp computes it.
-
-    Args:
-        audio: Mono signal. Shape [n_samples].
-        fft_size: Window and transform length in samples; the hop is a quarter of it.
-
-    Returns:
-        Magnitudes. Shape [n_frames, fft_size // 2 + 1].
-
-    Source:
-        ddsp.spectral_ops.compute_mag: periodic Hann, zero padded at the end so that
-        every hop that starts within the signal has a frame.
-    """
-    hop_size = fft_size // OVERLAP
-    n_frames = -(-audio.size // hop_size)
-    padded = np.zeros((n_frames - 1) * hop_size + fft_size, np.float32)
-    padded[: audio.size] = audio
-    frames = np.lib.stride_tricks.sliding_window_view(padded, fft_size)[::hop_size]
-    window = scipy.signal.get_window("hann", fft_size).astype(np.float32)
-    return np.abs(scipy.fft.rfft(frames * window, axis=1))
 
 
 def spectral_scores(ref: np.ndarray, est: np.ndarray) -> dict[str, metric_lib.Score]:
@@ -72,11 +50,8 @@ def spectral_scores(ref: np.ndarray, est: np.ndarray) -> dict[str, metric_lib.Sc
         return dict.fromkeys(SPECTRAL_KEYS, missing)
     mag = {}
     logmag = {}
-    for size in FFT_SIZES:
-        ref_mag = magnitudes(ref, fft_size=size)
-        est_mag = magnitudes(est, fft_size=size)
-        mag[size] = float(np.mean(np.abs(ref_mag - est_mag)))
-        logmag[size] = float(np.mean(np.abs(_safe_log(ref_mag) - _safe_log(est_mag))))
+    for size in spectra.FFT_SIZES:
+        mag[size], logmag[size] = spectra.mean_differences(ref, est, fft_size=size)
     total_mag = sum(mag.values())
     total_logmag = sum(logmag.values())
     values = {
@@ -87,11 +62,6 @@ def spectral_scores(ref: np.ndarray, est: np.ndarray) -> dict[str, metric_lib.Sc
     values |= {f"spectral_mag_{size}": value for size, value in mag.items()}
     values |= {f"spectral_logmag_{size}": value for size, value in logmag.items()}
     return {key: metric_lib.guarded(value) for key, value in values.items()}
-
-
-def _safe_log(values: np.ndarray) -> np.ndarray:
-    """Logarithm as ddsp.core.safe_log: only zeros are lifted."""
-    return np.log(np.where(values <= 0.0, LOG_FLOOR, values))
 
 
 def log_spectral_distance(ref: np.ndarray, est: np.ndarray) -> metric_lib.Score:
@@ -112,11 +82,11 @@ def log_spectral_distance(ref: np.ndarray, est: np.ndarray) -> metric_lib.Score:
         1976. Differs: the common floor.
     """
     _check_same_length(ref, est)
-    ref_mag = magnitudes(ref, fft_size=DISTANCE_FFT_SIZE)
+    ref_mag = spectra.magnitudes(ref, fft_size=DISTANCE_FFT_SIZE)
     if not np.max(ref_mag) > 0:
         return metric_lib.missing("the recording is silent")
     floor = np.max(ref_mag) * 10.0 ** (-DISTANCE_RANGE_DB / 20.0)
-    est_mag = magnitudes(est, fft_size=DISTANCE_FFT_SIZE)
+    est_mag = spectra.magnitudes(est, fft_size=DISTANCE_FFT_SIZE)
     difference = 20.0 * np.log10(
         np.maximum(ref_mag, floor) / np.maximum(est_mag, floor)
     )
@@ -135,17 +105,20 @@ def loudness_distance(
         est_db: Loudness of the system's audio, measured alike. Shape [n_frames].
         audible: Frames of the recording that count. Shape [n_frames].
     """
-    if np.count_nonzero(audible) < masks.MIN_FRAMES:
-        return metric_lib.missing(f"fewer than {masks.MIN_FRAMES} audible frames")
+    if np.count_nonzero(audible) < frame_masks.MIN_FRAMES:
+        return metric_lib.missing(f"fewer than {frame_masks.MIN_FRAMES} audible frames")
     return metric_lib.guarded(float(np.mean(np.abs(ref_db - est_db)[audible])))
 
 
 def harmonic_error(
-    ref: masks.Controls, est: masks.Controls, *, pitched: np.ndarray
+    ref: control_arrays.ControlArrays,
+    est: control_arrays.ControlArrays,
+    *,
+    pitched: np.ndarray,
 ) -> metric_lib.Score:
     """How far the level of the harmonics is off, in dB, as measured in the audio.
 
-    Both sides are measured from audio by `evaluation.analysis.recording` around the
+    Both sides are measured from audio by `models.measures.reference` around the
     recording's f0, so the score sees what is heard, reverberation and all. A harmonic
     counts in a frame when it lies within `HARMONIC_RANGE_DB` of the recording's
     strongest, and below that level either side is lifted to it.
@@ -155,8 +128,8 @@ def harmonic_error(
         est: Measured from the system's audio.
         pitched: Frames of the recording that count. Shape [n_frames].
     """
-    if np.count_nonzero(pitched) < masks.MIN_FRAMES:
-        return metric_lib.missing(f"fewer than {masks.MIN_FRAMES} pitched frames")
+    if np.count_nonzero(pitched) < frame_masks.MIN_FRAMES:
+        return metric_lib.missing(f"fewer than {frame_masks.MIN_FRAMES} pitched frames")
     ref_amps = (ref.amps[:, np.newaxis] * ref.harmonic_distribution)[pitched]
     est_amps = (est.amps[:, np.newaxis] * est.harmonic_distribution)[pitched]
     strongest = ref_amps.max(axis=1, keepdims=True, initial=0.0)

@@ -11,13 +11,14 @@ Source: Spearman's rank correlation; the thresholds are own.
 import numpy as np
 import scipy.stats
 
-from evaluation.analysis import masks
 from evaluation.metrics import metric as metric_lib
+from models.measures import frame_masks
+from models.measures import levels
 
 # Standard deviations below which there is nothing to follow. Loudness: as for the
 # index. Pitch: that of two equally long notes a semitone apart, or of a vibrato of 71
 # cents to either side; a held note, with its vibrato, does not count as moving.
-MIN_LOUDNESS_STD_DB = masks.MIN_LEVEL_STD_DB
+MIN_LOUDNESS_STD_DB = levels.MIN_LEVEL_STD_DB
 MIN_PITCH_STD_CENTS = 50.0
 # dB or octaves; less is the rounding of float32 controls, and a system stands still.
 STANDSTILL_RANGE = 1e-4
@@ -61,8 +62,10 @@ def _rank_correlation(
     values: np.ndarray, followed: np.ndarray, *, least_std: float, what: str, unit: str
 ) -> metric_lib.Score:
     """Spearman's rank correlation, missing when what is followed hardly varies."""
-    if values.size < masks.MIN_FRAMES:
-        return metric_lib.missing(f"fewer than {masks.MIN_FRAMES} frames to correlate")
+    if values.size < frame_masks.MIN_FRAMES:
+        return metric_lib.missing(
+            f"fewer than {frame_masks.MIN_FRAMES} frames to correlate"
+        )
     if np.std(followed) < least_std:
         return metric_lib.missing(
             f"the {what} to follow varies by less than {least_std:g} {unit}"

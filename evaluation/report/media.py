@@ -17,11 +17,13 @@ import scipy.fft
 import scipy.signal
 import soundfile
 
-from evaluation.analysis import masks as control_masks
 from evaluation.metrics import collapse
 from evaluation.scoring import clips
 from evaluation.scoring import rows as rows_lib
+from models.measures import control_arrays
 from models.measures import distributions
+from models.measures import frame_masks
+from models.measures import levels
 
 MEDIA_NAME = "media"  # folder beside report.html
 PICTURE_COLUMNS = 480  # pixels along time
@@ -152,7 +154,7 @@ def spectrogram(audio: np.ndarray, *, sample_rate: int) -> np.ndarray:
 
 
 def timbre_picture(
-    played: control_masks.Controls, *, frames: np.ndarray, n_harmonics: int
+    played: control_arrays.ControlArrays, *, frames: np.ndarray, n_harmonics: int
 ) -> np.ndarray:
     """Share of each harmonic over time, in dB below the frame's strongest.
 
@@ -193,7 +195,9 @@ def write_picture(
 
 
 def control_curves(
-    played: control_masks.Controls, masks: control_masks.Masks, hearing: clips.Hearing
+    played: control_arrays.ControlArrays,
+    masks: frame_masks.Masks,
+    hearing: clips.Hearing,
 ) -> Json:
     """Curves of a clip that the report plots, with gaps where nothing is defined.
 
@@ -207,16 +211,13 @@ def control_curves(
         `entropy` and `brightness`.
     """
     shares = played.harmonic_distribution
-    n_valid = np.maximum(played.n_below_nyquist, 2)
-    sounding = masks.pitched & (shares.sum(axis=1) > 0)
-    entropy = distributions.entropy_nats(shares) / np.log(n_valid)
+    sounding = masks.pitched & played.has_harmonics
+    entropy = distributions.normalized_entropy(shares, played.n_below_nyquist)
     return {
         "pitch_hz": _points(np.where(masks.pitched, hearing.pitch.f0_hz, np.nan)),
         "loudness_db": _points(hearing.loudness_db),
-        "level_db": _points(
-            control_masks.level_db(played.harmonic_power, floor_db=-90.0)
-        ),
-        "noise_db": _points(control_masks.level_db(played.noise_power, floor_db=-90.0)),
+        "level_db": _points(levels.power_db(played.harmonic_power, floor_db=-90.0)),
+        "noise_db": _points(levels.power_db(played.noise_power, floor_db=-90.0)),
         "entropy": _points(np.where(sounding, entropy, np.nan)),
         "brightness": _points(
             np.where(sounding, collapse.brightness_octaves(played), np.nan)

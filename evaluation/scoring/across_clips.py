@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from evaluation.analysis import masks as control_masks
 from evaluation.collapse_index import index
 from evaluation.collapse_index import sums as index_sums
 from evaluation.metrics import metric as metric_lib
 from evaluation.scoring import clips
-from models.measures import distributions
+from models.measures import control_arrays
+from models.measures import frame_masks
 
 
 def compare_across_clips(
@@ -43,7 +43,7 @@ def compare_across_clips(
 def _all_sums(
     references: list[clips.Reference],
     scored: list[clips.Scored],
-    played: list[control_masks.Controls],
+    played: list[control_arrays.ControlArrays],
 ) -> list[index_sums.Sums]:
     """The index's sums clip by clip, of given controls."""
     masks = [ref.masks for ref in references]
@@ -74,7 +74,7 @@ def add_reference_diversity(references: list[clips.Reference]) -> None:
 
 
 def clip_diversities(
-    played: list[control_masks.Controls], masks: list[control_masks.Masks]
+    played: list[control_arrays.ControlArrays], masks: list[frame_masks.Masks]
 ) -> list[metric_lib.Score]:
     """How far each clip's mean distribution is from the mean over all clips.
 
@@ -89,7 +89,7 @@ def clip_diversities(
     if len(played) == 1:
         return [metric_lib.missing("only one clip")]
     n_pitched = [np.count_nonzero(mask.pitched) for mask in masks]
-    if np.count_nonzero(np.array(n_pitched) >= control_masks.MIN_FRAMES) == 1:
+    if np.count_nonzero(np.array(n_pitched) >= frame_masks.MIN_FRAMES) == 1:
         return [metric_lib.missing("only one clip has a pitch")] * len(played)
     typical = index_sums.measure_typical(played, masks)
     return [
@@ -99,8 +99,8 @@ def clip_diversities(
 
 
 def _diversity(
-    played: control_masks.Controls,
-    masks: control_masks.Masks,
+    played: control_arrays.ControlArrays,
+    masks: frame_masks.Masks,
     *,
     typical: index_sums.Typical,
 ) -> metric_lib.Score:
@@ -114,17 +114,8 @@ def _diversity(
     Returns:
         Bits in [0, 1]; harmonics above the clip's Nyquist do not count.
     """
-    if np.count_nonzero(masks.pitched) < control_masks.MIN_FRAMES:
-        return metric_lib.missing(
-            f"fewer than {control_masks.MIN_FRAMES} pitched frames"
-        )
-    shares = played.harmonic_distribution[masks.pitched]
-    means = control_masks.normalise_distribution(
-        np.broadcast_to(typical.distribution, shares.shape),
-        f0_hz=played.f0_hz[masks.pitched],
-        sample_rate=played.sample_rate,
+    if np.count_nonzero(masks.pitched) < frame_masks.MIN_FRAMES:
+        return metric_lib.missing(f"fewer than {frame_masks.MIN_FRAMES} pitched frames")
+    return metric_lib.Score(
+        control_arrays.diversity(played, masks.pitched, typical=typical.distribution)
     )
-    divergence = distributions.jensen_shannon(
-        shares.mean(axis=0)[np.newaxis], means.mean(axis=0)[np.newaxis]
-    )
-    return metric_lib.Score(float(divergence[0]))

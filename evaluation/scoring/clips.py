@@ -12,13 +12,14 @@ from collections.abc import Callable
 import numpy as np
 import soxr
 
-from evaluation.analysis import masks as control_masks
-from evaluation.analysis import recording as recording_analysis
 from evaluation.metrics import collapse
 from evaluation.metrics import fidelity
 from evaluation.metrics import metric as metric_lib
 from evaluation.metrics import pitch_scores
+from models.measures import control_arrays
+from models.measures import frame_masks
 from models.measures import measured_controls
+from models.measures import reference
 from prep import features
 
 FEATURE_RATE = 16000  # samples a second at which pitch and loudness are measured
@@ -77,8 +78,8 @@ class Reference:
 
     clip: Clip
     hearing: Hearing
-    masks: control_masks.Masks
-    controls: control_masks.Controls
+    masks: frame_masks.Masks
+    controls: control_arrays.ControlArrays
     scores: dict[str, metric_lib.Score]
 
 
@@ -94,7 +95,7 @@ class Rendering:
     """
 
     audio: np.ndarray
-    controls: control_masks.Controls
+    controls: control_arrays.ControlArrays
     amps_limits: tuple[float, float] | None = None
 
 
@@ -111,7 +112,7 @@ class Scored:
 
     rendering: Rendering
     hearing: Hearing
-    heard: control_masks.Controls
+    heard: control_arrays.ControlArrays
     scores: dict[str, metric_lib.Score]
 
 
@@ -159,7 +160,7 @@ def count_frames(clip: Clip) -> int:
 
 
 def measure_reference(
-    clip: Clip, *, tracker: Tracker, settings: control_masks.MaskSettings
+    clip: Clip, *, tracker: Tracker, settings: frame_masks.MaskSettings
 ) -> Reference:
     """Measures all that a recording says of a clip.
 
@@ -169,7 +170,7 @@ def measure_reference(
         settings: What counts as pitched and audible.
     """
     hearing = hear(clip.audio, clip=clip, tracker=tracker)
-    masks = control_masks.make_masks(
+    masks = frame_masks.make_masks(
         hearing.loudness_db, hearing.pitch.confidence, settings=settings
     )
     measured = _measure_controls(clip.audio, clip=clip, hearing=hearing, masks=masks)
@@ -190,20 +191,20 @@ def measure_reference(
 
 
 def _measure_controls(
-    audio: np.ndarray, *, clip: Clip, hearing: Hearing, masks: control_masks.Masks
-) -> control_masks.Controls:
+    audio: np.ndarray, *, clip: Clip, hearing: Hearing, masks: frame_masks.Masks
+) -> control_arrays.ControlArrays:
     """Controls of audio around the recording's pitch, where it has one."""
     f0_hz = np.where(masks.pitched, hearing.pitch.f0_hz, math.nan)
     lowest = np.nanmin(f0_hz) if np.any(masks.pitched) else clip.sample_rate / 2
     n_harmonics = max(1, int(clip.sample_rate / 2 / lowest))
-    measured = recording_analysis.measure_controls(
+    measured = reference.measure_controls(
         audio,
         f0_hz,
         sample_rate=clip.sample_rate,
         frame_rate=clip.frame_rate,
         n_harmonics=min(N_REFERENCE_HARMONICS, n_harmonics),
     )
-    return control_masks.widen(measured, n_harmonics=N_REFERENCE_HARMONICS)
+    return control_arrays.widen(measured, n_harmonics=N_REFERENCE_HARMONICS)
 
 
 def score_rendering(
@@ -211,7 +212,7 @@ def score_rendering(
     rendering: Rendering,
     *,
     tracker: Tracker,
-    settings: control_masks.MaskSettings,
+    settings: frame_masks.MaskSettings,
 ) -> Scored:
     """Scores what a system makes of a clip.
 

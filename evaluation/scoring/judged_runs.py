@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 from absl import logging
 
-from evaluation.analysis import masks as control_masks
 from evaluation.scoring import rendering
 from evaluation.scoring import rows as rows_lib
 from models.data import provider
+from models.measures import frame_masks
 from models.runs import layout
 from models.runs import loading as runs_lib
 from prep import errors
@@ -46,8 +46,8 @@ class Options:
     batch_size: int = 4
     seed: int = 0
     crepe_capacity: str = ""
-    masks: control_masks.MaskSettings = dataclasses.field(
-        default_factory=control_masks.MaskSettings
+    masks: frame_masks.MaskSettings = dataclasses.field(
+        default_factory=frame_masks.MaskSettings
     )
     allow_other_dataset: bool = False
 

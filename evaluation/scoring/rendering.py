@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from evaluation.analysis import masks
 from evaluation.scoring import clips
-from evaluation.scoring import model_outputs
 from models import memory
 from models.data import provider
+from models.measures import control_arrays
+from models.measures import model_outputs
 from models.runs import loading
 from models.synths import seeded_noise
 from prep import errors
@@ -243,7 +243,7 @@ def _unpack(
     for row in range(audio.shape[0]):
         yield clips.Rendering(
             audio=audio[row],
-            controls=masks.from_model(
+            controls=control_arrays.from_model(
                 {key: value[row] for key, value in outputs["controls"].items()},
                 sample_rate=info.sample_rate,
                 frame_rate=info.frame_rate,

@@ -16,7 +16,7 @@ EARLY_SHARE = (
     0.8  # of the whole fall of the loss: until there the fall is the early one
 )
 MIN_POINTS = 4  # logged steps; fewer show no slope
-LOSS_KEYS = ("held_out/spectral_loss", "losses/total_loss")
+LOSS_KEYS = ("held_out/spectral_distance", "losses/total_loss")
 Row = Mapping[str, Any]
 
 

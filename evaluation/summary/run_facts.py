@@ -19,7 +19,7 @@ from models.runs import record
 Json = dict[str, Any]
 CURVE_KEYS = {
     "losses/total_loss": "Training loss",
-    "held_out/spectral_loss": "Spectral loss on the held-out batch",
+    "held_out/spectral_distance": "Spectral loss on the held-out batch",
     "controls/normalized_entropy": "Harmonic entropy, held-out batch",
     "controls/top1_share": "Top-1 share, held-out batch",
     "controls/gain_range_db": "Dynamic range in dB, held-out batch",

@@ -224,7 +224,7 @@ def describe_trainings(system: dict[str, Any], runs: dict[str, Any]) -> list[str
 
 def _describe_early_choices(system: dict[str, Any], runs: dict[str, Any]) -> list[str]:
     """A note on runs whose judged checkpoint is of the first half of training."""
-    curve = "held_out/spectral_loss"
+    curve = "held_out/spectral_distance"
     steps = [
         (runs[name]["step"], max(runs[name]["training"][curve]["steps"], default=0))
         for name in system["runs"]
@@ -247,7 +247,7 @@ def _fall_of(system: dict[str, Any], runs: dict[str, Any]) -> float:
 
 def late_fall(training: dict[str, Any]) -> float:
     """Share by which the second half of training lowered the best held-out loss."""
-    curve = training.get("held_out/spectral_loss")
+    curve = training.get("held_out/spectral_distance")
     if not curve:
         return math.nan
     known = [

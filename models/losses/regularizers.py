@@ -16,8 +16,8 @@ import tensorflow as tf
 from models import schedules
 from models.controls import heads
 from models.losses import terms
+from models.measures import frame_masks
 
-VOICED_THRESHOLD = 0.5  # f0_confidence; CREPE's own advice for "confident"
 LOG_EPSILON = 1e-8  # smallest share in p ln p
 
 
@@ -56,7 +56,7 @@ class _HarmonicRegularizer(terms.LadderLoss):
         self,
         weight: schedules.Scheduled = 0.0,
         sample_rate: int = 16000,
-        voiced_threshold: float = VOICED_THRESHOLD,
+        voiced_threshold: float = frame_masks.MIN_CONFIDENCE,
         name: str = "",
     ):
         super().__init__({name: weight}, name)
@@ -101,7 +101,7 @@ class HarmonicEntropy(_HarmonicRegularizer):
         self,
         weight: schedules.Scheduled = 0.0,
         sample_rate: int = 16000,
-        voiced_threshold: float = VOICED_THRESHOLD,
+        voiced_threshold: float = frame_masks.MIN_CONFIDENCE,
         name: str = "harmonic_entropy",
     ):
         super().__init__(weight, sample_rate, voiced_threshold, name)
@@ -128,7 +128,7 @@ class HarmonicConcentration(_HarmonicRegularizer):
         self,
         weight: schedules.Scheduled = 0.0,
         sample_rate: int = 16000,
-        voiced_threshold: float = VOICED_THRESHOLD,
+        voiced_threshold: float = frame_masks.MIN_CONFIDENCE,
         name: str = "harmonic_concentration",
     ):
         super().__init__(weight, sample_rate, voiced_threshold, name)

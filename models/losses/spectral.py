@@ -23,6 +23,7 @@ import gin
 import tensorflow as tf
 
 from models.layers import compiled
+from models.measures import spectra
 
 LOSS_TYPES = ("L1", "L2")
 SAFE_MAGNITUDE = 1e-5  # ddsp.core.safe_log's stand-in for a magnitude of exactly 0
@@ -245,7 +246,7 @@ class FastSpectralLoss(ddsp.losses.Loss):
 
     def __init__(
         self,
-        fft_sizes: collections.abc.Sequence[int] = (2048, 1024, 512, 256, 128, 64),
+        fft_sizes: collections.abc.Sequence[int] = spectra.FFT_SIZES,
         loss_type: str = "L1",
         mag_weight: float = 1.0,
         logmag_weight: float = 0.0,

@@ -20,8 +20,8 @@ from ddsp import spectral_ops
 
 from models import schedules
 from models.losses import spectral
+from models.measures import spectra
 
-FFT_SIZES = (2048, 1024, 512, 256, 128, 64)  # samples at REFERENCE_RATE
 REFERENCE_RATE = 16000  # Hz
 FFT_MULTIPLE = 8  # samples, so that a quarter of a window is a whole number
 LOG_EPSILON = 1e-5  # linear magnitude; 16-bit noise has about 3e-4 at 2048 points
@@ -30,7 +30,9 @@ EARLIER_PER_BIN = 1.235e-4  # the earlier loss per unit of mean difference per b
 Outputs = Mapping[str, Any]
 
 
-def weight_from_earlier(weight: float, *, n_fft_sizes: int = len(FFT_SIZES)) -> float:
+def weight_from_earlier(
+    weight: float, *, n_fft_sizes: int = len(spectra.FFT_SIZES)
+) -> float:
     """Weight here that balances the spectral loss as `weight` did there.
 
     Args:
@@ -117,7 +119,7 @@ class SpectralTerms(LadderLoss):
 
     def __init__(
         self,
-        fft_sizes: Sequence[int] = FFT_SIZES,
+        fft_sizes: Sequence[int] = spectra.FFT_SIZES,
         sample_rate: int = REFERENCE_RATE,
         loss_type: str = "L1",
         mag_weight: schedules.Scheduled = 1.0,

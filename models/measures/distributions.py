@@ -19,6 +19,24 @@ def entropy_nats(shares: np.ndarray) -> np.ndarray:
     return -np.sum(shares * np.log(np.maximum(shares, _TINY)), axis=-1)
 
 
+def normalized_entropy(shares: np.ndarray, n_valid: np.ndarray) -> np.ndarray:
+    """Entropy of each row over the largest that it could have.
+
+    High notes have few harmonics below Nyquist and would look collapsed otherwise.
+
+    Args:
+        shares: Rows that sum to one. Shape [n_frames, n_harmonics].
+        n_valid: Harmonics that fit below Nyquist. Shape [n_frames].
+
+    Returns:
+        0 for one harmonic, 1 for equal shares of all that fit; NaN where only one
+        fits. Shape [n_frames].
+    """
+    largest = np.log(np.maximum(n_valid, 1))
+    unknown = np.full(largest.shape, np.nan)
+    return np.divide(entropy_nats(shares), largest, out=unknown, where=largest > 0)
+
+
 def jensen_shannon(shares: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Jensen-Shannon divergence row by row, in bits: 0 equal, 1 without overlap.
 

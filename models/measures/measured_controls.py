@@ -14,6 +14,7 @@ import dataclasses
 import numpy as np
 import scipy.ndimage
 
+from models.measures import control_arrays
 from models.measures import noise_bands
 from models.measures import pitch_refinement
 from models.measures import warped_spectrum
@@ -67,10 +68,7 @@ class MeasuredControls:
     @property
     def noise_power(self) -> np.ndarray:
         """Mean square of the noise part. Shape [n_frames]."""
-        squares = np.square(self.noise_magnitudes)
-        edges = 0.5 * (squares[:, 0] + squares[:, -1])  # they border half a band
-        n_gaps = max(squares.shape[1] - 1, 1)
-        return noise_bands.UNIFORM_POWER * (squares.sum(axis=1) - edges) / n_gaps
+        return control_arrays.noise_power(self.noise_magnitudes)
 
     def every(self, n_frames: int) -> "MeasuredControls":
         """Every n-th frame."""

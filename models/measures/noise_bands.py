@@ -19,6 +19,7 @@ import numpy as np
 import scipy.ndimage
 from scipy import fft
 
+from models.measures import levels
 from models.measures import warped_spectrum
 
 FREE_BINS = 2  # from a harmonic's bin on: a Hann window's main lobe ends there
@@ -28,7 +29,6 @@ COLOUR_SECS = 0.6  # length of the triangular window that averages the noise's s
 BAND_WEIGHTS = (0.25, 0.5, 0.25)  # over which it is averaged too
 GAIN_FRAMES_SECS = 0.012  # over which the gain is averaged, half a window
 N_ROUNDS = 4  # of the alternation; further ones change less than 0.1 dB
-UNIFORM_POWER = 1.0 / 3.0  # mean square of U(-1, 1), what ddsp filters
 _TINY = 1e-20  # power a Hz, far below that of 24-bit silence
 
 
@@ -194,4 +194,4 @@ def magnitudes(density: np.ndarray, *, sample_rate: int) -> np.ndarray:
     Returns:
         Linear gain of uniform noise in [-1, 1], same shape.
     """
-    return np.sqrt(density * (0.5 * sample_rate / UNIFORM_POWER))
+    return np.sqrt(density * (0.5 * sample_rate / levels.UNIFORM_NOISE_POWER))

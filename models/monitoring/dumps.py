@@ -20,8 +20,10 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from models.measures import control_arrays
 from models.measures import distributions
-from models.measures import statistics
+from models.measures import frame_masks
+from models.measures import model_outputs
 from models.monitoring import held_out as held_out_lib
 from models.monitoring import plots
 
@@ -85,30 +87,32 @@ class Dumps:
 
     def _gather(self, outputs: dict[str, Any]) -> dict[str, np.ndarray]:
         """The arrays of a dump; [batch, n_frames(, n)] each."""
-        controls = statistics.controls_of(outputs)
-        if controls is None:
+        try:
+            controls = model_outputs.find_controls(outputs)
+        except model_outputs.NoControlsError as error:
             raise ValueError(
-                "the model's outputs hold no controls to dump (neither 'controls' nor "
-                "ddsp's 'harmonic'); leave --dump_controls_every out."
-            )
-        raw = statistics.controls_of(outputs, key="raw_controls") or controls
+                f"{error.args[0]}; leave --dump_controls_every out."
+            ) from error
+        has_raw = "raw_controls" in outputs
+        raw = outputs["raw_controls"] if has_raw else controls
         batch = self._held_out.batch
-        shape = controls.amps.shape
+        shape = controls["amps"].shape[:2]
         dump = {
-            "f0_hz": controls.f0_hz,
+            "f0_hz": np.asarray(controls["f0_hz"])[..., 0],
             "f0_confidence": batch["f0_confidence"].numpy().reshape(shape),
             "loudness_db": batch["loudness_db"].numpy().reshape(shape),
         }
         for prefix, item in (("", controls), ("raw_", raw)):
-            dump[f"{prefix}amps"] = item.amps
-            dump[f"{prefix}harmonic_distribution"] = item.harmonic_distribution
-            dump[f"{prefix}noise_magnitudes"] = _noise_like(item, shape)
+            dump[f"{prefix}amps"] = np.asarray(item["amps"])[..., 0]
+            shares = np.asarray(item["harmonic_distribution"])
+            dump[f"{prefix}harmonic_distribution"] = shares
+            dump[f"{prefix}noise_magnitudes"] = _noise_like(item, tuple(shape))
         return dump
 
     def _shown(self, dump: dict[str, np.ndarray], *, step: int) -> plots.Shown:
         """The example that plots show: the first, and its loudest pitched frame."""
         example = {key: value[0] for key, value in dump.items()}
-        pitched = example["f0_confidence"] > statistics.MIN_CONFIDENCE
+        pitched = example["f0_confidence"] > frame_masks.MIN_CONFIDENCE
         loudness = np.where(pitched, example["loudness_db"], -np.inf)
         frame = int(np.argmax(loudness))
         return plots.Shown(
@@ -177,15 +181,18 @@ def wavetable(amps: float, shares: np.ndarray) -> np.ndarray:
     return amps * np.sin(angle[:, np.newaxis] * numbers) @ shares
 
 
-def _noise_like(controls: statistics.Controls, shape: tuple[int, ...]) -> np.ndarray:
+def _noise_like(controls: dict[str, Any], shape: tuple[int, ...]) -> np.ndarray:
     """Noise magnitudes with the frames of the other controls; zeros without noise."""
-    magnitudes = controls.noise_magnitudes
-    if magnitudes is None:
+    if controls.get("noise_magnitudes") is None:
         return np.zeros((*shape, 1), np.float32)
-    if magnitudes.shape[1] == shape[1]:
-        return magnitudes
-    nearest = np.arange(shape[1]) * magnitudes.shape[1] // shape[1]
-    return magnitudes[:, nearest]
+    magnitudes = np.asarray(controls["noise_magnitudes"])
+    rows = [control_arrays.nearest_frames(x, n_frames=shape[1]) for x in magnitudes]
+    return np.stack(rows)
+
+
+def _noise_rms(magnitudes: np.ndarray) -> np.ndarray:
+    """Level of the filtered noise, linear."""
+    return np.sqrt(control_arrays.noise_power(magnitudes))
 
 
 def _write_frames(
@@ -193,7 +200,7 @@ def _write_frames(
 ) -> None:
     n_examples, n_frames = dump["amps"].shape
     example, frame = np.indices((n_examples, n_frames))
-    shares = statistics.normalized(dump["harmonic_distribution"])
+    shares = dump["harmonic_distribution"]
     columns = (
         example,
         frame,
@@ -202,9 +209,9 @@ def _write_frames(
         dump["f0_confidence"],
         dump["loudness_db"],
         dump["amps"],
-        plots.noise_rms(dump["noise_magnitudes"]),
+        _noise_rms(dump["noise_magnitudes"]),
         dump["raw_amps"],
-        plots.noise_rms(dump["raw_noise_magnitudes"]),
+        _noise_rms(dump["raw_noise_magnitudes"]),
         distributions.entropy_nats(shares),
         shares.max(-1),
         shares.argmax(-1) + 1,

@@ -8,27 +8,35 @@ weights it trains with, so runs can be compared by it.
 
 import dataclasses
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
-from ddsp import spectral_ops
 
 from models.data import provider as data_provider
+from models.losses import spectral
+from models.measures import spectra
 from models.synths import seeded_noise
 
-FFT_SIZES = (2048, 1024, 512, 256, 128, 64)  # samples, as ddsp's SpectralLoss
 # Magnitude added before the logarithm: noise at -75 dBFS in the shortest window.
 # Without it, silent bins, down to 1e-12, would outweigh everything that can be heard.
 LOG_FLOOR = 1e-3
 _HELD_OUT_SEED = 0  # of the noise in every measurement
 
 
-def spectral_distance(target: tf.Tensor, audio: tf.Tensor) -> tf.Tensor:
-    """Multi-scale spectral distance.
+def spectrograms(audio: tf.Tensor) -> list[tf.Tensor]:
+    """Magnitudes at every FFT size, each [batch, n_frames, n_bins]."""
+    return spectral.stft_magnitudes(audio, fft_sizes=spectra.FFT_SIZES)
+
+
+def spectral_distance(
+    audio: tf.Tensor, *, references: Sequence[tf.Tensor]
+) -> tf.Tensor:
+    """Multi-scale spectral distance to recordings.
 
     Args:
-        target: The recording, [batch, n_samples].
-        audio: What was generated, same shape.
+        audio: What was generated, [batch, n_samples].
+        references: `spectrograms` of the recordings, which are equally long.
 
     Returns:
         Distance of each example, 0 for equal signals, [batch].
@@ -37,18 +45,12 @@ def spectral_distance(target: tf.Tensor, audio: tf.Tensor) -> tf.Tensor:
         Engel et al., "DDSP", ICLR 2020, eq. 4, with L1 norms; differs: means instead of
         sums, and a floor below the logarithm.
     """
-    total = tf.zeros(tf.shape(target)[:1])
-    for size in FFT_SIZES:
-        reference = spectral_ops.compute_mag(target, size=size)
-        estimate = spectral_ops.compute_mag(audio, size=size)
-        linear = tf.abs(reference - estimate)
-        ratio = tf.abs(_log(reference) - _log(estimate))
-        total += tf.reduce_mean(linear + ratio, axis=(1, 2))
-    return total
-
-
-def _log(magnitude: tf.Tensor) -> tf.Tensor:
-    return tf.math.log(magnitude + LOG_FLOOR)
+    log = lambda magnitude: tf.math.log(magnitude + LOG_FLOOR)
+    parts = [
+        tf.reduce_mean(tf.abs(ref - est) + tf.abs(log(ref) - log(est)), axis=(1, 2))
+        for ref, est in zip(references, spectrograms(audio), strict=True)
+    ]
+    return tf.add_n(parts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +112,8 @@ def measurement(model: tf.keras.Model, held_out: HeldOut) -> Callable[[], Any]:
         noise is the same at every call.
     """
     n_rows = held_out.batch["audio"].shape[0]
+    recordings = held_out.batch["audio"]
+    references = spectrograms(recordings)
     key = seeded_noise.NoiseKey(_HELD_OUT_SEED, step=0, n_rows=n_rows)
 
     @tf.function(autograph=False)
@@ -117,6 +121,7 @@ def measurement(model: tf.keras.Model, held_out: HeldOut) -> Callable[[], Any]:
         with seeded_noise.reproducible(key):
             outputs = model(dict(held_out.batch), training=False)
         audio = model.get_audio_from_outputs(outputs)
-        return spectral_distance(held_out.batch["audio"], audio), outputs
+        audio = tf.ensure_shape(audio, recordings.shape)
+        return spectral_distance(audio, references=references), outputs
 
     return measure

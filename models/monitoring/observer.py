@@ -1,8 +1,8 @@
-"""What is observed on the held-out batch while a model trains: statistics and alarms.
+"""Observation of the held-out batch while a model trains: statistics and alarms.
 
-Statistics go into metrics.jsonl as `controls/<name>` (`control_statistics`), beside
-`reference/<name>`, the same measured from the recordings, in the first row only. What
-a model's own `diagnostics` adds appears as `model/<name>`.
+Statistics go into metrics.jsonl as `controls/<name>` (`models.measures.statistics`),
+beside `reference/<name>`, the same measured from the recordings, in the first row only.
+Where a model smooths its controls, `unsmoothed/<name>` is their movement before that.
 """
 
 import functools
@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from models.measures import control_arrays
+from models.measures import frame_masks
 from models.measures import levels
+from models.measures import model_outputs
 from models.measures import reference
 from models.measures import statistics
 from models.monitoring import alarms
@@ -54,11 +57,13 @@ class Instruments:
             else dumps.Dumps(run_dir, held_out, settings=settings or {})
         )
         self._batch = {key: value.numpy() for key, value in held_out.batch.items()}
-        n_rows = len(self._batch["audio"])
-        self.counted = statistics.counted_frames(
-            self._batch["f0_confidence"].reshape(n_rows, -1),
-            self._batch["loudness_db"].reshape(n_rows, -1),
+        shape = len(self._batch["audio"]), -1
+        masks = map(
+            frame_masks.make_masks,
+            self._batch["loudness_db"].reshape(shape),
+            self._batch["f0_confidence"].reshape(shape),
         )
+        self.counted = [mask.pitched for mask in masks]
 
     @property
     def active_alarms(self) -> tuple[str, ...]:
@@ -68,12 +73,12 @@ class Instruments:
     @functools.cache  # noqa: B019  one instance lives as long as its run
     def reference(self, n_harmonics: int) -> dict[str, float]:
         """What the recordings do themselves; measured once."""
-        found = reference.reference_statistics(
+        clips = reference.measure_batch(
             self._batch,
-            counted=self.counted,
             sample_rate=self.held_out.sample_rate,
             n_harmonics=n_harmonics,
         )
+        found = statistics.statistics(clips, self.counted)
         return found | self._levels(self._batch["audio"])
 
     def _levels(self, audio: np.ndarray) -> dict[str, float]:
@@ -83,47 +88,53 @@ class Instruments:
             "level_slope": levels.slope(
                 audio,
                 self._batch["audio"],
-                counted=self.counted,
+                counted=np.stack(self.counted),
                 frame_rate=self.held_out.frame_rate,
             ),
         }
 
     def observe(self, outputs: dict[str, Any], *, step: int) -> dict[str, Any]:
         """Statistics of the outputs; judges them for collapse."""
-        controls = statistics.controls_of(outputs)
-        if controls is None:
+        clips = self._clips(outputs)
+        if not clips:
             return {}
-        figures = statistics.statistics(
-            controls, counted=self.counted, sample_rate=self.held_out.sample_rate
-        )
+        figures = statistics.statistics(clips, self.counted)
         audio = self.model.get_audio_from_outputs(outputs).numpy()
         figures |= self._levels(audio)
         row: dict[str, Any] = {
             f"controls/{key}": value for key, value in figures.items()
         }
-        recordings = self.reference(controls.harmonic_distribution.shape[-1])
+        recordings = self.reference(clips[0].harmonic_distribution.shape[1])
         if step == 0:
             row |= {f"reference/{key}": value for key, value in recordings.items()}
         if self._watch:
             found = alarms.findings(figures, recordings)
             self.has_collapsed = bool(found)
             row["alarms"] = list(self._watch.observe(found, step=step))
-        row |= self._own_diagnostics(outputs, known=figures)
+        if "raw_controls" in outputs:
+            unsmoothed = self._clips(outputs, key="raw_controls")
+            moved = statistics.movement(unsmoothed, self.counted)
+            row |= {f"unsmoothed/{key}": value for key, value in moved.items()}
         self.last_row = row
         return row
 
-    def _own_diagnostics(
-        self, outputs: dict[str, Any], *, known: dict[str, float]
-    ) -> dict[str, float]:
-        """What the model itself has to say, beyond what is measured here."""
-        if not hasattr(self.model, "diagnostics"):
-            return {}
-        own = self.model.diagnostics(outputs)
-        return {
-            f"model/{name}": float(np.asarray(value))
-            for name, value in own.items()
-            if name not in known
-        }
+    def _clips(
+        self, outputs: dict[str, Any], *, key: str = "controls"
+    ) -> list[control_arrays.ControlArrays]:
+        """Controls among the outputs, clip by clip; none where there are none."""
+        try:
+            found = model_outputs.find_controls(outputs, key=key)
+        except model_outputs.NoControlsError:
+            return []
+        arrays = {name: np.asarray(value) for name, value in found.items()}
+        return [
+            control_arrays.from_model(
+                {name: value[row] for name, value in arrays.items()},
+                sample_rate=self.held_out.sample_rate,
+                frame_rate=self.held_out.frame_rate,
+            )
+            for row in range(len(self.counted))
+        ]
 
     def dump_controls(
         self, outputs: dict[str, Any], distances: np.ndarray, *, step: int

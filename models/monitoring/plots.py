@@ -12,6 +12,9 @@ import numpy as np
 from matplotlib import figure
 from matplotlib import ticker
 
+from models.measures import control_arrays
+from models.measures import levels
+
 _DPI = 100
 _BLUE = "#1f6f8b"
 _ORANGE = "#d9822b"
@@ -53,9 +56,9 @@ def decibels(values: np.ndarray) -> np.ndarray:
     return np.maximum(20.0 * np.log10(np.maximum(values, _GAIN_LEAST)), _FLOOR_DB)
 
 
-def noise_rms(magnitudes: np.ndarray) -> np.ndarray:
-    """Level of filtered uniform noise, linear."""
-    return np.sqrt(np.mean(np.square(magnitudes), axis=-1) / 3.0)
+def noise_db(magnitudes: np.ndarray) -> np.ndarray:
+    """Level of the filtered noise in dB, not below the floor of the pictures."""
+    return levels.power_db(control_arrays.noise_power(magnitudes), floor_db=_FLOOR_DB)
 
 
 def overview(shown: Shown, path: pathlib.Path) -> None:
@@ -74,7 +77,7 @@ def overview(shown: Shown, path: pathlib.Path) -> None:
 
 def _draw_gains(axis, shown: Shown) -> None:
     axis.plot(shown.times, decibels(shown.amps), color=_BLUE, label="harmonic gain")
-    noise = decibels(noise_rms(shown.noise_magnitudes))
+    noise = noise_db(shown.noise_magnitudes)
     axis.plot(shown.times, noise, color=_ORANGE, label="noise level")
     axis.plot(
         shown.times,
@@ -175,8 +178,8 @@ def smoothing(shown: Shown, path: pathlib.Path) -> None:
         (
             "noise level",
             "dB",
-            decibels(noise_rms(shown.raw_noise_magnitudes)),
-            decibels(noise_rms(shown.noise_magnitudes)),
+            noise_db(shown.raw_noise_magnitudes),
+            noise_db(shown.noise_magnitudes),
         ),
         (
             "share of the first harmonic",
@@ -213,7 +216,7 @@ def comparison(steps: Sequence[Shown], path: pathlib.Path) -> None:
     largest = max(item.harmonic_distribution[item.frame].max() for item in steps)
     for column, shown in zip(axes.T, steps, strict=True):
         column[0].plot(shown.times, decibels(shown.amps), color=_BLUE, lw=1)
-        noise = decibels(noise_rms(shown.noise_magnitudes))
+        noise = noise_db(shown.noise_magnitudes)
         column[0].plot(shown.times, noise, color=_ORANGE, lw=1)
         column[0].set(title=f"step {shown.step}", ylim=(_FLOOR_DB, 10))
         column[1].imshow(

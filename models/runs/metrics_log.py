@@ -1,8 +1,9 @@
 """metrics.jsonl, TensorBoard and the progress line: what training says as it goes.
 
-A row of metrics.jsonl is one flat JSON object with `step`; keys are the same as the
-names of the TensorBoard scalars, e.g. `losses/spectral_loss`, `held_out/spectral_loss`,
-`controls/top1_share`, `time/step_ms`. A value that is not finite is null.
+A row of metrics.jsonl is one flat JSON object with `step`; keys are the names of the
+TensorBoard scalars, e.g. `losses/total_loss`, `held_out/spectral_distance`,
+`controls/top1_share`, `time/step_ms`. A value that is not finite is null. Older runs
+have two names that mean another number in the report; they are read as today's.
 """
 
 import json
@@ -21,6 +22,11 @@ from prep import files
 
 PACE_WEIGHT = 0.3  # of the newest row in the estimate of the time left
 Row = dict[str, Any]
+_OLD_NAMES = {
+    "held_out/spectral_loss": "held_out/spectral_distance",
+    "controls/harmonic_distribution_entropy": "controls/entropy_nats",
+    "reference/harmonic_distribution_entropy": "reference/entropy_nats",
+}
 
 
 def read_metrics(run_dir: str | pathlib.Path) -> list[Row]:
@@ -32,9 +38,10 @@ def read_metrics(run_dir: str | pathlib.Path) -> list[Row]:
 def _whole_rows(text: str) -> Iterator[Row]:
     for line in text.splitlines():
         try:
-            yield json.loads(line)
+            row = json.loads(line)
         except json.JSONDecodeError:
             continue
+        yield {_OLD_NAMES.get(key, key): value for key, value in row.items()}
 
 
 class MetricsLog:
@@ -184,9 +191,9 @@ def progress_text(
     parts = [f"step {row['step']}/{n_steps}"]
     if "losses/total_loss" in row:
         parts.append(f"loss {row['losses/total_loss']:.3f}")
-    if "held_out/spectral_loss" in row:
+    if "held_out/spectral_distance" in row:
         parts.append(
-            f"held-out {row['held_out/spectral_loss']:.3f} "
+            f"held-out {row['held_out/spectral_distance']:.3f} "
             f"(best {row['held_out/best_loss']:.3f} at {row['held_out/best_step']})"
         )
     if "time/step_ms" in row:

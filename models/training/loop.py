@@ -184,7 +184,7 @@ class Loop:
             collapse_penalty=self.options.collapse_penalty,
         )
         row = {
-            "held_out/spectral_loss": loss,
+            "held_out/spectral_distance": loss,
             "held_out/best_loss": float(self.progress.best_loss.numpy()),
             "held_out/best_step": int(self.progress.best_step.numpy()),
             **observed,

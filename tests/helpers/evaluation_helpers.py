@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evaluation.analysis import masks
 from evaluation.collapse_index import degradations
 from evaluation.collapse_index import sums
 from evaluation.report import media
@@ -19,6 +18,8 @@ from evaluation.scoring import judged_runs
 from evaluation.scoring import rows as rows_lib
 from evaluation.summary import builder
 from evaluation.summary import run_facts
+from models.measures import control_arrays
+from models.measures import frame_masks
 
 SUMMARY_SCHEMA = json.loads(
     pathlib.Path(builder.__file__)
@@ -92,13 +93,13 @@ def instrument(
     )
 
 
-def note_controls(note: Note, *, noise: float = 2e-3) -> masks.Controls:
+def note_controls(note: Note, *, noise: float = 2e-3) -> control_arrays.ControlArrays:
     """The true controls of a note."""
     amplitudes = note.amplitude_frames
-    return masks.Controls(
+    return control_arrays.ControlArrays(
         f0_hz=note.f0_frames,
         amps=amplitudes.sum(axis=1),
-        harmonic_distribution=masks.normalise_distribution(
+        harmonic_distribution=control_arrays.normalise_distribution(
             amplitudes, f0_hz=note.f0_frames, sample_rate=SAMPLE_RATE
         ),
         noise_power=np.full(amplitudes.shape[0], noise**2),
@@ -107,7 +108,9 @@ def note_controls(note: Note, *, noise: float = 2e-3) -> masks.Controls:
     )
 
 
-def render(played: masks.Controls, *, rng: np.random.Generator) -> np.ndarray:
+def render(
+    played: control_arrays.ControlArrays, *, rng: np.random.Generator
+) -> np.ndarray:
     """Audio of controls, straight lines between frames."""
     n_samples = played.n_frames * HOP_SIZE
     frames = np.arange(played.n_frames) * HOP_SIZE
@@ -155,7 +158,7 @@ def references(
             )
             found.append(
                 clips.measure_reference(
-                    clip, tracker=tracker, settings=masks.MaskSettings()
+                    clip, tracker=tracker, settings=frame_masks.MaskSettings()
                 )
             )
             trackers.append(tracker)
@@ -172,7 +175,7 @@ def copies(
             ref,
             clips.Rendering(audio=ref.clip.audio, controls=ref.controls),
             tracker=tracker,
-            settings=masks.MaskSettings(),
+            settings=frame_masks.MaskSettings(),
         )
         for ref, tracker in zip(refs, trackers, strict=True)
     ]
@@ -182,7 +185,9 @@ def system(
     refs: list[clips.Reference],
     trackers: list[KnownTracker],
     *,
-    change: Callable[[masks.Controls, sums.Typical], masks.Controls],
+    change: Callable[
+        [control_arrays.ControlArrays, sums.Typical], control_arrays.ControlArrays
+    ],
     rng: np.random.Generator,
 ) -> list[clips.Scored]:
     """A system whose controls are the recordings' own, changed."""
@@ -198,7 +203,7 @@ def system(
                 ref,
                 clips.Rendering(audio=audio, controls=played),
                 tracker=tracker,
-                settings=masks.MaskSettings(),
+                settings=frame_masks.MaskSettings(),
             )
         )
     return scored

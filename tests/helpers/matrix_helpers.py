@@ -42,7 +42,7 @@ if "slow" in said:
 outcomes = [o for o in ("early stop", "loss reached", "time limit") if o in said]
 write({**record, "outcome": (outcomes or ["finished"])[0]})
 (folder / "metrics.jsonl").write_text(
-    json.dumps({"step": int(args["steps"]), "held_out/spectral_loss": 4.5}) + "\\n")
+    json.dumps({"step": int(args["steps"]), "held_out/spectral_distance": 4.5}) + "\\n")
 """
 
 

@@ -3,11 +3,13 @@ import math
 import numpy as np
 import pytest
 
-from evaluation.analysis import masks as control_masks
 from evaluation.collapse_index import degradations
 from evaluation.collapse_index import index
 from evaluation.collapse_index import sums as index_sums
 from evaluation.scoring import across_clips
+from models.measures import control_arrays
+from models.measures import frame_masks
+from models.measures import levels
 from tests.helpers import evaluation_helpers as helpers
 
 STEPS = np.linspace(0, 1, 11)
@@ -17,9 +19,7 @@ MIDIS = (55, 60, 67, 74)  # not among the recordings that thresholds come from
 def true_clips(rng):
     played = [helpers.note_controls(helpers.instrument(m, rng=rng)) for m in MIDIS]
     masks = [
-        control_masks.make_masks(
-            control_masks.level_db(one.power) + 20, np.ones(one.n_frames)
-        )
+        frame_masks.make_masks(levels.power_db(one.power) + 20, np.ones(one.n_frames))
         for one in played
     ]
     return played, masks
@@ -83,7 +83,7 @@ def test_a_livelier_system_is_not_collapsed(rng):
 
 def test_a_steady_recording_does_not_determine_movement():
     n_frames = 200
-    steady = control_masks.Controls(
+    steady = control_arrays.ControlArrays(
         f0_hz=np.full(n_frames, 220.0),
         amps=np.full(n_frames, 0.2),
         harmonic_distribution=np.tile([0.6, 0.3, 0.1], (n_frames, 1)),
@@ -91,7 +91,7 @@ def test_a_steady_recording_does_not_determine_movement():
         sample_rate=16000,
         frame_rate=250,
     )
-    masks = control_masks.Masks(np.ones(n_frames, bool), np.ones(n_frames, bool))
+    masks = frame_masks.Masks(np.ones(n_frames, bool), np.ones(n_frames, bool))
     verdict = judge([steady], [steady], [masks])
     assert math.isnan(verdict.components["frozen"])
     assert math.isnan(verdict.components["flat"])
@@ -99,7 +99,7 @@ def test_a_steady_recording_does_not_determine_movement():
 
 
 def test_nothing_audible_gives_no_index():
-    clip = control_masks.Controls(
+    clip = control_arrays.ControlArrays(
         f0_hz=np.full(20, np.nan),
         amps=np.zeros(20),
         harmonic_distribution=np.zeros((20, 3)),
@@ -107,7 +107,7 @@ def test_nothing_audible_gives_no_index():
         sample_rate=16000,
         frame_rate=250,
     )
-    masks = control_masks.Masks(np.zeros(20, bool), np.zeros(20, bool))
+    masks = frame_masks.Masks(np.zeros(20, bool), np.zeros(20, bool))
     verdict = judge([clip], [clip], [masks])
     assert math.isnan(verdict.index) and not verdict.collapsed and verdict.kind == ""
 

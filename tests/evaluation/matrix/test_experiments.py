@@ -39,8 +39,8 @@ def test_late_slope_leaves_the_early_drop_out():
 
 def test_held_out_loss_is_what_counts():
     rows = log([5.0, 4.0, 3.0])
-    rows[1]["held_out/spectral_loss"] = 7.0
-    rows[2]["held_out/spectral_loss"] = 8.0
+    rows[1]["held_out/spectral_distance"] = 7.0
+    rows[2]["held_out/spectral_distance"] = 8.0
     rows[2]["alarms"] = ["static_distribution"]
     found = training_log.track(rows)
     assert (found.best_loss, found.best_step) == (7.0, 10)
@@ -50,9 +50,9 @@ def test_held_out_loss_is_what_counts():
 def test_the_step_that_was_kept_as_the_best_is_shown():
     """A healthy checkpoint is kept although a collapsed one had the lower loss."""
     rows = [
-        {"step": 50, "held_out/spectral_loss": 7.0, "held_out/best_step": 50},
-        {"step": 100, "held_out/spectral_loss": 7.2, "held_out/best_step": 100},
-        {"step": 150, "held_out/spectral_loss": 7.4, "held_out/best_step": 100},
+        {"step": 50, "held_out/spectral_distance": 7.0, "held_out/best_step": 50},
+        {"step": 100, "held_out/spectral_distance": 7.2, "held_out/best_step": 100},
+        {"step": 150, "held_out/spectral_distance": 7.4, "held_out/best_step": 100},
     ]
     found = training_log.track(rows)
     assert (found.best_loss, found.best_step) == (7.2, 100)

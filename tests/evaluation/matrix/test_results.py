@@ -38,7 +38,7 @@ def row(folder, run, *, experiment="shuffled", state="finished", **fields):
     path.mkdir(parents=True, exist_ok=True)
     start = {"pid": 1, "command": ["ddsp_run", f"--save_dir={path}", "--steps=5"]}
     run_record.write_run(path, {"outcome": state, "starts": [start]})
-    rows = [{"step": 5, "held_out/spectral_loss": 4.5}]
+    rows = [{"step": 5, "held_out/spectral_distance": 4.5}]
     return {
         "experiment": experiment,
         "run": run,

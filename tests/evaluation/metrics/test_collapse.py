@@ -4,12 +4,15 @@ import math
 import numpy as np
 import pytest
 
-from evaluation.analysis import masks as control_masks
 from evaluation.metrics import catalogue
 from evaluation.metrics import collapse
 from evaluation.metrics import metric as metric_lib
 from evaluation.scoring import across_clips
 from models.controls import heads
+from models.measures import control_arrays
+from models.measures import frame_masks
+from models.measures import levels
+from models.measures import statistics
 from tests.helpers import evaluation_helpers as helpers
 from tests.helpers import metric_helpers
 
@@ -26,20 +29,20 @@ def healthy():
     level_db = -40 + 26 * t + np.sin(2 * np.pi * 11 * t)
     shares = np.arange(1, 41) ** -(2.2 - 1.2 * t)[:, np.newaxis]
     shares[:, 1] *= 1 + 3 * t
-    played = control_masks.Controls(
+    played = control_arrays.ControlArrays(
         f0_hz=f0_hz,
         amps=10 ** (level_db / 20),
-        harmonic_distribution=control_masks.normalise_distribution(
+        harmonic_distribution=control_arrays.normalise_distribution(
             shares, f0_hz=f0_hz, sample_rate=16000
         ),
         noise_power=10 ** ((level_db - 35) / 10),
         sample_rate=16000,
         frame_rate=250,
     )
-    loudness = control_masks.level_db(played.power) + 20
+    loudness = levels.power_db(played.power) + 20
     return (
         played,
-        control_masks.make_masks(loudness, np.ones(played.n_frames)),
+        frame_masks.make_masks(loudness, np.ones(played.n_frames)),
         loudness,
     )
 
@@ -157,10 +160,24 @@ def test_what_is_measured_is_what_is_described(healthy):
     assert set(measure(*healthy)) == described - elsewhere
 
 
+def test_training_and_the_report_count_the_same(healthy):
+    played, masks, loudness = healthy
+    report = measure(played, masks, loudness)
+    training = statistics.statistics([played], [masks.pitched])
+    for ours, theirs in {
+        "normalized_entropy": "harmonic_distribution_entropy",
+        "effective_harmonics": "effective_harmonics",
+        "top1_share": "top1_share",
+        "noise_share": "noise_share",
+        "gain_range_db": "gain_range",
+    }.items():
+        assert training[ours] == pytest.approx(report[theirs], rel=1e-9), ours
+
+
 def test_metric_is_known_by_hand():
     shares = np.tile([0.5, 0.25, 0.25], (20, 1))
     shares[10:] = [0.25, 0.5, 0.25]
-    played = control_masks.Controls(
+    played = control_arrays.ControlArrays(
         f0_hz=np.full(20, 2000.0),  # three harmonics below 8 kHz
         amps=np.ones(20),
         harmonic_distribution=shares,
@@ -168,7 +185,7 @@ def test_metric_is_known_by_hand():
         sample_rate=16000,
         frame_rate=250,
     )
-    masks = control_masks.Masks(np.ones(20, bool), np.ones(20, bool))
+    masks = frame_masks.Masks(np.ones(20, bool), np.ones(20, bool))
     found = measure(played, masks, np.linspace(-30, -10, 20))
     entropy = 1.5 * math.log(2)
     assert found["harmonic_distribution_entropy"] == pytest.approx(
@@ -188,7 +205,7 @@ def test_entropy_is_normalised_by_what_fits_below_nyquist():
     for f0_hz, n_fit in ((500.0, 15), (1900.0, 4)):
         shares = np.zeros((20, 100))
         shares[:, :n_fit] = 1 / n_fit
-        played = control_masks.Controls(
+        played = control_arrays.ControlArrays(
             f0_hz=np.full(20, f0_hz),
             amps=np.ones(20),
             harmonic_distribution=shares,
@@ -196,7 +213,7 @@ def test_entropy_is_normalised_by_what_fits_below_nyquist():
             sample_rate=16000,
             frame_rate=250,
         )
-        masks = control_masks.Masks(np.ones(20, bool), np.ones(20, bool))
+        masks = frame_masks.Masks(np.ones(20, bool), np.ones(20, bool))
         found = measure(played, masks, np.zeros(20))
         assert found["harmonic_distribution_entropy"] == pytest.approx(1.0)
 
@@ -213,7 +230,7 @@ def test_degenerate_clips_give_nan_with_a_reason(healthy, frames):
     pitched = audible & (frames == "one frame")
     found = collapse.measure(
         played,
-        control_masks.Masks(audible, pitched),
+        frame_masks.Masks(audible, pitched),
         loudness_db=loudness,
         ref_power=played.power,
         heard_power=played.power,

@@ -5,9 +5,10 @@ import librosa
 import numpy as np
 import pytest
 
-from evaluation.analysis import masks
 from evaluation.metrics import fidelity
 from evaluation.metrics import pitch_scores
+from models.measures import frame_masks
+from models.measures import spectra
 from tests.helpers import evaluation_helpers as helpers
 
 PARITY = 2e-4  # relative; two float32 FFT libraries over 64000 samples
@@ -41,7 +42,7 @@ def test_scales_add_up_and_a_copy_scores_zero(pair):
     ref, est = pair
     found = fidelity.spectral_scores(ref, est)
     for part in ("mag", "logmag"):
-        scales = [found[f"spectral_{part}_{size}"].value for size in fidelity.FFT_SIZES]
+        scales = [found[f"spectral_{part}_{size}"].value for size in spectra.FFT_SIZES]
         assert found[f"spectral_{part}"].value == pytest.approx(sum(scales))
     assert fidelity.spectral_scores(ref, ref)["spectral_loss"].value == 0.0
     assert fidelity.log_spectral_distance(ref, ref).value == 0.0
@@ -77,7 +78,7 @@ def test_loudness_distance_counts_audible_frames_only():
     est = np.repeat([-23.0, -29.0, -10.0], 8)
     audible = ref > -70
     assert fidelity.loudness_distance(ref, est, audible=audible).value == 2.0
-    for n_audible in (0, 1, masks.MIN_FRAMES - 1):
+    for n_audible in (0, 1, frame_masks.MIN_FRAMES - 1):
         few = np.arange(ref.size) < n_audible
         score = fidelity.loudness_distance(ref, est, audible=few)
         assert math.isnan(score.value) and "audible" in score.reason

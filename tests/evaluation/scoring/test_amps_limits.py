@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from evaluation.analysis import masks
 from evaluation.metrics import catalogue
 from evaluation.metrics import collapse
-from evaluation.scoring import model_outputs
 from evaluation.scoring import rendering as model_rendering
 from models.controls import heads
+from models.measures import frame_masks
+from models.measures import model_outputs
 
 N_FRAMES, N_SAMPLES = 20, 1280
 
@@ -83,7 +83,7 @@ def test_a_rendered_clip_knows_the_limits_of_its_head(head, rate):
     everywhere = np.ones(N_FRAMES, bool)
     score = collapse.saturation_rate(
         rendering.controls,
-        masks.Masks(everywhere, everywhere),
+        frame_masks.Masks(everywhere, everywhere),
         amps_limits=rendering.amps_limits,
     )
     if rate is None:

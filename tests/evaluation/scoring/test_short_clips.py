@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from evaluation.analysis import masks
 from evaluation.metrics import catalogue
 from evaluation.scoring import across_clips
 from evaluation.scoring import clips
 from evaluation.scoring import rows as rows_lib
+from models.measures import frame_masks
 from tests.helpers import evaluation_helpers as helpers
 
 LENGTHS = (1, 2, 5, 11, 50)  # frames of 4 ms; fewer than 10 have no statistics
@@ -77,7 +77,7 @@ def score_clips(sound, n_frames, *, rng, n_clips=1):
                 frame_rate=helpers.FRAME_RATE,
             ),
             tracker=tracker,
-            settings=masks.MaskSettings(),
+            settings=frame_masks.MaskSettings(),
         )
         for turn in range(n_clips)
     ]
@@ -110,7 +110,7 @@ def test_every_clip_is_scored_however_short(sound, n_frames, rng):
     everything = set(catalogue.BY_KEY)
     if sound is silence:
         missing = everything
-    elif n_frames < masks.MIN_FRAMES:
+    elif n_frames < frame_masks.MIN_FRAMES:
         missing = everything - OF_ANY_LENGTH
     elif sound is hiss:
         missing = NEED_PITCH

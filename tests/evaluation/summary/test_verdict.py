@@ -64,7 +64,7 @@ def make_summary(*candidates, curve=DONE, step=100):
     return {
         "systems": systems,
         "runs": {
-            s["name"]: {"step": step, "training": {"held_out/spectral_loss": curve}}
+            s["name"]: {"step": step, "training": {"held_out/spectral_distance": curve}}
             for s in systems
         },
         "comparisons": [make_pair(one["name"]) for one in candidates],
@@ -120,12 +120,14 @@ def test_a_young_run_has_collapsed_so_far():
 
 
 def test_late_fall_compares_the_halves_of_training():
-    curve = {"held_out/spectral_loss": DONE}
+    curve = {"held_out/spectral_distance": DONE}
     assert verdict.late_fall(curve) == pytest.approx(1 - 4.95 / 5.0)
-    assert verdict.late_fall({"held_out/spectral_loss": YOUNG}) == pytest.approx(0.25)
+    assert verdict.late_fall({"held_out/spectral_distance": YOUNG}) == pytest.approx(
+        0.25
+    )
     assert np.isnan(verdict.late_fall({}))
     at_start = {"steps": [0], "values": [20.0]}
-    assert np.isnan(verdict.late_fall({"held_out/spectral_loss": at_start}))
+    assert np.isnan(verdict.late_fall({"held_out/spectral_distance": at_start}))
 
 
 def test_an_early_best_checkpoint_is_doubted_where_it_has_collapsed():
@@ -159,7 +161,7 @@ def tell(system, **config):
 
 def test_early_checkpoints_of_several_trainings_are_told_once():
     one = make_trainings(0.8, seed1=0.8, seed2=0.8, seed3=0.8)
-    training = {"held_out/spectral_loss": DONE}
+    training = {"held_out/spectral_distance": DONE}
     runs = {
         name: {"step": step, "training": training, "config": ""}
         for name, step in zip(one["runs"], (30, 80, 50), strict=True)

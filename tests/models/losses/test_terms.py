@@ -5,7 +5,6 @@ import tensorflow as tf
 from ddsp import spectral_ops
 
 from models import schedules
-from models.losses import diagnostics
 from models.losses import regularizers
 from models.losses import terms as loss_terms
 from tests.helpers import ladder_helpers
@@ -278,35 +277,6 @@ def test_weight_from_earlier_by_hand():
     np.testing.assert_allclose(
         loss_terms.weight_from_earlier(0.05, n_fft_sizes=1), 404.86, rtol=1e-4
     )
-
-
-def test_diagnostics_by_hand(rng):
-    share = np.zeros((2, 4, 6))
-    share[..., :2] = 0.5
-    outputs = with_controls(
-        make_outputs(rng, n_frames=4),
-        harmonic_distribution=share,
-        amps=np.array([[[0.1], [0.2], [0.1], [0.2]]] * 2),
-        noise_magnitudes=np.full((2, 4, 5), 0.15),
-    )
-    figures = diagnostics.control_figures(
-        outputs["controls"], outputs["controls"], voicing=tf.ones([2, 4, 1])
-    )
-    expected = {
-        "harmonic_distribution_entropy": np.log(2.0),
-        "effective_harmonics": 2.0,
-        "top1_share": 0.5,
-        "sum_of_squared_shares": 0.5,
-        "voiced_share": 1.0,
-        "amps_mean": 0.15,
-        "amps_range_db": 20.0 * np.log10(2.0),
-        "noise_mean": 0.15,
-        "noise_share": (0.15 / 0.25 + 0.15 / 0.35) / 2.0,
-        "amps_variation": 0.1,
-        "distribution_variation": 0.0,
-    }
-    for key, value in expected.items():
-        np.testing.assert_allclose(figures[key], value, atol=1e-5, err_msg=key)
 
 
 @pytest.mark.parametrize(

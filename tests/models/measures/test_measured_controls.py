@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.measures import levels
 from models.measures import measured_controls
-from models.measures import noise_bands
 from models.measures import warped_spectrum
 
 HARMONIC_TOLERANCE_DB = 0.5  # promised of harmonics 20 dB above the noise
@@ -104,7 +104,7 @@ def test_harmonics_above_the_noise_are_within_half_a_db(
     )
     found = measure(audio, f0_frames, rng=rng, **rates).amplitudes[inner]
     frequency = f0_frames[inner, np.newaxis] * np.arange(1, N_HARMONICS + 1)
-    loudest_noise = noise.max() ** 2 * noise_bands.UNIFORM_POWER / (sample_rate / 2)
+    loudest_noise = noise.max() ** 2 * levels.UNIFORM_NOISE_POWER / (sample_rate / 2)
     floor = loudest_noise * 1.5 / warped_spectrum.MIN_WINDOW_SECS  # power in a window
     clear = true**2 / 2 > floor * 10 ** (ABOVE_FLOOR_DB / 10)
     clear &= frequency < sample_rate / 2

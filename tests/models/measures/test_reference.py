@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from evaluation.analysis import masks
-from evaluation.analysis import recording
+from models.measures import control_arrays
+from models.measures import reference
 from tests.helpers import evaluation_helpers as helpers
 
 TOLERANCE_DB = 0.5  # what the scorecard promises for harmonics above the noise
@@ -40,7 +40,7 @@ def moving_amplitudes():
 
 
 def measure(note, f0_frames, **kwargs):
-    return recording.measure_controls(
+    return reference.measure_controls(
         note.audio,
         f0_frames,
         sample_rate=helpers.SAMPLE_RATE,
@@ -113,7 +113,7 @@ def test_frames_without_pitch_are_empty(rng):
 
 def test_nothing_pitched_is_all_noise(rng):
     audio = 0.1 * rng.standard_normal(16000)
-    measured = recording.measure_controls(
+    measured = reference.measure_controls(
         audio, np.zeros(250), sample_rate=16000, frame_rate=250, n_harmonics=10
     )
     assert not np.any(measured.harmonic_power)
@@ -123,7 +123,7 @@ def test_nothing_pitched_is_all_noise(rng):
 def test_a_clip_shorter_than_a_window_is_measured(rng):
     t = np.arange(256) / 16000
     audio = 0.2 * np.sin(2 * np.pi * 500 * t)
-    measured = recording.measure_controls(
+    measured = reference.measure_controls(
         audio, np.full(4, 500.0), sample_rate=16000, frame_rate=250, n_harmonics=4
     )
     np.testing.assert_allclose(measured.amps, 0.2, rtol=0.06)
@@ -135,7 +135,7 @@ def test_a_clip_shorter_than_a_window_is_measured(rng):
 )
 def test_mismatched_lengths_are_refused(f0_frames, frame_rate, match):
     with pytest.raises(ValueError, match=match):
-        recording.measure_controls(
+        reference.measure_controls(
             np.zeros(16000),
             np.full(f0_frames, 200.0),
             sample_rate=16000,
@@ -149,7 +149,7 @@ def test_real_notes_have_their_own_timbre(recordings):
     audio, rate = soundfile.read(recordings / "mtg_sms" / "oboe-A4.wav")
     audio = audio if audio.ndim == 1 else audio.mean(axis=1)
     n_frames = audio.size // (rate // 100)
-    measured = recording.measure_controls(
+    measured = reference.measure_controls(
         audio,
         np.full(n_frames, 440.0),
         sample_rate=rate,
@@ -159,4 +159,4 @@ def test_real_notes_have_their_own_timbre(recordings):
     steady = slice(n_frames // 4, n_frames // 2)
     typical = np.median(measured.harmonic_distribution[steady], axis=0)
     assert np.argmax(typical) > 0  # an oboe's strongest harmonic is not the first
-    assert isinstance(measured, masks.Controls)
+    assert isinstance(measured, control_arrays.ControlArrays)

@@ -15,22 +15,30 @@ import tensorflow as tf
 NEEDED = ("amps", "harmonic_distribution", "f0_hz")
 
 
-def find_controls(outputs: Mapping[str, Any]) -> dict[str, Any]:
+class NoControlsError(KeyError):
+    """A model whose outputs hold no harmonic synthesiser's controls."""
+
+
+def find_controls(
+    outputs: Mapping[str, Any], *, key: str = "controls"
+) -> dict[str, Any]:
     """Takes the scaled controls from a model's outputs.
 
     Args:
         outputs: What the model returns for a batch.
+        key: Where the ladder's models have them: "controls", or "raw_controls" for
+            those before smoothing. ddsp's own have no others than the final ones.
 
     Returns:
         `amps`, `harmonic_distribution`, `f0_hz` and, where there is a noise part,
         `noise_magnitudes`; each [batch, n_frames, n_channels].
 
     Raises:
-        KeyError: If there is no harmonic synthesiser to be found.
+        NoControlsError: If there is no harmonic synthesiser to be found.
     """
-    own = outputs.get("controls")
-    if isinstance(own, Mapping) and set(NEEDED) <= set(own):
-        return dict(own)
+    finished = outputs.get(key)
+    if isinstance(finished, Mapping) and set(NEEDED) <= set(finished):
+        return dict(finished)
     fed = [
         part["controls"]
         for part in outputs.values()
@@ -39,7 +47,7 @@ def find_controls(outputs: Mapping[str, Any]) -> dict[str, Any]:
     tone = [one for one in fed if "harmonic_distribution" in one]
     noise = [one for one in fed if "magnitudes" in one]
     if len(tone) != 1 or len(noise) > 1:
-        raise KeyError(
+        raise NoControlsError(
             f"the model has {len(tone)} harmonic and {len(noise)} noise synthesisers "
             "among its outputs; it must have one harmonic, and one noise at most"
         )

@@ -1,28 +1,28 @@
-"""Synthesiser controls of one clip as plain arrays, and the masks metrics count under.
+"""Synthesiser controls of one clip as plain arrays, for all that is measured of them.
 
-The same class holds the controls that a model predicts and those measured from a
-recording (`evaluation.analysis.recording`), so that one metric reads both. All controls
-are *scaled* (linear amplitudes), one value a frame, frame i centred on sample i *
-hop_size. Harmonics at or above Nyquist are zero and the rest sums to one, as the
-synthesiser plays them. NaN in `f0_hz` means that the frame has no pitch. Silence is an
-amplitude of zero, never NaN.
+The same class holds the controls that a model predicts (`from_model`) and those
+measured from a recording (`models.measures.reference`), so that one metric reads both.
+All controls are *scaled* (linear amplitudes), one value a frame, frame i centred on
+sample i * hop_size. Harmonics at or above Nyquist are zero and the rest sums to one, as
+the synthesiser plays them. NaN in `f0_hz` means that the frame has no pitch. Silence is
+an amplitude of zero, never NaN.
 """
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-MIN_CONFIDENCE = 0.5  # CREPE confidence from which a frame counts as pitched
-AUDIBLE_RANGE_DB = 40.0  # dB below a clip's loudest frame that still count
-AUDIBLE_FLOOR_DB = -70.0  # dB, A-weighted loudness; the scale's floor is -80
-MIN_LEVEL_STD_DB = 1.0  # dB; a recording whose level varies less has none to follow
-MIN_FRAMES = 10  # frames; fewer (40 ms) carry no statistics of a movement
-SILENT_SHARE = 1e-8  # of power; 80 dB below: what counts as no sound at all
-UNIFORM_NOISE_POWER = 1.0 / 3.0  # mean square of U(-1, 1), what ddsp filters
+from models.measures import distributions
+from models.measures import levels
 
 
 @dataclasses.dataclass(frozen=True)
-class Controls:
+class ControlArrays:
     """Scaled controls of one clip.
 
     Attributes:
@@ -81,6 +81,11 @@ class Controls:
         return np.maximum(np.ceil(limit).astype(int) - 1, 0)
 
     @property
+    def has_harmonics(self) -> np.ndarray:
+        """Frames with an audible harmonic below Nyquist. Shape [n_frames], bool."""
+        return self.harmonic_distribution.sum(axis=1) > 0
+
+    @property
     def harmonic_power(self) -> np.ndarray:
         """Mean square of the harmonic part. Shape [n_frames]."""
         squares = np.sum(np.square(self.harmonic_distribution), axis=1)
@@ -134,11 +139,11 @@ def normalise_distribution(
     return np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
 
 
-def widen(clip: Controls, *, n_harmonics: int) -> Controls:
+def widen(clip: ControlArrays, *, n_harmonics: int) -> ControlArrays:
     """Adds silent harmonics, so that clips of different pitch have the same width.
 
     Args:
-        clip: Controls with at most so many harmonics.
+        clip: ControlArrays with at most so many harmonics.
         n_harmonics: Width of the result.
 
     Raises:
@@ -161,25 +166,25 @@ def noise_power(noise_magnitudes: np.ndarray) -> np.ndarray:
     last of them, at 0 Hz and at Nyquist, border half a band).
 
     Args:
-        noise_magnitudes: Scaled magnitudes, linear. Shape [n_frames, n_noise_bands].
+        noise_magnitudes: Scaled magnitudes, linear. Shape [..., n_noise_bands].
 
     Returns:
-        Power a frame. Shape [n_frames].
+        Power a frame. Shape [...].
 
     Source:
         own; agrees with ddsp.synths.FilteredNoise within 1 dB (tested), where its
         window smooths the response.
     """
     squares = np.square(np.asarray(noise_magnitudes, np.float64))
-    weights = np.ones(squares.shape[1])
+    weights = np.ones(squares.shape[-1])
     if weights.size > 1:
         weights[[0, -1]] = 0.5
-    return UNIFORM_NOISE_POWER * squares @ weights / weights.sum()
+    return levels.UNIFORM_NOISE_POWER * squares @ weights / weights.sum()
 
 
 def from_model(
-    outputs: dict[str, np.ndarray], *, sample_rate: int, frame_rate: int
-) -> Controls:
+    outputs: Mapping[str, Any], *, sample_rate: int, frame_rate: int
+) -> ControlArrays:
     """Takes the controls of one clip from a model's `controls` dictionary.
 
     Args:
@@ -203,15 +208,16 @@ def from_model(
     f0_hz = _curve(outputs["f0_hz"])
     f0_hz = np.where(f0_hz > 0, f0_hz, np.nan)
     magnitudes = outputs.get("noise_magnitudes")
-    return Controls(
+    noise = np.zeros_like(f0_hz)
+    if magnitudes is not None:
+        noise = nearest_frames(noise_power(magnitudes), n_frames=f0_hz.size)
+    return ControlArrays(
         f0_hz=f0_hz,
         amps=_curve(outputs["amps"]),
         harmonic_distribution=normalise_distribution(
             outputs["harmonic_distribution"], f0_hz=f0_hz, sample_rate=sample_rate
         ),
-        noise_power=(
-            np.zeros_like(f0_hz) if magnitudes is None else noise_power(magnitudes)
-        ),
+        noise_power=noise,
         sample_rate=sample_rate,
         frame_rate=frame_rate,
     )
@@ -223,60 +229,61 @@ def _curve(values: np.ndarray) -> np.ndarray:
     return values[:, 0] if values.ndim == 2 else values
 
 
-@dataclasses.dataclass(frozen=True)
-class MaskSettings:
-    """What counts as pitched and as audible; written into every report.
-
-    Attributes:
-        min_confidence: Confidence in [0, 1] from which a frame counts as pitched.
-        range_db: dB below the clip's loudest frame that still count as audible.
-        floor_db: dB of A-weighted loudness below which nothing is audible.
-    """
-
-    min_confidence: float = MIN_CONFIDENCE
-    range_db: float = AUDIBLE_RANGE_DB
-    floor_db: float = AUDIBLE_FLOOR_DB
-
-
-@dataclasses.dataclass(frozen=True)
-class Masks:
-    """Which frames of a clip a metric counts; measured from the recording alone.
-
-    Attributes:
-        audible: Loud enough. Shape [n_frames], bool.
-        pitched: Audible and with a pitch. Shape [n_frames], bool.
-    """
-
-    audible: np.ndarray
-    pitched: np.ndarray
-
-
-def make_masks(
-    loudness_db: np.ndarray,
-    f0_confidence: np.ndarray,
-    *,
-    settings: MaskSettings = MaskSettings(),
-) -> Masks:
-    """Decides which frames of a clip count.
-
-    Both sides of a comparison are counted over the recording's frames, so a model
-    cannot hide its silence by being silent.
+def nearest_frames(values: np.ndarray, *, n_frames: int) -> np.ndarray:
+    """Takes the nearest frames; ddsp allows the noise another frame rate.
 
     Args:
-        loudness_db: A-weighted loudness of the recording. Shape [n_frames].
-        f0_confidence: The tracker's confidence in [0, 1]. Shape [n_frames].
-        settings: The thresholds.
+        values: One row a frame. Shape [n_other_frames, ...].
+        n_frames: Frames of the result.
+    """
+    if len(values) == n_frames:
+        return values
+    return values[np.arange(n_frames) * len(values) // n_frames]
+
+
+def typical_distribution(
+    clips: Sequence[ControlArrays], counted: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Averages the harmonic distribution over clips.
+
+    Args:
+        clips: Controls clip by clip.
+        counted: Frames that count, clip by clip. Shape [n_frames] each, bool.
 
     Returns:
-        The masks.
+        Mean share of each harmonic over the frames in which it lies below Nyquist;
+        zero where there is none. Shape [n_harmonics].
     """
-    loudness = np.asarray(loudness_db, np.float64)
-    floor = max(np.max(loudness) - settings.range_db, settings.floor_db)
-    audible = loudness >= floor
-    confident = np.asarray(f0_confidence) >= settings.min_confidence
-    return Masks(audible=audible, pitched=audible & confident)
+    pairs = list(zip(clips, counted, strict=True))
+    total = sum(
+        clip.harmonic_distribution[frames].sum(axis=0) for clip, frames in pairs
+    )
+    count = sum(clip.valid_harmonics[frames].sum(axis=0) for clip, frames in pairs)
+    return np.divide(total, count, out=np.zeros(len(total)), where=count > 0)
 
 
-def level_db(power: np.ndarray, *, floor_db: float = -100.0) -> np.ndarray:
-    """Mean square in dB re full scale, not below `floor_db`."""
-    return 10.0 * np.log10(np.maximum(power, 10.0 ** (floor_db / 10.0)))
+def diversity(
+    clip: ControlArrays, counted: np.ndarray, *, typical: np.ndarray
+) -> float:
+    """Measures how far a clip's mean distribution is from the typical one.
+
+    The typical distribution is cut where the clip's own frames are, so that pitch
+    alone is no diversity.
+
+    Args:
+        clip: Controls of the clip.
+        counted: Frames that count, at least one. Shape [n_frames], bool.
+        typical: From `typical_distribution`.
+
+    Returns:
+        Jensen-Shannon divergence, bits in [0, 1].
+    """
+    shares = clip.harmonic_distribution[counted]
+    expected = normalise_distribution(
+        np.broadcast_to(typical, shares.shape),
+        f0_hz=clip.f0_hz[counted],
+        sample_rate=clip.sample_rate,
+    )
+    return float(
+        distributions.jensen_shannon(shares.mean(axis=0), expected.mean(axis=0))
+    )

@@ -2,8 +2,8 @@ import ddsp
 import numpy as np
 import pytest
 
-from evaluation.analysis import masks
-from evaluation.scoring import model_outputs
+from models.measures import control_arrays
+from models.measures import model_outputs
 
 N_FRAMES, N_SAMPLES = 20, 1280
 
@@ -40,7 +40,7 @@ def test_ddsp_s_own_models_show_what_their_synths_were_fed(rng):
     raw = {key: value.astype(np.float32) for key, value in raw.items()}
     outputs = group(raw, return_outputs_dict=True)["controls"]
     found = model_outputs.find_controls(outputs)
-    clip = masks.from_model(
+    clip = control_arrays.from_model(
         {key: np.asarray(value[0]) for key, value in found.items()},
         sample_rate=16000,
         frame_rate=250,
