@@ -60,8 +60,8 @@ ARROWS = {
     "evaluation": """
         metrics: models.measures
         collapse_index: models.measures
-        scoring: collapse_index metrics models.data models.measures
-            models.memory models.runs models.synths prep.features
+        scoring: collapse_index metrics models.data models.measures models.memory
+            models.runs models.synths prep.features
         summary: collapse_index metrics models.data models.runs scoring
         report: collapse_index metrics models.measures scoring summary
         evaluate: models.runs prep.pitch prep.progress report scoring summary
