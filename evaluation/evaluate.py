@@ -48,9 +48,7 @@ def evaluate(
     """
     opened = judged_runs.OpenedRuns(choice, options=options)
     dataset = opened.dataset
-    capacity = options.crepe_capacity or str(
-        dataset.info.fields.get("crepe_capacity", "full")
-    )
+    capacity = options.crepe_capacity or dataset.info.crepe_capacity
     tracker = tracker or pitch_tracker.CrepeTracker(capacity)
     ids = dataset.example_ids(range(dataset.n_examples))
     indices = dataset_clips.spread(options.max_clips, [one.recording_id for one in ids])

@@ -291,7 +291,7 @@ def _finish(job: steps.Job, say: Say) -> None:
     dataset_layout.write_text(
         layout,
         dataset_layout.INFO,
-        dataset_layout.to_json(description.dataset_info(plan)),
+        description.dataset_info(plan).to_json(),
     )
     dataset_layout.write_text(layout, dataset_layout.PAGE, page.render(job, statistics))
     dataset_layout.write_text(layout, dataset_layout.COMPLETED, plan.hash + "\n")

@@ -7,7 +7,6 @@ whole number of samples both at `sample_rate` and at the pitch tracker's 16 kHz.
 
 import dataclasses
 import math
-from typing import Any
 
 from prep import errors
 from prep.pitch import tracker
@@ -179,19 +178,6 @@ class Settings:
     def n_samples_16k(self) -> int:
         """Samples of `audio_16k` in an example."""
         return self.example_frames * self.hop_16k
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        values = dataclasses.asdict(self)
-        values["transpose_cents"] = list(self.transpose_cents)
-        return values
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Settings":
-        """The inverse of `to_dict`, also of datasets made before `short` existed."""
-        known = {"short": "reject", **values}
-        known["transpose_cents"] = tuple(known["transpose_cents"])
-        return cls(**known)
 
 
 def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:

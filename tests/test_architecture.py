@@ -26,8 +26,9 @@ ARROWS = {
         settings: pitch
         recordings: loudness
         features: loudness recordings settings
-        plan: features loudness recordings settings
-        dataset: features loudness plan recordings settings
+        checked_json:
+        plan: checked_json features loudness recordings settings
+        dataset: checked_json features files loudness plan recordings settings
         beam: dataset features loudness pitch plan recordings settings
         report: beam pitch plan settings
         preparation: beam dataset features plan progress recordings report settings
@@ -68,10 +69,10 @@ ARROWS = {
         matrix: models.config models.runs prep.dataset prep.files prep.progress report
             scoring summary
         render: models.autoencoder models.controls models.measures models.runs
-            models.streaming prep.dataset prep.features prep.loudness prep.pitch
-            prep.recordings prep.report report scoring
+            models.streaming prep.dataset prep.features prep.files prep.loudness
+            prep.pitch prep.recordings prep.report report scoring
         instrument: models.autoencoder models.controls models.decoders models.runs
-            models.streaming render report
+            models.streaming prep.files render report
         derive_collapse_index: collapse_index models.measures prep.command_line
             prep.pitch prep.recordings scoring
         run_demo: prep.command_line

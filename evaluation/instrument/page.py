@@ -24,6 +24,7 @@ from evaluation.render import transfer
 from evaluation.report import page as report_page
 from models.runs import loading
 from prep import errors
+from prep import files as whole_files
 
 TEMPLATES = pathlib.Path(__file__).resolve().parent / "templates"
 N_QUANTILES = 21  # of pitch and loudness that the page is told
@@ -119,8 +120,7 @@ def write(
     program = program_lib.describe(run.model)
     profile = read_profile(data_dir or run.data_dir)
     text = make_page(program, profile, name=path.stem, facts=_facts(run, program))
-    with files.replacing(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
+    whole_files.write_text(path, text)
     return Written(path, len(text.encode("utf-8")), program.eight_bits)
 
 

@@ -5,9 +5,7 @@ unless asked for.
 """
 
 import contextlib
-import os
 import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from absl import logging
 
 from evaluation.render import renderer
 from prep import errors
+from prep import files as whole_files
 
 SUBTYPES = {".wav": "PCM_24", ".flac": "PCM_24", ".aiff": "PCM_24", ".ogg": "VORBIS"}
 QUIET_PEAK = 1e-3  # of full scale, below which an output is as good as silent
@@ -97,17 +96,6 @@ def check_outputs(
             )
 
 
-@contextlib.contextmanager
-def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Gives a temporary path beside `path`, which becomes it when all went well."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield unfinished
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
 class Sink:
     """Writes parts to audio files, all at once, clipped at full scale.
 
@@ -135,7 +123,7 @@ class Sink:
     def __enter__(self) -> "Sink":
         with contextlib.ExitStack() as stack:  # if one cannot be opened, none is left
             for name, path in self._paths.items():
-                unfinished = stack.enter_context(replacing(path))
+                unfinished = stack.enter_context(whole_files.replacing(path))
                 self._files[name] = stack.enter_context(self._open(unfinished, path))
             self._stack = stack.pop_all()
         return self

@@ -18,6 +18,7 @@ from evaluation.report import media
 from evaluation.report import page as report_page
 from evaluation.scoring import rendering
 from prep import errors
+from prep import files as whole_files
 from prep.recordings import decode
 
 TEMPLATE = "gallery.html.j2"
@@ -120,7 +121,7 @@ def write(
             f"{MAX_PAGE_BYTES / 1e6:.0f} MB that browsers open with ease; give fewer "
             "inputs or runs."
         )
-    with files.replacing(page) as unfinished:
+    with whole_files.replacing(page) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
     return len(clips)
 

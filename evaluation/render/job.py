@@ -18,6 +18,7 @@ from evaluation.render import transfer
 from models.runs import loading
 from models.streaming import block_controls
 from prep import errors
+from prep import files as whole_files
 from prep.dataset import info
 from prep.pitch import tracker
 
@@ -107,9 +108,8 @@ class Session:
         """The pitch tracker that the run's dataset was prepared with."""
         capacity, decoder = DEFAULT_CAPACITY, DEFAULT_DECODER
         with contextlib.suppress(FileNotFoundError, ValueError, KeyError):
-            facts = info.read_dataset_info(self.data_dir).fields
-            capacity = facts.get("crepe_capacity", capacity)
-            decoder = facts.get("f0_decoder", decoder)
+            facts = info.read_dataset_info(self.data_dir)
+            capacity, decoder = facts.crepe_capacity, facts.f0_decoder
         return tracker.CrepeTracker(self.request.crepe_capacity or capacity, decoder)
 
     def heard(self, *, needed: bool) -> transfer.Heard | None:
@@ -181,7 +181,9 @@ class Session:
         # Files appear when all of them are whole.
         with contextlib.ExitStack() as stack:
             if self.request.controls_out is not None:
-                drawn = stack.enter_context(files.replacing(self.request.controls_out))
+                drawn = stack.enter_context(
+                    whole_files.replacing(self.request.controls_out)
+                )
                 control_csv.write_performance(drawn, played)
             sink = stack.enter_context(
                 files.Sink(
@@ -193,7 +195,7 @@ class Session:
             # Controls pass through a dump to the synthesiser, block by block.
             controls = self.controls(source, played)
             if self.request.dump_controls:
-                dumped = stack.enter_context(files.replacing(paths["controls"]))
+                dumped = stack.enter_context(whole_files.replacing(paths["controls"]))
                 controls = _dumping(controls, dumped, played)
             for part in self.renderer.synthesize(controls, n_frames=played.n_frames):
                 sink.write(part)

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
 
 from evaluation.scoring import clips
 from models.data import provider
@@ -19,7 +18,7 @@ def read_clips(
     """
     ids = dataset.example_ids(indices)
     info = dataset.info
-    names = recording_names(info.fields)
+    names = info.recording_names()
     audio = [dataset.examples([index])["audio"][0] for index in indices]
     return [
         clips.Clip(
@@ -33,15 +32,6 @@ def read_clips(
         )
         for identity, samples in zip(ids, audio, strict=True)
     ]
-
-
-def recording_names(fields: dict[str, Any]) -> dict[str, str]:
-    """Name of each recording and pack by its id, from dataset_info.json."""
-    return {
-        recording["recording_id"]: recording["name"]
-        for split in fields.get("splits", {}).values()
-        for recording in [*split.get("recordings", []), *split.get("packs", [])]
-    }
 
 
 def spread(n_wanted: int, recordings: Sequence[str]) -> list[int]:

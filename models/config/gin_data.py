@@ -57,10 +57,7 @@ def bind_provider_defaults(info: dataset_info.DatasetInfo) -> None:
             provider = f"@{name}models.data.PreparedDataset()"
             bindings.append(f"{block}.data_provider = {provider}")
     if not gin_config.is_bound(STOCK_RECORDS, "file_pattern"):
-        pattern = (
-            info.data_dir
-            / pathlib.Path(info.fields["splits"]["train"]["file_pattern"]).name
-        )
+        pattern = info.record_pattern("train")
         bindings.append(f"TFRecordProvider.file_pattern = {str(pattern)!r}")
     if not gin_config.is_bound(OWN_RECORDS, "data_dir"):
         bindings.append("models.data.PreparedDataset.data_dir = %DATA_DIR")

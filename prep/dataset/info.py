@@ -1,8 +1,8 @@
-"""What a prepared dataset says about itself: rates, lengths and splits.
+"""dataset_info.json: what a prepared dataset says about itself, written and read here.
 
-`dataset_info.json`, written by `ddsp_prep` beside the records, is the only source of
-these numbers: the reader takes its shapes from it and training its gin macros. A
-`COMPLETED` file says that the dataset is whole.
+It is the only source of rates, lengths and splits: the reader of records takes its
+shapes from it and training its gin macros. A `COMPLETED` file beside it says that the
+dataset is whole.
 """
 
 import dataclasses
@@ -10,31 +10,134 @@ import json
 import pathlib
 from typing import Any
 
+from prep import checked_json
+
 INFO_NAME = "dataset_info.json"
 COMPLETED_NAME = "COMPLETED"
+SCHEMA_VERSION = 1  # of dataset_info.json; rises when a reader must know of a change
 PREPARE_HINT = "prepare one with `ddsp_prep --input=<recordings> --output={data_dir}`"
-_REQUIRED = ("sample_rate", "frame_rate", "n_samples", "n_frames", "splits")
 
 
 @dataclasses.dataclass(frozen=True)
+class RecordingInfo:
+    """A recording of a split.
+
+    Attributes:
+        recording_id: Hash of its content.
+        name: For people.
+        seconds: Its length.
+    """
+
+    recording_id: str
+    name: str
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class PackInfo:
+    """Short recordings that stand one behind another.
+
+    Attributes:
+        recording_id: What the records cut from the pack call it.
+        name: For people.
+        recordings: Ids of the recordings in it, in order.
+    """
+
+    recording_id: str
+    name: str
+    recordings: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitInfo:
+    """One split.
+
+    Attributes:
+        file_pattern: Of its record files, within the dataset.
+        n_shards: Number of those files.
+        n_examples: Number of records.
+        seconds: Of audio, overlaps counted once.
+        recordings: Whose audio it holds.
+        packs: Of those recordings that are shorter than an example.
+    """
+
+    file_pattern: str
+    n_shards: int
+    n_examples: int
+    seconds: float
+    recordings: tuple[RecordingInfo, ...] = ()
+    packs: tuple[PackInfo, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
-    """The facts of a prepared dataset.
+    """The facts of a prepared dataset; all but the first are in dataset_info.json.
 
     Attributes:
         data_dir: The directory that holds it.
         sample_rate: Samples a second of `audio`.
         frame_rate: Control frames a second.
         n_samples: Samples of `audio` in an example.
-        n_frames: Control frames in an example.
-        fields: All of dataset_info.json, as read.
+        n_frames: Values of each control in an example.
+        splits: By name, "train" and "eval".
+        plan_hash: Identifies the content; empty if the dataset does not say.
+        tracker: Names the pitch tracker.
+        crepe_capacity: Size of its network.
+        f0_decoder: How it decides.
+        segment_secs: In which features were computed, s.
+        loudness_n_fft: Window of the loudness, samples.
+        loudness_sample_rate: At which it was measured, samples/s.
+        versions: Of the packages that the records depend on.
+
+        The others are those of `prep.settings.Settings`.
     """
 
-    data_dir: pathlib.Path
+    data_dir: pathlib.Path = pathlib.Path()
+    schema_version: int = SCHEMA_VERSION
     sample_rate: int
     frame_rate: int
     n_samples: int
     n_frames: int
-    fields: dict[str, Any]
+    splits: dict[str, SplitInfo]
+    plan_hash: str = ""
+    hop_secs: float = 1.0
+    framing: str = "aligned"
+    tracker: str = ""
+    crepe_capacity: str = "full"
+    f0_decoder: str = "viterbi"
+    segment_secs: float = 0.0
+    loudness_n_fft: int = 0
+    loudness_sample_rate: int = 0
+    voiced_confidence: float = 0.0
+    voiced_loudness_db: float = 0.0
+    min_loudness_db: float = 0.0
+    short: str = "reject"
+    trim_silence: bool = False
+    normalize: str = "none"
+    transpose_cents: tuple[float, ...] = (0.0,)
+    eval_split_fraction: float = 0.0
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Verifies the arithmetic between rates and lengths.
+
+        Raises:
+            ValueError: If they contradict each other.
+        """
+        if self.schema_version > SCHEMA_VERSION:
+            raise ValueError(
+                f"schema_version {self.schema_version} is a later version's; this one "
+                f"reads {SCHEMA_VERSION}"
+            )
+        if min(self.sample_rate, self.frame_rate, self.n_samples, self.n_frames) < 1:
+            raise ValueError("a rate or length below 1")
+        # --framing=ddsp_center has a frame more than the example is long.
+        n_frames = self.n_frames - (self.framing == "ddsp_center")
+        if self.n_samples * self.frame_rate != n_frames * self.sample_rate:
+            raise ValueError(
+                f"contradicts itself: {self.n_samples} samples at {self.sample_rate}/s "
+                f"are not {n_frames} frames at {self.frame_rate}/s"
+            )
 
     @property
     def example_secs(self) -> float:
@@ -46,41 +149,53 @@ class DatasetInfo:
         """Samples between two control frames."""
         return self.sample_rate // self.frame_rate
 
-    @property
-    def plan_hash(self) -> str:
-        """Identifies the content of the dataset; empty if it does not say."""
-        return str(self.fields.get("plan_hash", ""))
-
     def n_examples(self, split: str) -> int:
-        """How many examples a split holds, 0 for a split that is not there."""
-        return int(self.fields["splits"].get(split, {}).get("n_examples", 0))
+        """Returns how many examples a split holds, 0 for one that is not there."""
+        return self.splits[split].n_examples if split in self.splits else 0
+
+    def recording_names(self) -> dict[str, str]:
+        """Returns the name of each recording and each pack by its id."""
+        names: dict[str, str] = {}
+        for split in self.splits.values():
+            names.update({one.recording_id: one.name for one in split.recordings})
+            names.update({one.recording_id: one.name for one in split.packs})
+        return names
+
+    def record_pattern(self, split: str) -> pathlib.Path:
+        """Returns the pattern of a split's record files.
+
+        A dataset may have been moved since it was written: only the name counts.
+
+        Raises:
+            KeyError: If the dataset has no such split.
+        """
+        if split not in self.splits:
+            known = sorted(self.splits)
+            raise KeyError(
+                f"split {split!r} is not in {self.data_dir}; it has {known}."
+            )
+        return self.data_dir / pathlib.PurePath(self.splits[split].file_pattern).name
 
     def record_paths(self, split: str) -> list[pathlib.Path]:
-        """The record files of a split, sorted.
+        """Returns the record files of a split, sorted.
 
         Raises:
             KeyError: If the dataset has no such split.
             FileNotFoundError: If the split's files are missing.
         """
-        splits = self.fields["splits"]
-        if split not in splits:
-            raise KeyError(
-                f"split {split!r} is not in {self.data_dir}; it has {sorted(splits)}."
-            )
-        # A dataset may have been moved since it was written: only the name counts.
-        pattern = pathlib.PurePath(splits[split]["file_pattern"]).name
-        paths = sorted(self.data_dir.glob(pattern))
+        pattern = self.record_pattern(split)
+        paths = sorted(self.data_dir.glob(pattern.name))
         if not paths and self.n_examples(split):
             raise FileNotFoundError(
-                f"no file matches {self.data_dir / pattern}, which {INFO_NAME} names "
-                f"for its {split!r} split; the dataset is not whole: "
+                f"no file matches {pattern}, which {INFO_NAME} names for its {split!r} "
+                "split; the dataset is not whole: "
                 + PREPARE_HINT.format(data_dir=self.data_dir)
                 + "."
             )
         return paths
 
     def macros(self) -> dict[str, Any]:
-        """The gin macros that training takes from a dataset."""
+        """Returns the gin macros that training takes from a dataset."""
         secs = self.example_secs  # ddsp's provider takes whole numbers only as int
         return {
             "DATA_DIR": str(self.data_dir),
@@ -91,6 +206,20 @@ class DatasetInfo:
             "EXAMPLE_SECS": int(secs) if secs.is_integer() else secs,
             "HOP_SIZE": self.hop_size,
         }
+
+    def to_json(self) -> str:
+        """Returns the content of dataset_info.json, which holds no absolute path."""
+        values = dataclasses.asdict(self)
+        del values["data_dir"]
+        for split in values["splits"].values():
+            if not split["packs"]:
+                del split["packs"]
+        # For people and for other programs; here they follow from the rest.
+        values["hop_size"] = self.hop_size
+        values["example_secs"] = self.example_secs
+        values["n_samples_16k"] = round(self.example_secs * self.loudness_sample_rate)
+        values["centered"] = self.framing == "ddsp_center"
+        return json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
 def read_dataset_info(
@@ -123,33 +252,16 @@ def read_dataset_info(
             "file. Run the same ddsp_prep command again; it goes on where it stopped."
         )
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not valid JSON ({error}); {hint}.") from error
-    return _checked(directory, fields)
-
-
-def _checked(directory: pathlib.Path, fields: dict[str, Any]) -> DatasetInfo:
-    """Builds the facts, with the arithmetic between them verified."""
-    missing = [key for key in _REQUIRED if key not in fields]
-    if missing:
+        values = checked_json.load(path.read_bytes(), str(path))
+        if isinstance(values, dict):
+            values.pop("data_dir", None)  # where it lies is not the file's to say
+        info = checked_json.build(DatasetInfo, values, str(path))
+    except checked_json.DamagedError as error:
+        raise ValueError(f"{error}; {hint}.") from error
+    if info.framing == "ddsp_center":
         raise ValueError(
-            f"{directory / INFO_NAME} lacks {missing}; another version wrote it: "
-            + PREPARE_HINT.format(data_dir=directory)
-            + "."
+            f"the dataset at {directory} has --framing=ddsp_center, a frame more "
+            "than an example is long: it is for ddsp's own programs. Prepare with "
+            "--framing=aligned."
         )
-    info = DatasetInfo(
-        data_dir=directory,
-        sample_rate=int(fields["sample_rate"]),
-        frame_rate=int(fields["frame_rate"]),
-        n_samples=int(fields["n_samples"]),
-        n_frames=int(fields["n_frames"]),
-        fields=fields,
-    )
-    if info.n_samples * info.frame_rate != info.n_frames * info.sample_rate:
-        raise ValueError(
-            f"{directory / INFO_NAME} contradicts itself: {info.n_samples} samples at "
-            f"{info.sample_rate}/s are not {info.n_frames} frames at "
-            f"{info.frame_rate}/s."
-        )
-    return info
+    return dataclasses.replace(info, data_dir=directory)

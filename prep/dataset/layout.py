@@ -12,16 +12,17 @@ import os
 import pathlib
 import shutil
 import socket
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from prep import files
 from prep import settings as settings_lib
+from prep.dataset import info
 
-COMPLETED = "COMPLETED"
-INFO = "dataset_info.json"
+COMPLETED = info.COMPLETED_NAME
+INFO = info.INFO_NAME
 PLAN = "plan.json"
 REJECTED = "rejected.jsonl"
 STATISTICS = "statistics.json"
@@ -83,37 +84,20 @@ class Layout:
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path, temporary: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Gives a temporary path and moves it to `path` when all went well.
-
-    Args:
-        path: Where the file shall appear.
-        temporary: Folder for unfinished files, on the same file system unless it is
-            the cache's.
-    """
+    """As `files.replacing`, in a folder that is made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if os.stat(temporary).st_dev != os.stat(path.parent).st_dev:
-        temporary = path.parent  # renaming does not cross file systems
-    owner = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
-    unfinished = temporary / f".{path.name}.{owner}.tmp"
-    try:
+    with files.replacing(path, temporary) as unfinished:
         yield unfinished
-        with open(unfinished, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
 
 
 def write_text(layout: Layout, name: str, text: str) -> None:
     """Writes a file of the dataset, whole or not at all."""
-    with replacing(layout.file(name), layout.temporary) as path:
-        # Names of files may hold bytes that are no UTF-8.
-        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    # Names of files may hold bytes that are no UTF-8.
+    files.write_text(layout.file(name), text, errors="backslashreplace")
 
 
 def to_json(values: Any) -> str:
-    """Readable JSON with sorted keys; ASCII, so any file name survives."""
+    """Returns readable JSON with sorted keys; ASCII, so any file name survives."""
     return json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 

@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
+from prep import checked_json
 from prep import features
 from prep import settings as settings_lib
 from prep.recordings import recording as recordings_lib
 
-SCHEMA_VERSION = 1  # of plan.json and dataset_info.json; rises when records change
+SCHEMA_VERSION = 1  # of plan.json and of cached features; rises when records change
 DESCRIPTION_BYTES = 2e6  # about, of dataset.html and the JSON files
 # Packages whose release can change a record's last bits.
 _VERSIONED = (
@@ -291,24 +292,13 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; what there is none of is left out."""
-        sources = [dataclasses.asdict(s) for s in self.sources]
-        for source in sources:
+        values = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
+        for source in values["sources"]:
             if source["excerpt"] is None:
                 del source["excerpt"]
-        packs = {"packs": [dataclasses.asdict(p) for p in self.packs]}
-        return {
-            **(packs if self.packs else {}),
-            "schema_version": SCHEMA_VERSION,
-            "settings": self.settings.to_dict(),
-            "tracker_id": self.tracker_id,
-            "recordings": [dataclasses.asdict(r) for r in self.recordings],
-            "sources": sources,
-            "shards": [dataclasses.asdict(s) for s in self.shards],
-            "rejections": [dataclasses.asdict(r) for r in self.rejections],
-            "n_found": self.n_found,
-            "seconds": self.seconds,
-            "versions": self.versions,
-        }
+        if not self.packs:
+            del values["packs"]
+        return values
 
     def to_json(self) -> str:
         """`plan.json`, one line a list element where that helps reading."""
@@ -329,52 +319,20 @@ class Plan:
         Raises:
             settings_lib.PrepError: If the text is no plan of this version.
         """
+        where = "plan.json"
         try:
-            values = json.loads(text)
-            if values["schema_version"] != SCHEMA_VERSION:
-                raise KeyError(values["schema_version"])
-            return cls(
-                settings=settings_lib.Settings.from_dict(values["settings"]),
-                tracker_id=values["tracker_id"],
-                recordings=tuple(
-                    recordings_lib.Recording(
-                        **{
-                            **r,
-                            "notes": tuple(r["notes"]),
-                            "used_channels": tuple(r["used_channels"]),
-                        }
-                    )
-                    for r in values["recordings"]
-                ),
-                sources=tuple(
-                    Source(
-                        **{
-                            **s,
-                            "segments": tuple(s["segments"]),
-                            "excerpt": tuple(s["excerpt"]) if "excerpt" in s else None,
-                        }
-                    )
-                    for s in values["sources"]
-                ),
-                packs=tuple(
-                    Pack(**{**p, "pieces": tuple(map(tuple, p["pieces"]))})
-                    for p in values.get("packs", [])
-                ),
-                shards=tuple(
-                    Shard(**{**s, "examples": tuple(map(tuple, s["examples"]))})
-                    for s in values["shards"]
-                ),
-                rejections=tuple(
-                    recordings_lib.Rejection(**r) for r in values["rejections"]
-                ),
-                n_found=values["n_found"],
-                seconds=values["seconds"],
-                versions=values["versions"],
-            )
-        except (KeyError, TypeError, ValueError) as error:
+            values = checked_json.load(text, where)
+            if not isinstance(values, dict) or (
+                values.get("schema_version") != SCHEMA_VERSION
+            ):
+                raise checked_json.DamagedError(f"{where} is of another version")
+            if isinstance(values.get("settings"), dict):
+                # Plans from before there was --short refused short recordings.
+                values["settings"] = {"short": "reject", **values["settings"]}
+            return checked_json.build(cls, values, where)
+        except checked_json.DamagedError as error:
             raise settings_lib.PrepError(
-                f"plan.json is not a plan of this version ({error}); start anew with "
-                "--overwrite or choose another --output."
+                f"the plan of the dataset there cannot be read ({error})"
             ) from error
 
 

@@ -1,6 +1,7 @@
 """The plan and its troubles in words, for a terminal."""
 
 import collections
+import dataclasses
 import os
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -153,7 +154,7 @@ def describe_difference(old: plan_lib.Plan, new: plan_lib.Plan) -> list[str]:
     if old.hash == new.hash:
         return []
     lines = []
-    before, after = old.settings.to_dict(), new.settings.to_dict()
+    before, after = (dataclasses.asdict(one.settings) for one in (old, new))
     for key in sorted(set(before) | set(after)):
         if before.get(key) != after.get(key):
             lines.append(f"--{key} was {before.get(key)}, is {after.get(key)}")

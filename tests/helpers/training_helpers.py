@@ -1,6 +1,5 @@
 """Small datasets of made-up tones, written by prep's own writers, for tests."""
 
-import json
 import pathlib
 
 import numpy as np
@@ -146,7 +145,7 @@ def write_dataset(
         ]
         tfrecords.write_records(directory / shard.file_name, made)
     facts = description.dataset_info(plan)
-    (directory / info.INFO_NAME).write_text(json.dumps(facts))
+    (directory / info.INFO_NAME).write_text(facts.to_json())
     if completed:
         (directory / info.COMPLETED_NAME).write_text("")
     return directory

@@ -1,6 +1,10 @@
 """Files that one process replaces or moves while another reads them."""
 
+import concurrent.futures
+import os
 import pathlib
+import socket
+import subprocess
 
 import pytest
 
@@ -31,3 +35,52 @@ def test_files_that_are_moved_while_one_looks_are_not_there(tmp_path, monkeypatc
     assert record.read_run(tmp_path) == {}
     assert metrics_log.read_metrics(tmp_path) == []
     assert files.read_text(tmp_path / "file" / "of no folder") is None
+
+
+def test_two_writers_of_one_file_never_share_a_name_aside(tmp_path):
+    """One fixed name lost writes: the second writer's rename found nothing there."""
+    path = tmp_path / "run.json"
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: files.write_text(path, f"{n}" * 1000), range(10, 99)))
+    text = path.read_text()
+    assert len(set(text[i : i + 2] for i in range(0, 2000, 2))) == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_content_reaches_the_disk_before_the_name_does(tmp_path, monkeypatch):
+    happened = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: (happened.append("flushed"), fsync(fd))[1]
+    )
+    monkeypatch.setattr(
+        os, "replace", lambda a, b: (happened.append("renamed"), replace(a, b))[1]
+    )
+    files.write_text(tmp_path / "a", "text")
+    assert happened == ["flushed", "renamed"]
+
+
+def test_failed_writing_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.wav"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), files.replacing(path) as aside:
+        aside.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_is_removed_and_nobody_elses(tmp_path):
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    host = socket.gethostname()
+    abandoned = tmp_path / f".a.json.{host}-{killed.pid}-1.tmp"
+    kept = [
+        tmp_path / f".a.json.{host}-{os.getpid()}-1.tmp",
+        tmp_path / f".a.json.{host}x-{killed.pid}-1.tmp",
+        tmp_path / ".mine.tmp",
+    ]
+    for path in (abandoned, *kept):
+        path.touch()
+    files.remove_abandoned(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(kept)

@@ -23,7 +23,8 @@ def dataset(folder, plan_hash="one"):
         frame_rate=250,
         n_samples=64000,
         n_frames=1000,
-        fields={"splits": {}, "plan_hash": plan_hash},
+        splits={},
+        plan_hash=plan_hash,
     )
 
 

@@ -73,8 +73,8 @@ def test_plan_survives_json(folder):
     assert json.loads(plan.to_json())["hash"] == plan.hash
 
 
-def test_broken_plan_file_says_what_to_do():
-    with pytest.raises(settings_lib.PrepError, match="--overwrite"):
+def test_broken_plan_file_is_called_by_its_name():
+    with pytest.raises(settings_lib.PrepError, match=r"plan\.json is of another"):
         plan_lib.Plan.from_json("{}")
 
 
