@@ -48,7 +48,7 @@ ARROWS = {
         synths: layers
         losses: controls layers measures schedules
         autoencoder: controls decoders losses
-        runs: prep.dataset prep.files
+        runs: config prep.dataset prep.files
         streaming: autoencoder controls decoders synths
         export: autoencoder runs streaming synths
         monitoring: data losses measures synths

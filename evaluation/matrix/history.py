@@ -17,6 +17,7 @@ from evaluation.matrix import experiments as matrix_experiments
 from evaluation.matrix import note
 from evaluation.matrix import runner
 from evaluation.summary import builder
+from models.runs import layout
 from models.runs import record as run_record
 from prep.dataset import info
 
@@ -121,13 +122,14 @@ def _still_holds(row: Json) -> bool:
     """Whether a run that a row calls done is still the one in its folder."""
     if row["state"] not in runner.DONE:
         return True
-    record = run_record.read_run(row["path"])
-    run_words = [
-        note.words_of(start["command"][1:]) for start in record.get("starts", [])
-    ]
+    try:
+        record = run_record.read_record(row["path"])
+    except layout.RunError:
+        return False
+    run_words = [note.words_of(start.command[1:]) for start in record.starts]
     wanted = note.words_of(row.get("command", []))
     same = "command" not in row or all(words == wanted for words in run_words)
-    return record.get("outcome") == row["state"] and same
+    return record.outcome == row["state"] and same
 
 
 def merge(

@@ -12,6 +12,7 @@ from evaluation.matrix import experiments
 from evaluation.matrix import history
 from evaluation.matrix import results
 from evaluation.matrix import runner
+from models.runs import processes
 from prep import progress
 from prep.dataset import info
 
@@ -151,7 +152,11 @@ def judge(
     log_path = output.with_name(output.name + ".log")
     with log_path.open("w", encoding="utf-8") as log:
         code = subprocess.run(
-            words, stdout=log, stderr=subprocess.STDOUT, check=False
+            words,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+            preexec_fn=processes.end_with_parent(),
         ).returncode
     if code:
         return f"no scorecard: ddsp_report ended with {code}, see {log_path}"

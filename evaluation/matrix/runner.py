@@ -19,11 +19,12 @@ from typing import Any
 from absl import logging
 
 from evaluation.matrix import experiments as matrix_experiments
-from evaluation.matrix import gin_contents
 from evaluation.matrix import note as matrix_note
 from evaluation.scoring import training_log
+from models.config import gin_contents
 from models.runs import metrics_log
 from models.runs import outcomes
+from models.runs import processes
 from models.runs import record
 
 DONE = tuple(item for item in outcomes.Outcome if item.is_done)
@@ -88,16 +89,23 @@ class Run:
         gin files of this content and this dataset. `compared` is false where the last
         two are not known.
         """
-        outcome = record.read_run(self.run_dir).get("outcome")
         standing = matrix_note.standing(self.basis, self.run_dir)
-        if outcome not in DONE or standing.is_other:
+        if standing.is_other:
+            return None
+        found = record.read_record(self.run_dir)
+        if not found.is_done:
             return None
         return {
-            "state": outcome,
+            "state": found.outcome,
             "repeated": False,
             "compared": standing is matrix_note.Standing.SAME,
-            "secs": matrix_note.read(self.run_dir).secs,
+            "secs": matrix_note.read_secs(self.run_dir),
         }
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the files in its folder are its own, and no earlier run's."""
+        return not matrix_note.standing(self.basis, self.run_dir).is_other
 
 
 def list_runs(
@@ -147,8 +155,8 @@ def run_one(run: Run, *, tick: Callable[[Run, float], object]) -> Json:
         logging.warning(
             "%s failed (%s); the others go on", run.title, result["outcome"]
         )
-    begun = matrix_note.has_begun(run.run_dir)
-    tracked = training_log.track(metrics_log.read_metrics(run.run_dir) if begun else [])
+    rows = metrics_log.read_metrics(run.run_dir) if run.has_begun else []
+    tracked = training_log.track(rows)
     return {
         "experiment": run.experiment.name,
         "run": run.name,
@@ -179,16 +187,16 @@ def train(run: Run, *, tick: Callable[[Run, float], object]) -> Json:
             run.title,
             standing.value,
         )
-    # Noted before the start, so that a run that was killed goes on and not anew.
-    note = matrix_note.begin(run.run_dir, run.basis)
+    before = 0.0 if standing.is_other else matrix_note.read_secs(run.run_dir)
+    run.run_dir.mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()
     anew = ["--resume=never"] if standing.is_other else []
     code = _wait_for([*run.command, *anew], run, tick=tick)
-    secs = round(time.monotonic() - begin + note.secs, 1)
-    matrix_note.write(run.run_dir, dataclasses.replace(note, secs=secs))
+    secs = round(time.monotonic() - begin + before, 1)
     outcome = "not begun"  # run.json may still be that of the run to be replaced
-    if matrix_note.has_begun(run.run_dir):
-        outcome = record.read_run(run.run_dir).get("outcome", "no run.json")
+    if run.has_begun:
+        matrix_note.write_secs(run.run_dir, secs)
+        outcome = record.read_record(run.run_dir).outcome or "no run.json"
     compared = standing is not matrix_note.Standing.SAME_WORDS
     result = {"repeated": True, "compared": compared, "secs": secs}
     if code == 0 and outcome in DONE:
@@ -214,11 +222,15 @@ def _wait_for(
     told = 0
     with run.log_path.open("w", encoding="utf-8") as log:
         child = subprocess.Popen(
-            words, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            words,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=processes.end_with_parent(),
         )
         try:
             while child.poll() is None:
-                made = last_step(run.run_dir)
+                made = last_step(run)
                 tick(run, max(0, made - told))
                 told = max(told, made)
                 time.sleep(POLL_SECS)
@@ -240,9 +252,6 @@ def _end(child: subprocess.Popen) -> None:
         raise
 
 
-def last_step(run_dir: pathlib.Path) -> int:
+def last_step(run: Run) -> int:
     """The step of the last row that a run has logged; 0 before it has begun."""
-    if not matrix_note.has_begun(run_dir):
-        return 0
-    rows = metrics_log.read_metrics(run_dir)
-    return int(rows[-1]["step"]) if rows else 0
+    return metrics_log.last_step(run.run_dir) if run.has_begun else 0

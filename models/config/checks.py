@@ -30,6 +30,7 @@ def check_complete(bindings: tuple[str, ...] = ()) -> None:
         raise gin_config.ConfigError(
             f"%{name} is used but never set{gin_names.nearest(name, defined)}."
         )
+    _check_circles(config, macro_function)
     for binding in bindings:
         name = gin_names.bound_name(binding)
         if name.isidentifier() and name not in used:
@@ -41,6 +42,25 @@ def check_complete(bindings: tuple[str, ...] = ()) -> None:
         gin.config.find_missing_overrides_hook(config)
     except ValueError as error:
         raise gin_config.ConfigError(gin_config.one_line(error)) from error
+
+
+def _check_circles(config: dict[tuple[str, str], Any], macro_function: Any) -> None:
+    """Checks that no macro stands for itself, at once or by way of others."""
+    uses = {
+        scope: {
+            ref.scoped_selector.rsplit("/", 1)[0]
+            for ref in gin.config.iterate_references(bound, to=macro_function)
+        }
+        for (scope, selector), bound in config.items()
+        if selector == "gin.macro"
+    }
+    for name in uses:
+        reached, frontier = set(), set(uses[name])
+        while frontier:
+            reached |= frontier
+            frontier = set().union(*(uses.get(item, ()) for item in frontier)) - reached
+        if name in reached:
+            raise gin_config.ConfigError(f"the macro {name} stands for itself.")
 
 
 def check_parameters() -> None:

@@ -186,6 +186,10 @@ def _parse(parse: Any) -> None:
         raise ConfigError(one_line(error).rstrip(".") + ".") from error
     except ImportError as error:
         raise ConfigError(f"a gin file imports what is not there: {error}.") from error
+    except (RecursionError, MemoryError) as error:
+        raise ConfigError(
+            "a gin file includes itself, or nests brackets too deeply."
+        ) from error
     except (ValueError, SyntaxError) as error:
         raise ConfigError(one_line(error) + gin_names.suggestion(str(error))) from error
 

@@ -158,8 +158,23 @@ class PreparedDataset(data.DataProvider):
         dataset = self._read(
             tf.data.Dataset.from_tensor_slices(np.asarray(indices, np.int64))
         )
-        batch = next(iter(dataset.batch(len(indices))))
+        try:
+            batch = next(iter(dataset.batch(len(indices))))
+        except tf.errors.DataLossError as error:
+            raise self.damage(error) from error
         return {key: value.numpy() for key, value in batch.items()}
+
+    def check_unchanged(self) -> None:
+        """Raises `record_index.DatasetChangedError` if its files have been changed."""
+        self._records.check_unchanged()
+
+    def damage(self, error: Exception) -> record_index.DatasetChangedError:
+        """The error to raise where TensorFlow met a record that is damaged."""
+        said = " ".join(str(error).split())
+        return record_index.DatasetChangedError(
+            f"a record of the {self.split!r} split of {self.info.data_dir} does not "
+            f"match its checksum ({said[:160]}); prepare the dataset again."
+        )
 
     def example_ids(self, indices: Sequence[int]) -> list[ExampleId]:
         """Which recording, and where in it, some examples come from."""

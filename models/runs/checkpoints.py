@@ -146,12 +146,14 @@ class CheckpointStore:
     def _write_state(self) -> None:
         """The `checkpoint` file by which TensorFlow and ddsp find the newest."""
         names = [pathlib.Path(found.path).name for found in found_in(self.directory)]
+        if not names:
+            return
         lines = [f'model_checkpoint_path: "{names[0]}"']
         lines += [f'all_model_checkpoint_paths: "{name}"' for name in names[::-1]]
         files.write_text(self.directory / "checkpoint", "\n".join(lines) + "\n")
 
     def clean(self) -> None:
-        """Removes what killed saves left behind."""
+        """Removes what killed saves left behind, and names the newest checkpoint."""
         files.remove_abandoned(self.directory)
         for path in self.directory.glob(f"{_WRITING}*"):
             if path.is_dir():
@@ -162,6 +164,7 @@ class CheckpointStore:
         for data in self.directory.glob(f"{PREFIX}*.data-*"):
             if not data.with_suffix(".index").exists():
                 data.unlink(missing_ok=True)
+        self._write_state()
 
 
 def remove(found: Found) -> None:

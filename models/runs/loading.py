@@ -14,6 +14,7 @@ import tensorflow as tf
 from ddsp.training import models as ddsp_models
 from ddsp.training import train_util
 
+from models.config import vetting
 from models.runs import checkpoints
 from models.runs import layout
 from models.runs import record
@@ -140,16 +141,28 @@ def build_model(config_text: str, *, lengths: dict[str, Any]) -> tf.keras.Model:
     Args:
         config_text: gin configuration; replaces what gin holds.
         lengths: n_samples, n_frames of an example; ddsp's 4 s at 16 kHz by default.
+
+    Raises:
+        layout.RunError: If it may not be run (see `models.config.vetting`) or cannot.
     """
     gin.clear_config()
-    with gin.unlock_config():
-        gin.parse_config(config_text)
-    model = ddsp_models.get_model()
-    build_variables(
-        model,
-        n_samples=int(lengths.get("n_samples", 64000)),
-        n_frames=int(lengths.get("n_frames", 1000)),
-    )
+    try:
+        vetting.check_statements(config_text)
+        with gin.unlock_config():
+            gin.parse_config(config_text)
+        vetting.check_references()
+        model = ddsp_models.get_model()
+        build_variables(
+            model,
+            n_samples=int(lengths.get("n_samples", 64000)),
+            n_frames=int(lengths.get("n_frames", 1000)),
+        )
+    except (ValueError, TypeError, SyntaxError, RecursionError, SystemExit) as error:
+        # A saved configuration that builds no model is damaged or not from here.
+        why = " ".join(str(error).split())[:300]
+        raise layout.RunError(
+            f"the run's configuration cannot be used: {why}"
+        ) from error
     return model
 
 

@@ -8,6 +8,7 @@ have two names that mean another number in the report; they are read as today's.
 
 import json
 import math
+import os
 import pathlib
 import sys
 import time
@@ -16,11 +17,14 @@ from typing import Any
 from typing import TextIO
 
 import tensorflow as tf
+from absl import logging
 
+from models.runs import event_files
 from models.runs import layout
 from prep import files
 
 PACE_WEIGHT = 0.3  # of the newest row in the estimate of the time left
+TAIL_SIZE = 1 << 16  # bytes; holds several rows, of which one has about 2,000
 Row = dict[str, Any]
 _OLD_NAMES = {
     "held_out/spectral_loss": "held_out/spectral_distance",
@@ -30,18 +34,43 @@ _OLD_NAMES = {
 
 
 def read_metrics(run_dir: str | pathlib.Path) -> list[Row]:
-    """The rows of a run's metrics.jsonl, without a last line that a kill cut short."""
-    text = files.read_text(pathlib.Path(run_dir) / layout.METRICS_NAME)
-    return list(_whole_rows(text or ""))
+    """Reads a run's metrics.jsonl; damaged lines are left out."""
+    path = pathlib.Path(run_dir) / layout.METRICS_NAME
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return list(_whole_rows(content))
 
 
-def _whole_rows(text: str) -> Iterator[Row]:
-    for line in text.splitlines():
+def last_step(run_dir: str | pathlib.Path) -> int:
+    """The step of the last row, read from the end of the file; 0 without rows."""
+    try:
+        with open(pathlib.Path(run_dir) / layout.METRICS_NAME, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            start = file.seek(max(0, size - TAIL_SIZE))
+            tail = file.read()
+            rows = list(_whole_rows(tail[tail.find(b"\n") + 1 :] if start else tail))
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    return rows[-1]["step"] if rows else 0
+
+
+def _whole_rows(content: bytes) -> Iterator[Row]:
+    """Rows that can be read and say their step; how many cannot is warned of once."""
+    n_damaged = 0
+    lines = content.split(b"\n")
+    for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        yield {_OLD_NAMES.get(key, key): value for key, value in row.items()}
+        except (ValueError, RecursionError):
+            row = None
+        if isinstance(row, dict) and type(row.get("step")) is int:
+            yield {_OLD_NAMES.get(key, key): value for key, value in row.items()}
+        elif line.strip() and number < len(lines):  # a kill may cut the last one
+            n_damaged += 1
+    if n_damaged:
+        logging.warning("Left out %d damaged lines of metrics.jsonl.", n_damaged)
 
 
 class MetricsLog:
@@ -52,21 +81,21 @@ class MetricsLog:
 
         Args:
             run_dir: The run's directory.
-            first_step: Rows of later steps are from a run that was cut short and goes
-                on from here; they are dropped.
+            first_step: Rows and TensorBoard's events of later steps are from a run that
+                was cut short and goes on from here; they are dropped. -1 drops all.
         """
         self._path = run_dir / layout.METRICS_NAME
+        self._events_dir = run_dir / "summaries" / "train"
         self._drop_after(first_step)
-        self._writer = tf.summary.create_file_writer(
-            str(run_dir / "summaries" / "train")
-        )
+        self._writer = tf.summary.create_file_writer(str(self._events_dir))
 
     def _drop_after(self, step: int) -> None:
-        text = files.read_text(self._path)
-        if text is None:
-            return
-        kept = [row for row in _whole_rows(text) if row["step"] <= step]
-        files.write_text(self._path, "".join(_line(row) for row in kept))
+        """Leaves out what a run that goes on from `step` will say again."""
+        kept = [row for row in read_metrics(self._path.parent) if row["step"] <= step]
+        if self._path.exists():
+            files.write_text(self._path, "".join(_line(row) for row in kept))
+        for events in self._events_dir.glob("events.out.tfevents.*"):
+            event_files.drop_after(events, step)
 
     def write(self, row: Row) -> None:
         """Appends a row; numbers go to TensorBoard too."""

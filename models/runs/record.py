@@ -63,11 +63,13 @@ class Start:
     Attributes:
         command: The words of its command line, the program first.
         plan_hash: Of its dataset; empty where it is not known.
+        gin_digest: Of the gin files that it named; empty where it is not known.
         fields: All that run.json says of it.
     """
 
     command: tuple[str, ...]
     plan_hash: str
+    gin_digest: str
     fields: dict[str, Any]
 
 
@@ -152,8 +154,10 @@ def _start(fields: Any) -> Start:
     for word in command:
         _check_type("starts.command", word, str)
     plan_hash = fields.get("plan_hash") or ""
+    gin_digest = fields.get("gin_digest") or ""
     _check_type("starts.plan_hash", plan_hash, str)
-    return Start(tuple(command), plan_hash, fields)
+    _check_type("starts.gin_digest", gin_digest, str)
+    return Start(tuple(command), plan_hash, gin_digest, fields)
 
 
 def _check_type(name: str, value: Any, kind: type | types.UnionType) -> None:
@@ -193,7 +197,8 @@ def started(
     before = read_run(run_dir)
     start = {"time": _now(), "command": sys.argv, "pid": os.getpid()}
     start["first_step"] = settings.get("first_step", 0)
-    start["plan_hash"] = settings.get("plan_hash", "")
+    for name in ("plan_hash", "gin_digest"):
+        start[name] = settings.get(name, "")
     record = {
         "schema_version": SCHEMA_VERSION,
         **settings,

@@ -15,6 +15,8 @@ import numpy as np
 
 from models import memory
 from models.data import batches as data_batches
+from models.data import provider as data_provider
+from models.data import record_index
 from models.monitoring import held_out as held_out_lib
 from models.monitoring import observer
 from models.runs import checkpoints
@@ -61,7 +63,7 @@ class Loop:
         self._log: metrics_log.MetricsLog | None = None
         self._line = metrics_log.ProgressLine(n_steps=self.block.num_steps, quiet=quiet)
         if run_dir is not None:
-            self._log = metrics_log.MetricsLog(run_dir, first_step=self.step)
+            self._log = metrics_log.MetricsLog(run_dir, first_step=self.step or -1)
             self._last = checkpoints.CheckpointStore(
                 run_dir, keep=trainer.options.checkpoints_to_keep, trackables=trackables
             )
@@ -119,7 +121,7 @@ class Loop:
         """Makes a step, or saves what there is before giving up."""
         try:
             return self._stepper.step(batches)
-        except stepper.NonFiniteError:
+        except (stepper.NonFiniteError, record_index.DatasetChangedError):
             self._save(self.step)
             raise
 
@@ -172,6 +174,8 @@ class Loop:
 
     def _look(self, step: int, *, with_row: bool = False) -> metrics_log.Row:
         """Measures on the held-out batch; keeps the best."""
+        if isinstance(self.block.provider, data_provider.PreparedDataset):
+            self.block.provider.check_unchanged()
         distances, outputs = self._measured()
         loss = float(np.mean(distances))
         observed = self._instruments.observe(outputs, step=step)

@@ -6,8 +6,10 @@ from typing import Any
 
 from models.config import checks
 from models.config import gin_config
+from models.config import gin_contents
 from models.config import gin_data
 from models.config import gin_rates
+from models.config import vetting
 from models.runs import loading
 from prep.dataset import info as dataset_info
 
@@ -49,7 +51,9 @@ def configure(request: Request) -> dataset_info.DatasetInfo | None:
         gin_files=request.gin_files,
         bindings=tuple(all_bindings(request)),
         search_paths=request.search_paths,
-        operative=_operative(directory) if request.resume != "never" else None,
+        operative=_operative(directory, request.gin_files)
+        if request.resume != "never"
+        else None,
         use_tpu=bool(request.tpu),
     )
     gin_config.parse_files(sources)
@@ -74,9 +78,24 @@ def all_bindings(request: Request) -> list[str]:
     return bindings
 
 
-def _operative(directory: str) -> str | None:
-    """Reads the configuration that a run to go on from saved; None if there is none."""
+def _operative(directory: str, gin_files: tuple[str, ...]) -> str | None:
+    """Reads the configuration that a run to go on from saved; None if there is none.
+
+    It may import what the gin files import that a person names.
+    """
     try:
-        return loading.read_config(pathlib.Path(directory))
+        text = loading.read_config(pathlib.Path(directory))
     except FileNotFoundError:
         return None
+    trusted = set()
+    for name in gin_files:
+        path = gin_contents.find(name)
+        if path is not None:
+            trusted |= vetting.modules_imported(path.read_text("utf-8", "replace"))
+    try:
+        vetting.check_statements(text, trusted=trusted)
+    except gin_config.ConfigError as error:
+        raise gin_config.ConfigError(
+            f"the configuration saved in {directory} cannot be used: {error}"
+        ) from error
+    return text

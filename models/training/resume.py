@@ -7,6 +7,7 @@ import pathlib
 from absl import logging
 
 from models.runs import checkpoints
+from models.runs import record
 from models.training import assembly
 from prep import errors
 
@@ -85,12 +86,37 @@ def find_start(
     return found
 
 
+def check_dataset(found: checkpoints.Found | None, *, plan_hash: str) -> None:
+    """Checks that a run goes on with the dataset that it began with.
+
+    Another split would put recordings that it has trained on into what it is judged by.
+
+    Args:
+        found: The checkpoint that it goes on from; None for a fresh start.
+        plan_hash: Of the dataset; empty if it has none.
+
+    Raises:
+        ResumeError: If they differ, or if the run has been trained on several.
+    """
+    if found is None:
+        return
+    run_dir = pathlib.Path(found.path).parent
+    known = record.read_record(run_dir).plan_hashes
+    if plan_hash and known and known != (plan_hash,):
+        raise ResumeError(
+            f"the run in {run_dir} was trained on the dataset {', '.join(known)}, and "
+            f"this one is {plan_hash}: recordings that it has trained on may be among "
+            "those that judge it. --resume=never starts anew and moves the run aside; "
+            f"--init_from={run_dir} with another --save_dir starts from its weights."
+        )
+
+
 def _move_aside(save_dir: pathlib.Path) -> None:
     """Moves an earlier run's files into a folder of their own."""
     present = [path for pattern in _RUN_FILES for path in save_dir.glob(pattern)]
     if not present:
         return
-    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")
     aside = save_dir / f"previous-{stamp}"
     aside.mkdir()
     for path in present:

@@ -18,9 +18,11 @@ from ddsp.training import eval_util
 from ddsp.training import train_util
 
 from models.config import gin_config
+from models.config import gin_contents
 from models.runs import checkpoints
 from models.runs import loading
 from models.runs import outcomes
+from models.runs import processes
 from models.runs import record
 from models.runs import warm_start
 from models.training import assembly
@@ -78,11 +80,26 @@ def train(
     save_dir = pathlib.Path(request.save_dir)
     resume.check_writable(save_dir)
     strategy = strategy or make_strategy(request)
+    chief = is_chief(strategy)
+    with processes.only_one(save_dir) if chief else contextlib.nullcontext():
+        return _train_in(request, info, strategy=strategy, say=say)
+
+
+def _train_in(
+    request: run_request.Request,
+    info: dataset_info.DatasetInfo | None,
+    *,
+    strategy: tf.distribute.Strategy,
+    say: Callable[[str], None],
+) -> training_options.TrainingResult:
+    """Trains in a run directory that is this process's own."""
+    save_dir = pathlib.Path(request.save_dir)
     found = resume.find_start(
         save_dir,
         restore_dir=pathlib.Path(request.restore_dir) if request.restore_dir else None,
         mode=request.resume,
     )
+    resume.check_dataset(found, plan_hash=info.plan_hash if info else "")
     training = assembly.assemble(strategy, info=info, seed=request.seed)
     if isinstance(training, assembly.StockTraining):
         return _train_with_stock_loop(request, training.trainer)
@@ -184,6 +201,7 @@ def _settings(
         "gin_files": list(request.gin_files),
         "bindings": run_request.all_bindings(request),
         "seed": request.seed,
+        "gin_digest": gin_contents.digest(request.gin_files),
         "plan_hash": info.plan_hash if info else "",
         "config_hash": record.config_hash(gin_config.config_text()),
     }

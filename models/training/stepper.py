@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from absl import logging
 
 from models import allocator
@@ -51,9 +52,10 @@ class Stepper:
 
         Raises:
             NonFiniteError: If it was one too many that was not finite.
+            record_index.DatasetChangedError: If a record is damaged.
         """
         begin = time.perf_counter()
-        parts = next(batches)
+        parts = self._next(batches)
         got_data = time.perf_counter()
         self._trainer.set_model_step(self._n_updates)
         attempt = self._progress.attempts.read_value()
@@ -72,6 +74,15 @@ class Stepper:
         if is_traced:  # the first step's time is mostly that of building the graph
             self._add_times(result, begin, got_data)
         return True
+
+    def _next(self, batches: Iterator[Any]) -> Any:
+        """Reads the next parts; says in a sentence if the dataset is damaged."""
+        try:
+            return next(batches)
+        except tf.errors.DataLossError as error:
+            if isinstance(self._provider, data_provider.PreparedDataset):
+                raise self._provider.damage(error) from error
+            raise
 
     @property
     def _n_updates(self) -> int:

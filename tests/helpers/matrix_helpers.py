@@ -5,6 +5,7 @@ import sys
 
 from evaluation.matrix import experiments
 from evaluation.matrix import runner
+from models.config import gin_contents
 
 # Takes ddsp_run's flags, goes on or starts anew as it does, and writes its run.json.
 # What else it does is said by the names or the contents of its gin files.
@@ -28,10 +29,11 @@ if "--resume=never" in flags and path.exists():
     for name in ("run.json", "metrics.jsonl"):
         if (folder / name).exists(): (folder / name).rename(aside / name)
 starts = json.loads(path.read_text())["starts"] if path.exists() else []
-starts.append({"pid": os.getpid(), "command": [sys.argv[0], *flags]})
 info = pathlib.Path(args["data_dir"]) / "dataset_info.json"
-record = {"starts": starts, "outcome": "running"}
-if info.exists(): record["plan_hash"] = json.loads(info.read_text())["plan_hash"]
+plan_hash = json.loads(info.read_text())["plan_hash"] if info.exists() else ""
+starts.append({"pid": os.getpid(), "command": [sys.argv[0], *flags],
+               "gin_digest": sys.argv[1], "plan_hash": plan_hash})
+record = {"starts": starts, "outcome": "running", "plan_hash": plan_hash}
 write(record)
 if "slow" in said:
     def end(*_):
@@ -53,7 +55,9 @@ def stand_in(tmp_path, monkeypatch):
     real = experiments.command
 
     def command(*args, **kwargs):
-        return [sys.executable, str(script), "-", *real(*args, **kwargs)[3:]]
+        words = real(*args, **kwargs)[3:]
+        names = [w.partition("=")[2] for w in words if w.startswith("--gin_file=")]
+        return [sys.executable, str(script), gin_contents.digest(names), *words]
 
     monkeypatch.setattr(experiments, "command", command)
     monkeypatch.setattr(runner, "POLL_SECS", 0.05)

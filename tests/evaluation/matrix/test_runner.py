@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from evaluation.matrix import gin_contents
 from evaluation.matrix import note as matrix_note
 from evaluation.matrix import runner
+from models.config import gin_contents
 from models.runs import record as run_record
 from tests.helpers import matrix_helpers as helpers
 
@@ -120,39 +120,32 @@ def test_a_command_that_failed_before_it_began_does_not_take_over_the_earlier_ru
 
 
 def test_an_unfinished_run_of_an_earlier_command_does_not_go_on(folder):
-    """B failed before it moved A aside; now B can run."""
+    """Nor are the steps of an earlier command counted for a later one."""
     helpers.run_all(helpers.experiment(5), folder)
     set_outcome(folder, "interrupted")
+    (earlier,) = helpers.runs(helpers.experiment(5), folder)
     (run,) = helpers.runs(helpers.experiment(8), folder)
-    assert runner.last_step(run.run_dir) == 5
-    matrix_note.begin(run.run_dir, run.basis)  # and no more than that
-    assert runner.last_step(run.run_dir) == 0
+    assert runner.last_step(earlier) == 5
+    assert runner.last_step(run) == 0
     (row,) = helpers.run_all(helpers.experiment(8), folder)
     assert row["state"] == "finished"
     assert "--resume=never" in helpers.starts(folder)[1]
 
 
-def test_run_json_is_believed_where_an_older_note_differs(folder):
-    """Notes of before said what was to be run, whether it had begun or not."""
-    helpers.run_all(helpers.experiment(5), folder)
-    (run,) = helpers.runs(helpers.experiment(8), folder)
-    write_old_note(run)
-    assert not run.finished()
-    (row,) = helpers.run_all(helpers.experiment(8), folder)
-    assert (row["state"], row["tracked"]["last_step"]) == ("finished", 8)
-    assert "--resume=never" in helpers.starts(folder)[1]
+def forget_digests(folder):
+    """Makes run.json one of before `ddsp_run` wrote a digest there; adds its note."""
+    path = folder / "e" / "good"
+    record = run_record.read_run(path)
+    for start in record["starts"]:
+        del start["gin_digest"]
+    run_record.write_run(path, record)
+    note = {"command": ["--steps=5"], "contents": "of import lines too", "secs": 7.0}
+    (path / matrix_note.NOTE_NAME).write_text(json.dumps(note))
 
 
-def write_old_note(run, **fields):
-    note = {"command": list(run.basis.words), "secs": 7.0, **fields}
-    (run.run_dir / matrix_note.NOTE_NAME).write_text(json.dumps(note))
-
-
-@pytest.mark.parametrize("fields", [{}, {"contents": "of a digest with imports"}])
-def test_a_run_with_an_older_note_counts_as_what_its_command_says(folder, fields):
+def test_a_run_of_before_the_digest_counts_as_what_its_command_says(folder):
     helpers.run_all(helpers.experiment(), folder)
-    (run,) = helpers.runs(helpers.experiment(), folder)
-    write_old_note(run, **fields)
+    forget_digests(folder)
     (row,) = helpers.run_all(helpers.experiment(), folder)
     assert (row["repeated"], row["compared"], row["secs"]) == (False, False, 7.0)
 
@@ -163,13 +156,22 @@ def test_what_a_run_was_begun_with_stays_unknown_when_it_goes_on(folder, tmp_pat
     planned = helpers.experiment(good=overlay)
     helpers.run_all(planned, folder)
     set_outcome(folder, "interrupted")
-    (run,) = helpers.runs(planned, folder)
-    write_old_note(run)
-    (row,) = helpers.run_all(planned, folder)
-    assert (row["repeated"], row["compared"]) == (True, False)
-    assert matrix_note.read(run.run_dir).basis.contents == ""
-    (row,) = helpers.run_all(planned, folder)
-    assert (row["repeated"], row["compared"]) == (False, False)
+    forget_digests(folder)
+    for repeated in (True, False):
+        (row,) = helpers.run_all(planned, folder)
+        assert (row["repeated"], row["compared"]) == (repeated, False)
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[1]", '{"starts": 3}', "[" * 5000, '"\udcff"']
+)
+def test_a_damaged_run_json_is_a_run_that_nobody_knows(folder, content):
+    helpers.run_all(helpers.experiment(), folder)
+    path = folder / "e" / "good" / "run.json"
+    path.write_text(content, errors="surrogateescape")
+    (run,) = helpers.runs(helpers.experiment(), folder)
+    assert not run.finished()
+    assert runner.last_step(run) == 0
 
 
 def test_a_run_that_no_command_is_known_of_is_moved_aside(folder):

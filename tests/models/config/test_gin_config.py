@@ -1,5 +1,7 @@
 """Configurations: what wins, what is refused, and that a saved one reads back."""
 
+import dataclasses
+
 import gin
 import pytest
 
@@ -118,3 +120,25 @@ def test_every_parameter_name_in_shipped_files_exists(tmp_path, dataset_dir):
     assert len(stages) >= 5
     for path in stages:
         request.configure(_request(tmp_path, directory, gin_file=path))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("include '{path}'", "includes itself"),
+        ("A = %A\nbatch_size = %A", "A stands for itself"),
+        ("A = %B\nB = %A\nbatch_size = %A", "stands for itself"),
+        ("batch_size = " + "[" * 2000 + "]" * 2000, "nests brackets too deeply"),
+        ("\ufeffbatch_size = 2", "Unexpected token"),
+    ],
+    ids=["include", "macro", "two macros", "brackets", "byte order mark"],
+)
+def test_files_that_never_end_are_refused_in_a_sentence(
+    tmp_path, dataset_dir, content, message
+):
+    path = tmp_path / "own.gin"
+    path.write_text(content.replace("{path}", str(path)), encoding="utf-8")
+    asked = _request(tmp_path, dataset_dir)
+    files = (*asked.gin_files, str(path))
+    with pytest.raises(gin_config.ConfigError, match=message):
+        request.configure(dataclasses.replace(asked, gin_files=files))

@@ -194,3 +194,34 @@ def test_our_frames_are_tensorflows(tmp_path):
     path.write_bytes(tfrecords.frame_record(b"one") + tfrecords.frame_record(b""))
     read = [item.numpy() for item in tf.data.TFRecordDataset(str(path))]
     assert read == [b"one", b""]
+
+
+def _damage(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    with open(path, "r+b") as file:  # in place: the same file
+        file.write(content)
+
+
+def test_a_dataset_that_is_replaced_while_open_is_read_as_it_was(tmp_path):
+    directory = training_helpers.write_dataset(tmp_path / "data", n_train=4)
+    dataset = data_provider.PreparedDataset(directory)
+    before = dataset.examples([0, 3])
+    for path in directory.glob("train.tfrecord-*"):
+        path.unlink()
+        path.write_bytes(b"another dataset")
+    after = dataset.examples([0, 3])
+    np.testing.assert_array_equal(before["audio"], after["audio"])
+    dataset.check_unchanged()
+
+
+def test_a_dataset_that_is_damaged_while_open_is_refused(tmp_path, monkeypatch):
+    """Also one that is too large to be verified when it is opened."""
+    monkeypatch.setattr(record_index, "VERIFIED_SIZE", 0)
+    directory = training_helpers.write_dataset(tmp_path / "data", n_train=2, n_shards=1)
+    dataset = data_provider.PreparedDataset(directory)
+    _damage(next(directory.glob("train.tfrecord-*")))
+    with pytest.raises(record_index.DatasetChangedError, match="prepare the dataset"):
+        dataset.examples([0, 1])
+    with pytest.raises(record_index.DatasetChangedError, match="was changed while"):
+        dataset.check_unchanged()

@@ -9,21 +9,27 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.util import event_pb2
 
+from models.data import record_index
 from models.monitoring import alarms
 from models.runs import checkpoints
+from models.runs import layout
 from models.runs import loading
 from models.runs import metrics_log
+from models.runs import processes
 from models.runs import record as run_record
 from models.training import request as run_request
 from models.training import resume
 from models.training import session
 from models.training import staged
 from models.training import stepper
+from models.training import trainer as trainer_lib
 from prep import errors
 from tests.helpers import training_helpers
 from tests.helpers import training_toy
@@ -576,3 +582,119 @@ def test_staged_training_keeps_the_best_of_three(place):
     said.clear()
     staged.train_staged(request, say=said.append, phases=short)
     assert said[:3] == [f"phase {name} is done already" for name in "ABC"]
+
+
+def _replace_hash(folder, plan_hash):
+    info = folder / "dataset_info.json"
+    info.write_text(info.read_text().replace("0123abcd", plan_hash))
+
+
+@pytest.fixture
+def short_run(place, tmp_path):
+    """A run of one step that tests may spoil, and its request for one more."""
+    session.train(_request(place, tmp_path / "run", num_steps=1))
+    return tmp_path / "run"
+
+
+def test_a_run_does_not_go_on_with_another_dataset(place, short_run, tmp_path):
+    training_helpers.write_dataset(tmp_path / "data", example_secs=0.2)
+    _replace_hash(tmp_path / "data", "ffff0000")
+    training_toy.write_toy_gin(tmp_path)
+    with pytest.raises(resume.ResumeError, match=r"0123abcd.* ffff0000.*--init_from="):
+        session.train(_request(tmp_path, short_run, num_steps=2))
+    assert run_record.read_record(short_run).plan_hashes == ("0123abcd",)
+    session.train(_request(tmp_path, short_run, num_steps=1, resume="never"))
+    assert run_record.read_record(short_run).plan_hashes == ("ffff0000",)
+
+
+def test_two_trainings_do_not_write_into_one_folder(place, tmp_path):
+    (tmp_path / "run").mkdir()
+    with processes.only_one(tmp_path / "run"):
+        with pytest.raises(layout.RunError, match=f"process {os.getpid()}"):
+            with processes.only_one(tmp_path / "run", wait_secs=0.0):
+                pass
+    with processes.only_one(tmp_path / "run", wait_secs=0.0):
+        pass
+
+
+def test_a_child_is_asked_to_end_when_its_parent_is_killed(tmp_path):
+    """The parent starts a child that notes SIGTERM, as the matrix starts trainings."""
+    child = (
+        "import signal, time, pathlib\n"
+        f"place = pathlib.Path({str(tmp_path)!r})\n"
+        "def end(*_): (place / 'asked').touch(); raise SystemExit\n"
+        "signal.signal(signal.SIGTERM, end); (place / 'ready').touch(); time.sleep(60)"
+    )
+    parent = (
+        "import subprocess, sys\nfrom models.runs import processes\n"
+        f"subprocess.run([sys.executable, '-c', {child!r}], "
+        "preexec_fn=processes.end_with_parent())"
+    )
+    process = subprocess.Popen([sys.executable, "-c", parent], cwd=ROOT)
+    _wait_for_file(tmp_path / "ready")
+    process.kill()
+    process.wait()
+    _wait_for_file(tmp_path / "asked")
+
+
+def _wait_for_file(path, *, polls=1200):
+    for _ in range(polls):
+        if path.exists():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"no {path.name} after {polls / 10:g} s")
+
+
+def test_a_dataset_written_over_under_a_training_ends_it(place, tmp_path):
+    training_helpers.write_dataset(tmp_path / "data", example_secs=0.2)
+    training_toy.write_toy_gin(tmp_path)
+    request = _request(tmp_path, tmp_path / "run")
+    original = trainer_lib.LadderTrainer.set_model_step
+
+    def touching(self, step):
+        if step == 3:
+            next((tmp_path / "data").glob("train.tfrecord-*")).touch()
+        original(self, step)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer_lib.LadderTrainer, "set_model_step", touching)
+        with pytest.raises(record_index.DatasetChangedError, match="was changed"):
+            session.train(request)
+    assert run_record.read_record(tmp_path / "run").outcome == "failed"
+
+
+def test_going_on_cuts_the_logs_and_renews_the_pointer(place, short_run):
+    """As after a kill: rows and events of later steps, a pointer of before."""
+    log = metrics_log.MetricsLog(short_run, first_step=1)
+    log.write({"step": 5, "losses/total_loss": 1.0})
+    log.close()
+    (short_run / "checkpoint").write_text('model_checkpoint_path: "ckpt-0"\n')
+    session.train(_request(place, short_run, num_steps=2))
+    assert [row["step"] for row in metrics_log.read_metrics(short_run)] == [0, 1, 2]
+    steps = {
+        event_pb2.Event.FromString(record.numpy()).step
+        for path in (short_run / "summaries" / "train").iterdir()
+        for record in tf.data.TFRecordDataset(str(path))
+    }
+    assert steps == {0, 1, 2}
+    assert tf.train.latest_checkpoint(str(short_run)).endswith("ckpt-2")
+    store = checkpoints.CheckpointStore(short_run, keep=3, trackables={})
+    (short_run / "checkpoint").write_text('model_checkpoint_path: "ckpt-1"\n')
+    store.clean()
+    assert tf.train.latest_checkpoint(str(short_run)).endswith("ckpt-2")
+
+
+def test_a_run_killed_before_its_first_save_has_one_row_of_step_0(place, tmp_path):
+    log = metrics_log.MetricsLog(tmp_path, first_step=-1)
+    log.write({"step": 0})
+    log.close()
+    session.train(_request(place, tmp_path, num_steps=1))
+    assert [row["step"] for row in metrics_log.read_metrics(tmp_path)] == [0, 1]
+
+
+def test_starting_anew_twice_in_a_second_keeps_both_runs(tmp_path):
+    for text in ("one", "two"):
+        (tmp_path / "ckpt-3.index").write_text(text)
+        resume.find_start(tmp_path, restore_dir=None, mode="never")
+    kept = [path.read_text() for path in tmp_path.glob("previous-*/ckpt-3.index")]
+    assert sorted(kept) == ["one", "two"]

@@ -1,5 +1,7 @@
 """Limits of time, by a clock that the test turns."""
 
+import signal
+
 import pytest
 
 from models.runs import metrics_log
@@ -46,3 +48,24 @@ def test_time_left_is_never_more_than_the_limit(monkeypatch, capsys):
         clock.now += 100.0
         line.update({"step": step}, left_at_most=30.0)
     assert "30 s left" in capsys.readouterr().err
+
+
+def test_a_second_signal_waits_for_a_save_and_a_third_ends_nothing_halfway():
+    saved = []
+    with stopping.StopOnSignals() as signals:
+        signal.raise_signal(signal.SIGTERM)
+        assert signals.asked
+        with pytest.raises(KeyboardInterrupt):
+            with signals.held():
+                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(signal.SIGTERM)
+                saved.append("whole")
+        assert saved == ["whole"]
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_a_first_signal_during_a_save_only_asks():
+    with stopping.StopOnSignals() as signals, signals.held():
+        signal.raise_signal(signal.SIGINT)
+    assert signals.asked

@@ -36,7 +36,7 @@ def _collect(name: str, texts: dict[str, str]) -> None:
     """Adds the text of a file and of those that it includes, each once."""
     if name in texts:
         return
-    path = _find(name)
+    path = find(name)
     lines = path.read_text("utf-8").splitlines() if path else []
     counted = [line.strip() for line in lines]
     text = "\n".join(line for line in counted if line and not _UNCOUNTED.match(line))
@@ -45,7 +45,7 @@ def _collect(name: str, texts: dict[str, str]) -> None:
         _collect(included, texts)
 
 
-def _find(name: str) -> pathlib.Path | None:
+def find(name: str) -> pathlib.Path | None:
     """The file that a run would read; None if there is none."""
     folders = ("", *gin_config.SEARCH_PATHS)
     paths = (pathlib.Path(folder, name) for folder in folders)

@@ -1,0 +1,75 @@
+"""Lock of a run directory, and children that end with their parent."""
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import pathlib
+import signal
+import sys
+import time
+from collections.abc import Callable
+from collections.abc import Iterator
+
+from models.runs import layout
+
+LOCK_NAME = ".lock"
+WAIT_SECS = 10.0  # a training that is ending, e.g. with its parent, saves meanwhile
+_POLL_SECS = 0.2
+_PR_SET_PDEATHSIG = 1  # of linux/prctl.h
+
+
+@contextlib.contextmanager
+def only_one(run_dir: pathlib.Path, *, wait_secs: float = WAIT_SECS) -> Iterator[None]:
+    """Holds a run directory's lock; the system frees it when the process ends.
+
+    Args:
+        run_dir: The directory; it exists.
+        wait_secs: How long to wait for another to end.
+
+    Raises:
+        layout.RunError: If another process trains there.
+    """
+    path = run_dir / LOCK_NAME
+    with open(path, "a+", encoding="utf-8") as file:
+        _lock(file.fileno(), path, wait_secs=wait_secs)
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def _lock(descriptor: int, path: pathlib.Path, *, wait_secs: float) -> None:
+    """Locks an open file, or says who holds it."""
+    end = time.monotonic() + wait_secs
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > end:
+                holder = path.read_text("utf-8", errors="replace").strip() or "unknown"
+                raise layout.RunError(
+                    f"another training (process {holder}) writes into {path.parent}; "
+                    "wait for its end, or say another --save_dir."
+                ) from None
+        time.sleep(_POLL_SECS)
+
+
+def end_with_parent() -> Callable[[], None] | None:
+    """What a child does before its program begins, to get SIGTERM when we are gone.
+
+    Returns:
+        For `preexec_fn`; None where the system has no such signal (other than Linux).
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl  # found before the fork
+    parent = os.getpid()
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:  # gone already
+            os._exit(1)
+
+    return ask
