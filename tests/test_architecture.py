@@ -62,8 +62,7 @@ ARROWS = {
         metrics: analysis models.measures
         collapse_index: analysis models.measures
         scoring: analysis collapse_index metrics models.data
-            models.measures models.memory models.runs models.synths prep.errors
-            prep.features
+            models.measures models.memory models.runs models.synths prep.features
         summary: collapse_index metrics models.data models.runs scoring
         report: analysis collapse_index metrics models.measures scoring summary
         evaluate: models.runs prep.pitch prep.progress report scoring summary

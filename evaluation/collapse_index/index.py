@@ -120,7 +120,7 @@ def severity(component: str, value: sums_lib.Numbers) -> np.ndarray:
         Severity in [0, 1], linear on both sides of the midpoint; NaN for NaN.
     """
     middle = MIDPOINTS[component]
-    return np.interp(value, [0.0, middle, 1.0], [0.0, 0.5, 1.0])
+    return np.asarray(np.interp(value, [0.0, middle, 1.0], [0.0, 0.5, 1.0]))
 
 
 def indices(sums: sums_lib.Sums) -> np.ndarray:

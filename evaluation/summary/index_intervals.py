@@ -5,6 +5,7 @@ index computed anew. Both systems of a pair are resampled alike.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 
@@ -128,9 +129,9 @@ def _run_intervals(sums: _RunSums, n_units: int) -> list[paired.Interval]:
     """Of each run by itself; none for a single one, whose is the system's."""
     n_runs = len(sums.arrays)
     return [
-        paired.resample(
-            n_units, lambda counts, run=run: sums.run_indices(counts, run=run)
-        ).interval(bounds=(0.0, 1.0))
+        paired.resample(n_units, functools.partial(sums.run_indices, run=run)).interval(
+            bounds=(0.0, 1.0)
+        )
         for run in range(n_runs if n_runs > 1 else 0)
     ]
 
