@@ -11,8 +11,8 @@ PYTEST := $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
 INPUT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-ddsp check format lock bench bench-prep \
-	bench-training bench-ladder bench-render
+.PHONY: help setup demo test test-ddsp check format lint-js lock bench bench-prep \
+	bench-training bench-ladder bench-render bench-instrument
 
 help:  ## lists the words
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -49,13 +49,16 @@ format: $(READY)  ## writes the format that check asks for
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+lint-js:  ## the instrument's JavaScript; needs node, and eslint from npm
+	npx --yes eslint@9 evaluation/instrument/js tests/evaluation/instrument/js
+
 lock:  ## regenerates requirements.txt from setup.cfg
 	test -x build/uv/bin/uv || { $(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv; }
 	build/uv/bin/uv pip compile --quiet --upgrade --python-version 3.11 --no-header \
 		--no-annotate --extra dev --override requirements-overrides.txt setup.cfg \
 		--output-file requirements.txt
 
-bench: bench-prep bench-training bench-ladder bench-render  ## every benchmark
+bench: bench-prep bench-training bench-ladder bench-render bench-instrument  ## every benchmark
 
 bench-prep: $(READY)  ## CREPE and the pipeline against the stock libraries
 	$(BIN)/python -m benchmarks.bench_crepe
@@ -69,3 +72,6 @@ bench-ladder: $(READY)  ## size and cost of every rung
 
 bench-render: $(READY)  ## playing live and to a file, against real time
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench_render
+
+bench-instrument: $(READY)  ## the web page's engine in Chromium, against real time
+	$(BIN)/python -m benchmarks.bench_instrument

@@ -1,4 +1,4 @@
-"""The whole way in one command: recordings in, a report of two trained models out.
+"""The whole way in one command: recordings in, a report and an instrument out.
 
     python -m evaluation.run_demo                     # plays its own instrument
     python -m evaluation.run_demo --input=my_wavs/    # with recordings of your own
@@ -63,7 +63,7 @@ def plan_steps(folder: pathlib.Path, recordings: pathlib.Path | None) -> list[St
         recordings: A person's own recordings, or None to render some.
 
     Returns:
-        Steps that leave `data/`, `runs/` and `report/` in the folder.
+        Steps that leave `data/`, `runs/`, `report/` and an instrument in the folder.
     """
     steps = []
     split: tuple[str, ...] = ()
@@ -113,7 +113,29 @@ def plan_steps(folder: pathlib.Path, recordings: pathlib.Path | None) -> list[St
             ),
         )
     )
+    steps.append(
+        Step(
+            f"make an instrument of {CANDIDATE}",
+            (
+                "evaluation.run_render",
+                f"--run={runs / CANDIDATE}",
+                f"--instrument={instrument_path(folder, recordings)}",
+                "--overwrite",
+            ),
+        )
+    )
     return steps
+
+
+def instrument_path(folder: pathlib.Path, recordings: pathlib.Path) -> pathlib.Path:
+    """The page that plays the demo's model, named after what it learned from.
+
+    Args:
+        folder: Where the demo writes.
+        recordings: What it learned from; in the demo's own folder they are a flute.
+    """
+    own = recordings.parent == folder
+    return folder / ("flute.html" if own else f"{folder.name}.html")
 
 
 def run_steps(steps: list[Step]) -> int:
@@ -154,6 +176,8 @@ def main(values: flags.FlagValues) -> int:
     code = run_steps(plan_steps(folder, recordings))
     if code == 0:
         print_result(folder / "report")
+        page = instrument_path(folder, recordings or folder / "recordings")
+        print(f"Play it: {page}")
     return code
 
 

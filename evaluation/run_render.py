@@ -6,6 +6,7 @@ r"""Plays a trained model with any recording, MIDI file or drawn curves.
     ddsp_render --run runs/stage2 --input a.wav --input b.wav --run runs/stage5 \
         --gallery listen.html
     ddsp_render --run runs/stage2 --export exported/
+    ddsp_render --run runs/stage2 --instrument flute.html
 
 Any sample rate and length in, the model's rate out. Exit code 0 when all went well, 2
 when something given cannot be used; one sentence then says what and why.
@@ -24,16 +25,19 @@ from prep import errors
 if TYPE_CHECKING:  # seconds of imports, which --help and refusals do without
     from evaluation.render import job
 
-OUTPUTS = ("output", "gallery", "export")  # of these one is asked for
+OUTPUTS = ("output", "gallery", "export", "instrument")  # of these one is asked for
+# Flags that say how something is rendered.
+RENDERING_FLAGS = (
+    *("match", "transpose", "loudness_shift", "mask_unvoiced", "suppress_noise"),
+    *("auto_tune", "dry", "stems", "dump_controls", "controls_out", "gain_db"),
+    *("tail_secs", "seed", "crepe_capacity"),
+)
 # What a kind of output knows nothing of.
 IDLE_FLAGS = {
     "output": (),
     "gallery": ("stems", "dump_controls", "controls_out"),
-    "export": (
-        *("match", "transpose", "loudness_shift", "mask_unvoiced", "suppress_noise"),
-        *("auto_tune", "dry", "stems", "dump_controls", "controls_out", "gain_db"),
-        *("tail_secs", "seed", "crepe_capacity"),
-    ),
+    "export": RENDERING_FLAGS,
+    "instrument": RENDERING_FLAGS,
 }
 
 
@@ -50,10 +54,11 @@ def define_flags(groups: command_line.FlagGroups) -> None:
         ["", "tiny", "full"],
         "Size of the pitch tracker; the dataset's by default.",
     )
-    groups.group("what is written, one of the first three")
+    groups.group("what is written, one of the first four")
     groups.text("output", None, "Audio file: .wav, .flac, .aiff or .ogg.")
     groups.text("gallery", None, "HTML page of all inputs and runs.")
     groups.text("export", None, "Folder to write the run to, for other programs.")
+    groups.text("instrument", None, "HTML page that plays the run in a browser.")
     groups.switch("overwrite", "Replace outputs that are there.")
     groups.switch("stems", "Also write harmonic, noise and reverb as files.")
     groups.switch("dump_controls", "Also write the synthesiser's controls as CSV.")
@@ -113,7 +118,8 @@ def check(values: flags.FlagValues) -> None:
     wanted = [name for name in OUTPUTS if values[name].value]
     if len(wanted) != 1:
         raise command_line.UsageError(
-            "say one of --output=out.wav, --gallery=page.html and --export=folder; "
+            "say one of --output=out.wav, --gallery=page.html, --export=folder and "
+            "--instrument=page.html; "
             f"{' and '.join(wanted) or 'none'} was given."
         )
     _check_flags(values, wanted[0])
@@ -133,6 +139,7 @@ def run(values: flags.FlagValues) -> int:
     Raises:
         errors.InputError: If something given cannot be used.
     """
+    from evaluation.instrument import page as instrument_page
     from evaluation.render import gallery
     from evaluation.scoring import rendering
     from models.export import writer
@@ -151,6 +158,12 @@ def run(values: flags.FlagValues) -> int:
         opened = rendering.open_run(run_dirs[0], checkpoint=values.checkpoint)
         for line in writer.export_run(opened, target, overwrite=values.overwrite):
             print(line)
+    elif wanted == "instrument":
+        opened = rendering.open_run(run_dirs[0], checkpoint=values.checkpoint)
+        written = instrument_page.write(
+            target, opened, data_dir=request.data_dir, overwrite=values.overwrite
+        )
+        print(written)
     else:
         _render(run_dirs[0], sources[0], target, request, values.checkpoint)
     return 0
@@ -231,20 +244,25 @@ def _render(
 
 PROGRAM = command_line.Program(
     name="ddsp_render",
-    summary="Plays a trained model with any recording, MIDI file or drawn curves, or "
-    "exports it.",
+    summary="Plays a trained model with any recording, MIDI file or drawn curves, "
+    "exports it, or makes an instrument of it for a browser.",
     examples=(
         "ddsp_render --run runs/stage2 --input singing.wav --output flute.wav --match",
         "ddsp_render --run runs/stage2 --input tune.mid --output tune.wav --stems",
         "ddsp_render --run runs/a --run runs/b --input a.wav --gallery listen.html",
         "ddsp_render --run runs/stage2 --export exported/",
+        "ddsp_render --run runs/stage2 --instrument flute.html",
     ),
     define_flags=define_flags,
     check=check,
     main=run,
     exit_codes="0 all is written; 2 something given cannot be used; 70 a fault of "
     "ours; 130 interrupted.",
-    loads=("evaluation.render.gallery", "models.export.writer"),
+    loads=(
+        "evaluation.render.gallery",
+        "evaluation.instrument.page",
+        "models.export.writer",
+    ),
 )
 
 

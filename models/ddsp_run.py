@@ -155,6 +155,7 @@ def main(values: flags.FlagValues) -> int:
     """Trains, evaluates or samples; returns an exit code."""
     from ddsp.training import ddsp_run as ddsp_runner
 
+    from models.runs import outcomes
     from models.training import session
     from models.training import staged
 
@@ -164,16 +165,13 @@ def main(values: flags.FlagValues) -> int:
     if values.allow_memory_growth:
         ddsp_runner.allow_memory_growth()
     wanted = request_of_flags(values)
-    try:
-        if values.mode == "train":
-            train = staged.train_staged if values.staged else session.train
-            outcome = train(wanted, say=_say)
-            return 0 if outcome.reason != "interrupted" else 130
+    if values.mode != "train":
         session.evaluate_or_sample(wanted, mode=values.mode, run_once=values.run_once)
         return 0
-    except session.USER_ERRORS as error:
-        _say(f"error: {session.sentence(error)}")
-        return 1
+    train = staged.train_staged if values.staged else session.train
+    result = train(wanted, say=_say)
+    was_interrupted = result.reason is outcomes.Outcome.INTERRUPTED
+    return command_line.EXIT_INTERRUPTED if was_interrupted else 0
 
 
 PROGRAM = command_line.Program(

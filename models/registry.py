@@ -6,13 +6,14 @@ while configurations stay. This table says where each name is defined:
 | gin name | defined in |
 |---|---|
 | `models.autoencoder` | models/autoencoder.py |
-| `models.conditioning`, `models.controls`, `models.heads`, `models.smoothing` |
-models/controls/ | | `models.data` | models/data/provider.py |
+| `models.conditioning`, `models.controls` | models/controls/ |
+| `models.heads`, `models.smoothing` | models/controls/ |
+| `models.data` | models/data/provider.py |
 | `models.decoders` | models/decoders/ |
 | `models.dense`, `models.gru` | models/layers/ |
 | `models.effects` | models/synths/reverb.py |
 | `models.losses`, `models.regularizers`, `models.spectral` | models/losses/ |
-| `models.loop`, `models.trainer` | models/training/options.py, trainer.py |
+| `models.loop`, `models.trainer` | models/training/options.py |
 | `models.noise`, `models.synths` | models/synths/noise.py, harmonic.py |
 | `models.rates` | models/config/rates.py |
 | `models.schedules` | models/schedules.py |
@@ -39,4 +40,3 @@ from models.synths import harmonic
 from models.synths import noise
 from models.synths import reverb
 from models.training import options
-from models.training import trainer

@@ -191,7 +191,7 @@ def _is_complete(
     if path.exists() and not request.overwrite:
         try:
             old = plan_lib.Plan.from_json(path.read_text())
-            differences = plan_lib.describe_difference(old, plan)
+            differences = text.describe_difference(old, plan)
         except settings_lib.PrepError as error:
             differences = [str(error)]
         if not differences:

@@ -63,6 +63,8 @@ def define_flags(groups: command_line.FlagGroups) -> None:
     real("example_secs", "Length of an example, s.")
     real("hop_secs", "Between the starts of training examples, s.")
     real("eval_split_fraction", "Share of the seconds kept for evaluation; 0: none.")
+    short = "Recordings shorter than an example: in rows, filled up, or refused."
+    groups.choice("short", defaults.short, settings_lib.SHORT, short)
     groups.switch("trim_silence", "Leave out silence at both ends.")
     groups.listing(
         "transpose_cents", "0", "Copies for training, such as -50,0,50; cents."

@@ -15,6 +15,7 @@ from prep.pitch import tracker
 CREPE_RATE = 16000  # samples/s, what the pitch tracker hears
 FRAMINGS = ("aligned", "ddsp_same", "ddsp_center")
 NORMALIZATIONS = ("none", "peak")
+SHORT = ("pack", "pad", "reject")  # what becomes of recordings shorter than an example
 MAX_RATE = 192000  # samples/s
 SECS_PRECISION = 1e-6  # s, seconds further than this from a whole frame are refused
 
@@ -59,6 +60,9 @@ class Settings:
         framing: "aligned": frame `i` is centred on sample `i * hop_size` and an example
             has `example_secs * frame_rate` frames. "ddsp_same", "ddsp_center": the
             features of `ddsp_prepare_tfrecord` without and with `--center`.
+        short: What becomes of recordings shorter than an example. "pack" lays them one
+            behind another into examples, "pad" fills each up with silence to an example
+            of its own, "reject" refuses them.
         trim_silence: Whether silence before and after the music is left out.
         min_loudness_db: What never gets louder than this is silence, dB A-weighted.
         normalize: "peak" scales each recording to the same peak; "none" leaves it.
@@ -78,6 +82,7 @@ class Settings:
     example_secs: float = 4.0
     hop_secs: float = 1.0
     framing: str = "aligned"
+    short: str = "pack"
     trim_silence: bool = False
     min_loudness_db: float = -50.0
     normalize: str = "none"
@@ -100,6 +105,7 @@ class Settings:
         secs_to_frames(self.example_secs, self.frame_rate, name="example_secs")
         secs_to_frames(self.hop_secs, self.frame_rate, name="hop_secs")
         _check_choice("framing", self.framing, FRAMINGS)
+        _check_choice("short", self.short, SHORT)
         _check_choice("normalize", self.normalize, NORMALIZATIONS)
         _check_choice("crepe_capacity", self.crepe_capacity, ("full", "tiny"))
         _check_choice("f0_decoder", self.f0_decoder, ("viterbi", "argmax"))
@@ -182,8 +188,8 @@ class Settings:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Settings":
-        """The inverse of `to_dict`."""
-        known = dict(values)
+        """The inverse of `to_dict`, also of datasets made before `short` existed."""
+        known = {"short": "reject", **values}
         known["transpose_cents"] = tuple(known["transpose_cents"])
         return cls(**known)
 

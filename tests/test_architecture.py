@@ -27,9 +27,9 @@ ARROWS = {
         recordings: loudness
         features: loudness recordings settings
         plan: features loudness recordings settings
-        dataset: features loudness plan settings
-        beam: dataset features pitch plan recordings settings
-        report: beam dataset pitch plan settings
+        dataset: features loudness plan recordings settings
+        beam: dataset features loudness pitch plan recordings settings
+        report: beam pitch plan settings
         preparation: beam dataset features plan progress recordings report settings
         command_line:
         run_beam: beam command_line preparation settings
@@ -55,28 +55,30 @@ ARROWS = {
             runs synths
         registry: autoencoder config controls data decoders layers losses schedules
             synths training
-        ddsp_run: prep.command_line training
+        ddsp_run: prep.command_line runs training
     """,
     "evaluation": """
         analysis: models.measures
         metrics: analysis models.measures
         collapse_index: analysis models.measures
-        scoring: analysis collapse_index metrics models.data
-            models.measures models.memory models.runs models.synths prep.features
+        scoring: analysis collapse_index metrics models.data models.measures
+            models.memory models.runs models.synths prep.features
         summary: collapse_index metrics models.data models.runs scoring
         report: analysis collapse_index metrics models.measures scoring summary
         evaluate: models.runs prep.pitch prep.progress report scoring summary
-        matrix: models.config models.runs models.training prep.dataset prep.files
-            prep.progress report scoring summary
+        matrix: models.config models.runs prep.dataset prep.files prep.progress report
+            scoring summary
         render: models.autoencoder models.controls models.measures models.runs
             models.streaming prep.dataset prep.features prep.loudness prep.pitch
             prep.recordings prep.report report scoring
+        instrument: models.autoencoder models.controls models.decoders models.runs
+            models.streaming render report
         derive_collapse_index: analysis collapse_index prep.command_line prep.pitch
             prep.recordings scoring
         run_demo: prep.command_line
         run_fad: metrics prep.command_line prep.files prep.recordings scoring
         run_matrix: matrix prep.command_line scoring
-        run_render: models.export prep.command_line render scoring
+        run_render: instrument models.export prep.command_line render scoring
         run_report: analysis evaluate prep.command_line report scoring summary
     """,
 }

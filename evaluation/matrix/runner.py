@@ -23,10 +23,10 @@ from evaluation.matrix import gin_contents
 from evaluation.matrix import note as matrix_note
 from evaluation.scoring import training_log
 from models.runs import metrics_log
+from models.runs import outcomes
 from models.runs import record
-from models.training import staged
 
-DONE = staged.DONE  # outcomes of a run that ended by a rule of its own
+DONE = tuple(item for item in outcomes.Outcome if item.is_done)
 FAILED = "failed"
 LOG_LINES = 8  # of a failed run's output that are shown
 POLL_SECS = 1.0  # between two looks at how far a run is

@@ -36,11 +36,11 @@ def read_clips(
 
 
 def recording_names(fields: dict[str, Any]) -> dict[str, str]:
-    """Name of each recording by its id, from the content of dataset_info.json."""
+    """Name of each recording and pack by its id, from dataset_info.json."""
     return {
         recording["recording_id"]: recording["name"]
         for split in fields.get("splits", {}).values()
-        for recording in split.get("recordings", [])
+        for recording in [*split.get("recordings", []), *split.get("packs", [])]
     }
 
 

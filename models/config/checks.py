@@ -31,7 +31,7 @@ def check_complete(bindings: tuple[str, ...] = ()) -> None:
             f"%{name} is used but never set{gin_names.nearest(name, defined)}."
         )
     for binding in bindings:
-        name = binding.split("=", 1)[0].strip()
+        name = gin_names.bound_name(binding)
         if name.isidentifier() and name not in used:
             raise gin_config.ConfigError(
                 f"--gin_param={binding}: nothing uses a macro "

@@ -7,12 +7,14 @@ the bindings of the command line.
 Unlike ddsp's runner, an unknown name is an error here, with the nearest known one.
 """
 
+import contextlib
 import copy
 import dataclasses
 import logging
 import os
 import pathlib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import gin
@@ -30,7 +32,6 @@ DDSP_DEFAULTS = (os.path.join("optimization", "base.gin"), "eval/basic.gin")
 TPU_DEFAULTS = (os.path.join("optimization", "base_tpu.gin"), "eval/basic.gin")
 OWN_DEFAULTS = (
     "import models.registry",
-    "import models.registry",
     "get_trainer_class.trainer_class = @models.trainer.LadderTrainer",
     "eval_data/models.data.PreparedDataset.split = 'eval'",
 )
@@ -44,7 +45,7 @@ STOCK_BLOCKS = (
 
 
 class ConfigError(errors.InputError, ValueError):
-    """A configuration that cannot be used; the message is one clear sentence."""
+    """A configuration that cannot be used."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +65,19 @@ class Sources:
     search_paths: tuple[str, ...] = ()
     operative: str | None = None
     use_tpu: bool = False
+
+
+@contextlib.contextmanager
+def building() -> Iterator[None]:
+    """Turns what a configured object says of its arguments into a `ConfigError`.
+
+    Only values that an object refuses and files that it misses: any other exception is
+    a fault of the object.
+    """
+    try:
+        yield
+    except (ValueError, FileNotFoundError) as error:
+        raise ConfigError(one_line(error)) from error
 
 
 def parse_files(sources: Sources) -> None:

@@ -27,6 +27,11 @@ def suggestion(message: str) -> str:
     return ""
 
 
+def bound_name(binding: str) -> str:
+    """What a binding sets: "batch_size = 4" → "batch_size"."""
+    return binding.split("=", 1)[0].strip()
+
+
 def registered() -> list[str]:
     """Everything that gin can configure, by full name."""
     return sorted(selector for selector, _ in gin.config._REGISTRY.items())

@@ -7,6 +7,7 @@ import re
 import gin
 
 from models.config import gin_config
+from models.config import gin_names
 from prep.dataset import info as dataset_info
 
 # Parameters that state a rate or a length, and what the dataset calls them.
@@ -23,12 +24,15 @@ RATE_MACROS = ("SAMPLE_RATE", "FRAME_RATE", "N_SAMPLES", "TIME_STEPS", "EXAMPLE_
 def bind_dataset(
     info: dataset_info.DatasetInfo, *, sources: gin_config.Sources
 ) -> None:
-    """Sets the macros that a dataset decides.
+    """Sets the macros that a dataset decides; the command line's own stay.
 
     Raises:
         gin_config.ConfigError: If a file of the user's own sets one to another value.
     """
+    on_command_line = {gin_names.bound_name(text) for text in sources.bindings}
     for name, value in info.macros().items():
+        if name in on_command_line:
+            continue
         own_file = _own_file_that_sets(name, sources)
         bound = gin_config.macro_value(name)
         if name in RATE_MACROS and own_file and bound != value:

@@ -19,6 +19,8 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
+from models.runs import layout
+
 PREFIX = "ckpt-"
 _WRITING = ".writing-"
 _INDEX = re.compile(r"^ckpt-(\d+)\.index$")
@@ -182,7 +184,7 @@ def check_architecture(path: str, model: tf.keras.Model) -> None:
     Variables that are not trained, e.g. a step count, may be absent or surplus.
 
     Raises:
-        ValueError: If its model has other shapes.
+        layout.RunError: If its model has other shapes.
     """
     shapes = tf.train.load_checkpoint(path).get_variable_to_shape_map()
     stored = collections.Counter(
@@ -195,7 +197,7 @@ def check_architecture(path: str, model: tf.keras.Model) -> None:
     lacking = sorted(map(list, trained - stored))
     surplus = sorted(list(shape) for shape in stored - every if len(shape))
     if lacking or surplus:
-        raise ValueError(
+        raise layout.RunError(
             f"checkpoint {path} was written by another architecture: it lacks weights "
             f"of shapes {lacking[:3]} and has others of shapes {surplus[:3]}; use the "
             "gin file it was trained with, another --save_dir, or --resume=never."
@@ -211,7 +213,7 @@ def restore(path: str, *, trackables: dict[str, Any], partial: bool = False) -> 
         partial: Whether what the checkpoint lacks may keep its value.
 
     Raises:
-        ValueError: If it does not fit.
+        layout.RunError: If it does not fit.
     """
     try:
         status = tf.train.Checkpoint(**trackables).restore(path)
@@ -220,7 +222,7 @@ def restore(path: str, *, trackables: dict[str, Any], partial: bool = False) -> 
         else:
             status.assert_existing_objects_matched()
     except (AssertionError, ValueError) as error:
-        raise ValueError(
+        raise layout.RunError(
             f"checkpoint {path} was written by another architecture "
             f"({' '.join(str(error).split())[:160]})."
         ) from error

@@ -56,8 +56,8 @@ def load_run(run_dir: str | pathlib.Path, *, checkpoint: str = "best") -> Run:
         The run.
 
     Raises:
-        FileNotFoundError: If there is no run, or it has no such checkpoint.
-        ValueError: If the checkpoint does not fit the configuration.
+        layout.NoRunError: If there is no run, or it has no such checkpoint.
+        layout.RunError: If the checkpoint does not fit the configuration.
     """
     path = pathlib.Path(run_dir).expanduser()
     config_text = read_config(path)
@@ -83,12 +83,12 @@ def read_config(run_dir: pathlib.Path) -> str:
     """The newest operative configuration of a run.
 
     Raises:
-        FileNotFoundError: If the directory is no run.
+        layout.NoRunError: If the directory is no run.
     """
     try:
         name = train_util.get_latest_file(str(run_dir), "operative_config-", ".gin")
     except FileNotFoundError as error:
-        raise FileNotFoundError(
+        raise layout.NoRunError(
             f"no run at {run_dir}: it has no operative_config-<step>.gin; train one "
             f"with `ddsp_run --gin_file=gin/stage2.gin --save_dir={run_dir}`."
         ) from error
@@ -109,7 +109,7 @@ def find_checkpoint(run_dir: pathlib.Path, checkpoint: str) -> checkpoints.Found
     """The checkpoint meant by 'best', 'last' or a step.
 
     Raises:
-        FileNotFoundError: If there is none.
+        layout.NoRunError: If there is none.
     """
     best_dir = run_dir / layout.BEST_DIR
     if checkpoint == "best":
@@ -123,12 +123,12 @@ def find_checkpoint(run_dir: pathlib.Path, checkpoint: str) -> checkpoints.Found
         )
         if found is None:
             steps = sorted({item.step for item in there})
-            raise FileNotFoundError(
+            raise layout.NoRunError(
                 f"{run_dir} has no sound checkpoint of step {checkpoint}; it has "
                 f"'best', 'last' and the steps {steps}."
             )
     if found is None:
-        raise FileNotFoundError(
+        raise layout.NoRunError(
             f"{run_dir} has no sound checkpoint yet; let the run write one first."
         )
     return found
@@ -171,7 +171,7 @@ def find_weights(place: str) -> checkpoints.Found:
     """The checkpoint meant by a run directory or by a checkpoint's own path.
 
     Raises:
-        FileNotFoundError: If there is none.
+        layout.NoRunError: If there is none.
     """
     path = pathlib.Path(place)
     name, _, step = path.name.removesuffix(".index").rpartition("-")

@@ -1,29 +1,50 @@
 """run.json: what a run was, enough to run it again and to judge it.
 
-Each start of a run adds to `starts`; `outcome` is 'running' until the run ends by
-itself, so a run that was killed says 'running' with the process that is no more.
+Each start of a run adds to `starts`; `outcome` (`outcomes.Outcome`) is 'running' until
+the run ends by itself, so a run that was killed says 'running' with the process that is
+no more.
 """
 
+import dataclasses
 import datetime
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 import pathlib
 import platform
 import re
 import subprocess
 import sys
+import types
 from typing import Any
 
 import tensorflow as tf
 
 from models.runs import layout
+from models.runs import outcomes
 from prep import files
 from prep.dataset import info as dataset_info
 
 SCHEMA_VERSION = 1
 _IMPORT = re.compile(r"(import|from)\s")
+_NUMBER = int | float
+_FIELD_TYPES: dict[str, type | types.UnionType] = {
+    "outcome": str,
+    "starts": list,
+    "config": str,
+    "config_hash": str,
+    "gin_digest": str,
+    "plan_hash": str,
+    "data_dir": str,
+    "dataset": dict,
+    "seed": int,
+    "best_loss": _NUMBER,
+    "best_measure": _NUMBER,
+    "best_step": _NUMBER,
+    "start": str,
+}
 _PACKAGES = (
     "ddsp",
     "ddsp-ladder",
@@ -35,10 +56,114 @@ _PACKAGES = (
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """One start of a run.
+
+    Attributes:
+        command: The words of its command line, the program first.
+        plan_hash: Of its dataset; empty where it is not known.
+        fields: All that run.json says of it.
+    """
+
+    command: tuple[str, ...]
+    plan_hash: str
+    fields: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class RunRecord:
+    """What run.json says, checked; without a run.json nothing is known.
+
+    Attributes:
+        outcome: How the run stands; None where it is not known.
+        starts: Its starts, the first one first.
+        config: Its configuration in gin's words.
+        fields: All that is there.
+    """
+
+    outcome: outcomes.Outcome | None = None
+    starts: tuple[Start, ...] = ()
+    config: str = ""
+    fields: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it ended by a rule of its own."""
+        return self.outcome is not None and self.outcome.is_done
+
+    @property
+    def plan_hashes(self) -> tuple[str, ...]:
+        """The datasets that it has trained on, in order, each once."""
+        of_starts = [start.plan_hash for start in self.starts]
+        known = [*of_starts, self.fields.get("plan_hash") or ""]
+        return tuple(dict.fromkeys(item for item in known if item))
+
+    @property
+    def best_measure(self) -> float:
+        """What its best checkpoint was chosen by; infinity before there is one."""
+        loss = self.fields.get("best_loss", math.inf)
+        return float(self.fields.get("best_measure", loss))
+
+
+def read_record(run_dir: str | pathlib.Path) -> RunRecord:
+    """Reads run.json.
+
+    Raises:
+        layout.RunError: If it is damaged, or written by a later version.
+    """
+    path = pathlib.Path(run_dir) / layout.RUN_NAME
+    try:
+        text = files.read_text(path)
+        return RunRecord() if text is None else _checked(json.loads(text))
+    except (ValueError, TypeError, RecursionError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise layout.RunError(f"{path} cannot be read ({why}).") from error
+
+
+def _checked(fields: Any) -> RunRecord:
+    """Makes a record of what was read; raises TypeError or ValueError for damage."""
+    _check_type("its content", fields, dict)
+    version = fields.get("schema_version", SCHEMA_VERSION)
+    _check_type("schema_version", version, int)
+    if version > SCHEMA_VERSION:
+        raise ValueError(
+            f"schema_version {version} is newer than {SCHEMA_VERSION}, which this "
+            "version of the project writes: update it"
+        )
+    for name, kind in _FIELD_TYPES.items():
+        if fields.get(name) is not None:
+            _check_type(name, fields[name], kind)
+    for name, value in (fields.get("dataset") or {}).items():
+        _check_type(f"dataset.{name}", value, str if name == "plan_hash" else _NUMBER)
+    word = fields.get("outcome")
+    return RunRecord(
+        outcome=None if word is None else outcomes.Outcome(word),
+        starts=tuple(_start(item) for item in fields.get("starts") or ()),
+        config=fields.get("config") or "",
+        fields=fields,
+    )
+
+
+def _start(fields: Any) -> Start:
+    _check_type("starts", fields, dict)
+    command = fields.get("command") or []
+    _check_type("starts.command", command, list)
+    for word in command:
+        _check_type("starts.command", word, str)
+    plan_hash = fields.get("plan_hash") or ""
+    _check_type("starts.plan_hash", plan_hash, str)
+    return Start(tuple(command), plan_hash, fields)
+
+
+def _check_type(name: str, value: Any, kind: type | types.UnionType) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {value!r:.40}")
+
+
 def read_run(run_dir: str | pathlib.Path) -> dict[str, Any]:
-    """The content of run.json, {} where there is none."""
-    text = files.read_text(pathlib.Path(run_dir) / layout.RUN_NAME)
-    return {} if text is None else json.loads(text)
+    """The content of run.json, {} where there is none; see `read_record`."""
+    return read_record(run_dir).fields
 
 
 def write_run(run_dir: str | pathlib.Path, record: dict[str, Any]) -> None:
@@ -68,6 +193,7 @@ def started(
     before = read_run(run_dir)
     start = {"time": _now(), "command": sys.argv, "pid": os.getpid()}
     start["first_step"] = settings.get("first_step", 0)
+    start["plan_hash"] = settings.get("plan_hash", "")
     record = {
         "schema_version": SCHEMA_VERSION,
         **settings,
@@ -80,13 +206,15 @@ def started(
         "start": before.get("start", start["time"]),
         "starts": [*before.get("starts", []), start],
         "end": None,
-        "outcome": "running",
+        "outcome": outcomes.Outcome.RUNNING,
     }
     write_run(run_dir, record)
     return record
 
 
-def ended(run_dir: str | pathlib.Path, *, outcome: str, facts: dict[str, Any]) -> None:
+def ended(
+    run_dir: str | pathlib.Path, *, outcome: outcomes.Outcome, facts: dict[str, Any]
+) -> None:
     """Notes how a run ended."""
     record = read_run(run_dir)
     record.update(facts, end=_now(), outcome=outcome)

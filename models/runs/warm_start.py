@@ -19,6 +19,8 @@ import tensorflow as tf
 from absl import logging
 from ddsp.training import train_util
 
+from models.runs import layout
+
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 ROOT = "model/"
 SHOWN_NAMES = 3  # in one line
@@ -184,13 +186,13 @@ def restore_matching(
 
     Raises:
         FileNotFoundError: If there is no checkpoint.
-        ValueError: If shapes differ, if a required variable is missing, or if nothing
-            matches at all. The model is unchanged then.
+        layout.RunError: If shapes differ, if a required variable is missing, or if
+            nothing matches at all. The model is unchanged then.
     """
     renames = renames or {}
     report = compare(model, path, renames=renames)
     if report.mismatched and not allow_shape_mismatch:
-        raise ValueError(
+        raise layout.RunError(
             f"{report.checkpoint} does not fit: {report.summary()}; build the model "
             "with the sizes it was saved with, or pass allow_shape_mismatch=True "
             "(--allow_shape_mismatch) to leave these as they are."
@@ -201,12 +203,12 @@ def restore_matching(
         if name.startswith(tuple(required))
     ]
     if required and lacking:
-        raise ValueError(
+        raise layout.RunError(
             f"{report.checkpoint} lacks what is required, {', '.join(lacking)}: "
             f"{report.summary()}."
         )
     if not report.matched:
-        raise ValueError(
+        raise layout.RunError(
             f"{report.checkpoint} holds nothing that this model has: "
             f"{report.summary()}; is it a checkpoint of a model of ours?"
         )

@@ -1,7 +1,6 @@
-"""From a parsed configuration to a run's objects: model, trainer, data, held-out."""
+"""From the configuration in force to the objects of a training, each built once."""
 
 import dataclasses
-import pathlib
 from typing import Any
 
 import gin
@@ -11,17 +10,17 @@ from ddsp.training import models as ddsp_models
 from ddsp.training import trainers
 
 from models.config import gin_config
+from models.config import gin_data
 from models.data import provider as data_provider
 from models.monitoring import held_out as held_out_lib
-from models.training import options as loop_options
+from models.training import options as training_options
+from models.training import selection
 from models.training import trainer as trainer_lib
 from prep.dataset import info as dataset_info
 
-DEFAULT_DATA_DIR = "data"
-STOCK_TRAIN = "ddsp.training.train_util.train"
 STOCK_TRAINER = "ddsp.training.trainers.Trainer"
-STOCK_RECORDS = "ddsp.training.data.TFRecordProvider"
 OWN_TRAINER = "models.trainer.LadderTrainer"
+LOOP_BLOCK = "models.loop.LoopOptions"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,53 +33,87 @@ class TrainBlock:
     steps_per_save: int
 
 
-def dataset_of_config(data_dir: str | None) -> dataset_info.DatasetInfo | None:
-    """Finds the prepared dataset that a configuration means.
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """The objects of a training; the trainer's variables are created.
+
+    Attributes:
+        block: Where the batches come from, and how many.
+        options: Of the loop.
+        trainer: Makes the steps.
+        held_out: What is measured on.
+        progress: What a run remembers; saved with each checkpoint.
+    """
+
+    block: TrainBlock
+    options: training_options.LoopOptions
+    trainer: trainer_lib.LadderTrainer
+    held_out: held_out_lib.HeldOut
+    progress: selection.Progress
+
+    @property
+    def trackables(self) -> dict[str, Any]:
+        """What a checkpoint holds; the names are part of its format."""
+        return {
+            "model": self.trainer.model,
+            "optimizer": self.trainer.optimizer,
+            "progress": self.progress,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class StockTraining:
+    """A model under ddsp's own trainer, which has a loop of its own."""
+
+    trainer: Any
+
+
+def assemble(
+    strategy: tf.distribute.Strategy,
+    *,
+    info: dataset_info.DatasetInfo | None,
+    seed: int,
+) -> Training | StockTraining:
+    """Builds what the configuration in force names.
 
     Args:
-        data_dir: What the command line says, or None.
-
-    Returns:
-        Its facts; None if the data comes from elsewhere, e.g. TFDS.
+        strategy: Where it runs.
+        info: The dataset, if it is a prepared one.
+        seed: Decides weights, order of examples and noise.
 
     Raises:
-        FileNotFoundError: If the dataset that is meant is missing or unfinished.
-        ValueError: If it is damaged.
+        gin_config.ConfigError: If something named cannot be built, or not together.
     """
-    if data_dir is not None:
-        return dataset_info.read_dataset_info(data_dir)
-    pattern = gin_config.parameter(STOCK_RECORDS, "file_pattern")
-    if pattern:  # records of ddsp's own kind may have no dataset_info.json
-        directory = pathlib.Path(pattern).parent
-        has_info = (directory / dataset_info.INFO_NAME).is_file()
-        return dataset_info.read_dataset_info(directory) if has_info else None
-    provider = gin_config.bound_class(STOCK_TRAIN, "data_provider")
-    if provider not in (None, STOCK_RECORDS, "models.data.PreparedDataset"):
-        return None
-    bound = gin_config.macro_value("DATA_DIR") or DEFAULT_DATA_DIR
-    return dataset_info.read_dataset_info(bound)
+    tf.keras.utils.set_random_seed(seed)
+    # Data first: what is wrong with it is found before a model is built.
+    block = train_block(seed=seed)
+    with gin_config.building():
+        options = gin.get_configurable(LOOP_BLOCK)()
+        _check_batches(block, strategy)
+        held_out = make_held_out(block.provider, info, options=options)
+    model = make_model(strategy)
+    trainer = make_trainer(model, strategy, num_steps=block.num_steps, seed=seed)
+    if not isinstance(trainer, trainer_lib.LadderTrainer):
+        return StockTraining(trainer)
+    progress = selection.Progress(seed)
+    with gin_config.building():
+        trainer.build({key: value[:1] for key, value in held_out.batch.items()})
+    return Training(block, options, trainer, held_out, progress)
 
 
-def bind_provider_defaults(info: dataset_info.DatasetInfo) -> None:
-    """Lets configurations that name no data read the prepared dataset."""
-    bindings = []
-    for block, name in (
-        ("train", ""),
-        ("evaluate", "eval_data/"),
-        ("sample", "eval_data/"),
-    ):
-        if not gin_config.is_bound(block, "data_provider"):
-            provider = f"@{name}models.data.PreparedDataset()"
-            bindings.append(f"{block}.data_provider = {provider}")
-    if not gin_config.is_bound(STOCK_RECORDS, "file_pattern"):
-        pattern = (
-            info.data_dir
-            / pathlib.Path(info.fields["splits"]["train"]["file_pattern"]).name
+def _check_batches(block: TrainBlock, strategy: tf.distribute.Strategy) -> None:
+    """Checks that batches can be filled and shared."""
+    if block.num_steps < 1:
+        raise ValueError(
+            f"train.num_steps={block.num_steps}; at least 1, e.g. --steps=2000."
         )
-        bindings.append(f"TFRecordProvider.file_pattern = {str(pattern)!r}")
-    if not gin_config.is_bound("models.data.PreparedDataset", "data_dir"):
-        bindings.append("models.data.PreparedDataset.data_dir = %DATA_DIR")
-    gin_config.parse_bindings(bindings)
+    if isinstance(block.provider, data_provider.PreparedDataset):
+        block.provider.check_batch_size(block.batch_size)
+    if block.batch_size % strategy.num_replicas_in_sync:
+        raise ValueError(
+            f"batch_size={block.batch_size} cannot be shared by "
+            f"{strategy.num_replicas_in_sync} devices evenly."
+        )
 
 
 def make_model(strategy: tf.distribute.Strategy) -> tf.keras.Model:
@@ -94,13 +127,14 @@ def make_model(strategy: tf.distribute.Strategy) -> tf.keras.Model:
             "the gin files name no model (get_model.model); say "
             "--gin_file=gin/stage2.gin."
         )
-    with strategy.scope():
+    with strategy.scope(), gin_config.building():
         return ddsp_models.get_model()
 
 
 def train_block(*, seed: int) -> TrainBlock:
     """Reads ddsp's `train` block, and builds its provider."""
-    provider = gin_config.parameter(STOCK_TRAIN, "data_provider")
+    with gin_config.building():
+        provider = gin_config.parameter(gin_data.STOCK_TRAIN, "data_provider")
     if isinstance(provider, data_provider.PreparedDataset):
         provider.seed = seed
     return TrainBlock(
@@ -113,7 +147,7 @@ def train_block(*, seed: int) -> TrainBlock:
 
 def _whole_number(name: str, *, default: int) -> int:
     """A number of ddsp's `train` block."""
-    value = gin_config.parameter(STOCK_TRAIN, name, default=default)
+    value = gin_config.parameter(gin_data.STOCK_TRAIN, name, default=default)
     if isinstance(value, bool) or not isinstance(value, int):
         raise gin_config.ConfigError(f"train.{name}={value!r} is not a whole number.")
     return value
@@ -131,7 +165,7 @@ def make_trainer(
     For ours, what is bound for ddsp's `Trainer` counts where ours binds nothing.
     """
     trainer_class = trainers.get_trainer_class()
-    if not issubclass(trainer_class, trainer_lib.LadderTrainer):
+    if not issubclass(trainer_class, training_options.TrainerOptions):
         return trainer_class(model, strategy)
     own = gin.get_bindings(OWN_TRAINER, resolve_references=False)
     inherited = {
@@ -141,14 +175,16 @@ def make_trainer(
     }
     if "total_steps" not in own:
         inherited["total_steps"] = num_steps
-    return trainer_class(model, strategy, seed=seed, **inherited)
+    with gin_config.building():
+        options = trainer_class(seed=seed, **inherited)
+    return trainer_lib.LadderTrainer(model, strategy, options=options)
 
 
 def make_held_out(
     provider: Any,
     info: dataset_info.DatasetInfo | None,
     *,
-    options: loop_options.LoopOptions,
+    options: training_options.LoopOptions,
 ) -> held_out_lib.HeldOut:
     """The fixed batch that a run is judged by.
 

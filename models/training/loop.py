@@ -1,7 +1,8 @@
 """The training loop: steps, measurements, checkpoints, and when to stop.
 
 ddsp's `train` block keeps its meaning: `train.data_provider`, `train.batch_size`,
-`train.num_steps`, `train.steps_per_save`; `models.training.options` holds what is ours.
+`train.num_steps`, `train.steps_per_save`; `models.training.options` holds
+what is ours, `models.training.assembly` builds what is trained.
 """
 
 import pathlib
@@ -19,11 +20,12 @@ from models.monitoring import observer
 from models.runs import checkpoints
 from models.runs import layout
 from models.runs import metrics_log
-from models.training import options as loop_options
+from models.runs import outcomes
+from models.training import assembly
+from models.training import options as training_options
 from models.training import selection
 from models.training import stepper
 from models.training import stopping
-from models.training import trainer as trainer_lib
 
 
 class Loop:
@@ -31,57 +33,37 @@ class Loop:
 
     def __init__(
         self,
-        trainer: trainer_lib.LadderTrainer,
-        provider: Any,
+        training: assembly.Training,
         *,
-        held_out: held_out_lib.HeldOut,
-        progress: selection.Progress,
         run_dir: pathlib.Path | None,
-        batch_size: int,
-        num_steps: int,
-        steps_per_save: int,
-        options: loop_options.LoopOptions,
-        quiet: bool = False,
         settings: dict[str, Any] | None = None,
+        quiet: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ):
-        """Prepares a run; the trainer is built and restored.
+        """Prepares a run.
 
         Args:
-            trainer: Makes the steps.
-            provider: Gives the batches.
-            held_out: What is measured on.
-            progress: What a run remembers; saved with each checkpoint.
+            training: Its objects; what is to be restored is restored.
             run_dir: Where all is written; None writes nothing (a worker that is not
                 the chief).
-            batch_size: Examples in a part of a step.
-            num_steps: Updates to make in all.
-            steps_per_save: Steps between two checkpoints.
-            options: The rest.
-            quiet: No progress line.
             settings: What made the run; written beside dumps.
+            quiet: No progress line.
             clock: Seconds, for `LoopOptions.max_minutes`.
         """
+        trainer, options = training.trainer, training.options
         self.trainer = trainer
-        self.provider = provider
-        self.progress = progress
+        self.block = training.block
+        self.progress = training.progress
         self.options = options
-        self.num_steps = num_steps
-        self.steps_per_save = steps_per_save
         self.run_dir = run_dir
-        self.batch_size = batch_size
-        self._measure = held_out_lib.measurement(trainer.model, held_out)
-        trackables = {
-            "model": trainer.model,
-            "optimizer": trainer.optimizer,
-            "progress": progress,
-        }
+        self._measure = held_out_lib.measurement(trainer.model, training.held_out)
+        trackables = training.trackables
         self._log: metrics_log.MetricsLog | None = None
-        self._line = metrics_log.ProgressLine(n_steps=num_steps, quiet=quiet)
+        self._line = metrics_log.ProgressLine(n_steps=self.block.num_steps, quiet=quiet)
         if run_dir is not None:
             self._log = metrics_log.MetricsLog(run_dir, first_step=self.step)
             self._last = checkpoints.CheckpointStore(
-                run_dir, keep=trainer.checkpoints_to_keep, trackables=trackables
+                run_dir, keep=trainer.options.checkpoints_to_keep, trackables=trackables
             )
             self._best = checkpoints.CheckpointStore(
                 run_dir / layout.BEST_DIR, keep=1, trackables=trackables
@@ -90,15 +72,15 @@ class Loop:
             self._best.clean()
         self._instruments = observer.Instruments(
             trainer.model,
-            held_out,
+            training.held_out,
             run_dir=run_dir,
             alarms_after=options.alarms_after if options.alarms else None,
             settings=settings,
         )
         self._stepper = stepper.Stepper(
             trainer,
-            provider,
-            progress=progress,
+            self.block.provider,
+            progress=self.progress,
             max_skipped_in_row=options.max_skipped_in_row,
         )
         self._stopping = stopping.StopOnSignals()
@@ -109,7 +91,7 @@ class Loop:
         """Updates made."""
         return int(self.trainer.step.numpy())
 
-    def run(self) -> loop_options.Outcome:
+    def run(self) -> training_options.TrainingResult:
         """Trains until a reason to stop.
 
         Raises:
@@ -118,22 +100,20 @@ class Loop:
         """
         self._budget.start()
         batches = data_batches.step_batches(
-            self.provider,
+            self.block.provider,
             self.trainer.strategy,
-            batch_size=self.batch_size,
-            accumulate_steps=self.trainer.accumulate_steps,
+            batch_size=self.block.batch_size,
+            accumulate_steps=self.trainer.options.accumulate_steps,
             start_step=int(self.progress.attempts.numpy()),
         )
-        reason = "finished"
+        reason = None
         with self._stopping:
             if self.step == 0:
                 self._look(0)
-            while self.step < self.num_steps:
-                reason = self._after(self.step) if self._one_step(batches) else ""
-                if reason:
-                    break
-                reason = "finished"
-        return self._finish(reason)
+            while self.step < self.block.num_steps and reason is None:
+                if self._one_step(batches):
+                    reason = self._after(self.step)
+        return self._finish(reason or outcomes.Outcome.FINISHED)
 
     def _one_step(self, batches: Iterator[Any]) -> bool:
         """Makes a step, or saves what there is before giving up."""
@@ -143,31 +123,46 @@ class Loop:
             self._save(self.step)
             raise
 
-    def _after(self, step: int) -> str:
-        """Looks, logs and saves as the step asks; returns a reason to stop, or ''."""
+    def _after(self, step: int) -> outcomes.Outcome | None:
+        """Looks, logs and saves as the step asks; returns a reason to stop early."""
         options = self.options
         time_is_up = self._budget.is_over
-        is_last = step >= self.num_steps
-        reason = ""
-        total_loss = self._stepper.means.last("losses/total_loss")
+        is_last = step >= self.block.num_steps
+        # Measuring: a run that ends here is measured at its end.
         row: metrics_log.Row = {}
         if _due(step, options.held_out_every) or is_last or time_is_up:
             row = self._look(step, with_row=True)
-            if options.patience and int(self.progress.stale) >= options.patience:
-                reason = "early stop"
         elif self._is_dump_due(step):
             self._dump(step, *self._measured())
-        limit = options.early_stop_loss_value
-        if limit is not None and total_loss <= limit:
-            reason = "loss reached"
-        if time_is_up and not (is_last or reason):
-            reason = "time limit"
-        if self._stopping.asked and not is_last:
-            reason = "interrupted"
+        reason = self._reason_to_stop(
+            measured=bool(row), time_is_up=time_is_up, is_last=is_last
+        )
+        # Writing: whatever ends the run, its last step is logged and saved.
         if _due(step, options.log_every) or row or is_last or reason:
             self._write_row(step, row)
-        if _due(step, self.steps_per_save) or is_last or reason:
+        if _due(step, self.block.steps_per_save) or is_last or reason:
             self._save(step)
+        return reason
+
+    def _reason_to_stop(
+        self, *, measured: bool, time_is_up: bool, is_last: bool
+    ) -> outcomes.Outcome | None:
+        """Why training ends after a step: the last reason that holds counts."""
+        options = self.options
+        reason = None
+        if (
+            measured
+            and options.patience
+            and int(self.progress.stale) >= options.patience
+        ):
+            reason = outcomes.Outcome.EARLY_STOP
+        limit = options.early_stop_loss_value
+        if limit is not None and self._stepper.means.last("losses/total_loss") <= limit:
+            reason = outcomes.Outcome.LOSS_REACHED
+        if time_is_up and not (is_last or reason):
+            reason = outcomes.Outcome.TIME_LIMIT
+        if self._stopping.asked and not is_last:
+            reason = outcomes.Outcome.INTERRUPTED
         return reason
 
     def _measured(self) -> tuple[np.ndarray, dict[str, Any]]:
@@ -195,7 +190,8 @@ class Loop:
             **observed,
         }
         if is_best and step > 0 and self.run_dir is not None:
-            self._best.save_only(step)
+            with self._stopping.held():
+                self._best.save_only(step)
         if self._is_dump_due(step):
             self._dump(step, distances, outputs)
         if not with_row:
@@ -237,14 +233,15 @@ class Loop:
 
     def _save(self, step: int) -> None:
         if self._log is not None:
-            self._last.save(step)
-            self._log.flush()
+            with self._stopping.held():
+                self._last.save(step)
+                self._log.flush()
 
-    def _finish(self, reason: str) -> loop_options.Outcome:
+    def _finish(self, reason: outcomes.Outcome) -> training_options.TrainingResult:
         self._line.finish()
         if self._log is not None:
             self._log.close()
-        return loop_options.Outcome(
+        return training_options.TrainingResult(
             reason=reason,
             step=self.step,
             best_loss=float(self.progress.best_loss.numpy()),

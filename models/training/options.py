@@ -1,9 +1,18 @@
-"""What can be set about the training loop, and how a run can end."""
+"""What can be set about training by gin, and what a training comes to.
+
+The gin names are those of the classes that first took these parameters, because the
+configurations of finished runs say them: `models.loop.LoopOptions` and
+`models.trainer.LadderTrainer`.
+"""
 
 import dataclasses
 import math
 
 import gin
+
+from models.runs import outcomes
+from models.runs import record
+from models.training import optimizer
 
 
 # Named after the loop: configurations of finished runs say so.
@@ -67,12 +76,71 @@ class LoopOptions:
             )
 
 
+@gin.register("LadderTrainer", module="models.trainer")
 @dataclasses.dataclass(frozen=True)
-class Outcome:
-    """How training ended.
+class TrainerOptions:
+    """How a step updates the weights.
+
+    What gin binds for ddsp's `Trainer` counts where this binds nothing.
 
     Attributes:
-        reason: 'finished', 'early stop', 'loss reached', 'time limit', 'interrupted'.
+        learning_rate: Rate after the warm-up, 1e-5 to 1e-2.
+        lr_schedule: 'exponential', 'cosine' or 'constant'.
+        lr_decay_steps: See `optimizer.OptimSettings.decay_steps`.
+        lr_decay_rate: See there; 0.5 makes the steps a half-life.
+        lr_min: What the rate falls to.
+        lr_warmup_steps: Steps of linear rise at the start.
+        total_steps: Length of the run, for 'cosine'; the run's own by default.
+        grad_clip_norm: Bound of the gradient.
+        clip_mode: 'global' (norm over all weights), 'element' or 'none'.
+        accumulate_steps: Parts that are read for each update.
+        checkpoints_to_keep: Newest checkpoints kept, besides the best.
+        restore_keys: Restore only these parts of a model, as in ddsp.
+        seed: Decides the noise of each step; the run's own by default.
+    """
+
+    learning_rate: float = 3e-4
+    lr_schedule: str = "exponential"
+    lr_decay_steps: float = 10000
+    lr_decay_rate: float = 0.98
+    lr_min: float = 0.0
+    lr_warmup_steps: int = 0
+    total_steps: int | None = None
+    grad_clip_norm: float = 3.0
+    clip_mode: str = "global"
+    accumulate_steps: int = 1
+    checkpoints_to_keep: int = 3
+    restore_keys: list[str] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what cannot work."""
+        for name in ("accumulate_steps", "checkpoints_to_keep"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}; at least 1.")
+        self.optimizer_settings()
+
+    def optimizer_settings(self) -> optimizer.OptimSettings:
+        """The optimiser's part of the options."""
+        return optimizer.OptimSettings(
+            learning_rate=self.learning_rate,
+            schedule=self.lr_schedule,
+            minimum=self.lr_min,
+            warmup_steps=self.lr_warmup_steps,
+            decay_steps=self.lr_decay_steps,
+            decay_rate=self.lr_decay_rate,
+            total_steps=self.total_steps,
+            clip_norm=self.grad_clip_norm,
+            clip_mode=self.clip_mode,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingResult:
+    """What a training came to; its fields are written to run.json.
+
+    Attributes:
+        reason: How it ended.
         step: Updates made.
         best_loss: Held-out spectral loss of the best checkpoint.
         best_step: Where it was.
@@ -82,10 +150,17 @@ class Outcome:
         best_collapsed: Whether an alarm's rule held at it.
     """
 
-    reason: str
+    reason: outcomes.Outcome
     step: int
     best_loss: float
     best_step: int
     skipped: int
     best_measure: float = math.inf
     best_collapsed: bool = False
+
+    @classmethod
+    def from_record(cls, done: record.RunRecord) -> "TrainingResult":
+        """The result of a run that is done, from its run.json."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        known = {name: done.fields[name] for name in names if name in done.fields}
+        return cls(**known | {"reason": done.outcome})

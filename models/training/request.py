@@ -6,9 +6,9 @@ from typing import Any
 
 from models.config import checks
 from models.config import gin_config
+from models.config import gin_data
 from models.config import gin_rates
 from models.runs import loading
-from models.training import assembly
 from prep.dataset import info as dataset_info
 
 LOOP_BLOCK = "models.loop.LoopOptions"
@@ -42,24 +42,22 @@ def configure(request: Request) -> dataset_info.DatasetInfo | None:
         The prepared dataset it means, if it means one.
 
     Raises:
-        ValueError: If something in it is wrong; the message says what.
-        FileNotFoundError: If the dataset is missing or unfinished.
+        errors.InputError: If something in it or in the dataset is wrong.
     """
     directory = request.restore_dir or request.save_dir
     sources = gin_config.Sources(
         gin_files=request.gin_files,
-        bindings=request.bindings,
+        bindings=tuple(all_bindings(request)),
         search_paths=request.search_paths,
         operative=_operative(directory) if request.resume != "never" else None,
         use_tpu=bool(request.tpu),
     )
     gin_config.parse_files(sources)
-    gin_config.parse_bindings(all_bindings(request))
-    info = assembly.dataset_of_config(request.data_dir)
+    gin_config.parse_bindings(sources.bindings)
+    info = gin_data.dataset_of_config(request.data_dir)
     if info is not None:
         gin_rates.bind_dataset(info, sources=sources)
-        gin_config.parse_bindings(all_bindings(request))
-        assembly.bind_provider_defaults(info)
+        gin_data.bind_provider_defaults(info)
         gin_rates.check_rates(info)
     checks.check_complete(request.bindings)
     checks.check_parameters()

@@ -3,12 +3,11 @@
 import datetime
 import os
 import pathlib
-from typing import Any
 
 from absl import logging
 
 from models.runs import checkpoints
-from models.training import trainer as trainer_lib
+from models.training import assembly
 from prep import errors
 
 MODES = ("auto", "never", "must")
@@ -99,28 +98,22 @@ def _move_aside(save_dir: pathlib.Path) -> None:
     logging.warning("--resume=never: the earlier run's files are now in %s.", aside)
 
 
-def restore_trainer(
-    trainer: trainer_lib.LadderTrainer, progress: Any, *, found: checkpoints.Found
-) -> str:
+def restore(training: assembly.Training, *, found: checkpoints.Found) -> str:
     """Loads model, optimiser and progress; returns the line that says so.
 
     Raises:
-        ValueError: If the checkpoint is of another architecture.
+        layout.RunError: If the checkpoint is of another architecture.
     """
-    keys = trainer.restore_keys
+    trainer = training.trainer
+    keys = trainer.options.restore_keys
     if keys:
         parts = {key: getattr(trainer.model, key) for key in keys}
         root = checkpoints.sub_model(parts)
         checkpoints.restore(found.path, trackables={"model": root}, partial=True)
         return f"restored {', '.join(keys)} from {found.path} ({found.digest})"
     checkpoints.check_architecture(found.path, trainer.model)
-    trackables = {
-        "model": trainer.model,
-        "optimizer": trainer.optimizer,
-        "progress": progress,
-    }
     with trainer.strategy.scope():
-        checkpoints.restore(found.path, trackables=trackables, partial=True)
+        checkpoints.restore(found.path, trackables=training.trackables, partial=True)
     return (
         f"restored step {int(trainer.step.numpy())} from {found.path} ({found.digest})"
     )

@@ -1,5 +1,6 @@
 """A run from its request to its end: checks, start, loop, record."""
 
+import contextlib
 import dataclasses
 import errno
 import functools
@@ -7,6 +8,7 @@ import logging as std_logging
 import os
 import pathlib
 from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import gin
@@ -16,43 +18,20 @@ from ddsp.training import eval_util
 from ddsp.training import train_util
 
 from models.config import gin_config
-from models.data import provider
-from models.monitoring import held_out as held_out_lib
 from models.runs import checkpoints
 from models.runs import loading
+from models.runs import outcomes
 from models.runs import record
 from models.runs import warm_start
 from models.training import assembly
 from models.training import loop
-from models.training import options as loop_options
+from models.training import options as training_options
 from models.training import request as run_request
 from models.training import resume
-from models.training import selection
 from models.training import stepper
-from models.training import trainer as trainer_lib
+from prep import errors
 from prep import files
 from prep.dataset import info as dataset_info
-
-# What a person can put right; shown as one sentence instead of a stack trace.
-USER_ERRORS = (
-    ValueError,
-    OSError,  # a missing file, a full disk
-    tf.errors.ResourceExhaustedError,  # what TensorFlow says of a full disk
-    KeyError,
-    TypeError,
-    stepper.NonFiniteError,
-)
-
-
-def sentence(error: BaseException) -> str:
-    """An error as one line."""
-    text = str(error.args[0]) if isinstance(error, KeyError) else str(error)
-    if os.strerror(errno.ENOSPC) in text:
-        return (
-            "the disk is full; free some space and run the same command again: it goes "
-            "on from the last whole checkpoint."
-        )
-    return " ".join(text.split())
 
 
 def make_strategy(request: run_request.Request) -> tf.distribute.Strategy:
@@ -74,7 +53,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 def train(
     request: run_request.Request, *, say: Callable[[str], None] = logging.info
-) -> loop_options.Outcome:
+) -> training_options.TrainingResult:
     """Trains as a request says.
 
     Args:
@@ -82,15 +61,14 @@ def train(
         say: Takes the line that tells what was restored, and the last one.
 
     Returns:
-        How it ended.
+        What it came to.
 
     Raises:
-        ValueError: If the request cannot work; before minutes are spent.
-        FileNotFoundError: If the dataset is missing.
-        stepping.NonFiniteError: If training fell apart.
+        errors.InputError: If the request cannot work; before minutes are spent. Also
+            `stepper.NonFiniteError`, if training fell apart.
     """
     if request.cluster_config and request.loop_options.get("max_minutes"):
-        raise ValueError(
+        raise errors.InputError(
             "--max_minutes cannot be kept by several workers, whose clocks would end "
             "at different steps; use --steps with --cluster_config."
         )
@@ -105,79 +83,38 @@ def train(
         restore_dir=pathlib.Path(request.restore_dir) if request.restore_dir else None,
         mode=request.resume,
     )
-    tf.keras.utils.set_random_seed(request.seed)
-    block = assembly.train_block(seed=request.seed)
-    options = gin.get_configurable(run_request.LOOP_BLOCK)()
-    held_out = _checked_data(block, info, strategy=strategy, options=options)
-    model = assembly.make_model(strategy)
-    trainer = assembly.make_trainer(
-        model, strategy, num_steps=block.num_steps, seed=request.seed
-    )
-    if not isinstance(trainer, trainer_lib.LadderTrainer):
-        return _train_with_stock_loop(request, trainer)
-    progress = selection.Progress(request.seed)
-    trainer.build({key: value[:1] for key, value in held_out.batch.items()})
-    first_line = _start(trainer, progress, found=found, request=request)
+    training = assembly.assemble(strategy, info=info, seed=request.seed)
+    if isinstance(training, assembly.StockTraining):
+        return _train_with_stock_loop(request, training.trainer)
+    first_line = start_weights(training, found=found, request=request)
     say(first_line)
-    outcome = _run_loop(
-        request,
-        loop.Loop(
-            trainer,
-            block.provider,
-            held_out=held_out,
-            progress=progress,
-            run_dir=save_dir if is_chief(strategy) else None,
-            batch_size=block.batch_size,
-            num_steps=block.num_steps,
-            steps_per_save=block.steps_per_save,
-            options=options,
-            quiet=request.quiet,
-            settings=_settings(request, info),
-        ),
-        info=info,
-        first_line=first_line,
+    settings = _settings(request, info)
+    run = loop.Loop(
+        training,
+        run_dir=save_dir if is_chief(strategy) else None,
+        settings=settings,
+        quiet=request.quiet,
     )
-    say(_last_line(save_dir, outcome))
-    return outcome
+    settings = {**settings, "start_from": first_line}
+    result = _run_loop(run, info=info, settings=settings)
+    say(_last_line(save_dir, result))
+    return result
 
 
-def _checked_data(
-    block: assembly.TrainBlock,
-    info: dataset_info.DatasetInfo | None,
-    *,
-    strategy: tf.distribute.Strategy,
-    options: loop_options.LoopOptions,
-) -> held_out_lib.HeldOut:
-    """Checks that batches and steps can be made; returns the held-out one."""
-    if block.num_steps < 1:
-        raise ValueError(
-            f"train.num_steps={block.num_steps}; at least 1, e.g. --steps=2000."
-        )
-    if isinstance(block.provider, provider.PreparedDataset):
-        block.provider.check_batch_size(block.batch_size)
-    if block.batch_size % strategy.num_replicas_in_sync:
-        raise ValueError(
-            f"batch_size={block.batch_size} cannot be shared by "
-            f"{strategy.num_replicas_in_sync} devices evenly."
-        )
-    return assembly.make_held_out(block.provider, info, options=options)
-
-
-def _start(
-    trainer: trainer_lib.LadderTrainer,
-    progress: selection.Progress,
+def start_weights(
+    training: assembly.Training,
     *,
     found: checkpoints.Found | None,
     request: run_request.Request,
 ) -> str:
-    """Restores what is to be restored; returns the line that says what was."""
+    """Sets what a training starts from; returns the line that says what that was."""
     if found is not None:
-        return resume.restore_trainer(trainer, progress, found=found)
+        return resume.restore(training, found=found)
     if request.init_from:
         source = loading.find_weights(request.init_from)
-        with trainer.strategy.scope():
+        with training.trainer.strategy.scope():
             report = warm_start.restore_matching(
-                trainer.model,
+                training.trainer.model,
                 source.path,
                 allow_shape_mismatch=request.allow_shape_mismatch,
             )
@@ -189,43 +126,54 @@ def _start(
 
 
 def _run_loop(
-    request: run_request.Request,
-    training: loop.Loop,
+    run: loop.Loop,
     *,
     info: dataset_info.DatasetInfo | None,
-    first_line: str,
-) -> loop_options.Outcome:
+    settings: dict[str, Any],
+) -> training_options.TrainingResult:
     """Runs the loop between the first and the last line of the run's record."""
-    save_dir = pathlib.Path(request.save_dir)
-    writes = training.run_dir is not None
-    if writes:
-        _write_config(save_dir, training.step)
-        settings = {
-            **_settings(request, info),
-            "first_step": training.step,
-            "start_from": first_line,
-            "n_parameters": sum(
-                int(tf.size(item))
-                for item in training.trainer.model.trainable_variables
-            ),
-        }
-        record.started(
-            save_dir, info=info, config_text=gin_config.config_text(), settings=settings
-        )
-    outcome_name = "failed"
-    facts: dict[str, Any] = {}
+    if run.run_dir is None:
+        return run.run()
+    weights = run.trainer.model.trainable_variables
+    config_text = gin_config.config_text()
+    files.write_text(run.run_dir / f"operative_config-{run.step}.gin", config_text)
+    facts: dict[str, Any] = {
+        "first_step": run.step,
+        "n_parameters": sum(int(tf.size(item)) for item in weights),
+    }
+    record.started(
+        run.run_dir, info=info, config_text=config_text, settings=settings | facts
+    )
+    # Whatever happens from here on, run.json says how it ended.
+    outcome = outcomes.Outcome.FAILED
+    facts = {}
     try:
-        outcome = training.run()
-        outcome_name = outcome.reason
-        facts = dataclasses.asdict(outcome)
+        with saying_full_disk():
+            result = run.run()
+        outcome, facts = result.reason, dataclasses.asdict(result)
     except stepper.NonFiniteError as error:
-        facts = {"error": str(error)}
-        outcome_name = "not finite"
+        outcome, facts = outcomes.Outcome.NOT_FINITE, {"error": str(error)}
+        raise
+    except KeyboardInterrupt:
+        outcome = outcomes.Outcome.INTERRUPTED
         raise
     finally:
-        if writes:
-            record.ended(save_dir, outcome=outcome_name, facts=facts)
-    return outcome
+        record.ended(run.run_dir, outcome=outcome, facts=facts)
+    return result
+
+
+@contextlib.contextmanager
+def saying_full_disk() -> Iterator[None]:
+    """Makes a sentence of what TensorFlow says when a disk is full."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if os.strerror(errno.ENOSPC) not in str(error):
+            raise
+        raise errors.InputError(
+            "the disk is full; free some space and run the same command again: it goes "
+            "on from the last whole checkpoint."
+        ) from error
 
 
 def _settings(
@@ -241,23 +189,18 @@ def _settings(
     }
 
 
-def _last_line(save_dir: pathlib.Path, outcome: loop_options.Outcome) -> str:
+def _last_line(save_dir: pathlib.Path, result: training_options.TrainingResult) -> str:
     collapsed = ", where it has collapsed (see the alarms)"
     return (
-        f"{outcome.reason} at step {outcome.step}: best held-out spectral loss "
-        f"{outcome.best_loss:.4f} at step {outcome.best_step}"
-        f"{collapsed if outcome.best_collapsed else ''}; the run is in {save_dir}"
+        f"{result.reason} at step {result.step}: best held-out spectral loss "
+        f"{result.best_loss:.4f} at step {result.best_step}"
+        f"{collapsed if result.best_collapsed else ''}; the run is in {save_dir}"
     )
-
-
-def _write_config(save_dir: pathlib.Path, step: int) -> None:
-    path = save_dir / f"operative_config-{step}.gin"
-    files.write_text(path, gin_config.config_text())
 
 
 def _train_with_stock_loop(
     request: run_request.Request, trainer: Any
-) -> loop_options.Outcome:
+) -> training_options.TrainingResult:
     """Runs ddsp's own loop for a trainer that is not ours."""
     train_util.train(
         data_provider=gin.REQUIRED,
@@ -267,7 +210,9 @@ def _train_with_stock_loop(
         early_stop_loss_value=request.loop_options.get("early_stop_loss_value"),
     )
     step = int(trainer.step.numpy())
-    return loop_options.Outcome("finished", step, float("nan"), -1, 0)
+    return training_options.TrainingResult(
+        outcomes.Outcome.FINISHED, step, float("nan"), -1, 0
+    )
 
 
 def evaluate_or_sample(

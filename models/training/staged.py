@@ -15,7 +15,6 @@ rates follow `learning_rate`, and the three are compared by a measure they share
 
 import dataclasses
 import json
-import math
 import pathlib
 import shutil
 import time
@@ -28,15 +27,16 @@ from models.config import gin_config
 from models.losses import terms  # noqa: F401  registers what the phases bind
 from models.runs import checkpoints
 from models.runs import layout
+from models.runs import outcomes
 from models.runs import record as run_record
-from models.training import options as loop_options
+from models.training import options as training_options
 from models.training import request as run_request
 from models.training import session
 from models.training import stopping
+from prep import errors
 from prep import files
 
 STAGED_NAME = "staged.json"
-DONE = ("finished", "early stop", "loss reached")
 HELD_OUT_EVERY = 10  # steps
 PATIENCE = 8  # measurements
 # Weight of the loudness term, a share of 80 dB, beside spectral terms of about 5. The
@@ -109,7 +109,7 @@ def train_staged(
     say: Callable[[str], None],
     phases: tuple[Phase, ...] = PHASES,
     clock: Callable[[], float] = time.monotonic,
-) -> loop_options.Outcome:
+) -> training_options.TrainingResult:
     """Trains phase after phase; see the module docstring.
 
     Args:
@@ -123,19 +123,21 @@ def train_staged(
         The outcome of the phase whose weights are best, or of one that was interrupted.
 
     Raises:
-        ValueError: If the request cannot work, or several workers are asked for.
+        errors.InputError: If the request cannot work, or several workers are asked for.
     """
     if request.cluster_config:
-        raise ValueError("--staged runs in one process; leave --cluster_config out.")
+        raise errors.InputError(
+            "--staged runs in one process; leave --cluster_config out."
+        )
     run_request.configure(request)
     learning_rate = float(gin_config.macro_value("learning_rate"))
     save_dir = pathlib.Path(request.save_dir)
-    outcomes: dict[str, loop_options.Outcome] = {}
+    results: dict[str, training_options.TrainingResult] = {}
     budget = stopping.TimeBudget(
         60.0 * (request.loop_options.get("max_minutes") or 0.0), clock=clock
     )
     for phase in phases:
-        source = best_run(save_dir, tuple(outcomes))
+        source = best_run(save_dir, tuple(results))
         own = dataclasses.replace(
             request,
             save_dir=str(save_dir / phase.name),
@@ -144,21 +146,21 @@ def train_staged(
             init_from=str(source) if source else request.init_from,
             loop_options=_of_what_is_left(request.loop_options, budget),
         )
-        outcomes[phase.name] = _train_phase(own, phase, say=say)
-        if outcomes[phase.name].reason == "interrupted":
-            return outcomes[phase.name]
-        if outcomes[phase.name].reason == "time limit" or budget.is_over:
+        results[phase.name] = _train_phase(own, phase, say=say)
+        if results[phase.name].reason == outcomes.Outcome.INTERRUPTED:
+            return results[phase.name]
+        if results[phase.name].reason == outcomes.Outcome.TIME_LIMIT or budget.is_over:
             say(f"the time is up in phase {phase.name}; run again to go on")
             break
         tf.keras.backend.clear_session()  # the graphs of a phase that is over
-    best = best_run(save_dir, tuple(outcomes))
+    best = best_run(save_dir, tuple(results))
     if best is None:
-        raise ValueError(
+        raise errors.InputError(
             f"no phase in {save_dir} improved on its start; see their logs."
         )
-    _promote(save_dir, best, outcomes)
+    _promote(save_dir, best, results)
     say(f"best phase: {best.name}; its weights are {save_dir}'s own")
-    return outcomes[best.name]
+    return results[best.name]
 
 
 def _of_what_is_left(
@@ -172,15 +174,12 @@ def _of_what_is_left(
 
 def _train_phase(
     request: run_request.Request, phase: Phase, *, say: Callable[[str], None]
-) -> loop_options.Outcome:
+) -> training_options.TrainingResult:
     """Trains a phase, unless an earlier start has done so."""
-    done = run_record.read_run(request.save_dir)
-    if request.resume != "never" and done.get("outcome") in DONE:
+    done = run_record.read_record(request.save_dir)
+    if request.resume != "never" and done.is_done:
         say(f"phase {phase.name} is done already")
-        fields = [field.name for field in dataclasses.fields(loop_options.Outcome)]
-        return loop_options.Outcome(
-            **{name: done[name] for name in fields if name in done}
-        )
+        return training_options.TrainingResult.from_record(done)
     return session.train(request, say=lambda line: say(f"phase {phase.name}: {line}"))
 
 
@@ -189,16 +188,15 @@ def best_run(save_dir: pathlib.Path, names: tuple[str, ...]) -> pathlib.Path | N
     measure_of = {}
     for name in names:
         if checkpoints.found_in(save_dir / name / layout.BEST_DIR):
-            record = run_record.read_run(save_dir / name)
-            loss = record.get("best_loss", math.inf)
-            measure_of[save_dir / name] = record.get("best_measure", loss)
+            record = run_record.read_record(save_dir / name)
+            measure_of[save_dir / name] = record.best_measure
     return min(measure_of, key=lambda path: measure_of[path], default=None)
 
 
 def _promote(
     save_dir: pathlib.Path,
     best: pathlib.Path,
-    outcomes: dict[str, loop_options.Outcome],
+    results: dict[str, training_options.TrainingResult],
 ) -> None:
     """Makes the whole a run with the best phase's weights and configuration."""
     record = run_record.read_run(best)
@@ -206,10 +204,10 @@ def _promote(
         "best_phase": best.name,
         "measure": "held-out spectral loss, the same for all phases, with the penalty "
         "for collapse",
-        "phases": {name: dataclasses.asdict(item) for name, item in outcomes.items()},
+        "phases": {name: dataclasses.asdict(item) for name, item in results.items()},
     }
     shutil.rmtree(save_dir / layout.BEST_DIR, ignore_errors=True)
     shutil.copytree(best / layout.BEST_DIR, save_dir / layout.BEST_DIR)
-    (save_dir / "operative_config-0.gin").write_text(record["config"], encoding="utf-8")
+    files.write_text(save_dir / "operative_config-0.gin", record["config"])
     run_record.write_run(save_dir, record | {"staged": summary})
     files.write_text(save_dir / STAGED_NAME, json.dumps(summary, indent=2) + "\n")

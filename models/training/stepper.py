@@ -12,9 +12,10 @@ from models.data import provider as data_provider
 from models.runs import metrics_log
 from models.training import selection
 from models.training import trainer as trainer_lib
+from prep import errors
 
 
-class NonFiniteError(RuntimeError):
+class NonFiniteError(errors.InputError):
     """Too many steps in a row without a finite loss and gradient."""
 
 

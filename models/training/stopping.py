@@ -1,7 +1,9 @@
 """Stopping politely, after a step: asked by a signal, or because the time is up."""
 
+import contextlib
 import signal
 from collections.abc import Callable
+from collections.abc import Iterator
 from types import FrameType
 from types import TracebackType
 from typing import Any
@@ -18,12 +20,13 @@ class StopOnSignals:
     def __init__(self) -> None:
         self.asked = False
         self._before: dict[int, Any] = {}
+        self._is_holding = False
+        self._is_due = False
 
     def __enter__(self) -> "StopOnSignals":
-        try:
-            self._before = {item: signal.signal(item, self._ask) for item in _SIGNALS}
-        except ValueError:  # not the main thread
-            self._before = {}
+        with contextlib.suppress(ValueError):  # not the main thread
+            for item in _SIGNALS:
+                self._before[item] = signal.signal(item, self._ask)
         return self
 
     def __exit__(
@@ -35,9 +38,21 @@ class StopOnSignals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Puts a second signal off until what is inside, e.g. a save, is done."""
+        self._is_holding = True
+        try:
+            yield
+        finally:
+            self._is_holding = False
+        if self._is_due:
             raise KeyboardInterrupt
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked and not self._is_holding:
+            raise KeyboardInterrupt
+        self._is_due = self.asked
         self.asked = True
 
 

@@ -10,83 +10,36 @@ A step's noise is a function of (seed, step, row): see `models.synths.seeded_noi
 from collections.abc import Callable
 from typing import Any
 
-import gin
 import tensorflow as tf
 
 from models.synths import seeded_noise
 from models.training import optimizer
+from models.training import options as training_options
 
 Batch = dict[str, tf.Tensor]
 
 
-@gin.register(module="models.trainer")
 class LadderTrainer:
-    """Binds a model, a distribution strategy and an optimiser.
-
-    It stands in for ddsp's Trainer; what gin binds for `Trainer` counts here too, where
-    `LadderTrainer` binds nothing else (see `models.loop`).
-    """
+    """Binds a model, a distribution strategy and an optimiser, as ddsp's Trainer."""
 
     def __init__(
         self,
         model: tf.keras.Model,
         strategy: tf.distribute.Strategy,
         *,
-        learning_rate: float = 3e-4,
-        lr_schedule: str = "exponential",
-        lr_decay_steps: float = 10000,
-        lr_decay_rate: float = 0.98,
-        lr_min: float = 0.0,
-        lr_warmup_steps: int = 0,
-        total_steps: int | None = None,
-        grad_clip_norm: float = 3.0,
-        clip_mode: str = "global",
-        accumulate_steps: int = 1,
-        checkpoints_to_keep: int = 3,
-        restore_keys: list[str] | None = None,
-        seed: int = 0,
+        options: training_options.TrainerOptions,
     ):
         """Creates the optimiser.
 
         Args:
             model: A ddsp Model: `model(batch, return_losses=True)` → outputs, losses.
             strategy: Where it runs.
-            learning_rate: Rate after the warm-up, 1e-5 to 1e-2.
-            lr_schedule: 'exponential', 'cosine' or 'constant'.
-            lr_decay_steps: See `optim.OptimSettings.decay_steps`.
-            lr_decay_rate: See there; 0.5 makes the steps a half-life.
-            lr_min: What the rate falls to.
-            lr_warmup_steps: Steps of linear rise at the start.
-            total_steps: Length of the run, for 'cosine'; the loop fills it in.
-            grad_clip_norm: Bound of the gradient.
-            clip_mode: 'global' (norm over all weights), 'element' or 'none'.
-            accumulate_steps: Parts that are read for each update.
-            checkpoints_to_keep: Newest checkpoints kept, besides the best.
-            restore_keys: Restore only these parts of a model, as in ddsp.
-            seed: Decides the noise of each step.
-
-        Raises:
-            ValueError: If an argument is out of range.
+            options: Rates, clipping, accumulation, seed.
         """
-        if accumulate_steps < 1:
-            raise ValueError(f"accumulate_steps={accumulate_steps}; at least 1.")
         self.model = model
         self.strategy = strategy
-        self.accumulate_steps = accumulate_steps
-        self.checkpoints_to_keep = checkpoints_to_keep
-        self.restore_keys = restore_keys
-        self.seed = seed
-        self.settings = optimizer.OptimSettings(
-            learning_rate=learning_rate,
-            schedule=lr_schedule,
-            minimum=lr_min,
-            warmup_steps=lr_warmup_steps,
-            decay_steps=lr_decay_steps,
-            decay_rate=lr_decay_rate,
-            total_steps=total_steps,
-            clip_norm=grad_clip_norm,
-            clip_mode=clip_mode,
-        )
+        self.options = options
+        self.settings = options.optimizer_settings()
         with strategy.scope():
             self.optimizer = optimizer.make_optimizer(self.settings)
 
@@ -186,12 +139,14 @@ class LadderTrainer:
             part = {key: value[index] for key, value in parts.items()}
             n_rows = part["audio"].shape[0]
             place = tf.cast(index, tf.int64) * self.n_replicas + replica
-            key = seeded_noise.NoiseKey(self.seed, attempt, place * n_rows, n_rows)
+            key = seeded_noise.NoiseKey(
+                self.options.seed, attempt, place * n_rows, n_rows
+            )
             return self._gradients(part, key)
 
         # Names of the losses appear while the first part is traced.
         sums, names = self._sum_parts(of_part)
-        means = [item / self.accumulate_steps for item in sums]
+        means = [item / self.options.accumulate_steps for item in sums]
         if self.n_replicas > 1:
             means = context.all_reduce(tf.distribute.ReduceOp.MEAN, means)
         n_losses = len(names)
@@ -201,7 +156,7 @@ class LadderTrainer:
         self, of_part: Callable[[Any], list[tf.Tensor]]
     ) -> tuple[list[tf.Tensor], list[str]]:
         """Adds up [losses, gradients] over the parts, in a loop of the graph."""
-        if self.accumulate_steps == 1:
+        if self.options.accumulate_steps == 1:
             return of_part(0), list(self._loss_names)
 
         def body(index: tf.Tensor, *sums: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -210,7 +165,7 @@ class LadderTrainer:
 
         first = of_part(0)
         _, *sums = tf.while_loop(
-            lambda index, *_: index < self.accumulate_steps,
+            lambda index, *_: index < self.options.accumulate_steps,
             body,
             (tf.constant(1), *first),
             parallel_iterations=1,

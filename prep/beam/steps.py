@@ -17,6 +17,7 @@ import numpy as np
 from absl import logging
 
 from prep import features
+from prep import loudness
 from prep import settings as settings_lib
 from prep.dataset import layout as dataset_layout
 from prep.dataset import records
@@ -27,6 +28,7 @@ from prep.recordings import probe as probe_lib
 
 THREADS = 2  # of TensorFlow, in every process that tracks pitch
 NORMALIZED_PEAK = 0.99  # of full scale
+FADE_SECS = 0.01  # s, at both ends of a recording that stands behind others
 MAX_MISSING = 2  # samples at a recording's end that resampling may round away
 
 TrackerFactory = Callable[[], features.Tracker]
@@ -112,7 +114,28 @@ def spool_recording(job: Job, source: int) -> None:
                 resampler=decode.Resampler(in_rate, rate),
                 scale=scale,
             )
-            _set_length(unfinished, n_samples)
+            if variant.excerpt:
+                _take_excerpt(
+                    unfinished,
+                    variant.excerpt[0] * rate // plan.settings.frame_rate,
+                    n_samples=n_samples,
+                    fade_size=round(FADE_SECS * rate),
+                )
+            else:
+                _set_length(unfinished, n_samples)
+
+
+def _take_excerpt(
+    path: pathlib.Path, first: int, *, n_samples: int, fade_size: int
+) -> None:
+    """Keeps `n_samples` from `first` on of a raw file, faded in and out."""
+    audio = dataset_layout.read_span(path, first, first + n_samples)
+    size = min(fade_size, n_samples // 2)
+    # A half of a Hann window: 0 before the first sample, 1 after the last of the fade.
+    fade = np.sin(np.pi / 2 * (np.arange(size) + 0.5) / size) ** 2
+    audio[:size] *= fade
+    audio[len(audio) - size :] *= fade[::-1]
+    audio.tofile(path)
 
 
 def _decode_to(
@@ -173,30 +196,68 @@ def read_features(job: Job, source: int, *, start: int, n_frames: int) -> np.nda
     return np.concatenate(parts, axis=1)
 
 
-def load_example(job: Job, source: int, *, start: int) -> bytes:
-    """One record, from the spooled recording and its features."""
-    plan, layout, settings = job.plan, job.layout, job.plan.settings
-    f0_hz, f0_confidence, loudness_db = read_features(
-        job, source, start=start, n_frames=settings.feature_frames
-    )
+def assemble_features(job: Job, example: plan_lib.Example) -> np.ndarray:
+    """Features of an example, shape [3, n_frames].
 
-    def read(rate: int, hop: int, n_samples: int) -> np.ndarray:
-        spool = layout.spool(plan.source_id(source), rate)
-        return dataset_layout.read_span(spool, start * hop, start * hop + n_samples)
+    Each recording has its own, as if it stood alone. A rest has no confidence, the
+    lowest loudness, and the pitch before it (behind it where nothing stands before).
+    """
+    n_frames = job.plan.settings.feature_frames
+    values = np.zeros((3, n_frames), np.float32)
+    values[2] = loudness.MIN_DB
+    source_of = np.full(n_frames, -1)  # frame → the last frame with a pitch, or -1
+    for span in example.spans:
+        frames = np.arange(span.at, span.at + span.n_frames)
+        values[:, frames] = read_features(
+            job, span.source, start=span.first, n_frames=span.n_frames
+        )
+        source_of[frames] = frames
+    held = np.maximum.accumulate(source_of)
+    values[0] = values[0, np.where(held < 0, example.spans[0].at, held)]
+    return values
 
+
+def assemble_audio(job: Job, example: plan_lib.Example, rate: int) -> np.ndarray:
+    """Samples of an example at `rate`; silence where no recording stands."""
+    settings = job.plan.settings
+    hop = rate // settings.frame_rate
+    audio = np.zeros(settings.example_frames * hop, np.float32)
+    for span in example.spans:
+        # Features may have one frame more than the audio (--framing=ddsp_center).
+        n_frames = min(span.n_frames, settings.example_frames - span.at)
+        audio[span.at * hop : (span.at + n_frames) * hop] = dataset_layout.read_span(
+            job.layout.spool(job.plan.source_id(span.source), rate),
+            span.first * hop,
+            (span.first + n_frames) * hop,
+        )
+    return audio
+
+
+def load_example(job: Job, track: int, *, start: int) -> bytes:
+    """One record, from spooled recordings and their features."""
+    plan, settings = job.plan, job.plan.settings
+    example = plan.example(track, start)
+    f0_hz, f0_confidence, loudness_db = assemble_features(job, example)
+    sources = [
+        records.SourceSpan(
+            plan.recording_of(span.source).recording_id,
+            begin_secs=span.at / settings.frame_rate,
+            end_secs=(span.at + span.n_frames) / settings.frame_rate,
+        )
+        for span in example.spans
+    ]
     return records.encode_example(
         {
-            "audio": read(settings.sample_rate, settings.hop_size, settings.n_samples),
-            "audio_16k": read(
-                settings_lib.CREPE_RATE, settings.hop_16k, settings.n_samples_16k
-            ),
+            "audio": assemble_audio(job, example, settings.sample_rate),
+            "audio_16k": assemble_audio(job, example, settings_lib.CREPE_RATE),
             "f0_hz": f0_hz,
             "f0_confidence": f0_confidence,
             "loudness_db": loudness_db,
         },
-        recording_id=plan.recording_of(source).recording_id,
-        start_secs=start / settings.frame_rate,
-        transpose_cents=plan.sources[source].cents,
+        recording_id=example.recording_id,
+        start_secs=example.start_secs,
+        transpose_cents=example.cents,
+        sources=sources if plan.pack_of(track) else (),
     )
 
 
@@ -211,8 +272,8 @@ def write_shard(job: Job, shard: int) -> None:
         tfrecords.write_records(
             unfinished,
             (
-                load_example(job, source, start=start)
-                for source, start in planned.examples
+                load_example(job, track, start=start)
+                for track, start in planned.examples
             ),
         )
 
@@ -231,9 +292,10 @@ def unfinished_sources(job: Job) -> list[int]:
     plan = job.plan
     return sorted(
         {
-            source
+            span.source
             for shard in unfinished_shards(job)
-            for source, _ in plan.shards[shard].examples
+            for example in plan.examples_of(plan.shards[shard])
+            for span in example.spans
         }
     )
 

@@ -5,12 +5,16 @@
 
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 from prep import features
 from prep import loudness
 from prep.plan import plan as plan_lib
 from prep.plan import splits
+from prep.recordings import recording as recordings_lib
+
+NAMES_SHOWN = 3  # recordings in the name of a pack
 
 
 def dataset_info(plan: plan_lib.Plan) -> dict[str, Any]:
@@ -37,6 +41,7 @@ def dataset_info(plan: plan_lib.Plan) -> dict[str, Any]:
         "voiced_confidence": settings.voiced_confidence,
         "voiced_loudness_db": settings.voiced_loudness_db,
         "min_loudness_db": settings.min_loudness_db,
+        "short": settings.short,
         "trim_silence": settings.trim_silence,
         "normalize": settings.normalize,
         "transpose_cents": list(settings.transpose_cents),
@@ -49,9 +54,7 @@ def dataset_info(plan: plan_lib.Plan) -> dict[str, Any]:
 
 def _split_info(plan: plan_lib.Plan, split: str) -> dict[str, Any]:
     shards = [shard for shard in plan.shards if shard.split == split]
-    used = {plan.sources[source].recording for s in shards for source, _ in s.examples}
-    recordings = [plan.recordings[index] for index in sorted(used)]
-    return {
+    info: dict[str, Any] = {
         "file_pattern": f"{split}.tfrecord-*-of-{len(shards):05d}",
         "n_shards": len(shards),
         "n_examples": plan.n_examples(split),
@@ -59,12 +62,39 @@ def _split_info(plan: plan_lib.Plan, split: str) -> dict[str, Any]:
         "recordings": [
             {
                 "recording_id": recording.recording_id,
-                "name": recording.name.encode("utf-8", "backslashreplace").decode(),
+                "name": _utf8(recording.name),
                 "seconds": round(recording.secs, 3),
             }
-            for recording in recordings
+            for recording in plan.recordings_of(split)
         ],
     }
+    tracks = sorted({track for shard in shards for track, _ in shard.examples})
+    packs = {
+        plan.track_id(track): plan.recordings_in(track)
+        for track in tracks
+        if len(plan.recordings_in(track)) > 1
+    }
+    if packs:
+        info["packs"] = [
+            {
+                "recording_id": pack_id,
+                "name": _pack_name(recordings),
+                "recordings": [one.recording_id for one in recordings],
+            }
+            for pack_id, recordings in packs.items()
+        ]
+    return info
+
+
+def _pack_name(recordings: Sequence[recordings_lib.Recording]) -> str:
+    """Names a pack by its first recordings."""
+    names = " + ".join(_utf8(one.name) for one in recordings[:NAMES_SHOWN])
+    more = len(recordings) - NAMES_SHOWN
+    return f"{names} + {more} more" if more > 0 else names
+
+
+def _utf8(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def dataset_gin(plan: plan_lib.Plan, output: pathlib.Path) -> str:

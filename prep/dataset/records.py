@@ -1,14 +1,27 @@
 """The record schema: one example of a dataset as bytes.
 
 A record is a `tf.train.Example` with the float32 lists that
-`ddsp.training.data.TFRecordProvider` reads, and three keys that ride along.
+`ddsp.training.data.TFRecordProvider` reads, and keys that ride along: `recording_id`,
+`start_secs`, `transpose_cents`, and in an example of several recordings `source_ids`,
+`source_begin_secs` and `source_end_secs`, a value a recording.
 """
 
+import dataclasses
 from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 
 FLOAT_KEYS = ("audio", "audio_16k", "f0_hz", "f0_confidence", "loudness_db")
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceSpan:
+    """A recording in an example, and where it begins and ends there, s."""
+
+    recording_id: str
+    begin_secs: float
+    end_secs: float
 
 
 def _varint(value: int) -> bytes:
@@ -25,10 +38,11 @@ def _field(number: int, payload: bytes) -> bytes:
     return _varint(number << 3 | 2) + _varint(len(payload)) + payload
 
 
-def _feature(key: str, value: np.ndarray | bytes) -> bytes:
-    """One entry of a `tf.train.Features` map; a float list, or one string of bytes."""
-    if isinstance(value, bytes):
-        feature = _field(1, _field(1, value))  # bytes_list.value
+def _feature(key: str, value: np.ndarray | Sequence[bytes]) -> bytes:
+    """One entry of a `tf.train.Features` map; a list of floats, or of bytes."""
+    if not isinstance(value, np.ndarray):
+        listed = b"".join(_field(1, one) for one in value)
+        feature = _field(1, listed)  # bytes_list.value
     else:
         packed = np.ascontiguousarray(value, "<f4").tobytes()
         feature = _field(2, _field(1, packed))  # float_list.value
@@ -41,6 +55,7 @@ def encode_example(
     recording_id: str,
     start_secs: float,
     transpose_cents: float,
+    sources: Sequence[SourceSpan] = (),
 ) -> bytes:
     """Serialises a `tf.train.Example`; the same values give the same bytes.
 
@@ -49,13 +64,21 @@ def encode_example(
 
     Args:
         arrays: One float32 array of shape [n] for each of `FLOAT_KEYS`.
-        recording_id: Hash of the recording's content.
-        start_secs: Where the example begins in the recording.
+        recording_id: Hash of the recording's content, or the id of a pack.
+        start_secs: Where the example begins in the recording or pack.
         transpose_cents: 0 for the recording as it is.
+        sources: Recordings that stand in an example of a pack; none for an example of
+            one recording.
     """
-    values: dict[str, np.ndarray | bytes] = {key: arrays[key] for key in FLOAT_KEYS}
-    values["recording_id"] = recording_id.encode()
+    values: dict[str, np.ndarray | Sequence[bytes]] = {
+        key: arrays[key] for key in FLOAT_KEYS
+    }
+    values["recording_id"] = [recording_id.encode()]
     values["start_secs"] = np.array([start_secs])
     values["transpose_cents"] = np.array([transpose_cents])
+    if sources:
+        values["source_ids"] = [one.recording_id.encode() for one in sources]
+        values["source_begin_secs"] = np.array([one.begin_secs for one in sources])
+        values["source_end_secs"] = np.array([one.end_secs for one in sources])
     features = b"".join(_feature(key, values[key]) for key in sorted(values))
     return _field(1, features)

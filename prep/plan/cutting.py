@@ -104,6 +104,11 @@ class Leftovers:
         """Frames [begin, end) are used; stands whatever is marked before."""
         self._why[begin:end] = _COVERED
 
+    @property
+    def n_used(self) -> int:
+        """Number of frames that are used."""
+        return int(np.count_nonzero(self._why == _COVERED))
+
     def lost(self) -> Iterator[tuple[int, int, str]]:
         """Unused frames as (begin, end, reason), in order."""
         borders = np.flatnonzero(np.diff(self._why)) + 1

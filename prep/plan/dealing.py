@@ -10,7 +10,7 @@ from prep.plan import splits
 SHARD_BYTES = 64e6  # about, of a shard
 MIN_TRAIN_SHARDS = 4  # readers shuffle the order of shards
 
-# (index of the source, first frame) of the examples of each split.
+# (track, first frame) of the examples of each split; `plan.Shard` says what a track is.
 Examples = dict[str, list[tuple[int, int]]]
 
 
@@ -28,7 +28,11 @@ def deal(plan: plan_lib.Plan, examples: Examples) -> Iterator[plan_lib.Shard]:
     settings = plan.settings
 
     def scattered(example: tuple[int, int]) -> bytes:
-        key = f"{plan.source_id(example[0])}@{example[1]}"
+        track, start = example
+        pack = plan.pack_of(track)
+        # All that begins in a pack has its place by its first recording.
+        source = pack.pieces[0][0] if pack else track
+        key = f"{plan.source_id(source)}@{start}"
         return hashlib.blake2b(key.encode(), digest_size=16).digest()
 
     for split, found in examples.items():

@@ -6,9 +6,11 @@ What a single recording gives, `prep.plan.recording_cuts` says.
 import dataclasses
 from collections.abc import Sequence
 
+from prep import loudness
 from prep import settings as settings_lib
 from prep.plan import cutting
 from prep.plan import dealing
+from prep.plan import packing
 from prep.plan import plan as plan_lib
 from prep.plan import recording_cuts as material_lib
 from prep.plan import splits
@@ -95,7 +97,13 @@ def _assign(
         return [material_lib.split_in_time(usable[0], settings)]
     else:
         secs = {_id(u): u.probe.recording.secs for u in usable}
-        chosen = splits.choose_eval(secs, settings.eval_split_fraction)
+        if any(u.is_short for u in usable):
+            rough_hz = {_id(u): u.probe.rough_hz for u in usable}
+            chosen = splits.choose_eval_by_pitch(
+                secs, rough_hz, settings.eval_split_fraction
+            )
+        else:
+            chosen = splits.choose_eval(secs, settings.eval_split_fraction)
     return [material_lib.for_evaluation(u) if _id(u) in chosen else u for u in usable]
 
 
@@ -112,35 +120,128 @@ def _lay_out(
     tracker_id: str,
 ) -> plan_lib.Plan:
     """Cuts all recordings and deals the examples into shards."""
-    sources: list[plan_lib.Source] = []
-    examples: dealing.Examples = {splits.TRAIN: [], splits.EVAL: []}
-    seconds = dict.fromkeys(examples, 0.0)
+    drafts = _Drafts(assigned, settings)
     for index, usable in enumerate(assigned):
+        # Only what trains is transposed; evaluation hears what was recorded.
+        trains = usable.parts[0].split == splits.TRAIN
         for cents in sorted(settings.transpose_cents, key=abs):
-            source, cuts = material_lib.cut_source(
-                usable, index, cents=cents, settings=settings
-            )
-            for split, starts in cuts.items():
-                examples[split].extend((len(sources), start) for start in starts)
-                if not cents:
-                    covered = cutting.n_covered(starts, settings.example_frames)
-                    seconds[split] += covered / settings.frame_rate
-            if source.segments:
-                sources.append(source)
+            if not usable.is_short:
+                drafts.add_long(usable, index, cents)
+            elif trains or not cents:
+                drafts.add_short(usable, index, cents)
+    # Tracks of packs are counted from the number of sources on, which is known now.
+    packs = drafts.add_packs()
+    for usable in assigned:
         rejections.extend(material_lib.lost_parts(usable, settings.frame_rate))
+    examples = drafts.examples
     _check_splits(examples, rejections, settings)
     plan = plan_lib.Plan(
         settings=settings,
         tracker_id=tracker_id,
         recordings=tuple(usable.probe.recording for usable in assigned),
-        sources=tuple(sources),
+        sources=tuple(drafts.sources),
         shards=(),
         rejections=tuple(rejections),
         n_found=n_found,
-        seconds={k: round(v, 3) for k, v in seconds.items() if examples[k]},
+        seconds={k: round(v, 3) for k, v in drafts.seconds.items() if examples[k]},
         versions=plan_lib.package_versions(),
+        packs=tuple(packs),
     )
     return dataclasses.replace(plan, shards=tuple(dealing.deal(plan, examples)))
+
+
+class _Drafts:
+    """Sources, packs and examples of a plan while it is made."""
+
+    def __init__(
+        self, materials: list[material_lib.Material], settings: settings_lib.Settings
+    ):
+        self._materials = materials
+        self._settings = settings
+        # Indices of short sources, by split and transposition.
+        self._short: dict[tuple[str, float], list[int]] = {}
+        self.sources: list[plan_lib.Source] = []
+        self.examples: dealing.Examples = {splits.TRAIN: [], splits.EVAL: []}
+        self.seconds = dict.fromkeys(self.examples, 0.0)
+
+    def add_long(
+        self, material: material_lib.Material, index: int, cents: float
+    ) -> None:
+        """Cuts a recording into examples."""
+        settings = self._settings
+        source, cuts = material_lib.cut_source(
+            material, index, cents=cents, settings=settings
+        )
+        for split, starts in cuts.items():
+            self.examples[split].extend((len(self.sources), start) for start in starts)
+            if not cents:
+                covered = cutting.n_covered(starts, settings.example_frames)
+                self.seconds[split] += covered / settings.frame_rate
+        if source.segments:
+            self.sources.append(source)
+
+    def add_short(
+        self, material: material_lib.Material, index: int, cents: float
+    ) -> None:
+        """Notes a recording that will stand in a pack."""
+        source = material_lib.excerpt_source(
+            material, index, cents=cents, settings=self._settings
+        )
+        split = material.parts[0].split
+        self._short.setdefault((split, cents), []).append(len(self.sources))
+        self.sources.append(source)
+
+    def add_packs(self) -> list[plan_lib.Pack]:
+        """Lays the short recordings out and cuts the packs into examples."""
+        packs: list[plan_lib.Pack] = []
+        for (split, cents), found in sorted(self._short.items()):
+            # In the order of the content's hash, which mixes the pitches.
+            found.sort(key=lambda source: _id(self._material_of(source)))
+            lengths = [(source, self.sources[source].n_frames) for source in found]
+            for pack in packing.lay_out(lengths, split, settings=self._settings):
+                starts = self._cut(pack, split, cents)
+                track = len(self.sources) + len(packs)
+                self.examples[split].extend((track, start) for start in starts)
+                packs.append(pack)
+        return packs
+
+    def _material_of(self, source: int) -> material_lib.Material:
+        return self._materials[self.sources[source].recording]
+
+    def _cut(self, pack: plan_lib.Pack, split: str, cents: float) -> list[int]:
+        """First frames of a pack's examples that are not silent; keeps account."""
+        settings = self._settings
+        loud: list[int] = []
+        for start in packing.cut_pack(pack, split, settings):
+            spans = plan_lib.spans_of(
+                pack, self.sources, start=start, n_frames=settings.example_frames
+            )
+            if max(map(self._loudness, spans), default=loudness.MIN_DB) < (
+                settings.min_loudness_db
+            ):
+                continue
+            loud.append(start)
+            if not cents:
+                for span in spans:
+                    self._material_of(span.source).use(span)
+        if not cents:
+            self.seconds[split] += (
+                sum(
+                    self._material_of(source).leftovers.n_used
+                    for source, _ in pack.pieces
+                )
+                / settings.frame_rate
+            )
+        return loud
+
+    def _loudness(self, span: plan_lib.Span) -> float:
+        """Highest loudness of a span, dB."""
+        return material_lib.loudest_in_span(
+            self._material_of(span.source),
+            span,
+            cents=self.sources[span.source].cents,
+            frame_rate=self._settings.frame_rate,
+        )
 
 
 def _check_splits(

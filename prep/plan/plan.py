@@ -9,6 +9,8 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
+from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 from prep import features
@@ -40,6 +42,9 @@ class Source:
         n_samples_16k: At 16 kHz.
         n_frames: Of the whole, as `features.count_frames`.
         segments: Numbers of the segments that examples touch.
+        excerpt: Frames [begin, end) of the recording, taken out and faded at both ends,
+            for a short recording that stands among others; None for the recording as
+            it is.
     """
 
     recording: int
@@ -48,6 +53,54 @@ class Source:
     n_samples_16k: int
     n_frames: int
     segments: tuple[int, ...]
+    excerpt: tuple[int, int] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Pack:
+    """Short recordings of one split, one behind another, from which examples are cut.
+
+    Attributes:
+        pieces: (index of the source, frame of the pack where it begins), in order.
+        n_frames: Of the whole, a rest at its end included.
+    """
+
+    pieces: tuple[tuple[int, int], ...]
+    n_frames: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """Frames of a source and where they stand in an example.
+
+    Attributes:
+        source: Index of the source.
+        first: First frame of the source.
+        n_frames: Number of frames.
+        at: Frame of the example where they begin.
+    """
+
+    source: int
+    first: int
+    n_frames: int
+    at: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """What stands in one example.
+
+    Attributes:
+        recording_id: Of the recording or of the pack that it is cut from.
+        start_secs: Where it begins in there, s.
+        cents: Transposition.
+        spans: Of the sources, in order; a rest between them is silence.
+    """
+
+    recording_id: str
+    start_secs: float
+    cents: float
+    spans: tuple[Span, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +110,8 @@ class Shard:
     Attributes:
         split: "train" or "eval".
         file_name: Within the dataset.
-        examples: (index of the source, first frame), in the order of the records.
+        examples: (track, first frame), in the order of the records. A track is the
+            index of a source, or the number of sources plus the index of a pack.
     """
 
     split: str
@@ -79,6 +133,7 @@ class Plan:
         n_found: Recordings that were looked at.
         seconds: Of audio in each split, overlaps counted once.
         versions: Of the packages that the records depend on.
+        packs: Of short recordings.
     """
 
     settings: settings_lib.Settings
@@ -90,6 +145,7 @@ class Plan:
     n_found: int
     seconds: dict[str, float]
     versions: dict[str, str]
+    packs: tuple[Pack, ...] = ()
 
     def n_examples(self, split: str) -> int:
         """Number of examples in a split."""
@@ -107,8 +163,62 @@ class Plan:
         """Names a source's audio: the same name, the same samples."""
         settings = self.settings
         recording = self.recording_of(source)
-        cents = self.sources[source].cents
-        return f"{recording.recording_id}{cents:+g}{settings.normalize[:1]}"
+        cents, excerpt = self.sources[source].cents, self.sources[source].excerpt
+        part = f"x{excerpt[0]}-{excerpt[1]}" if excerpt else ""
+        return f"{recording.recording_id}{cents:+g}{settings.normalize[:1]}{part}"
+
+    def pack_of(self, track: int) -> Pack | None:
+        """The pack that a track is; None for a source."""
+        index = track - len(self.sources)
+        return self.packs[index] if index >= 0 else None
+
+    def recordings_in(self, track: int) -> list[recordings_lib.Recording]:
+        """The recordings of a track, in order."""
+        pack = self.pack_of(track)
+        if pack is None:
+            return [self.recording_of(track)]
+        return [self.recording_of(source) for source, _ in pack.pieces]
+
+    def track_id(self, track: int) -> str:
+        """Names what a record says it is cut from.
+
+        The id of the recording if it is one alone. For a pack a hash of those of its
+        recordings: a recording is in no pack but its own, so what stands under two ids
+        shares no recording, and statistics by id are statistics by recording.
+        """
+        ids = [recording.recording_id for recording in self.recordings_in(track)]
+        return ids[0] if len(ids) == 1 else f"pack-{_hash(ids)[:16]}"
+
+    def example(self, track: int, start: int) -> Example:
+        """What stands in the example of a track that begins at frame `start`."""
+        length, pack = self.settings.feature_frames, self.pack_of(track)
+        if pack is None:
+            spans = [Span(track, start, length, 0)]
+            cents = self.sources[track].cents
+        else:
+            spans = spans_of(pack, self.sources, start=start, n_frames=length)
+            cents = self.sources[pack.pieces[0][0]].cents
+        return Example(
+            recording_id=self.track_id(track),
+            start_secs=start / self.settings.frame_rate,
+            cents=cents,
+            spans=tuple(spans),
+        )
+
+    def examples_of(self, shard: Shard) -> Iterator[Example]:
+        """What stands in the examples of a shard, in order."""
+        return (self.example(track, start) for track, start in shard.examples)
+
+    def recordings_of(self, split: str) -> list[recordings_lib.Recording]:
+        """The recordings of a split, by name."""
+        used = {
+            self.sources[span.source].recording
+            for shard in self.shards
+            if shard.split == split
+            for example in self.examples_of(shard)
+            for span in example.spans
+        }
+        return [self.recordings[index] for index in sorted(used)]
 
     def features_id(self, source: int) -> str:
         """Names a source's features in the cache: a hash of all they depend on."""
@@ -130,9 +240,10 @@ class Plan:
     def segments_of(self, shard: Shard) -> set[tuple[int, int]]:
         """(source, segment) pairs whose features a shard needs."""
         return {
-            (source, segment)
-            for source, start in shard.examples
-            for segment in segments_at(start, self.settings)
+            (span.source, segment)
+            for example in self.examples_of(shard)
+            for span in example.spans
+            for segment in segments_at(span.first, span.n_frames, self.settings)
         }
 
     @property
@@ -161,22 +272,35 @@ class Plan:
 
     @property
     def hash(self) -> str:
-        """Hash of all that decides the records; where files lie does not."""
+        """Hash of all that decides the records.
+
+        Where files lie does not, nor does the wording of notes and reasons. What a plan
+        without short recordings lacks is left out, so that it has the hash that it had
+        before short recordings could be used.
+        """
         identity = self.to_dict()
+        del identity["settings"]["short"]  # the packs say what came of it
         for recording in identity["recordings"]:
             del recording["path"]
+            recording["notes"] = []
         for rejection in identity["rejections"]:
-            del rejection["path"]
+            del rejection["path"], rejection["reason"], rejection["numbers"]
         return _hash(identity)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Plain values for JSON; what there is none of is left out."""
+        sources = [dataclasses.asdict(s) for s in self.sources]
+        for source in sources:
+            if source["excerpt"] is None:
+                del source["excerpt"]
+        packs = {"packs": [dataclasses.asdict(p) for p in self.packs]}
         return {
+            **(packs if self.packs else {}),
             "schema_version": SCHEMA_VERSION,
             "settings": self.settings.to_dict(),
             "tracker_id": self.tracker_id,
             "recordings": [dataclasses.asdict(r) for r in self.recordings],
-            "sources": [dataclasses.asdict(s) for s in self.sources],
+            "sources": sources,
             "shards": [dataclasses.asdict(s) for s in self.shards],
             "rejections": [dataclasses.asdict(r) for r in self.rejections],
             "n_found": self.n_found,
@@ -215,8 +339,18 @@ class Plan:
                     for r in values["recordings"]
                 ),
                 sources=tuple(
-                    Source(**{**s, "segments": tuple(s["segments"])})
+                    Source(
+                        **{
+                            **s,
+                            "segments": tuple(s["segments"]),
+                            "excerpt": tuple(s["excerpt"]) if "excerpt" in s else None,
+                        }
+                    )
                     for s in values["sources"]
+                ),
+                packs=tuple(
+                    Pack(**{**p, "pieces": tuple(map(tuple, p["pieces"]))})
+                    for p in values.get("packs", [])
                 ),
                 shards=tuple(
                     Shard(**{**s, "examples": tuple(map(tuple, s["examples"]))})
@@ -236,6 +370,19 @@ class Plan:
             ) from error
 
 
+def spans_of(
+    pack: Pack, sources: Sequence[Source], *, start: int, n_frames: int
+) -> list[Span]:
+    """What stands in frames [start, start + n_frames) of a pack."""
+    spans = []
+    for source, begin in pack.pieces:
+        first = max(0, start - begin)
+        stop = min(sources[source].n_frames, start + n_frames - begin)
+        if stop > first:
+            spans.append(Span(source, first, stop - first, begin + first - start))
+    return spans
+
+
 def _hash(values: Any) -> str:
     text = json.dumps(values, sort_keys=True, allow_nan=False)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -252,11 +399,10 @@ def example_bytes(settings: settings_lib.Settings) -> int:
     return 4 * values + 200
 
 
-def segments_at(start: int, settings: settings_lib.Settings) -> range:
-    """Segments that the features of an example lie in."""
+def segments_at(start: int, n_frames: int, settings: settings_lib.Settings) -> range:
+    """Segments that frames [start, start + n_frames) of a source lie in."""
     per_segment = features.SEGMENT_SECS * settings.frame_rate
-    last = start + settings.feature_frames - 1
-    return range(start // per_segment, last // per_segment + 1)
+    return range(start // per_segment, (start + n_frames - 1) // per_segment + 1)
 
 
 def package_versions() -> dict[str, str]:
@@ -268,30 +414,3 @@ def package_versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def describe_difference(old: Plan, new: Plan) -> list[str]:
-    """What differs between two plans, in words; empty if nothing does."""
-    lines = []
-    before, after = old.settings.to_dict(), new.settings.to_dict()
-    for key in sorted(set(before) | set(after)):
-        if before.get(key) != after.get(key):
-            lines.append(f"--{key} was {before.get(key)}, is {after.get(key)}")
-    for key in sorted(set(old.versions) | set(new.versions)):
-        if old.versions.get(key) != new.versions.get(key):
-            lines.append(
-                f"{key} was {old.versions.get(key)}, is {new.versions.get(key)}"
-            )
-    if old.tracker_id != new.tracker_id:
-        lines.append(f"the pitch tracker was {old.tracker_id}, is {new.tracker_id}")
-    for word, here, there in (("gone", old, new), ("new", new, old)):
-        others = {(r.name, r.recording_id) for r in there.recordings}
-        names = [
-            r.name for r in here.recordings if (r.name, r.recording_id) not in others
-        ]
-        if names:
-            shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-            lines.append(f"{len(names)} recordings are {word} or changed: {shown}")
-    if not lines and old.hash != new.hash:
-        lines.append("which inputs are rejected, or which recordings evaluate")
-    return lines

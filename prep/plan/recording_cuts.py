@@ -16,14 +16,26 @@ from prep.plan import plan as plan_lib
 from prep.plan import splits
 from prep.recordings import recording as recordings_lib
 
+MIN_SECS = 0.1  # s, of a recording that is worth laying behind others
+
 
 @dataclasses.dataclass(frozen=True)
 class Material:
-    """A probed recording, the parts that are cut and the account of its frames."""
+    """A probed recording, the parts that are cut and the account of its frames.
+
+    `is_short` says that it stands in a pack with others, because its only part is
+    shorter than an example.
+    """
 
     probe: recordings_lib.Probe
     parts: tuple[cutting.Part, ...]
     leftovers: cutting.Leftovers
+    is_short: bool = False
+
+    def use(self, span: plan_lib.Span) -> None:
+        """Notes that frames of a short recording stand in an example."""
+        begin = self.parts[0].begin + span.first
+        self.leftovers.use(begin, begin + span.n_frames)
 
 
 def find_material(
@@ -40,22 +52,47 @@ def find_material(
             per_frame=_envelope_step(recording, settings.frame_rate),
             min_loudness_db=settings.min_loudness_db,
         )
-    secs = (end - begin) / settings.frame_rate
-    notes = "".join(f"; {note}" for note in recording.notes)
-    if end - begin < settings.example_frames:
-        left = " without the silence at its ends" if end - begin < n_frames else ""
-        return recordings_lib.Rejection(
-            recording.name,
-            recording.path,
-            "all",
-            f"too short: {secs:.2f} s{left}, and an example takes --example_secs="
-            f"{settings.example_secs:g}{notes}",
-            {"seconds": round(recording.secs, 3), "usable_seconds": round(secs, 3)},
-        )
+    is_short = end - begin < settings.example_frames
+    if is_short and (
+        settings.short == "reject" or end - begin < MIN_SECS * settings.frame_rate
+    ):
+        return _too_short(recording, end - begin, n_frames, settings=settings)
     leftovers = cutting.Leftovers(n_frames)
     leftovers.mark(0, begin, cutting.TRIMMED)
     leftovers.mark(end, n_frames, cutting.TRIMMED)
-    return Material(probe, (cutting.Part(splits.TRAIN, begin, end),), leftovers)
+    if is_short:  # its examples hold all of it but what is silent
+        leftovers.mark(begin, end, cutting.SILENT)
+    part = cutting.Part(splits.TRAIN, begin, end)
+    return Material(probe, (part,), leftovers, is_short)
+
+
+def _too_short(
+    recording: recordings_lib.Recording,
+    n_usable: int,
+    n_frames: int,
+    *,
+    settings: settings_lib.Settings,
+) -> recordings_lib.Rejection:
+    """Says how short a recording is and which flag would take it."""
+    secs = n_usable / settings.frame_rate
+    left = " without the silence at its ends" if n_usable < n_frames else ""
+    if secs >= MIN_SECS:
+        way = (
+            f"an example takes --example_secs={settings.example_secs:g}; --short=pack "
+            "lays it behind others, --short=pad fills it up with silence"
+        )
+    elif left:
+        way = f"{MIN_SECS:g} s are needed; --notrim_silence takes it as it is"
+    else:
+        way = f"{MIN_SECS:g} s are needed to hold a note"
+    notes = "".join(f"; {note}" for note in recording.notes)
+    return recordings_lib.Rejection(
+        recording.name,
+        recording.path,
+        "all",
+        f"too short: {secs:.2f} s{left}, and {way}{notes}",
+        {"seconds": round(recording.secs, 3), "usable_seconds": round(secs, 3)},
+    )
 
 
 def for_evaluation(material: Material) -> Material:
@@ -100,7 +137,7 @@ def cut_source(
         segment
         for starts in cuts.values()
         for start in starts
-        for segment in plan_lib.segments_at(start, settings)
+        for segment in plan_lib.segments_at(start, settings.feature_frames, settings)
     }
     source = plan_lib.Source(
         recording=index,
@@ -113,6 +150,40 @@ def cut_source(
         segments=tuple(sorted(segments)),
     )
     return source, cuts
+
+
+def excerpt_source(
+    material: Material, index: int, *, cents: float, settings: settings_lib.Settings
+) -> plan_lib.Source:
+    """A short recording as transposed by `cents`, to stand in a pack."""
+    recording, part = material.probe.recording, material.parts[0]
+    if cents:
+        n_frames = _n_at(recording, settings.frame_rate, cents=cents)
+        part = _transposed(part, cents, n_frames=n_frames)
+    n_frames = part.end - part.begin
+    n_segments = features.count_segments(n_frames, settings.frame_rate)
+    return plan_lib.Source(
+        recording=index,
+        cents=cents,
+        n_samples=n_frames * settings.hop_size,
+        n_samples_16k=n_frames * settings.hop_16k,
+        n_frames=n_frames,
+        segments=tuple(range(n_segments)),
+        excerpt=(part.begin, part.end),
+    )
+
+
+def loudest_in_span(
+    material: Material, span: plan_lib.Span, *, cents: float, frame_rate: int
+) -> float:
+    """Highest loudness of a short recording within a span of its frames, dB."""
+    begin = material.parts[0].begin / plan_lib.frequency_ratio(cents)
+    return cutting.loudest(
+        material.probe.envelope,
+        int(begin) + span.first,
+        n_frames=span.n_frames,
+        per_frame=_envelope_step(material.probe.recording, frame_rate, cents=cents),
+    )
 
 
 def _cut_part(

@@ -1,5 +1,7 @@
 """Which recordings, or which part of the only one, are kept for evaluation."""
 
+import math
+import statistics
 from collections.abc import Mapping
 
 from prep import settings as settings_lib
@@ -36,6 +38,45 @@ def choose_eval(secs: Mapping[str, float], fraction: float) -> set[str]:
         chosen.add(recording_id)
         held = longer
     return chosen
+
+
+def choose_eval_by_pitch(
+    secs: Mapping[str, float], rough_hz: Mapping[str, float | None], fraction: float
+) -> set[str]:
+    """Chooses recordings for evaluation from the whole compass.
+
+    In the order of their pitch, recordings are divided into as many groups of equal
+    seconds as recordings are wanted. From group to group, within each in the order of
+    their content's hash, recordings are taken as long as that brings the seconds nearer
+    to `fraction` of all seconds so far.
+
+    Args:
+        secs: Length of each recording by its id, a hash of its content; two at least.
+        rough_hz: Pitch by the same id, None where there is none.
+        fraction: Wanted share of the seconds, (0, 0.5].
+
+    Returns:
+        The ids of the chosen recordings; one at least, never all.
+    """
+    # What has no pitch stands behind the highest.
+    ordered = sorted(secs, key=lambda one: (rough_hz[one] or math.inf, one))
+    total = sum(secs.values())
+    n_groups = max(1, round(fraction * total / statistics.median(secs.values())))
+    groups: list[list[str]] = [[] for _ in range(n_groups)]
+    reached = 0.0
+    for one in ordered:
+        groups[int((reached + secs[one] / 2) / total * n_groups)].append(one)
+        reached += secs[one]
+
+    chosen: set[str] = set()
+    target = held = 0.0
+    for group in groups:
+        target += fraction * sum(secs[one] for one in group)
+        for one in sorted(group):
+            if abs(held + secs[one] - target) < abs(held - target):
+                chosen.add(one)
+                held += secs[one]
+    return chosen or {min(secs, key=lambda one: (secs[one], one))}
 
 
 def split_in_time(

@@ -69,7 +69,7 @@ def describe(plan: plan_lib.Plan, passed_over: Sequence[Mapping[str, int]] = ())
     ]
     for split in plan.split_names():
         shards = [shard for shard in plan.shards if shard.split == split]
-        used = {plan.sources[s].recording for x in shards for s, _ in x.examples}
+        used = plan.recordings_of(split)
         lines.append(
             f"  {split}: {show_count(plan.n_examples(split), 'example')} from "
             f"{show_secs(plan.seconds[split])} of "
@@ -77,6 +77,7 @@ def describe(plan: plan_lib.Plan, passed_over: Sequence[Mapping[str, int]] = ())
         )
     if splits.EVAL not in plan.split_names():
         lines.append("  no eval split (--eval_split_fraction=0)")
+    lines += _short(plan)
     lines += [f"  note: {show_name(n)}: {t}" for n, t in _notes(plan)[:_SHOWN]]
     lines += _left_out(plan.rejections)
     others = sum((collections.Counter(one) for one in passed_over), _NOTHING)
@@ -89,6 +90,19 @@ def describe(plan: plan_lib.Plan, passed_over: Sequence[Mapping[str, int]] = ())
         f"{os.cpu_count()} cores; {show_bytes(plan.n_bytes)} on disk"
     )
     return "\n".join(lines)
+
+
+def _short(plan: plan_lib.Plan) -> list[str]:
+    """What becomes of recordings shorter than an example."""
+    short = {s.recording for s in plan.sources if s.excerpt and not s.cents}
+    if not short:
+        return []
+    secs = sum(plan.recordings[index].secs for index in short)
+    how = "filled up with silence" if plan.settings.short == "pad" else "laid in rows"
+    return [
+        f"  {show_count(len(short), 'recording')} of {show_secs(secs)}, each shorter "
+        f"than an example, {how} (--short={plan.settings.short})"
+    ]
 
 
 def _notes(plan: plan_lib.Plan) -> list[tuple[str, str]]:
@@ -132,3 +146,32 @@ def too_many(plan: plan_lib.Plan, allowed: float) -> str:
         f"--max_rejected={allowed:g} allows {allowed:.0%}:{shown}{more}\nPut them "
         f"right or remove them, or go on without them: --max_rejected={enough:.2f}"
     )
+
+
+def describe_difference(old: plan_lib.Plan, new: plan_lib.Plan) -> list[str]:
+    """What differs between two plans, in words; empty if nothing does."""
+    if old.hash == new.hash:
+        return []
+    lines = []
+    before, after = old.settings.to_dict(), new.settings.to_dict()
+    for key in sorted(set(before) | set(after)):
+        if before.get(key) != after.get(key):
+            lines.append(f"--{key} was {before.get(key)}, is {after.get(key)}")
+    for key in sorted(set(old.versions) | set(new.versions)):
+        if old.versions.get(key) != new.versions.get(key):
+            lines.append(
+                f"{key} was {old.versions.get(key)}, is {new.versions.get(key)}"
+            )
+    if old.tracker_id != new.tracker_id:
+        lines.append(f"the pitch tracker was {old.tracker_id}, is {new.tracker_id}")
+    for word, here, there in (("gone", old, new), ("new", new, old)):
+        others = {(r.name, r.recording_id) for r in there.recordings}
+        names = [
+            r.name for r in here.recordings if (r.name, r.recording_id) not in others
+        ]
+        if names:
+            shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+            lines.append(f"{len(names)} recordings are {word} or changed: {shown}")
+    if not lines:
+        lines.append("which inputs are rejected, or which recordings evaluate")
+    return lines

@@ -19,6 +19,7 @@ from prep import loudness
 from prep.recordings import decode
 from prep.recordings import find
 from prep.recordings import recording as recordings_lib
+from prep.recordings import rough_pitch
 from prep.recordings import wav_header
 
 DIGEST_BYTES = 8  # 16 hexadecimal digits; 1e-9 chance of a clash among 200,000 files
@@ -128,8 +129,9 @@ def probe_recording(
                     "Hz: half of what the model learns would be missing; "
                     f"--min_input_rate={file.samplerate} uses it all the same"
                 )
+            opening = rough_pitch.Opening(file.samplerate)
             envelope = loudness.measure_envelope(
-                (tally.add(block) for block in decode.read_blocks(file)),
+                (opening.keep(tally.add(block)) for block in decode.read_blocks(file)),
                 file.samplerate,
             )
             facts = {
@@ -175,7 +177,7 @@ def probe_recording(
         ),
         **facts,
     )
-    return recordings_lib.Probe(recording, envelope)
+    return recordings_lib.Probe(recording, envelope, opening.estimate_hz())
 
 
 def _check_samples(

@@ -72,10 +72,14 @@ class Recording:
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """A recording and its loudness over time (`loudness.ENVELOPE_RATE`, dB)."""
+    """A recording and its loudness over time (`loudness.ENVELOPE_RATE`, dB).
+
+    `rough_hz` is its pitch, roughly (`rough_pitch`), for the choice of the splits.
+    """
 
     recording: Recording
     envelope: np.ndarray
+    rough_hz: float | None = None
 
 
 def reject_duplicates(

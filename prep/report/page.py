@@ -15,7 +15,6 @@ import soundfile
 
 from prep import settings as settings_lib
 from prep.beam import steps
-from prep.dataset import layout
 from prep.pitch import tracker
 from prep.plan import splits
 from prep.plan import text
@@ -65,7 +64,7 @@ def render(job: steps.Job, statistics: dict[str, Any]) -> str:
         longest=max(r["seconds_used"] for r in longest),
         rejected=[{"name": text.show_name(r.name), "reason": r.reason} for r in whole],
         left_out=_left_out(job),
-        players=[_player(job, source, start) for source, start in _choose(job)],
+        players=[_player(job, track, start) for track, start in _choose(job)],
     )
 
 
@@ -138,27 +137,25 @@ def _bars(shares: np.ndarray, labels: list[str]) -> list[dict[str, Any]]:
 
 
 def _choose(job: steps.Job) -> list[tuple[int, int]]:
-    """A few examples, each of another recording where there are enough."""
+    """A few examples, each of another recording or pack where there are enough."""
+    plan = job.plan
     first: dict[int, tuple[int, int]] = {}
     for split in (splits.TRAIN, splits.EVAL):
-        for shard in job.plan.shards:
-            for source, start in shard.examples:
-                if shard.split == split and job.plan.sources[source].cents == 0:
-                    first.setdefault(source, (source, start))
-    chosen = [first[source] for source in sorted(first)]
+        for shard in plan.shards:
+            for track, start in shard.examples:
+                if shard.split == split and plan.example(track, start).cents == 0:
+                    first.setdefault(track, (track, start))
+    chosen = [first[track] for track in sorted(first)]
     step = max(1.0, len(chosen) / N_PLAYERS)
     return [chosen[int(i * step)] for i in range(min(N_PLAYERS, len(chosen)))]
 
 
-def _player(job: steps.Job, source: int, start: int) -> dict[str, Any]:
+def _player(job: steps.Job, track: int, start: int) -> dict[str, Any]:
     """An example to listen to, with its curves."""
     plan, settings = job.plan, job.plan.settings
-    spool = job.layout.spool(plan.source_id(source), settings.sample_rate)
-    begin = start * settings.hop_size
-    audio = layout.read_span(spool, begin, begin + settings.n_samples)
-    features = steps.read_features(
-        job, source, start=start, n_frames=settings.feature_frames
-    )
+    example = plan.example(track, start)
+    audio = steps.assemble_audio(job, example, settings.sample_rate)
+    features = steps.assemble_features(job, example)
     voiced = tracker.voiced(
         features[1],
         features[2],
@@ -166,9 +163,20 @@ def _player(job: steps.Job, source: int, start: int) -> dict[str, Any]:
         min_loudness_db=settings.voiced_loudness_db,
     )
     midi = dataset_statistics.hz_to_midi(features[0])
+    if plan.pack_of(track) is None:
+        begin_secs = start / settings.frame_rate
+        parts = [(text.show_name(plan.recording_of(track).name), begin_secs)]
+    else:
+        parts = [
+            (
+                text.show_name(plan.recording_of(span.source).name),
+                span.at / settings.frame_rate,
+            )
+            for span in example.spans
+        ]
     return {
-        "name": text.show_name(plan.recording_of(source).name),
-        "start": start / settings.frame_rate,
+        "parts": parts,
+        "is_pack": plan.pack_of(track) is not None,
         "audio": _encode(audio, settings),
         "voiced_share": float(voiced.mean()),
         "pitch": _segments(midi, voiced),

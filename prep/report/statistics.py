@@ -70,20 +70,23 @@ def _used_frames(
     plan: plan_lib.Plan,
 ) -> Iterator[tuple[int, str, list[tuple[int, int]]]]:
     """(source, split, frames as [begin, end)) that examples hold, copies left out."""
-    starts: dict[tuple[int, str], list[int]] = collections.defaultdict(list)
+    used: dict[tuple[int, str], list[tuple[int, int]]] = collections.defaultdict(list)
     for shard in plan.shards:
-        for source, start in shard.examples:
-            if plan.sources[source].cents == 0:
-                starts[source, shard.split].append(start)
-    length = plan.settings.example_frames
-    for (source, split), found in sorted(starts.items()):
-        spans: list[tuple[int, int]] = []
-        for start in sorted(found):
-            if spans and start <= spans[-1][1]:
-                spans[-1] = (spans[-1][0], start + length)
+        for example in plan.examples_of(shard):
+            for span in example.spans if example.cents == 0 else ():
+                # The frame that --framing=ddsp_center has more does not count.
+                n_frames = min(span.n_frames, plan.settings.example_frames - span.at)
+                used[span.source, shard.split].append(
+                    (span.first, span.first + n_frames)
+                )
+    for (source, split), found in sorted(used.items()):
+        joined: list[tuple[int, int]] = []
+        for begin, end in sorted(found):
+            if joined and begin <= joined[-1][1]:
+                joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
             else:
-                spans.append((start, start + length))
-        yield source, split, spans
+                joined.append((begin, end))
+        yield source, split, joined
 
 
 def measure(job: steps.Job) -> dict[str, Any]:

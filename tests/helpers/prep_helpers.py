@@ -116,5 +116,7 @@ def read_examples(output, split) -> list[dict]:
                 if value.HasField("float_list")
             }
             values["recording_id"] = feature["recording_id"].bytes_list.value[0]
+            if "source_ids" in feature:
+                values["source_ids"] = list(feature["source_ids"].bytes_list.value)
             examples.append(values)
     return examples

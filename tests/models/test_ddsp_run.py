@@ -1,7 +1,5 @@
 """The command line: what the flags become, and what a user sees when it goes wrong."""
 
-import errno
-
 import gin
 import pytest
 import tensorflow as tf
@@ -9,6 +7,7 @@ import tensorflow as tf
 from models import ddsp_run
 from models.training import session
 from prep import command_line
+from prep import errors
 from tests.helpers import training_helpers
 from tests.helpers import training_toy
 
@@ -94,18 +93,25 @@ def test_main_trains_into_the_default_place(empty_folder, capsys):
     assert "finished at step 2" in said
 
 
-def test_errors_of_many_lines_become_one():
-    assert session.sentence(ValueError("one\n  two")) == "one two"
-    assert session.sentence(KeyError("a key")) == "a key"
+def test_a_fault_of_ours_is_a_traceback_and_a_code_of_its_own(
+    empty_folder, capsys, monkeypatch
+):
+    def train(*args, **kwargs):
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(session, "train", train)
+    assert call("--gin_file=gin/stage2.gin") == 70
+    assert "Traceback" in capsys.readouterr().err
 
 
-def test_full_disk_is_said_plainly_whoever_notices():
-    noticed = OSError(errno.ENOSPC, "No space left on device", "metrics.jsonl")
-    by_tensorflow = tf.errors.ResourceExhaustedError(
+def test_full_disk_is_said_plainly_when_tensorflow_notices():
+    full = tf.errors.ResourceExhaustedError(
         None, None, "{{function_node}} ckpt-3; No space left on device [Op:SaveV2]"
     )
-    for error in (noticed, by_tensorflow):
-        assert isinstance(error, session.USER_ERRORS)
-        assert session.sentence(error).startswith("the disk is full; free some space")
+    with pytest.raises(errors.InputError, match="the disk is full; free some space"):
+        with session.saying_full_disk():
+            raise full
     no_memory = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
-    assert "OOM" in session.sentence(no_memory)
+    with pytest.raises(tf.errors.ResourceExhaustedError):
+        with session.saying_full_disk():
+            raise no_memory

@@ -24,6 +24,7 @@ from models.training import resume
 from models.training import session
 from models.training import staged
 from models.training import stepper
+from prep import errors
 from tests.helpers import training_helpers
 from tests.helpers import training_toy
 
@@ -312,7 +313,9 @@ def test_resume_modes(place, finished, tmp_path):
 
 def test_other_architecture_is_refused(place, finished):
     whole, _, _ = finished
-    with pytest.raises(ValueError, match="another architecture: it lacks weights"):
+    with pytest.raises(
+        errors.InputError, match="another architecture: it lacks weights"
+    ):
         session.train(
             _request(place, whole, "training_toy.ToyModel.n_hidden = 5", num_steps=9)
         )
@@ -335,7 +338,9 @@ def test_weights_of_another_run_start_a_fresh_one(place, finished):
 def test_weights_of_another_shape_start_nothing(place, finished):
     whole, _, _ = finished
     wider = "training_toy.ToyModel.n_hidden = 5"
-    with pytest.raises(ValueError, match=r"of another shape.*--allow_shape_mismatch"):
+    with pytest.raises(
+        errors.InputError, match=r"of another shape.*--allow_shape_mismatch"
+    ):
         session.train(
             _request(place, place / "wider", wider, init_from=str(whole), num_steps=1)
         )
@@ -462,7 +467,7 @@ def test_loss_value_stops_as_in_ddsp(place):
     ],
 )
 def test_wrong_settings_are_refused(place, tmp_path, bindings, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(errors.InputError, match=message):
         session.train(_request(place, tmp_path / "run", *bindings))
 
 
@@ -476,7 +481,7 @@ def test_empty_eval_split_is_refused_and_train_can_stand_in(place, tmp_path):
     training_helpers.write_dataset(tmp_path / "data", n_eval=0, example_secs=0.2)
     training_toy.write_toy_gin(tmp_path)
     with pytest.raises(
-        ValueError, match=r"eval split .* empty.*held_out_split='train'"
+        errors.InputError, match=r"eval split .* empty.*held_out_split='train'"
     ):
         session.train(_request(tmp_path, tmp_path / "run"))
     outcome = session.train(
@@ -522,12 +527,14 @@ def test_time_limit_is_shared_by_the_phases(place):
 
 @pytest.mark.parametrize("n_steps", [0, -5])
 def test_runs_without_steps_are_refused(place, n_steps):
-    with pytest.raises(ValueError, match=r"num_steps=.*at least 1"):
+    with pytest.raises(errors.InputError, match=r"num_steps=.*at least 1"):
         session.train(_request(place, place / "none", num_steps=n_steps))
 
 
 def test_number_that_is_none_is_named(place):
-    with pytest.raises(ValueError, match=r"train\.batch_size='many' is not a whole"):
+    with pytest.raises(
+        errors.InputError, match=r"train\.batch_size='many' is not a whole"
+    ):
         session.train(_request(place, place / "none", "batch_size = 'many'"))
 
 
@@ -538,7 +545,9 @@ def test_workers_take_no_time_limit(place):
         loop_options={"max_minutes": 1.0},
         cluster_config="{}",
     )
-    with pytest.raises(ValueError, match="max_minutes cannot be kept by several"):
+    with pytest.raises(
+        errors.InputError, match="max_minutes cannot be kept by several"
+    ):
         session.train(request)
 
 

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from models.synths import seeded_noise
+from models.training import options as training_options
 from models.training import trainer as trainer_lib
 from tests.helpers import training_toy
 
@@ -18,7 +19,11 @@ def _trainer(batch, *, strategy=None, **kwargs):
     strategy = strategy or tf.distribute.get_strategy()
     with strategy.scope():
         model = training_toy.ToyModel()
-    trainer = trainer_lib.LadderTrainer(model, strategy, learning_rate=0.01, **kwargs)
+    trainer = trainer_lib.LadderTrainer(
+        model,
+        strategy,
+        options=training_options.TrainerOptions(learning_rate=0.01, **kwargs),
+    )
     trainer.build(batch)
     return trainer
 
@@ -94,9 +99,7 @@ def test_result_tells_losses_norm_rate_and_times(rng):
 
 def test_bad_accumulation_is_refused():
     with pytest.raises(ValueError, match="accumulate_steps=0"):
-        trainer_lib.LadderTrainer(
-            None, tf.distribute.get_strategy(), accumulate_steps=0
-        )
+        training_options.TrainerOptions(accumulate_steps=0)
 
 
 def _draw(step, *, first_row=0, shape=(2, 5), n_rows=2, seed=1):

@@ -6,6 +6,7 @@ import soundfile
 from prep import settings as settings_lib
 from prep.plan import make
 from prep.plan import plan as plan_lib
+from prep.plan import text
 from prep.recordings import find
 from prep.recordings import probe as probe_lib
 from tests.helpers import prep_helpers
@@ -86,13 +87,11 @@ def test_hash_ignores_where_files_lie(folder, tmp_path):
 def test_difference_is_named(folder):
     plan = make_plan(folder)
     changed = make_plan(folder, frame_rate=125)
-    assert plan_lib.describe_difference(plan, changed) == [
-        "--frame_rate was 250, is 125"
-    ]
+    assert text.describe_difference(plan, changed) == ["--frame_rate was 250, is 125"]
     (folder / "tone0.wav").unlink()
-    lines = plan_lib.describe_difference(plan, make_plan(folder))
+    lines = text.describe_difference(plan, make_plan(folder))
     assert lines == ["1 recordings are gone or changed: tone0.wav"]
-    assert plan_lib.describe_difference(plan, plan) == []
+    assert text.describe_difference(plan, plan) == []
 
 
 def test_lost_audio_is_reported_to_the_frame(folder):
@@ -109,17 +108,19 @@ def test_seconds_used_and_lost_add_up(folder):
 
 
 def test_too_short_recording_is_rejected_with_numbers(folder):
-    plan = make_plan(folder, example_secs=2.5, hop_secs=0.5)
+    plan = make_plan(folder, example_secs=2.5, hop_secs=0.5, short="reject")
     whole = [r for r in plan.rejections if r.part == "all"]
     assert {r.name for r in whole} == {"tone1.wav", "tone3.wav"}
     assert "2.00 s, and an example takes --example_secs=2.5" in whole[0].reason
+    assert "--short=pack" in whole[0].reason and "--short=pad" in whole[0].reason
     assert whole[0].numbers["seconds"] == 2.0
 
 
 def test_too_short_because_cut_off_says_both(folder):
     path = folder / "tone2.wav"
     path.write_bytes(path.read_bytes()[:16044])
-    (lost,) = [r for r in make_plan(folder).rejections if r.name == path.name]
+    plan = make_plan(folder, short="reject")
+    (lost,) = [r for r in plan.rejections if r.name == path.name]
     assert "too short: 0.50 s" in lost.reason
     assert "cut off?" in lost.reason
 
@@ -127,7 +128,7 @@ def test_too_short_because_cut_off_says_both(folder):
 def test_nothing_usable_lists_reasons(folder):
     with pytest.raises(make.NothingLeftError, match=r"none of the 5.*too short"):
         try:
-            make_plan(folder, example_secs=20.0)
+            make_plan(folder, example_secs=20.0, short="reject")
         except make.NothingLeftError as error:
             assert len(error.rejections) == 5
             raise make.NothingLeftError(str(error).replace("\n", " "), ()) from None
@@ -237,3 +238,26 @@ def test_cache_key_follows_what_features_depend_on(folder):
     assert base.features_id(0) != make_plan(folder, frame_rate=125).features_id(0)
     assert base.features_id(0) != make_plan(folder, normalize="peak").features_id(0)
     assert base.features_id(0) != make_plan(folder, framing="ddsp_same").features_id(0)
+
+
+def test_plan_without_short_recordings_opens_and_hashes_as_before_they_were_used(
+    folder,
+):
+    plan = make_plan(folder)
+    values = json.loads(plan.to_json())
+    assert "packs" not in values
+    assert not any("excerpt" in source for source in values["sources"])
+    del values["settings"]["short"]  # plan.json of an older version
+    old = plan_lib.Plan.from_json(json.dumps(values))
+    assert old.settings.short == "reject"
+    assert old.hash == plan.hash
+    assert text.describe_difference(old, plan) == []
+
+
+def test_reworded_reasons_and_notes_leave_a_dataset_what_it_is(folder):
+    (folder / "broken.wav").write_bytes(b"no audio")
+    plan = make_plan(folder)
+    reworded = json.loads(plan.to_json())
+    reworded["rejections"][0]["reason"] = "said otherwise"
+    reworded["recordings"][0]["notes"] = ["a new note"]
+    assert plan_lib.Plan.from_json(json.dumps(reworded)).hash == plan.hash

@@ -1,0 +1,139 @@
+// The page's side of the audio: context, worklet, microphone, files, recording.
+
+import { toWav } from "./wav.mjs";
+
+const MAX_RECORD_SECS = 1200; // of memory, 77 MB at 16 kHz
+const CLEAN = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+
+/** Decodes base64 into bytes. */
+export function fromBase64(text) {
+  const binary = atob(text.trim());
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
+  return bytes.buffer;
+}
+
+/** Audio of the page; nothing sounds before `start`. */
+export class Host {
+  /**
+   * @param {object} parts `program`, `buffer` of its tensors, `worklet`: source text.
+   * @param {function(object): void} onStatus Called with every report of the audio thread.
+   */
+  constructor({ program, buffer, worklet }, onStatus) {
+    this.program = program;
+    this.buffer = buffer;
+    this.worklet = worklet;
+    this.onStatus = onStatus;
+    this.messages = []; // said before the start
+    this.input = null; // what the worklet hears: { node, stop }
+    this.blocks = null; // of a recording
+  }
+
+  /** Makes the audio; must come from a key or a touch. Later calls only resume. */
+  start() {
+    this.starting ??= this.open();
+    return this.starting.then(() => this.context.resume());
+  }
+
+  async open() {
+    const { sample_rate: sampleRate } = this.program.synth;
+    this.context = new AudioContext({ sampleRate, latencyHint: "interactive" });
+    this.node = await this.addNode(this.context);
+    this.node.connect(this.context.destination);
+    this.node.port.onmessage = ({ data }) => this.take(data);
+    for (const message of this.messages) this.node.port.postMessage(message);
+    this.messages = null;
+  }
+
+  /** The instrument as a node of a context, which may be an offline one. */
+  async addNode(context, messages = []) {
+    // A page from a disk may load nothing from there, and Chromium counts its blobs as
+    // such ("Not allowed to load local resource: blob:null/..."), but not its data URLs.
+    await context.audioWorklet.addModule(`data:text/javascript;charset=utf-8,${encodeURIComponent(this.worklet)}`);
+    return new AudioWorkletNode(context, "ddsp-instrument", {
+      numberOfInputs: 1, numberOfOutputs: 1, outputChannelCount: [1],
+      channelCount: 1, channelCountMode: "explicit",
+      processorOptions: { program: this.program, buffer: this.buffer, messages },
+    });
+  }
+
+  /** Tells the audio thread. */
+  send(message) {
+    if (this.messages) this.messages.push(message);
+    else this.node.port.postMessage(message);
+  }
+
+  take({ status, recorded, last }) {
+    if (status) this.onStatus(status);
+    if (recorded && this.blocks) {
+      this.blocks.push(recorded);
+      const nSamples = this.blocks.reduce((sum, block) => sum + block.length, 0);
+      if (last) this.finishRecording();
+      else if (nSamples > MAX_RECORD_SECS * this.context.sampleRate) this.send({ record: false });
+    }
+  }
+
+  /** Listens to the microphone; the browser asks first. */
+  async hearMicrophone() {
+    await this.start();
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: CLEAN });
+    const node = this.context.createMediaStreamSource(stream);
+    this.hear(node, () => stream.getTracks().forEach((track) => track.stop()));
+  }
+
+  /**
+   * Plays what is in an audio file.
+   * @param {Blob} file Any format that the browser decodes.
+   * @param {function(): void} onEnd Called when it is over.
+   * @returns {Promise<number>} Its length, s.
+   */
+  async hearFile(file, onEnd) {
+    await this.start();
+    const buffer = await this.context.decodeAudioData(await file.arrayBuffer());
+    const node = new AudioBufferSourceNode(this.context, { buffer });
+    this.hear(node, () => node.stop());
+    node.onended = () => {
+      if (this.input?.node !== node) return;
+      this.deafen();
+      onEnd();
+    };
+    node.start();
+    return buffer.duration;
+  }
+
+  hear(node, stop) {
+    this.deafen();
+    this.input = { node, stop };
+    node.connect(this.node);
+    this.send({ listen: true });
+  }
+
+  /** Ends listening. */
+  deafen() {
+    if (!this.input) return;
+    const { node, stop } = this.input;
+    this.input = null;
+    node.disconnect();
+    stop();
+    this.send({ listen: false });
+  }
+
+  /** Starts a recording. */
+  async record() {
+    await this.start();
+    this.blocks = [];
+    this.recorded = new Promise((resolve) => { this.finish = resolve; });
+    this.send({ record: true });
+  }
+
+  /** Ends it; gives a wav file as a blob. */
+  stopRecording() {
+    this.send({ record: false });
+    return this.recorded;
+  }
+
+  finishRecording() {
+    this.finish(toWav(this.blocks, this.context.sampleRate));
+    this.blocks = null;
+  }
+}

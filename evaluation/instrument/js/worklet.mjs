@@ -1,0 +1,95 @@
+// The audio thread: plays the instrument and reports what it does.
+//
+// Messages in: { note: "on" | "off" | "move" | "allOff", id, ... }, { set: {...} },
+// { play: {...} } for the performer's settings, { listen }, { record }.
+// Messages out: { status } about 30 times a second, { recorded } with samples.
+
+import { Instrument } from "./instrument.mjs";
+
+const REPORT_SECS = 0.033;
+const RECORD_SAMPLES = 4096; // sent at once
+
+class InstrumentProcessor extends AudioWorkletProcessor {
+  constructor({ processorOptions: { program, buffer, messages } }) {
+    super();
+    this.instrument = new Instrument(program, buffer);
+    this.peak = 0;
+    this.sinceReport = 0;
+    this.busyMs = 0;
+    this.load = 0;
+    this.loadSamples = 0;
+    this.recording = null;
+    this.port.onmessage = ({ data }) => this.take(data);
+    for (const message of messages ?? []) this.take(message);
+  }
+
+  take({ note, id, set, play, listen, record, ...rest }) {
+    const { performer } = this.instrument;
+    if (note === "on") performer.noteOn(id, rest.midi, rest.share);
+    if (note === "off") performer.noteOff(id);
+    if (note === "move") performer.noteMove(id, rest);
+    if (note === "allOff") performer.allOff();
+    if (set) Object.assign(this.instrument.settings, set);
+    if (play) Object.assign(performer, play);
+    if (listen !== undefined) this.instrument.listen(listen, sampleRate);
+    if (record === true) this.recording = { samples: new Float32Array(RECORD_SAMPLES), count: 0 };
+    if (record === false) this.endRecording();
+  }
+
+  process(inputs, outputs) {
+    const begin = Date.now();
+    const output = outputs[0][0];
+    const heard = inputs[0]?.[0];
+    if (heard) this.instrument.hear(heard);
+    this.instrument.render(output);
+    for (let channel = 1; channel < outputs[0].length; channel++) outputs[0][channel].set(output);
+    for (const sample of output) this.peak = Math.max(this.peak, Math.abs(sample));
+    if (this.recording) this.keep(output);
+    this.busyMs += Date.now() - begin;
+    this.report(output.length);
+    return true;
+  }
+
+  keep(output) {
+    const { recording } = this;
+    for (const sample of output) {
+      recording.samples[recording.count++] = sample;
+      if (recording.count === RECORD_SAMPLES) {
+        this.port.postMessage({ recorded: recording.samples.slice() });
+        recording.count = 0;
+      }
+    }
+  }
+
+  endRecording() {
+    if (!this.recording) return;
+    this.port.postMessage({ recorded: this.recording.samples.slice(0, this.recording.count), last: true });
+    this.recording = null;
+  }
+
+  /** Tells the page what is played, now and then. */
+  report(nSamples) {
+    this.sinceReport += nSamples;
+    this.loadSamples += nSamples;
+    if (this.loadSamples >= sampleRate) {
+      this.load = this.busyMs / ((1000 * this.loadSamples) / sampleRate);
+      this.busyMs = this.loadSamples = 0;
+    }
+    if (this.sinceReport < REPORT_SECS * sampleRate) return;
+    const { engine, frame, gate, faults } = this.instrument;
+    const now = engine.now;
+    const loud = now && gate > 0;
+    this.port.postMessage({
+      status: {
+        peak: this.peak, f0Hz: frame.f0Hz, loudnessDb: frame.loudnessDb, confidence: frame.confidence,
+        gate, faults, load: this.load,
+        harmonics: loud ? now.harmonics.map((share) => share * now.amps[0] * gate) : null,
+        noise: loud ? now.noise.map((magnitude) => magnitude * gate) : null,
+      },
+    });
+    this.sinceReport = 0;
+    this.peak = 0;
+  }
+}
+
+registerProcessor("ddsp-instrument", InstrumentProcessor);

@@ -1,0 +1,223 @@
+"""Short recordings in rows: nothing is lost, nothing stands in both splits."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from prep import settings as settings_lib
+from prep.plan import make
+from prep.plan import packing
+from prep.plan import plan as plan_lib
+from prep.plan import splits
+from prep.plan import text
+from prep.recordings import find
+from prep.recordings import probe as probe_lib
+from tests.helpers import prep_helpers
+
+REST = 25  # frames, at 250 frames/s
+
+
+def settings(**changed):
+    return settings_lib.Settings(**{"example_secs": 1.0, **changed})
+
+
+def make_plan(folder, **changed):
+    chosen = settings(**changed)
+    probes = probe_lib.probe_recordings(
+        find.find_recordings([str(folder)]),
+        min_loudness_db=chosen.min_loudness_db,
+        min_input_rate=chosen.min_input_rate,
+    )
+    return make.make_plan(probes, chosen, tracker_id="stub")
+
+
+@pytest.fixture
+def notes(tmp_path):
+    """Forty notes of 0.3 to 0.69 s, in quarter tones from 220 Hz on."""
+    (tmp_path / "in").mkdir()
+    for index in range(40):
+        audio = prep_helpers.tone(0.3 + index / 100, f0_hz=220 * 2 ** (index / 24))
+        soundfile.write(tmp_path / "in" / f"{index:02d}.wav", audio, 16000)
+    return tmp_path / "in"
+
+
+def ids_by_split(plan):
+    return {
+        split: {one.recording_id for one in plan.recordings_of(split)}
+        for split in plan.split_names()
+    }
+
+
+def test_every_second_of_short_recordings_is_used(notes):
+    plan = make_plan(notes)
+    assert not plan.rejections
+    total = sum(recording.secs for recording in plan.recordings)
+    # A recording's last, incomplete frame is left out.
+    assert sum(plan.seconds.values()) == pytest.approx(total, abs=40 / 250)
+
+
+def test_short_recordings_stand_in_one_split_and_in_one_pack(notes):
+    plan = make_plan(notes)
+    by_split = ids_by_split(plan)
+    assert not by_split["train"] & by_split["eval"]
+    assert len(by_split["train"] | by_split["eval"]) == 40
+    pieces = [source for pack in plan.packs for source, _ in pack.pieces]
+    assert sorted(pieces) == list(range(40))
+
+
+def test_an_evaluation_example_cuts_no_recording_and_shares_none(notes):
+    plan = make_plan(notes)
+    seen = []
+    for shard in plan.shards:
+        for example in plan.examples_of(shard) if shard.split == "eval" else ():
+            for span in example.spans:
+                assert span.first == 0
+                assert span.n_frames == plan.sources[span.source].n_frames
+                seen.append(span.source)
+    assert seen and len(seen) == len(set(seen))
+
+
+def test_both_splits_reach_over_the_compass(notes):
+    plan = make_plan(notes)
+    names = sorted(int(one.name[:2]) for one in plan.recordings_of("eval"))
+    # Four of forty: one of each quarter of the pitches, give or take a note.
+    assert len(names) in (4, 5)
+    assert names[0] < 13 and names[-1] > 26
+
+
+def test_choice_by_pitch_depends_on_neither_order_nor_names(rng):
+    secs = {f"{i:02x}": 1.0 + i % 5 for i in range(60)}
+    rough = {one: 100.0 + int(one, 16) for one in secs}
+    shuffled = list(secs)
+    rng.shuffle(shuffled)
+    chosen = splits.choose_eval_by_pitch(secs, rough, 0.1)
+    assert chosen == splits.choose_eval_by_pitch(
+        {one: secs[one] for one in shuffled}, rough, 0.1
+    )
+    assert sum(secs[one] for one in chosen) == pytest.approx(18.0, abs=3.0)
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.1, 0.5])
+@pytest.mark.parametrize("rough_hz", [None, 200.0])
+def test_two_recordings_give_one_to_each_split(fraction, rough_hz):
+    secs = {"a": 1.0, "b": 1.0}
+    rough = dict.fromkeys(secs, rough_hz)
+    assert len(splits.choose_eval_by_pitch(secs, rough, fraction)) == 1
+
+
+def test_strips_have_rests_and_an_end_that_examples_reach():
+    packs = packing.lay_out(
+        [(0, 100), (1, 240), (2, 60)], "train", settings=settings(hop_secs=0.5)
+    )
+    (pack,) = packs
+    assert pack.pieces == ((0, 0), (1, 100 + REST), (2, 340 + 2 * REST))
+    # 450 frames: an example of 250 and two hops of 125.
+    assert pack.n_frames == 500
+    assert packing.cut_pack(pack, "train", settings(hop_secs=0.5)) == [0, 125, 250]
+
+
+def test_evaluation_fills_examples_the_longest_first():
+    lengths = [(0, 100), (1, 240), (2, 120), (3, 5)]
+    packs = packing.lay_out(lengths, "eval", settings=settings())
+    assert [pack.pieces for pack in packs] == [
+        ((1, 0),),
+        ((2, 0), (0, 120 + REST)),
+        ((3, 0),),
+    ]
+
+
+def test_pad_gives_each_recording_an_example_and_its_own_name(notes):
+    plan = make_plan(notes, short="pad")
+    assert len(plan.packs) == 40
+    ids = {plan.track_id(len(plan.sources) + i) for i in range(40)}
+    assert ids == {recording.recording_id for recording in plan.recordings}
+
+
+def test_pack_is_named_by_its_recordings(notes):
+    plan = make_plan(notes)
+    track = len(plan.sources) + len(plan.packs) - 1
+    assert plan.track_id(track).startswith("pack-")
+    assert make_plan(notes, hop_secs=0.5).track_id(track) == plan.track_id(track)
+
+
+def test_hop_longer_than_an_example_loses_no_short_recording(notes):
+    plan = make_plan(notes, hop_secs=3.0)
+    total = sum(recording.secs for recording in plan.recordings)
+    assert sum(plan.seconds.values()) == pytest.approx(total, abs=40 / 250)
+
+
+def test_plan_with_packs_survives_json(notes):
+    plan = make_plan(notes, transpose_cents=(0.0, 50.0))
+    assert plan_lib.Plan.from_json(plan.to_json()) == plan
+    assert json.loads(plan.to_json())["hash"] == plan.hash
+
+
+def test_transposed_copies_of_short_recordings_only_train(notes):
+    plan = make_plan(notes, transpose_cents=(0.0, 50.0))
+    cents = {
+        (shard.split, example.cents)
+        for shard in plan.shards
+        for example in plan.examples_of(shard)
+    }
+    assert cents == {("train", 0.0), ("train", 50.0), ("eval", 0.0)}
+
+
+def test_trimmed_recordings_stand_without_their_silence(tmp_path):
+    for index in range(4):
+        audio = prep_helpers.tone(2.0, f0_hz=220.0 + 50 * index)
+        audio[:16000] = 0
+        soundfile.write(tmp_path / f"{index}.wav", audio, 16000)
+    plan = make_plan(tmp_path, example_secs=1.5, trim_silence=True)
+    for source in plan.sources:
+        assert source.excerpt[0] == pytest.approx(250, abs=8)
+        assert source.excerpt[1] == 500
+
+
+def test_what_is_too_short_for_a_note_is_refused(tmp_path):
+    prep_helpers.write_tones(tmp_path, [0.05, 0.5, 0.5])
+    (lost,) = make_plan(tmp_path).rejections
+    assert "0.05 s, and 0.1 s are needed" in lost.reason
+
+
+def test_one_short_recording_alone_says_what_helps(tmp_path):
+    prep_helpers.write_tones(tmp_path, [0.5])
+    with pytest.raises(settings_lib.PrepError, match="--eval_split_fraction=0"):
+        make_plan(tmp_path)
+    assert make_plan(tmp_path, eval_split_fraction=0.0).n_examples("train") == 1
+
+
+def test_example_of_a_strip_between_two_attacks_is_dropped_as_silent(tmp_path):
+    for index in range(4):
+        audio = prep_helpers.tone(0.996, f0_hz=200.0 + 50 * index)
+        audio[160:] *= 1e-5
+        soundfile.write(tmp_path / f"{index}.wav", audio, 16000, "FLOAT")
+    plan = make_plan(tmp_path, hop_secs=0.06)
+    starts = [
+        start for s in plan.shards if s.split == "train" for _, start in s.examples
+    ]
+    # 0.06 to 1.06 s lies between the attacks at 0 and 1.096 s.
+    assert 0 in starts and 15 not in starts
+    assert not plan.rejections  # other examples hold every second of them
+
+
+def test_plan_in_words_says_what_became_of_short_recordings(notes):
+    said = text.describe(make_plan(notes))
+    assert "40 recordings of 19.8 s, each shorter than an example" in said
+    assert "(--short=pack)" in said
+
+
+def test_another_treatment_of_short_recordings_is_named(notes):
+    lines = text.describe_difference(make_plan(notes, short="pad"), make_plan(notes))
+    assert lines == ["--short was pad, is pack"]
+
+
+def test_uniform_notes_longer_than_half_an_example_all_evaluate_alone(tmp_path):
+    for index in range(30):
+        tone = prep_helpers.tone(0.6, f0_hz=200.0 + 10 * index)
+        soundfile.write(tmp_path / f"{index}.wav", tone, 16000)
+    plan = make_plan(tmp_path)
+    assert plan.n_examples("eval") == len(plan.recordings_of("eval"))
+    spans = [len(e.spans) for s in plan.shards for e in plan.examples_of(s)]
+    assert np.mean(spans) > 1.3  # training has them close together
