@@ -111,11 +111,20 @@ def run(values: flags.FlagValues) -> int:
     from evaluation.summary import exit_code
 
     output = pathlib.Path(values.output).expanduser()
+    # Refuse before anything is computed.
     choice = judged_runs.find_runs(
         baseline=values.baseline, candidates=values.candidate, patterns=values.runs
     )
+<<<<<<< HEAD
     with placement.claim(output, overwrite=values.overwrite) as unfinished:
         _complain(*filter(None, [judged_runs.describe_twins(choice)]))
+=======
+    check_output(output, overwrite=values.overwrite)
+    _complain(*filter(None, [judged_runs.describe_twins(choice)]))
+    # A report takes the old one's place when it is whole.
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=output) as name:
+        unfinished = pathlib.Path(name)
+>>>>>>> origin/main
         document = evaluate.evaluate(
             choice, output=unfinished, options=make_options(values)
         )
@@ -123,6 +132,7 @@ def run(values: flags.FlagValues) -> int:
         placement.replace(unfinished, output)
     print(errors.printable(document["verdict"]["headline"]))
     print(f"Report: {output / page.PAGE_NAME}")
+    # The gate for scripts.
     if not values.fail_if_collapsed:
         return 0
     code, told = exit_code.decide(document, baseline_run=choice.baseline.name)
