@@ -61,7 +61,7 @@ def evaluate(
     document = builder.build(
         rows,
         runs={
-            name: run_facts.describe_run(run, cost=costs[name])
+            name: run_facts.describe_run(run, cost=costs[name], rows=opened.logs[name])
             for name, run in opened.runs.items()
         },
         baseline=rows_lib.system_name(choice.baseline.name),
@@ -103,7 +103,7 @@ def _score_runs(
             tick=lambda: bar.update(),
         )
         for name, run in list(opened.runs.items()):
-            bar.set_description(name)
+            bar.set_description(errors.printable(name))
             try:
                 renderings, costs[name] = model_rendering.render_clips(
                     run,

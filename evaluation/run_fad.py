@@ -21,6 +21,7 @@ from absl import flags
 
 from evaluation.metrics import frechet
 from evaluation.scoring import rows as rows_lib
+from evaluation.summary import builder
 from prep import command_line
 from prep import errors
 from prep import files
@@ -76,13 +77,12 @@ def measure(report: pathlib.Path, embed: Embedding) -> dict[str, Any]:
     Raises:
         errors.InputError: If there is no report or too little audio in it.
     """
-    summary_path = report / "summary.json"
-    if not summary_path.exists():
+    if not (report / builder.SUMMARY_NAME).exists():
         raise errors.InputError(
             f"{report} holds no summary.json; run ddsp_report first."
         )
     # Embeddings of all clips, by who made them.
-    clips = json.loads(summary_path.read_text("utf-8"))["clips"]
+    clips = builder.read_summary(report / builder.SUMMARY_NAME)["clips"]
     found: dict[str, list[np.ndarray]] = {}
     for clip in clips:
         for track in clip["tracks"]:

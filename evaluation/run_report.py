@@ -17,9 +17,7 @@ replaced: what was there stays as it was.
 """
 
 import pathlib
-import shutil
 import sys
-import tempfile
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -29,9 +27,6 @@ from prep import errors
 
 if TYPE_CHECKING:  # seconds of imports, which --help and refusals do without
     from evaluation.scoring import judged_runs
-
-# A report's own files; `--overwrite` replaces nothing else.
-FILES = ("scores.jsonl", "summary.json", "report.html", "report.md", "media")
 
 
 def define_flags(groups: command_line.FlagGroups) -> None:
@@ -75,51 +70,6 @@ def define_flags(groups: command_line.FlagGroups) -> None:
     groups.whole("seed", 0, "Decides the noise, the same for all runs.")
 
 
-def check_output(output: pathlib.Path, *, overwrite: bool) -> None:
-    """Refuses, before anything is computed, to write where it cannot or may not.
-
-    Args:
-        output: Folder of the report.
-        overwrite: Whether a report in it is replaced.
-
-    Raises:
-        InputError: If a report is there and may not be replaced, or if no
-            folder can be made there.
-    """
-    if output.is_file():
-        raise errors.InputError(f"--output={output} is a file; name a folder.")
-    there = [path for path in _files_of(output) if path.exists()]
-    if there and not overwrite:
-        raise errors.InputError(
-            f"{output} already holds a report ({there[0].name}); pass --overwrite to "
-            "replace it or --output for another folder."
-        )
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=output):
-            pass
-    except OSError as error:
-        raise errors.InputError(
-            f"--output={output} cannot be written: {error.strerror}."
-        ) from error
-
-
-def move_report(source: pathlib.Path, output: pathlib.Path) -> None:
-    """Puts a finished report in its place; what else is in the folder stays."""
-    for path in _files_of(output):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    for path in source.iterdir():
-        path.rename(output / path.name)
-
-
-def _files_of(output: pathlib.Path) -> list[pathlib.Path]:
-    """What a report consists of."""
-    return [output / name for name in FILES]
-
-
 def make_options(values: flags.FlagValues) -> "judged_runs.Options":
     """Returns how the flags want runs to be evaluated."""
     from evaluation.scoring import judged_runs
@@ -156,6 +106,7 @@ def run(values: flags.FlagValues) -> int:
     """
     from evaluation import evaluate
     from evaluation.report import page
+    from evaluation.report import placement
     from evaluation.scoring import judged_runs
     from evaluation.summary import exit_code
 
@@ -164,17 +115,22 @@ def run(values: flags.FlagValues) -> int:
     choice = judged_runs.find_runs(
         baseline=values.baseline, candidates=values.candidate, patterns=values.runs
     )
+<<<<<<< HEAD
+    with placement.claim(output, overwrite=values.overwrite) as unfinished:
+        _complain(*filter(None, [judged_runs.describe_twins(choice)]))
+=======
     check_output(output, overwrite=values.overwrite)
     _complain(*filter(None, [judged_runs.describe_twins(choice)]))
     # A report takes the old one's place when it is whole.
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=output) as name:
         unfinished = pathlib.Path(name)
+>>>>>>> origin/main
         document = evaluate.evaluate(
             choice, output=unfinished, options=make_options(values)
         )
         page.write(unfinished)
-        move_report(unfinished, output)
-    print(document["verdict"]["headline"])
+        placement.replace(unfinished, output)
+    print(errors.printable(document["verdict"]["headline"]))
     print(f"Report: {output / page.PAGE_NAME}")
     # The gate for scripts.
     if not values.fail_if_collapsed:
@@ -187,7 +143,7 @@ def run(values: flags.FlagValues) -> int:
 def _complain(*sentences: str) -> None:
     """Says something on the standard error, each sentence with the program's name."""
     for sentence in sentences:
-        print(f"ddsp_report: {sentence}", file=sys.stderr)
+        print(f"ddsp_report: {errors.printable(sentence)}", file=sys.stderr)
 
 
 PROGRAM = command_line.Program(

@@ -365,6 +365,6 @@ def _interrupted(program: Program) -> str:
 
 def _say(program: Program, sentence: str, code: int) -> int:
     """Writes a sentence to the standard error, and returns the exit code."""
-    sys.stderr.write(f"{program.name}: {sentence}\n")
+    sys.stderr.write(f"{program.name}: {errors.printable(sentence)}\n")
     sys.stderr.flush()
     return code

@@ -7,3 +7,11 @@ class InputError(Exception):
     A program prints the sentence and ends with a code of its own. Any other exception
     is a fault of this project: a traceback, and exit code 70.
     """
+
+
+def printable(text: str) -> str:
+    """A sentence for the terminal: what would steer it is shown as Python writes it.
+
+    Names of files may hold line breaks and escape sequences.
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

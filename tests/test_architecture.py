@@ -76,7 +76,7 @@ ARROWS = {
         derive_collapse_index: collapse_index models.measures prep.command_line
             prep.pitch prep.recordings scoring
         run_demo: prep.command_line
-        run_fad: metrics prep.command_line prep.files prep.recordings scoring
+        run_fad: metrics prep.command_line prep.files prep.recordings scoring summary
         run_matrix: matrix prep.command_line scoring
         run_render: instrument models.export prep.command_line render scoring
         run_report: evaluate models.measures prep.command_line report scoring summary

@@ -6,7 +6,6 @@ import pathlib
 import numpy as np
 import pytest
 import soundfile
-from absl import flags
 
 from evaluation import evaluate
 from evaluation import run_render
@@ -17,6 +16,7 @@ from evaluation.summary import builder
 from models.data import provider
 from models.training import request
 from models.training import session
+from prep import command_line
 from tests.helpers import prep_helpers
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
@@ -50,10 +50,7 @@ def train(rung: str, *, data: pathlib.Path, runs: pathlib.Path) -> None:
 
 def run_program(program, *words: str) -> int:
     """A program of evaluation/ as its command line calls it."""
-    values = flags.FlagValues()
-    program.define_flags(values)
-    values(["program", *words])
-    return program.run(values)
+    return program.run(command_line.read_flags(program.PROGRAM, words))
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from evaluation.matrix import runner
 from evaluation.report import tables
 from evaluation.summary import builder
 from models.runs import record
+from prep import errors
 from prep import files
 from prep.dataset import info
 
@@ -161,7 +162,10 @@ def _verdict(report: str) -> str:
     path = pathlib.Path(report) / builder.SUMMARY_NAME
     if not path.is_file():
         return f"{report}.\n"
-    document = json.loads(path.read_text("utf-8"))
+    try:
+        document = builder.read_summary(path)
+    except errors.InputError as error:
+        return f"{error}\n"
     lines = [f"**{document['verdict']['headline']}** {document['verdict']['caution']}"]
     lines.append("")
     head = ["System", "Collapse index", "State", "Spectral loss", "Loudness, dB"]

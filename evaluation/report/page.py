@@ -7,7 +7,6 @@ bytes.
 
 import base64
 import dataclasses
-import json
 import pathlib
 from typing import Any
 
@@ -39,9 +38,9 @@ def write(folder: pathlib.Path) -> pathlib.Path:
         The page.
 
     Raises:
-        FileNotFoundError: If the summary is not there.
+        InputError: If the summary or the scores are missing or damaged.
     """
-    document = json.loads((folder / builder.SUMMARY_NAME).read_text("utf-8"))
+    document = builder.read_summary(folder / builder.SUMMARY_NAME)
     rows = rows_lib.read_rows(folder / rows_lib.SCORES_NAME)
     view = report_view.build(document, rows)
     shown, left_out = embed_clips(document, rows, folder)

@@ -8,9 +8,10 @@ from typing import Any
 from evaluation.metrics import catalogue
 from evaluation.report import tables
 from evaluation.scoring import rows as rows_lib
+from prep import errors
 
 Json = dict[str, Any]
-_MARKUP = re.compile(r"[\\`*|]")
+_MARKUP = re.compile(r"[\\`*|]|(?<=\])[\[(:]")  # also what makes brackets a link
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -21,9 +22,10 @@ def escape(value: Any) -> str:
         value: Text or number.
 
     Returns:
-        Text in one line, without active `|`, `*`, backquotes, backslashes or HTML.
+        Text in one line, without active `|`, `*`, backquotes, backslashes, links, HTML
+        or control characters.
     """
-    text = " ".join(str(value).splitlines())
+    text = errors.printable(" ".join(str(value).splitlines()))
     for sign, entity in _HTML.items():
         text = text.replace(sign, entity)
     return _MARKUP.sub(r"\\\g<0>", text)

@@ -14,6 +14,7 @@ from absl import logging
 
 from evaluation.scoring import rendering
 from evaluation.scoring import rows as rows_lib
+from evaluation.scoring import training_log
 from models.data import provider
 from models.measures import frame_masks
 from models.runs import layout
@@ -117,7 +118,10 @@ def match_runs(pattern: str) -> list[pathlib.Path]:
         if started or any(path.glob("operative_config-*.gin")):
             found.append(path)
         elif path.is_dir():
-            logging.warning("%s is no run (no operative_config); left out", path)
+            logging.warning(
+                "%s is no run (no operative_config); left out",
+                errors.printable(str(path)),
+            )
     if not found:
         raise errors.InputError(
             f"--runs={pattern} matches no run, seen from {pathlib.Path.cwd()}; a run "
@@ -165,6 +169,7 @@ class OpenedRuns:
     Attributes:
         dataset: The open split.
         runs: Restored runs by name, the baseline first; skipped ones are missing.
+        logs: Rows of each run's metrics.jsonl, by its name.
         skipped: `{"run": name, "reason": sentence}` of each skipped run.
     """
 
@@ -180,6 +185,7 @@ class OpenedRuns:
                 no candidate is left.
         """
         self.runs: dict[str, runs_lib.Run] = {}
+        self.logs: dict[str, list[training_log.Row]] = {}
         self.skipped: list[dict[str, str]] = []
         self._options = options
         self._baseline = choice.baseline.name
@@ -190,6 +196,7 @@ class OpenedRuns:
             options.data_dir or baseline.data_dir, split=options.split
         )
         rendering.check_rates([baseline], self.dataset)
+        self.logs[first.name] = training_log.read_rows(first)
         self.runs[first.name] = baseline
         for path in others:
             try:
@@ -204,6 +211,7 @@ class OpenedRuns:
         if not self._options.allow_other_dataset:
             rendering.check_same_dataset([baseline, run])
         rendering.check_rates([run], self.dataset)
+        self.logs[path.name] = training_log.read_rows(path)
         return run
 
     def skip(self, name: str, error: errors.InputError) -> None:
@@ -218,7 +226,11 @@ class OpenedRuns:
         """
         if name not in self._optional:
             raise error
-        logging.warning("run %s is skipped: %s", name, error)
+        logging.warning(
+            "run %s is skipped: %s",
+            errors.printable(name),
+            errors.printable(str(error)),
+        )
         self.runs.pop(name, None)
         self.skipped.append({"run": name, "reason": str(error)})
 

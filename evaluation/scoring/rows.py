@@ -17,6 +17,7 @@ from typing import Any
 from evaluation.metrics import metric as metric_lib
 from evaluation.scoring import across_clips
 from evaluation.scoring import clips
+from prep import errors
 
 SCORES_NAME = "scores.jsonl"
 RECORDING = "recording"  # stands for the recording among tracks and colours
@@ -35,8 +36,35 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
 
 
 def read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
-    """Reads scores.jsonl."""
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line]
+    """Reads scores.jsonl.
+
+    Raises:
+        InputError: If it is missing or damaged.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+        rows = [json.loads(line) for line in lines if line]
+    except (OSError, ValueError, RecursionError) as error:
+        raise errors.InputError(f"{path} cannot be read: {error}.") from error
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict) or not _is_whole(row):
+            raise errors.InputError(
+                f"{path} is damaged in row {number}; write the report anew."
+            )
+    return rows
+
+
+def _is_whole(row: Mapping[str, Any]) -> bool:
+    """Whether a row holds the scores of a recording and of runs."""
+    runs = row.get("runs")
+    if not isinstance(runs, dict) or not isinstance(row.get("clip"), str):
+        return False
+    return all(
+        isinstance(one, dict)
+        and isinstance(one.get("values"), dict)
+        and isinstance(one.get("reasons"), dict)
+        for one in (row.get(RECORDING), *runs.values())
+    )
 
 
 def make_rows(

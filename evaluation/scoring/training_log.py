@@ -6,11 +6,16 @@ the plan's experiment matrix; the definitions are own.
 
 import dataclasses
 import math
+import pathlib
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from models.runs import layout
+from models.runs import metrics_log
+from prep import errors
 
 EARLY_SHARE = (
     0.8  # of the whole fall of the loss: until there the fall is the early one
@@ -59,6 +64,43 @@ class Tracked:
     backward_ms: float
     memory_mb: float
     alarms: tuple[str, ...]
+
+
+def read_rows(run_dir: pathlib.Path) -> list[Row]:
+    """Reads a run's metrics.jsonl; a last line that a kill cut short is left out.
+
+    Args:
+        run_dir: The run's directory; a run without a log has no rows.
+
+    Raises:
+        InputError: If the log is damaged.
+    """
+    path = run_dir / layout.METRICS_NAME
+    try:
+        rows = metrics_log.read_metrics(run_dir)
+    except (OSError, ValueError, RecursionError) as error:
+        raise errors.InputError(f"{path} cannot be read: {error}.") from error
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict) or not all(map(_is_sound, row.items())):
+            raise errors.InputError(
+                f"{path} is damaged in row {number}: a row is an object of numbers, "
+                "with the step as a whole number."
+            )
+        if "step" not in row:
+            raise errors.InputError(f"{path} is damaged in row {number}: no step.")
+    return list(rows)
+
+
+def _is_sound(item: tuple[str, Any]) -> bool:
+    """Whether an entry of a row is what training writes under its key."""
+    key, value = item
+    if key == "step":
+        return isinstance(value, int) and not isinstance(value, bool)
+    if key == "alarms":
+        return isinstance(value, list)
+    if isinstance(value, str):
+        return "/" not in key  # keys with a room, as losses/total_loss, are numbers
+    return value is None or isinstance(value, int | float)
 
 
 def track(rows: Sequence[Row]) -> Tracked:

@@ -25,9 +25,19 @@ from evaluation.summary import index_intervals
 from evaluation.summary import paired
 from evaluation.summary import score_table
 from evaluation.summary import verdict
+from prep import errors
 
 SUMMARY_NAME = "summary.json"
 SCHEMA_VERSION = 2  # rises when fields are added that readers may need
+PARTS = {  # what every summary has, and what it is in Python
+    "verdict": dict,
+    "systems": list,
+    "comparisons": list,
+    "leaderboard": list,
+    "gates": list,
+    "clips": list,
+    "runs": dict,
+}
 Json = dict[str, Any]
 
 
@@ -233,3 +243,28 @@ def write_summary(document: Json, path: pathlib.Path) -> None:
     """Writes summary.json."""
     text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_summary(path: pathlib.Path) -> Json:
+    """Reads summary.json.
+
+    Raises:
+        InputError: If it is missing, damaged or of a later version of the program.
+    """
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise errors.InputError(f"{path} cannot be read: {error}.") from error
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if (
+        not isinstance(version, int)
+        or not PARTS.items()
+        <= {key: type(value) for key, value in document.items()}.items()
+    ):
+        raise errors.InputError(f"{path} is no summary of ddsp_report, or is damaged.")
+    if version > SCHEMA_VERSION:
+        raise errors.InputError(
+            f"{path} is of version {version}, this program reads up to "
+            f"{SCHEMA_VERSION}; use the program that wrote it."
+        )
+    return document

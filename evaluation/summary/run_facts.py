@@ -13,7 +13,6 @@ from evaluation.scoring import training_log
 from evaluation.summary import paired
 from models.data import provider
 from models.runs import loading as runs_lib
-from models.runs import metrics_log
 from models.runs import record
 
 Json = dict[str, Any]
@@ -28,9 +27,16 @@ CURVE_KEYS = {
 MAX_CURVE_POINTS = 200
 
 
-def describe_run(run: runs_lib.Run, *, cost: rendering.Cost) -> Json:
-    """What the summary says of a run: facts, cost and training curves."""
-    rows = metrics_log.read_metrics(run.path)
+def describe_run(
+    run: runs_lib.Run, *, cost: rendering.Cost, rows: Sequence[training_log.Row]
+) -> Json:
+    """Describes a run for the summary: facts, cost and training curves.
+
+    Args:
+        run: A restored run.
+        cost: Of rendering.
+        rows: Of its metrics.jsonl.
+    """
     facts = ("seed", "versions", "commit", "machine", "gin_files", "config_hash")
     return {
         "path": str(run.path),

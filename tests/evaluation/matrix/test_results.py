@@ -10,6 +10,7 @@ from evaluation.matrix import experiments as matrix_experiments
 from evaluation.matrix import results
 from evaluation.report import tables
 from evaluation.scoring import training_log
+from evaluation.summary import builder
 from models.runs import record as run_record
 from prep.dataset import info
 
@@ -137,6 +138,10 @@ def scorecard(folder, metrics, name="a|b"):
             }
         ],
         "gates": [],
+        "schema_version": builder.SCHEMA_VERSION,
+        "comparisons": [],
+        "clips": [],
+        "runs": {},
     }
     (folder / "summary.json").write_text(json.dumps(document))
     return str(folder)
@@ -155,6 +160,13 @@ def test_the_scorecard_s_diversity_is_shown(tmp_path, metrics, shown):
     write(tmp_path, [row(tmp_path, "stage1")], reports={"shuffled": report})
     assert "| Diversity across clips, bits |" in page(tmp_path)
     assert f"| 4.500 | 2.000 | {shown} |" in page(tmp_path)
+
+
+def test_a_damaged_scorecard_is_named_and_the_table_written(tmp_path):
+    report = scorecard(tmp_path / "report-shuffled", {})
+    (tmp_path / "report-shuffled" / "summary.json").write_bytes(b"{\xff")
+    write(tmp_path, [row(tmp_path, "stage1")], reports={"shuffled": report})
+    assert "summary.json cannot be read" in page(tmp_path)
 
 
 def test_bars_in_names_end_no_cell(tmp_path):

@@ -8,7 +8,9 @@ import pytest
 
 from evaluation.report import media
 from evaluation.report import page
+from evaluation.scoring import rows as rows_lib
 from evaluation.summary import builder
+from prep import errors
 from tests.helpers import evaluation_helpers as helpers
 
 
@@ -43,3 +45,32 @@ def test_a_run_named_as_the_recording_is_is_refused(clip, tmp_path):
     with pytest.raises(ValueError, match="rename the run"):
         media.write_clip(refs[0], {"recording": one[0]}, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+DAMAGES = {
+    "missing": None,
+    "bytes": b"\xff\xfe",
+    "torn": b'{"schema_version": 2, "verdict": {',
+    "another root": b"[]",
+    "keys missing": b'{"schema_version": 2}',
+    "deep": b"[" * 100_000,
+    "later version": b"later",
+}
+
+
+@pytest.mark.parametrize("content", DAMAGES.values(), ids=list(DAMAGES))
+@pytest.mark.parametrize("name", [builder.SUMMARY_NAME, rows_lib.SCORES_NAME])
+def test_a_damaged_file_is_one_sentence_that_names_it(clip, tmp_path, name, content):
+    refs, one = clip
+    document = helpers.write_report_inputs(
+        tmp_path, {"stage5": one, "stage2": one}, refs, baseline="stage5", n_media=0
+    )
+    if content == b"later":
+        content = json.dumps(document | {"schema_version": 99}).encode()
+    if content is None:
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(errors.InputError, match=name) as error:
+        page.write(tmp_path)
+    assert len(str(error.value).splitlines()) == 1

@@ -15,7 +15,7 @@ from evaluation.scoring import rows as rows_lib
 from evaluation.summary import builder
 from tests.helpers import evaluation_helpers as helpers
 
-NASTY = "a|b <b>*\\"
+NASTY = "a|b\x1b[1m\n[x](y) <b>*\\"
 CELL_BORDER = re.compile(r"(?<!\\)(?:\\\\)*\|")
 
 
@@ -73,6 +73,9 @@ def test_rendering_twice_gives_the_same_bytes(folder):
         ("<b>&", "&lt;b&gt;&amp;"),
         ("*x* `y`", r"\*x\* \`y\`"),
         ("two\nlines", "two lines"),
+        ("\x1b[31mred\x07", r"\\x1b[31mred\\x07"),
+        ("[a](b) [c][d]", r"[a]\(b) [c]\[d]"),
+        ("[0.1, 0.2]", "[0.1, 0.2]"),
         (3, "3"),
     ],
 )

@@ -1,3 +1,4 @@
+import json
 import pathlib
 import shutil
 
@@ -9,6 +10,7 @@ from evaluation.report import page
 from evaluation.scoring import dataset_clips
 from evaluation.scoring import judged_runs
 from evaluation.scoring import rendering
+from evaluation.summary import builder
 from prep import command_line
 from prep import errors
 from tests.helpers import training_helpers
@@ -91,35 +93,6 @@ def test_other_trainings_of_the_baseline_are_told_of(names, words):
     assert len(said.splitlines()) == (1 if words else 0)
 
 
-def test_a_report_is_not_replaced_unless_asked(tmp_path):
-    (tmp_path / page.PAGE_NAME).write_text("old")
-    with pytest.raises(errors.InputError, match="--overwrite"):
-        run_report.check_output(tmp_path, overwrite=False)
-    run_report.check_output(tmp_path, overwrite=True)
-    assert (tmp_path / page.PAGE_NAME).read_text() == "old"
-    run_report.check_output(tmp_path / "new" / "one", overwrite=False)
-
-
-def test_a_place_that_is_no_folder_is_refused(tmp_path):
-    (tmp_path / "file").write_text("x")
-    for place, match in (("file", "is a file"), ("file/below", "cannot be written")):
-        with pytest.raises(errors.InputError, match=match):
-            run_report.check_output(tmp_path / place, overwrite=True)
-
-
-def test_a_finished_report_takes_the_old_one_s_place_and_nothing_else(tmp_path):
-    output, fresh = tmp_path / "report", tmp_path / "fresh"
-    (output / "media" / "clip-009").mkdir(parents=True)
-    (output / page.PAGE_NAME).write_text("old")
-    (output / "mine.txt").write_text("keep")
-    (fresh / "media" / "clip-001").mkdir(parents=True)
-    (fresh / page.PAGE_NAME).write_text("new")
-    run_report.move_report(fresh, output)
-    assert (output / page.PAGE_NAME).read_text() == "new"
-    assert (output / "mine.txt").read_text() == "keep"
-    assert [path.name for path in (output / "media").iterdir()] == ["clip-001"]
-
-
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
@@ -133,6 +106,8 @@ def test_what_fails_leaves_the_old_report_alone(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / page.PAGE_NAME).write_text("old")
+    summary = {"schema_version": builder.SCHEMA_VERSION, "verdict": {}}
+    (tmp_path / "report" / builder.SUMMARY_NAME).write_text(json.dumps(summary))
     for name in ("a", "b"):
         make_run_dir(tmp_path / "runs" / name)
 
@@ -145,7 +120,16 @@ def test_what_fails_leaves_the_old_report_alone(
     assert command_line.run_words(run_report.PROGRAM, words_given) == code
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1 and words in said[0]
-    assert [path.name for path in (tmp_path / "report").iterdir()] == ["report.html"]
+    left = sorted(path.name for path in (tmp_path / "report").iterdir())
+    assert left == [page.PAGE_NAME, builder.SUMMARY_NAME]
+
+
+def test_names_cannot_steer_the_terminal(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ("--baseline=runs/\x1b[2Ja\nb", "--candidate=runs/b")
+    assert command_line.run_words(run_report.PROGRAM, words) == command_line.EXIT_USAGE
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1 and r"runs/\x1b[2Ja\nb" in said
 
 
 @pytest.mark.parametrize("word", ["--crepe_capacity=huge", "--batch_size=0"])

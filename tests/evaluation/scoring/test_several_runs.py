@@ -108,3 +108,32 @@ def test_a_damaged_configuration_is_one_sentence(tmp_path, monkeypatch, content)
     with pytest.raises(errors.InputError, match="run cannot be restored") as error:
         rendering.open_run(run, checkpoint="best")
     assert len(str(error.value).splitlines()) == 1
+
+
+LOG_DAMAGES = {
+    "bytes": b'{"step": 1}\n{"step": \xff}\n{"step": 3}\n',
+    "no object": b"[1, 2]\n",
+    "no step": b'{"losses/total_loss": 1.0}\n',
+    "step of another type": b'{"step": "one"}\n',
+    "loss of another type": b'{"step": 1, "losses/total_loss": {"a": 1}}\n',
+    "loss as text": b'{"step": 1, "losses/total_loss": "low"}\n',
+    "nested too deep": b'{"step": ' + b"[" * 100_000 + b"\n",
+}
+
+
+@pytest.mark.parametrize("content", LOG_DAMAGES.values(), ids=list(LOG_DAMAGES))
+def test_a_damaged_log_is_found_before_any_clip_is_scored(world, tmp_path, content):
+    dirs = [tmp_path / name for name in ("stage5", "stage1", "stage2")]
+    for path in dirs:
+        path.mkdir()
+    (dirs[0] / "metrics.jsonl").write_text('{"step": 1, "losses/total_loss": 2.0}\n')
+    (dirs[2] / "metrics.jsonl").write_bytes(content)
+    named = judged_runs.Choice(dirs[0], tuple(dirs))
+    with pytest.raises(errors.InputError, match=r"metrics\.jsonl") as error:
+        judged_runs.OpenedRuns(named, options=judged_runs.Options())
+    assert len(str(error.value).splitlines()) == 1
+    by_glob = judged_runs.Choice(dirs[0], tuple(dirs), frozenset(dirs[1:]))
+    found = judged_runs.OpenedRuns(by_glob, options=judged_runs.Options())
+    assert list(found.runs) == ["stage5", "stage1"]
+    assert "metrics.jsonl" in found.skipped[0]["reason"]
+    assert found.logs["stage5"][0]["losses/total_loss"] == 2.0
