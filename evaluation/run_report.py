@@ -115,16 +115,9 @@ def run(values: flags.FlagValues) -> int:
     choice = judged_runs.find_runs(
         baseline=values.baseline, candidates=values.candidate, patterns=values.runs
     )
-<<<<<<< HEAD
+    # A report takes the old one's place when it is whole.
     with placement.claim(output, overwrite=values.overwrite) as unfinished:
         _complain(*filter(None, [judged_runs.describe_twins(choice)]))
-=======
-    check_output(output, overwrite=values.overwrite)
-    _complain(*filter(None, [judged_runs.describe_twins(choice)]))
-    # A report takes the old one's place when it is whole.
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=output) as name:
-        unfinished = pathlib.Path(name)
->>>>>>> origin/main
         document = evaluate.evaluate(
             choice, output=unfinished, options=make_options(values)
         )
