@@ -16,7 +16,7 @@ from models.streaming import white_noise
 
 JAVASCRIPT = pathlib.Path(__file__).parents[1] / "evaluation" / "instrument" / "js"
 NODE = shutil.which("node")
-NODE_SECS = 120  # after which a script hangs
+NODE_SECS = 600  # after which a script hangs
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 # Contrast ratio and class of every text of a page.
 CONTRAST = """

