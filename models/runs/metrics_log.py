@@ -66,7 +66,7 @@ def _whole_rows(content: bytes) -> Iterator[Row]:
         except (ValueError, RecursionError):
             row = None
         if isinstance(row, dict) and type(row.get("step")) is int:
-            yield {_OLD_NAMES.get(key, key): value for key, value in row.items()}
+            yield {_OLD_NAMES.get(str(key), str(key)): row[key] for key in row}
         elif line.strip() and number < len(lines):  # a kill may cut the last one
             n_damaged += 1
     if n_damaged:
