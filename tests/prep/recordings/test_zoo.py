@@ -281,6 +281,21 @@ def test_what_is_no_recording_is_refused_in_one_sentence(tmp_path, data, reason)
     assert "\n" not in result.reason
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:2,\nfile://{path}\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile '{path}'\n",
+    ],
+    ids=["HLS", "concat"],
+)
+def test_playlists_are_not_followed(tmp_path, text):
+    zoo.encode(tmp_path / "a.aac", TONE, codec="aac", container="adts")
+    listed = text.format(path=tmp_path / "a.aac").encode()
+    result = probe(zoo.write(tmp_path / "list.m4a", listed))
+    assert isinstance(result, recordings_lib.Rejection)
+
+
 def test_film_without_sound_says_so(tmp_path):
     zoo.film(tmp_path / "a.mp4")
     assert re.search(
