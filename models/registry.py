@@ -14,6 +14,7 @@ while configurations stay. This table says where each name is defined:
 | `models.effects` | models/synths/reverb.py |
 | `models.losses`, `models.regularizers`, `models.spectral` | models/losses/ |
 | `models.loop`, `models.trainer` | models/training/options.py |
+| `models.teaching` | models/teaching/lessons.py |
 | `models.noise`, `models.synths` | models/synths/noise.py, harmonic.py |
 | `models.rates` | models/config/rates.py |
 | `models.schedules` | models/schedules.py |
@@ -35,8 +36,10 @@ from models.layers import dense
 from models.layers import gru
 from models.losses import regularizers
 from models.losses import spectral
+from models.losses import teacher
 from models.losses import terms
 from models.synths import harmonic
 from models.synths import noise
 from models.synths import reverb
+from models.teaching import lessons
 from models.training import options

@@ -52,10 +52,11 @@ ARROWS = {
         streaming: autoencoder controls decoders synths
         export: autoencoder runs streaming synths
         monitoring: data losses measures synths
+        teaching: data losses measures runs
         training: allocator config data losses memory monitoring prep.dataset prep.files
-            runs synths
+            runs synths teaching
         registry: autoencoder config controls data decoders layers losses schedules
-            synths training
+            synths teaching training
         ddsp_run: prep.command_line runs training
     """,
     "evaluation": """

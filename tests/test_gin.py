@@ -37,6 +37,18 @@ SMOOTHING = (AUTOENCODER + "smoothing", "models.controls.", "models.smoothing.")
 DECODER = (AUTOENCODER + "decoder", "models.decoders.")
 BATCH = ("batch_size", "models.trainer.LadderTrainer.accumulate_steps")
 HEAD = (AUTOENCODER + "head", "models.heads.")
+RECIPE = (  # how a stage is trained, and what it is played through; not what it is
+    *BATCH,
+    "models.dense.FastFcStack.first_bias",
+    "models.teaching.Lessons.",
+    "models.losses.TaughtControls.weight",
+    "models.schedules.Ramp.",
+    "learning_rate",
+    "models.trainer.LadderTrainer.",
+    "train.",
+    "ddsp.training.train_util.train.",
+    "ddsp.processors.ProcessorGroup.dag",
+)
 # What each file may change beside the file it is measured against.
 DIFFERENCES = {
     "gin/stage1.gin": ("stage0", (*HEAD, "models.losses.SpectralTerms.logmag_weight")),
@@ -58,6 +70,7 @@ DIFFERENCES = {
         "experiments/c_transformer",
         SMOOTHING,
     ),
+    "gin/recommended.gin": ("stage3", RECIPE),
     "gin/experiments/mingru.gin": ("stage4", DECODER),
     "gin/experiments/anti_collapse.gin": (
         "stage2",

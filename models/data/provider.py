@@ -72,6 +72,7 @@ class PreparedDataset(data.DataProvider):
         self.split = split
         self.seed = seed
         self.include_audio_16k = include_audio_16k
+        self._companions: dict[str, np.ndarray] = {}
         self._records = record_index.RecordIndex(self.info.record_paths(split))
         self.n_examples = len(self._records)
         self._check_counts(max_examples)
@@ -176,6 +177,29 @@ class PreparedDataset(data.DataProvider):
             f"match its checksum ({said[:160]}); prepare the dataset again."
         )
 
+    def add_companions(self, arrays: dict[str, np.ndarray]) -> None:
+        """Lets batches hold more than the records do.
+
+        Args:
+            arrays: Rows of [n_examples, ...], in the order of the records; memory maps
+                are read as they are used.
+        """
+        self._companions = dict(arrays)
+
+    def _companions_of(self, index: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Rows of the companions, float32."""
+        keys = list(self._companions)
+        if not keys:
+            return {}
+        rows = tf.numpy_function(
+            lambda i: [np.float32(self._companions[key][i]) for key in keys],
+            [index],
+            [tf.float32] * len(keys),
+        )
+        for key, row in zip(keys, rows, strict=True):
+            row.set_shape(self._companions[key].shape[1:])
+        return dict(zip(keys, rows, strict=True))
+
     def example_ids(self, indices: Sequence[int]) -> list[ExampleId]:
         """Which recording, and where in it, some examples come from."""
         ids = []
@@ -235,7 +259,8 @@ class PreparedDataset(data.DataProvider):
             example = tf.io.parse_single_example(record, self.features_dict)
             for key in FRAME_KEYS:
                 example[key] = example[key][:, tf.newaxis]  # [n_frames, 1]
-            return {**example, "example_index": index}
+            more = self._companions_of(index)
+            return {**example, **more, "example_index": index}
 
         records = indices.flat_map(self._records.dataset_of)
         return tf.data.Dataset.zip((indices, records)).map(

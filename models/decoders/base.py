@@ -83,6 +83,23 @@ class LadderDecoder(nn.OutputSplitsLayer):
     ):
         super().__init__(input_keys=input_keys, output_splits=output_splits, **kwargs)
 
+    @property
+    def has_memory(self) -> bool:
+        """Whether a frame's output depends on the frames before it."""
+        return type(self).initial_state is not LadderDecoder.initial_state
+
+    def first_layers(self) -> list[tuple[tf.keras.layers.Dense, tuple[int, ...]]]:
+        """Returns the layers that read inputs, each with the places of its inputs.
+
+        A start from the data (`models.teaching.first_layers`) draws their weights anew.
+        """
+        stacks = getattr(self, "input_stacks", [])
+        return [
+            (stack.layers[0].layers[0], (place,))
+            for place, stack in enumerate(stacks)
+            if stack.layers
+        ]
+
     def initial_state(self, batch_size: int | tf.Tensor) -> Any:
         """Returns the state before the first frame: () for a decoder without memory.
 

@@ -60,6 +60,14 @@ class MlpDecoder(base.LadderDecoder):
         )
         return tf.keras.Sequential([layer() for _ in range(n_layers)])
 
+    def first_layers(self) -> list[tuple[tf.keras.layers.Dense, tuple[int, ...]]]:
+        """Returns those of the stacks, or the trunk's; see the base class."""
+        if self.input_stacks:
+            return super().first_layers()
+        first = self.trunk.layers[0]
+        dense_layer = getattr(first, "layers", [first])[0]
+        return [(dense_layer, tuple(range(self.n_inputs)))]
+
     def output_block(self, *frames: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
         """Computes each frame from itself; the state is empty. See the base class."""
         if self.input_stacks:

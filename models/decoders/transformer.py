@@ -150,6 +150,10 @@ class TransformerDecoder(base.LadderDecoder):
         ]
         self.dense_out = base.small_output(self.n_out)
 
+    def first_layers(self) -> list[tuple[tf.keras.layers.Dense, tuple[int, ...]]]:
+        """The projection of all inputs; see the base class."""
+        return [(self.input_projection, tuple(range(self.n_inputs)))]
+
     def check_memory(self, batch_size: int, n_frames: int) -> int:
         """Warns or refuses before attention runs out of memory.
 

@@ -25,6 +25,7 @@ from models.runs import outcomes
 from models.runs import processes
 from models.runs import record
 from models.runs import warm_start
+from models.teaching import lessons
 from models.training import assembly
 from models.training import loop
 from models.training import options as training_options
@@ -105,6 +106,17 @@ def _train_in(
         return _train_with_stock_loop(request, training.trainer)
     first_line = start_weights(training, found=found, request=request)
     say(first_line)
+    report = lessons.give(
+        training.trainer.model,
+        training.block.provider,
+        settings=gin.get_configurable(lessons.Lessons)(),
+        strategy=strategy,
+        run_dir=save_dir,
+        seed=request.seed,
+        is_new=found is None,
+    )
+    if report is not None:
+        say(report.sentence())
     settings = _settings(request, info)
     run = loop.Loop(
         training,
@@ -112,7 +124,13 @@ def _train_in(
         settings=settings,
         quiet=request.quiet,
     )
-    settings = {**settings, "start_from": first_line}
+    settings = {
+        **settings,
+        "start_from": first_line,
+        "lessons": dataclasses.asdict(report)
+        if report
+        else record.read_run(save_dir).get("lessons"),
+    }
     result = _run_loop(run, info=info, settings=settings)
     say(_last_line(save_dir, result))
     return result

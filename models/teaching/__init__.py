@@ -1,0 +1,7 @@
+"""Lessons before training: the instrument's own controls, learnt without a synth.
+
+The training recordings' measured controls enter, a model that decodes them leaves; the
+spectral loss then finishes it. Begin at `lessons`. `targets` measures a dataset once,
+`first_layers` and the output biases start the decoder from the data, `warm_up` trains
+it. The loss is `models.losses.teacher`, which also anchors the training that follows.
+"""

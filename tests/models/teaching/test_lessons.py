@@ -1,0 +1,223 @@
+import ddsp_compat  # noqa: F401  isort: skip
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.data import provider as provider_lib
+from models.losses import teacher
+from models.runs import checkpoints
+from models.teaching import first_layers
+from models.teaching import lessons
+from models.teaching import material as material_lib
+from models.teaching import targets
+from models.teaching import warm_up as warm_up_lib
+from prep import errors
+from tests.helpers import ladder_helpers
+from tests.helpers import training_helpers
+
+EXAMPLE_SECS, N_FRAMES = 0.4, 100
+ANCHOR = ("models.losses.TaughtControls.weight = 0.05",)
+STAGES = [
+    "gin/stage1.gin",
+    "gin/stage3.gin",
+    pytest.param("gin/stage5.gin", marks=pytest.mark.slow),  # seconds of compiling
+    pytest.param("gin/transformer.gin", marks=pytest.mark.slow),
+]
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    """Tones of five harmonics, a timbre that moves, little noise."""
+    folder = tmp_path_factory.mktemp("teaching") / "data"
+    return training_helpers.write_dataset(folder, example_secs=EXAMPLE_SECS, n_train=6)
+
+
+def make_model(stage, *, bindings=ANCHOR):
+    tf.keras.utils.set_random_seed(0)
+    model = ladder_helpers.build_model(
+        stage, ladder_helpers.TINY, n_frames=N_FRAMES, bindings=bindings
+    )
+    model(ladder_helpers.make_batch(np.random.default_rng(0), n_frames=N_FRAMES))
+    return model
+
+
+def open_train(data_dir):
+    return provider_lib.PreparedDataset(data_dir, "train")
+
+
+def measure(model, provider, tmp_path):
+    return lessons.prepare(model, provider, run_dir=tmp_path)
+
+
+def teach(model, provider, tmp_path, *, n_steps, seed=0):
+    return lessons.teach(
+        model,
+        provider,
+        measure(model, provider, tmp_path),
+        settings=lessons.Lessons(warm_up_steps=n_steps, learning_rate=1e-2),
+        run_dir=tmp_path,
+        seed=seed,
+        measuring_secs=0.0,
+        show=lambda line: None,
+    )
+
+
+def test_a_dataset_is_measured_once_and_rides_along_in_the_batches(data_dir, tmp_path):
+    model, provider = make_model("gin/stage1.gin"), open_train(data_dir)
+    measured = measure(model, provider, tmp_path)
+    assert {key: value.shape for key, value in measured.items()} == {
+        teacher.HARMONICS_KEY: (6, N_FRAMES, 12),
+        teacher.NOISE_KEY: (6, N_FRAMES, 9),
+        teacher.WEIGHTS_KEY: (6, N_FRAMES, 2),
+    }
+    files = sorted((data_dir / targets.FOLDER).rglob("*.npy"))
+    stamps = [path.stat().st_mtime_ns for path in files]
+    again = measure(model, open_train(data_dir), tmp_path)
+    assert [path.stat().st_mtime_ns for path in files] == stamps
+    np.testing.assert_array_equal(again[teacher.NOISE_KEY], measured[teacher.NOISE_KEY])
+    batch = next(iter(provider.batches(2)))
+    for row, index in enumerate(batch["example_index"].numpy()):
+        for key in teacher.KEYS:
+            np.testing.assert_array_equal(batch[key][row], measured[key][index])
+
+
+def test_what_is_measured_is_what_was_played(data_dir, tmp_path):
+    measured = measure(make_model("gin/stage1.gin"), open_train(data_dir), tmp_path)
+    audio_weights = np.asarray(measured[teacher.WEIGHTS_KEY], np.float32)
+    assert audio_weights[:, 10:-10].min() > 0.9
+    harmonics = np.asarray(measured[teacher.HARMONICS_KEY], np.float32)[:, 10:-10]
+    # training_helpers: amplitude 0.2 (1 + b) of the first, times b / 2 the second.
+    times = np.arange(10, N_FRAMES - 10) / training_helpers.FRAME_RATE
+    order = [0, 2, 4, 1, 3, 5]  # of the tones in two shards
+    for row, tone in enumerate(order):
+        b = 0.5 + 0.4 * np.sin(2 * np.pi * 1.5 * times + tone)
+        np.testing.assert_allclose(
+            harmonics[row, :, 0], 20 * np.log10(0.2 * (1 + b)), atol=0.3
+        )
+        np.testing.assert_allclose(
+            harmonics[row, :, 1], 20 * np.log10(0.1 * b * (1 + b)), atol=0.5
+        )
+        assert harmonics[row, :, 8].max() < -50  # there are five
+
+
+def test_a_folder_that_takes_no_files_is_left_alone(data_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(targets, "_can_write", lambda folder: False)
+    monkeypatch.setattr(targets, "VERSION", -1)
+    measure(make_model("gin/stage1.gin"), open_train(data_dir), tmp_path)
+    assert list(tmp_path.rglob("*.npy"))
+
+
+def distances(model, provider, measured):
+    material = material_lib.gather(model, provider, measured)
+    hidden = model.decoder(material.inputs)
+    f0_hz = material.inputs["f0_hz"]
+    controls = model.head({key: hidden[key] for key in hidden}, f0_hz)
+    found = teacher.control_distances(
+        {**controls, "f0_hz": f0_hz}, material.measured, sample_rate=16000
+    )
+    return [float(value) for value in found]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_rung_learns_the_measured_controls(stage, data_dir, tmp_path):
+    model, provider = make_model(stage), open_train(data_dir)
+    measured = measure(model, provider, tmp_path)
+    before = distances(model, provider, measured)
+    report = teach(model, provider, tmp_path, n_steps=60)
+    after = distances(model, provider, measured)
+    assert after[0] < 0.35 * before[0]
+    assert after[1] < 0.35 * before[1]
+    assert report.steps == 60
+    assert report.harmonics_db == pytest.approx(after[0], rel=0.5)
+    rows = (tmp_path / lessons.LOG_NAME).read_text().splitlines()
+    assert [json.loads(row)["step"] for row in rows] == [25, 50, 60]
+
+
+@pytest.mark.parametrize("head", ["ExpSigmoid", "Legacy", "Normalized", "SoftmaxDb"])
+def test_output_biases_alone_reach_the_average_with_every_head(
+    head, data_dir, tmp_path
+):
+    model = make_model(
+        "gin/stage1.gin",
+        bindings=(
+            *ANCHOR,
+            f"models.autoencoder.LadderAutoencoder.head = @models.heads.{head}Head()",
+        ),
+    )
+    provider = open_train(data_dir)
+    measured = measure(model, provider, tmp_path)
+    warm_up = warm_up_lib.WarmUp(
+        model,
+        material_lib.gather(model, provider, measured),
+        n_steps=1,
+        learning_rate=1e-3,
+        sample_rate=16000,
+        seed=0,
+    )
+    kernel = model.decoder.dense_out.kernel
+    kernel.assign(tf.zeros_like(kernel))
+    warm_up.fit_output_bias()
+    harmonics, noise = distances(model, provider, measured)
+    assert harmonics < 9.0  # the timbre moves by about as much
+    assert noise < 3.0
+
+
+def test_first_layers_bend_where_the_data_is(data_dir, tmp_path):
+    model, provider = make_model("gin/stage3.gin"), open_train(data_dir)
+    inputs = material_lib.gather(
+        model, provider, measure(model, provider, tmp_path)
+    ).inputs
+    names = [v.name for v in model.decoder.trainable_variables]
+    first_layers.fit(model.decoder, inputs, seed=1)
+    for layer, (place,) in model.decoder.first_layers():
+        values = inputs[model.decoder.input_keys[place]].numpy()
+        bends = -layer.bias.numpy() / layer.kernel.numpy()[0]
+        assert bends.min() >= values.min() - 1e-3
+        assert bends.max() <= values.max() + 1e-3
+    assert [v.name for v in model.decoder.trainable_variables] == names
+
+
+def test_a_warm_up_that_was_interrupted_ends_with_the_same_weights(data_dir, tmp_path):
+    provider = open_train(data_dir)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    model = make_model("gin/stage1.gin")
+    teach(model, provider, whole, n_steps=75)
+    first = make_model("gin/stage1.gin")
+    original, calls = warm_up_lib.WarmUp.advance, []
+
+    def interrupted(self):
+        if calls:
+            raise KeyboardInterrupt
+        calls.append(1)
+        return original(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lessons, "SAVE_SECS", -1.0)
+        patch.setattr(warm_up_lib.WarmUp, "advance", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            teach(first, provider, broken, n_steps=75)
+    assert checkpoints.newest_sound(broken / lessons.WARM_UP_DIR).step == 25
+    second = make_model("gin/stage1.gin")
+    teach(second, provider, broken, n_steps=75)
+    for one, other in zip(
+        model.trainable_variables, second.trainable_variables, strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_teacher_without_a_prepared_dataset_is_one_sentence(tmp_path):
+    with pytest.raises(errors.InputError, match="needs a dataset of ddsp_prep"):
+        lessons.prepare(make_model("gin/stage1.gin"), object(), run_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"warm_up_steps": -1}, {"learning_rate": 0.0}], ids=str
+)
+def test_settings_that_cannot_work_are_refused(arguments):
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        lessons.Lessons(**arguments)
