@@ -38,12 +38,11 @@ ARROWS = {
     "models": """
         schedules:
         memory:
-        allocator:
         layers:
         measures:
         config: prep.dataset
         data: prep.dataset
-        controls: layers schedules
+        controls: layers schedules synths
         decoders: layers
         synths: layers
         losses: controls layers measures schedules
@@ -52,7 +51,7 @@ ARROWS = {
         streaming: autoencoder controls decoders synths
         export: autoencoder runs streaming synths
         monitoring: data losses measures synths
-        training: allocator config data losses memory monitoring prep.dataset prep.files
+        training: config data losses memory monitoring prep.dataset prep.files
             runs synths
         registry: autoencoder config controls data decoders layers losses schedules
             synths training
