@@ -27,7 +27,7 @@ from absl import logging
 
 from benchmarks import timing
 from benchmarks import training_parts
-from models import allocator
+from models import memory
 from models.config import gin_config
 from models.training import assembly
 
@@ -238,7 +238,7 @@ def measure_own_peak(name: str) -> None:
         step, _ = stock_step(batch) if is_stock else rung_step(name, batch)
         step()
         if not is_stock:
-            allocator.give_back_freed()  # as our loop does
+            memory.give_back_freed()  # as our loop does
         for _ in range(MEMORY_STEPS - 1):
             step()
     print(json.dumps({"peak_bytes": timing.own_peak_bytes()}))

@@ -22,7 +22,7 @@ from models.controls import heads
 from models.decoders import base
 from models.losses import terms as losses_lib
 
-Batch = Mapping[str, tf.Tensor]
+FeatureBatch = Mapping[str, tf.Tensor]
 HARMONIC, NOISE = (
     "harmonic",
     "filtered_noise",
@@ -95,7 +95,9 @@ class LadderAutoencoder(ddsp_model.Model):
             if hasattr(processor, "n_samples"):
                 processor.n_samples = n_samples
 
-    def decode(self, features: Batch, step: tf.Tensor | None = None) -> dict[str, Any]:
+    def decode(
+        self, features: FeatureBatch, step: tf.Tensor | None = None
+    ) -> dict[str, Any]:
         """Features -> controls, without audio.
 
         Args:
@@ -139,7 +141,7 @@ class LadderAutoencoder(ddsp_model.Model):
                 audio[key] = result["controls"][processor]["signal"]
         return audio
 
-    def call(self, features: Batch, training: bool = True) -> dict[str, Any]:
+    def call(self, features: FeatureBatch, training: bool = True) -> dict[str, Any]:
         """Runs the model.
 
         Args:

@@ -38,23 +38,22 @@ ARROWS = {
     "models": """
         schedules:
         memory:
-        allocator:
         layers:
         measures:
         config: prep.dataset
         data: prep.dataset
-        controls: layers schedules
+        controls: layers schedules synths
         decoders: layers
         synths: layers
-        losses: controls layers measures schedules
+        losses: controls layers measures schedules synths
         autoencoder: controls decoders losses
         runs: config prep.dataset prep.files
         streaming: autoencoder controls decoders synths
         export: autoencoder runs streaming synths
         monitoring: data losses measures synths
         teaching: data losses measures runs
-        training: allocator config data losses memory monitoring prep.dataset prep.files
-            runs synths teaching
+        training: config data losses memory monitoring prep.dataset prep.files runs
+            synths teaching
         registry: autoencoder config controls data decoders layers losses schedules
             synths teaching training
         ddsp_run: prep.command_line runs training

@@ -75,7 +75,7 @@ def components(sums: sums_lib.Sums) -> dict[str, np.ndarray]:
 
 
 def _one_minus(
-    part: sums_lib.Numbers, whole: sums_lib.Numbers, *, known: np.ndarray
+    part: levels.Numbers, whole: levels.Numbers, *, known: np.ndarray
 ) -> np.ndarray:
     """Computes 1 - part / whole within [0, 1], NaN where it is not known."""
     share = np.divide(part, whole, out=np.full(np.shape(known), np.nan), where=known)
@@ -83,7 +83,7 @@ def _one_minus(
 
 
 def _lost(
-    ref: sums_lib.Numbers, est: sums_lib.Numbers, *, n: np.ndarray, least: float
+    ref: levels.Numbers, est: levels.Numbers, *, n: np.ndarray, least: float
 ) -> np.ndarray:
     """Share of the recording's sum that the system lacks; `least` is per frame."""
     return _one_minus(
@@ -115,7 +115,7 @@ def _noisiness(sums: sums_lib.Sums, *, n: np.ndarray) -> np.ndarray:
     return _one_minus(est_tone, ref_tone, known=known)
 
 
-def severity(component: str, value: sums_lib.Numbers) -> np.ndarray:
+def severity(component: str, value: levels.Numbers) -> np.ndarray:
     """Maps a component to the common scale, on which 0.5 is the threshold.
 
     Args:

@@ -20,7 +20,6 @@ from models.measures import frame_masks
 from models.measures import levels
 
 SMOOTH_SECS = 0.05  # seconds over which movement is averaged before it is counted
-Numbers = float | np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,21 +48,21 @@ class Sums:
         xy: Product of both.
     """
 
-    n_pitched: Numbers
-    n_audible: Numbers
-    ref_movement: Numbers
-    est_movement: Numbers
-    ref_spread: Numbers
-    est_spread: Numbers
-    ref_power: Numbers
-    ref_noise: Numbers
-    est_power: Numbers
-    est_noise: Numbers
-    presence: Numbers
-    x: Numbers
-    y: Numbers
-    xx: Numbers
-    xy: Numbers
+    n_pitched: levels.Numbers
+    n_audible: levels.Numbers
+    ref_movement: levels.Numbers
+    est_movement: levels.Numbers
+    ref_spread: levels.Numbers
+    est_spread: levels.Numbers
+    ref_power: levels.Numbers
+    ref_noise: levels.Numbers
+    est_power: levels.Numbers
+    est_noise: levels.Numbers
+    presence: levels.Numbers
+    x: levels.Numbers
+    y: levels.Numbers
+    xx: levels.Numbers
+    xy: levels.Numbers
 
 
 @dataclasses.dataclass(frozen=True)

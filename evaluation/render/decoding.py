@@ -151,7 +151,7 @@ def _held(features: dict[str, tf.Tensor], size: int) -> dict[str, tf.Tensor]:
     }
 
 
-def _to_arrays(controls: heads.Controls) -> Controls:
+def _to_arrays(controls: heads.ControlTensors) -> Controls:
     """Tensors of one stream -> arrays [n_frames, n_channels]."""
     return {key: controls[key].numpy()[0] for key in CONTROL_KEYS}
 

@@ -27,7 +27,7 @@ TREND_DB = 10.0  # dB that make a loudness trend of 1 before it is bounded
 
 
 def causal_trend(scaled: tf.Tensor, *, n_frames_back: int, gain: float) -> tf.Tensor:
-    """How much a curve changed over the last few frames, bounded to (-1, 1).
+    """Computes the change of a curve over the last few frames, bounded to (-1, 1).
 
     Bounded because the pitch tracker answers unpitched frames too, with jumps of many
     semitones that would swamp the network.
@@ -162,17 +162,22 @@ class Conditioning(nn.DictLayer):
             f0_confidence, f0_scaled, ld_scaled, voicing, and with trends f0_trend,
             loudness_trend.
         """
+        # Features as [batch, n_frames, 1], each of them present.
         f0_hz = preprocessing.at_least_3d(f0_hz)
         loudness_db = self._loudness_db(loudness_db, audio)
         if f0_confidence is None:
             f0_confidence = tf.cast(f0_hz > 0.0, f0_hz.dtype)
         f0_confidence = preprocessing.at_least_3d(f0_confidence)
+
+        # ddsp's centred framing: one frame more, resampled as ddsp does.
         n_frames = int(f0_hz.shape[1])
         if self.n_frames is not None and n_frames == self.n_frames + 1:
             n_frames = self.n_frames
         f0_hz = self._to_length(f0_hz, n_frames)
         loudness_db = self._to_length(loudness_db, n_frames)
         f0_confidence = self._to_length(f0_confidence, n_frames)
+
+        # What the network reads.
         outputs = {
             "f0_hz": f0_hz,
             "loudness_db": loudness_db,

@@ -44,6 +44,7 @@ class ControlSmoothing(tf.keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        # Guards: names that gin may misspell, a layer where a class is needed.
         unknown = sorted(set(targets) - set(TARGETS))
         if unknown or not targets:
             raise ValueError(
@@ -57,6 +58,8 @@ class ControlSmoothing(tf.keras.layers.Layer):
                 "smoother must be a class, so that each target gets its own: write "
                 "@models.smoothing.OnePole without parentheses."
             )
+
+        # A smoother a target. The attribute's name is part of every checkpoint.
         self.position = position
         self.smoothers = {TARGETS[target]: smoother() for target in targets}
         if position == "after" and any(
@@ -72,7 +75,7 @@ class ControlSmoothing(tf.keras.layers.Layer):
         """Frames by which the block form of the slowest smoother lags behind."""
         return max(layer.latency_frames for layer in self.smoothers.values())
 
-    def call(self, controls: heads.Controls) -> heads.Controls:
+    def call(self, controls: heads.ControlTensors) -> heads.ControlTensors:
         """Smooths the targets among the controls.
 
         Args:
@@ -88,14 +91,14 @@ class ControlSmoothing(tf.keras.layers.Layer):
 
 
 def scale_and_smooth(
-    raw: heads.Controls,
+    raw: heads.ControlTensors,
     f0_hz: tf.Tensor,
     *,
     head: heads.Head,
-    smooth: Callable[[heads.Controls], heads.Controls] | None,
+    smooth: Callable[[heads.ControlTensors], heads.ControlTensors] | None,
     position: str,
     step: tf.Tensor | None = None,
-) -> tuple[heads.Controls, heads.Controls]:
+) -> tuple[heads.ControlTensors, heads.ControlTensors]:
     """Raw outputs -> final controls and the same before smoothing.
 
     After smoothing, amplitudes are clipped at 0 (a resonant low-pass may undershoot)

@@ -19,6 +19,7 @@ import gin
 import tensorflow as tf
 
 from models import schedules
+from models.synths import harmonic
 
 EXPONENT = 10.0  # factor of the output for a change of the input by 1, far below 0
 MAX_VALUE = 2.0  # linear amplitude at +inf
@@ -29,7 +30,7 @@ NOISE_BIAS = -5.0  # ddsp.synths.FilteredNoise.initial_bias: quiet noise at the 
 LARGE = 1e9  # a logit that no other reaches
 DB_TO_LOG = math.log(10.0) / 20.0
 
-Controls = dict[str, tf.Tensor]
+ControlTensors = dict[str, tf.Tensor]
 
 
 def exp_sigmoid(raw: tf.Tensor) -> tf.Tensor:
@@ -47,21 +48,6 @@ def exp_sigmoid(raw: tf.Tensor) -> tf.Tensor:
     """
     power = tf.exp(math.log(EXPONENT) * tf.math.log_sigmoid(raw))
     return MAX_VALUE * power + THRESHOLD
-
-
-def below_nyquist(f0_hz: tf.Tensor, *, n_harmonics: int, sample_rate: int) -> tf.Tensor:
-    """Which harmonics k = 1, 2, ... of a pitch lie below the Nyquist frequency.
-
-    Args:
-        f0_hz: Hz, shape [batch, n_frames, 1].
-        n_harmonics: How many harmonics the distribution has.
-        sample_rate: Hz.
-
-    Returns:
-        1 where k * f0 < sample_rate / 2, else 0; [batch, n_frames, n_harmonics].
-    """
-    number = tf.range(1, n_harmonics + 1, dtype=f0_hz.dtype)
-    return tf.cast(f0_hz * number < sample_rate / 2.0, f0_hz.dtype)
 
 
 def normalize(distribution: tf.Tensor) -> tf.Tensor:
@@ -122,7 +108,7 @@ class Head(tf.keras.layers.Layer):
         if not self.mask_above_nyquist:
             return distribution
         n_harmonics = int(distribution.shape[-1])
-        return distribution * below_nyquist(
+        return distribution * harmonic.below_nyquist(
             f0_hz, n_harmonics=n_harmonics, sample_rate=self.sample_rate
         )
 
@@ -131,7 +117,7 @@ class Head(tf.keras.layers.Layer):
         return normalize(self.mask(distribution, f0_hz))
 
     def scale_harmonics(
-        self, raw: Controls, f0_hz: tf.Tensor, step: tf.Tensor | None
+        self, raw: ControlTensors, f0_hz: tf.Tensor, step: tf.Tensor | None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Scales raw amps and distribution, before mask and sum.
 
@@ -155,8 +141,8 @@ class Head(tf.keras.layers.Layer):
         raise NotImplementedError
 
     def call(
-        self, raw: Controls, f0_hz: tf.Tensor, step: tf.Tensor | None = None
-    ) -> Controls:
+        self, raw: ControlTensors, f0_hz: tf.Tensor, step: tf.Tensor | None = None
+    ) -> ControlTensors:
         """Raw controls -> scaled controls.
 
         Args:
@@ -188,7 +174,7 @@ class ExpSigmoidHead(Head):
     amps_limits = (THRESHOLD, MAX_VALUE)
 
     def scale_harmonics(
-        self, raw: Controls, f0_hz: tf.Tensor, step: tf.Tensor | None
+        self, raw: ControlTensors, f0_hz: tf.Tensor, step: tf.Tensor | None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Applies exp_sigmoid to both; see the base class."""
         del f0_hz, step
@@ -212,7 +198,7 @@ class LegacyHead(Head):
     amps_limits = None  # the mean over harmonics moves the ends from frame to frame
 
     def scale_harmonics(
-        self, raw: Controls, f0_hz: tf.Tensor, step: tf.Tensor | None
+        self, raw: ControlTensors, f0_hz: tf.Tensor, step: tf.Tensor | None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Applies sigmoids; amps hold the sum over harmonics. See the base class."""
         del step
@@ -232,7 +218,7 @@ class NormalizedHead(Head):
     amps_limits = None  # softplus has no upper end
 
     def scale_harmonics(
-        self, raw: Controls, f0_hz: tf.Tensor, step: tf.Tensor | None
+        self, raw: ControlTensors, f0_hz: tf.Tensor, step: tf.Tensor | None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Applies softplus to both; see the base class."""
         del f0_hz, step
@@ -276,7 +262,7 @@ class SoftmaxDbHead(Head):
         self.gain_max_db = gain_max_db
 
     def scale_harmonics(
-        self, raw: Controls, f0_hz: tf.Tensor, step: tf.Tensor | None
+        self, raw: ControlTensors, f0_hz: tf.Tensor, step: tf.Tensor | None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Computes the gain in dB and a floored softmax; see the base class."""
         logits = raw["harmonic_distribution"]

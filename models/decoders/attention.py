@@ -164,7 +164,7 @@ def windowed_attention(
 def _window_mask(
     n_frames: int, *, window: int, n_blocks: int, causal: bool
 ) -> tf.Tensor:
-    """Which key each query of a block sees, [n_blocks, window, 2 or 3 * window]."""
+    """Marks the keys that each query sees, [n_blocks, window, 2 or 3 * window]."""
     starts = window * tf.range(n_blocks)[:, tf.newaxis, tf.newaxis]
     queries = starts + tf.range(window)[tf.newaxis, :, tf.newaxis]
     n_keys = (2 if causal else 3) * window

@@ -123,6 +123,7 @@ class TransformerDecoder(base.LadderDecoder):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        # Guards on sizes; heads share the channels evenly.
         for name, value in (
             ("d_model", d_model),
             ("n_layers", n_layers),
@@ -136,11 +137,14 @@ class TransformerDecoder(base.LadderDecoder):
             raise ValueError(
                 f"d_model={d_model} does not divide into n_heads={n_heads} heads."
             )
+
         self.d_model, self.n_heads = d_model, n_heads
         self.causal, self.window = causal, window
         self.use_positional_encoding = use_positional_encoding
         self.counts_frames = use_positional_encoding
         self.memory_budget_bytes = memory_budget_bytes
+
+        # Layers; the names of these attributes are part of every checkpoint.
         self.input_projection = tf.keras.layers.Dense(
             d_model, kernel_initializer=base.scaled_uniform(0.5)
         )
@@ -167,6 +171,7 @@ class TransformerDecoder(base.LadderDecoder):
         Raises:
             ValueError: If they exceed the budget.
         """
+        # Bytes of scores and weights in every layer, against the budget.
         needed = attention.score_bytes(
             batch_size=batch_size,
             n_frames=n_frames,
@@ -175,6 +180,8 @@ class TransformerDecoder(base.LadderDecoder):
             window=self.window,
         )
         budget = self.memory_budget_bytes or attention.available_bytes()
+
+        # Above the budget it refuses, above `WARN_SHARE` of it it warns.
         message = (
             f"attention over {batch_size} x {n_frames} frames takes "
             f"{needed / attention.GIBIBYTE:.2f} GiB in a training step "

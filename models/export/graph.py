@@ -80,12 +80,15 @@ class Exported(tf.Module):
         hop, lag = synth.settings.hop_size, synth.latency_frames
         controls = self._decode(f0_hz, loudness_db, f0_confidence)
         curves = [controls[key] for key in CONTROLS]
+
+        # Controls and noise cut into blocks; the last one is padded.
         blocks, n_frames = _into_blocks(curves, lag)
         n_block = BLOCK_FRAMES * hop
         missing = tf.shape(blocks)[0] * n_block - tf.shape(noise)[1]
         drawn = tf.pad(noise, [[0, 0], [0, missing]])
         drawn = tf.reshape(drawn, [tf.shape(noise)[0], -1, n_block])
 
+        # The synth block after block, its state carried by the loop.
         def one_block(index, state):
             now = _split(blocks[index], CONTROLS, curves)
             harmonic, filtered, state = synth(now, drawn[:, index], state=state)
@@ -96,6 +99,8 @@ class Exported(tf.Module):
         harmonic, filtered = (
             _join_blocks(output, lag * hop, n_frames * hop) for output in outputs
         )
+
+        # The reverb over the whole, as its response is longer than a block.
         dry = harmonic + filtered
         wet = _convolve(dry, self._impulse_response) * reverb_gain
         return {

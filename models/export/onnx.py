@@ -21,12 +21,12 @@ _PREFIX = "serving_default_"
 
 
 def is_available() -> bool:
-    """Whether tf2onnx is installed."""
+    """Returns whether tf2onnx is installed."""
     return importlib.util.find_spec("tf2onnx") is not None
 
 
 def can_run() -> bool:
-    """Whether onnxruntime is installed."""
+    """Returns whether onnxruntime is installed."""
     return importlib.util.find_spec("onnxruntime") is not None
 
 

@@ -45,7 +45,7 @@ def reference(
     features: dict[str, np.ndarray],
     noise: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """Controls and dry audio by the model's own sequence form.
+    """Computes controls and dry audio by the model's sequence form.
 
     Args:
         model: The model.
@@ -55,6 +55,7 @@ def reference(
     Returns:
         Controls by name, `harmonic`, `noise_audio` and `reverb`.
     """
+    # Controls of the sequence, and its harmonics and noise by the synths' functions.
     batch = {
         key: tf.constant(value[..., np.newaxis]) for key, value in features.items()
     }
@@ -70,6 +71,8 @@ def reference(
     filtered = ddsp.core.frequency_filter(
         noise, controls["noise_magnitudes"], window_size=settings.noise_window
     )
+
+    # The reverb's part alone: the response starts after the direct sound.
     response = block_model.impulse_response(model)
     wet = ddsp.core.fft_convolve(
         harmonic + filtered,
@@ -93,6 +96,7 @@ def measure(
         By what was compared: `decoder <control>`, `synth <stem>`, `step <stem>`,
         and `onnx <stem>` where that step was written and can be run.
     """
+    # Features and noise that all sides are given, and what the model makes of them.
     hop = block_model.make_synth(model).settings.hop_size
     features = make_features(N_FRAMES, BATCH_SIZE)
     source = white_noise.WhiteNoise(1)
@@ -100,6 +104,8 @@ def measure(
         [source.span(n * 10**6, N_FRAMES * hop) for n in range(BATCH_SIZE)]
     )
     expected = reference(model, features, noise)
+
+    # The SavedModels, over the whole sequence at once.
     decoder = tf.saved_model.load(str(folder / "decoder")).signatures["serving_default"]
     synth = tf.saved_model.load(str(folder / "synth")).signatures["serving_default"]
     tensors = {key: tf.constant(value) for key, value in features.items()}
@@ -110,6 +116,8 @@ def measure(
     }
     for key in ("harmonic", "noise_audio", "reverb"):
         differences[f"synth {key}"] = _largest(played[key], expected[key])
+
+    # The step forms, frame by frame.
     runners: dict[str, Any] = {
         "step": lite.LiteRunner((folder / "step.tflite").read_bytes())
     }

@@ -48,7 +48,7 @@ class ExportError(errors.InputError, ValueError):
 def export_run(
     run: loading.Run, folder: pathlib.Path, *, overwrite: bool = False
 ) -> Iterator[str]:
-    """Writes a run for use elsewhere; the folder appears when it is whole.
+    """Writes a run for use elsewhere; the folder appears when it is complete.
 
     Args:
         run: A restored run.
@@ -65,6 +65,8 @@ def export_run(
     check_folder(folder, overwrite=overwrite)
     block = block_model.BlockModel(run.model)
     response = block_model.impulse_response(run.model)
+
+    # Everything is written beside the folder and moved into place at the end.
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     unfinished.mkdir(parents=True)
     try:
@@ -73,12 +75,16 @@ def export_run(
         (unfinished / STEP).write_bytes(content)
         if onnx.is_available():
             onnx.convert(unfinished / STEP, unfinished / onnx.NAME)
+
+        # The sequence form, as two SavedModels, and the reverb as a recording.
         exported = graph.Exported(block, response)
         tf.saved_model.save(exported, unfinished / DECODER, signatures=exported.decode)
         tf.saved_model.save(exported, unfinished / SYNTH, signatures=exported.play)
         soundfile.write(
             unfinished / REVERB, response, block.sample_rate, subtype="FLOAT"
         )
+
+        # The card states how far the files just written are from the model.
         parity = export_parity.measure(run.model, unfinished)
         card = describe(run, block, step=step, response=response, parity=parity)
         (unfinished / CARD).write_text(json.dumps(card, indent=2) + "\n", "utf-8")
@@ -127,7 +133,7 @@ def describe(
     response: np.ndarray,
     parity: dict[str, float],
 ) -> dict[str, Any]:
-    """The model card.
+    """Makes the model card: rates, sizes, inputs, outputs, parity.
 
     Args:
         run: The run.
@@ -176,7 +182,7 @@ def describe(
 
 
 def _describe_inputs(block: block_model.BlockModel) -> dict[str, str]:
-    """What a model needs at its inputs."""
+    """Describes each input: its unit, its range, how it was measured."""
     return {
         "f0_hz": "pitch in Hz, above 0 in every frame, silence included; frame i "
         f"stands at second i / {block.frame_rate}. Trained on CREPE's pitch.",

@@ -123,6 +123,7 @@ def fully_connected(
         Ba et al., "Layer Normalization", 2016, as in ddsp's `nn.Fc`; the fused gradient
         is own.
     """
+    # TensorFlow differentiates by positional tensors: parts, then weights, flat.
     parts: list[tf.Tensor] = [inputs] if tf.is_tensor(inputs) else [*inputs]
     n_parts = len(parts)
 
@@ -133,6 +134,7 @@ def fully_connected(
         outputs, kept = _stack_forward(parts, layers, epsilon)
 
         def gradient(upstream):
+            # Without kept products the forward pass runs once more, here.
             again = kept
             if not keep_products:
                 _, again = _stack_forward(_after(upstream, parts), layers, epsilon)

@@ -148,6 +148,7 @@ class FastRnnFcDecoder(decoders.RnnFcDecoder):
             output_splits=output_splits,
             **kwargs,
         )
+        # In place of ddsp's layers, with weights of the same names and order.
         self.input_stacks = [
             dense.FastFcStack(ch, layers_per_stack, keep_products=False)
             for _ in input_keys

@@ -167,7 +167,7 @@ def _powers(transition: tf.Tensor, n_powers: int) -> tf.Tensor:
 
 
 def _block_tables(system: StateSpace, block_size: int) -> tuple[tf.Tensor, ...]:
-    """What a filter does within a block, in float64.
+    """Makes the tables of a filter within a block, in float64.
 
     Powers of a matrix with poles near 1 lose five digits in float32; the tables are
     small, so they are made in float64 whatever the data are.

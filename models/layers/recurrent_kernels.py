@@ -109,6 +109,7 @@ def _scan_gradient(
 
     def body(n_done, carried, sequences):
         frame = n_frames - 1 - n_done
+        # By this frame's output, and by all frames after it.
         total = upstream[:, frame] + carried
         products, projected = gate_gradients(frame, total)
         into_kernel = tf.concat(products, axis=-1)

@@ -14,9 +14,9 @@ import gin
 import tensorflow as tf
 
 from models import schedules
-from models.controls import heads
 from models.losses import terms
 from models.measures import frame_masks
+from models.synths import harmonic as harmonic_synth
 
 LOG_EPSILON = 1e-8  # smallest share in p ln p
 
@@ -24,8 +24,10 @@ LOG_EPSILON = 1e-8  # smallest share in p ln p
 def n_harmonics_below_nyquist(
     f0_hz: tf.Tensor, *, n_harmonics: int, sample_rate: int
 ) -> tf.Tensor:
-    """How many harmonics sound in each frame, at least 1; [batch, n_frames]."""
-    mask = heads.below_nyquist(f0_hz, n_harmonics=n_harmonics, sample_rate=sample_rate)
+    """Counts the harmonics that sound in each frame, at least 1; [batch, n_frames]."""
+    mask = harmonic_synth.below_nyquist(
+        f0_hz, n_harmonics=n_harmonics, sample_rate=sample_rate
+    )
     return tf.maximum(tf.reduce_sum(mask, axis=-1), 1.0)
 
 
@@ -107,7 +109,7 @@ class HarmonicEntropy(_HarmonicRegularizer):
         super().__init__(weight, sample_rate, voiced_threshold, name)
 
     def penalty(self, distribution: tf.Tensor, n_valid: tf.Tensor) -> tf.Tensor:
-        """How far the entropy is below its maximum, nats."""
+        """Distance of the entropy from its maximum, nats."""
         return tf.math.log(n_valid) - entropy(distribution)
 
 

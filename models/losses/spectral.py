@@ -205,12 +205,16 @@ def spectral_terms(
     """
     if loss_type not in LOSS_TYPES:
         raise ValueError(f"loss_type={loss_type!r} is not one of {LOSS_TYPES}.")
+
+    # The target's spectrograms, unless the caller keeps them.
     if target_magnitudes is None:
         if target_audio is None:
             raise ValueError("Give target_audio or its target_magnitudes.")
         target_magnitudes = stft_magnitudes(
             target_audio, fft_sizes=fft_sizes, overlap=overlap
         )
+
+    # Both terms of every size, then their sums.
     terms: dict[str, list[tf.Tensor]] = {"mag": [], "logmag": []}
     for size, ref in zip(fft_sizes, target_magnitudes, strict=True):
         values = _terms_of_size(

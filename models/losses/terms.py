@@ -64,7 +64,7 @@ class LadderLoss(ddsp.losses.Loss):
         }
 
     def is_used(self, key: str) -> bool:
-        """Whether a term ever has a weight; others are no losses."""
+        """Returns whether a term ever has a weight; others are no losses."""
         return self.term_weights[key].largest > 0.0
 
     def terms(self, outputs: Outputs) -> dict[str, tf.Tensor]:

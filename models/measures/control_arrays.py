@@ -64,7 +64,7 @@ class ControlArrays:
 
     @property
     def valid_harmonics(self) -> np.ndarray:
-        """Which harmonics lie below Nyquist. Shape [n_frames, n_harmonics], bool."""
+        """Marks the harmonics below Nyquist. Shape [n_frames, n_harmonics], bool."""
         return below_nyquist(
             self.f0_hz,
             n_harmonics=self.harmonic_distribution.shape[1],
@@ -73,7 +73,7 @@ class ControlArrays:
 
     @property
     def n_below_nyquist(self) -> np.ndarray:
-        """How many harmonics fit below Nyquist, however many there are controls for.
+        """Number of harmonics that fit below Nyquist, however many the controls have.
 
         Shape [n_frames], int; 0 without pitch.
         """
@@ -205,8 +205,11 @@ def from_model(
         raise KeyError(
             f"the model's controls lack {sorted(missing)}; they have {sorted(outputs)}"
         )
+    # 0 Hz and NaN both mean no pitch; the arrays have NaN.
     f0_hz = _curve(outputs["f0_hz"])
     f0_hz = np.where(f0_hz > 0, f0_hz, np.nan)
+
+    # Noise as power, at the frames of the other controls.
     magnitudes = outputs.get("noise_magnitudes")
     noise = np.zeros_like(f0_hz)
     if magnitudes is not None:

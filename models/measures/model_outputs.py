@@ -36,9 +36,12 @@ def find_controls(
     Raises:
         NoControlsError: If there is no harmonic synthesiser to be found.
     """
+    # The ladder's models.
     finished = outputs.get(key)
     if isinstance(finished, Mapping) and set(NEEDED) <= set(finished):
         return dict(finished)
+
+    # ddsp's models: what each processor was fed.
     fed = [
         part["controls"]
         for part in outputs.values()

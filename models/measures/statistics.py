@@ -96,6 +96,7 @@ def movement(clips: Clips, counted: Sequence[np.ndarray]) -> dict[str, float]:
         joined = np.concatenate(steps)
         return mean_or_nan(joined if joined.ndim == 1 else 0.5 * joined.sum(axis=1))
 
+    # Movement within each clip, about its mean.
     harmonic_level = lambda clip: levels.power_db(clip.harmonic_power)
     spreads, distances = [], []
     for clip, frames in pairs:

@@ -33,16 +33,17 @@ class Finding:
 
 
 def findings(model: Figures, reference: Figures) -> list[Finding]:
-    """The rules that hold.
+    """Finds the rules that hold.
 
     Args:
-        model: `control_statistics.statistics` of the model's controls, `level_db` and
+        model: `models.measures.statistics` of the model's controls, `level_db` and
             `level_slope`, see `models.measures.levels`.
         reference: The same of the recordings.
 
     Returns:
         Findings, in a fixed order.
     """
+    # What moves in the recordings and not in the model.
     found = [
         _static(
             "distribution static",
@@ -59,6 +60,7 @@ def findings(model: Figures, reference: Figures) -> list[Finding]:
             unit=" dB",
         ),
         _unmoved(model["level_slope"], reference["level_slope"]),
+        # A share that has gone most of the way from the recordings' to all.
         _too_far(
             "one harmonic",
             model["top1_share"],
@@ -114,7 +116,7 @@ def _silent(level_db: float, reference_db: float) -> Finding | None:
     )
 
 
-class Watch:
+class AlarmWatch:
     """Remembers what holds, and warns once when an alarm is raised or withdrawn."""
 
     def __init__(self, *, after_step: int):
@@ -128,17 +130,17 @@ class Watch:
         self.active: tuple[str, ...] = ()
 
     def observe(self, seen: Sequence[Finding], *, step: int) -> tuple[str, ...]:
-        """Takes in what was found at one measurement; returns the alarms that stand."""
+        """Takes in the findings of one measurement; returns the active alarms."""
         if step < self.after_step:
             return self.active
         found = {item.name: item.text for item in seen}
         self._seen = {name: self._seen.get(name, 0) + 1 for name in found}
-        standing = tuple(name for name, seen in self._seen.items() if seen >= PATIENCE)
-        for name in standing:
+        active = tuple(name for name, seen in self._seen.items() if seen >= PATIENCE)
+        for name in active:
             if name not in self.active:
                 logging.warning("Step %d, alarm: %s: %s.", step, name, found[name])
         for name in self.active:
-            if name not in standing:
+            if name not in active:
                 logging.warning("Step %d: the alarm '%s' is withdrawn.", step, name)
-        self.active = standing
-        return standing
+        self.active = active
+        return active

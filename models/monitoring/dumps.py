@@ -86,13 +86,15 @@ class Dumps:
         return folder
 
     def _gather(self, outputs: dict[str, Any]) -> dict[str, np.ndarray]:
-        """The arrays of a dump; [batch, n_frames(, n)] each."""
+        """Gathers the arrays of a dump; [batch, n_frames(, n)] each."""
         try:
             controls = model_outputs.find_controls(outputs)
         except model_outputs.NoControlsError as error:
             raise ValueError(
                 f"{error.args[0]}; leave --dump_controls_every out."
             ) from error
+
+        # Smoothed and raw, one beside the other; the same without smoothing.
         has_raw = "raw_controls" in outputs
         raw = outputs["raw_controls"] if has_raw else controls
         batch = self._held_out.batch
@@ -141,7 +143,7 @@ class Dumps:
         (folder / "settings.json").write_text(text, encoding="utf-8")
 
     def _compare(self) -> None:
-        """Draws the dumps that are there side by side."""
+        """Draws the dumps that have been written so far side by side."""
         folders = sorted(self._controls_dir.glob("step-*"))
         steps = [int(re.sub(r"\D", "", folder.name)) for folder in folders]
         chosen = sorted(
@@ -198,9 +200,11 @@ def _noise_rms(magnitudes: np.ndarray) -> np.ndarray:
 def _write_frames(
     path: pathlib.Path, dump: dict[str, np.ndarray], *, frame_rate: int
 ) -> None:
+    """Writes one line a frame: features, gains, and the distribution in short."""
     n_examples, n_frames = dump["amps"].shape
     example, frame = np.indices((n_examples, n_frames))
     shares = dump["harmonic_distribution"]
+    # In the order of `_FRAME_COLUMNS`.
     columns = (
         example,
         frame,
@@ -221,7 +225,8 @@ def _write_frames(
 
 
 def _write_one_frame(folder: pathlib.Path, shown: plots.Shown) -> None:
-    """The frame that the plots show, in full."""
+    """Writes the frame that the plots show: harmonics, noise bands, one period."""
+    # The harmonics, by number and frequency.
     shares = shown.harmonic_distribution[shown.frame]
     numbers = np.arange(1, len(shares) + 1)
     amplitudes = shown.amps[shown.frame] * shares
@@ -230,6 +235,8 @@ def _write_one_frame(folder: pathlib.Path, shown: plots.Shown) -> None:
         ("harmonic", "frequency_hz", "share", "amplitude"),
         np.stack([numbers, numbers * shown.f0_hz[shown.frame], shares, amplitudes], -1),
     )
+
+    # The noise filter's bands from 0 Hz to Nyquist.
     bands = shown.noise_magnitudes[shown.frame]
     frequencies = np.linspace(0, shown.sample_rate / 2, len(bands))
     _write_table(
@@ -237,6 +244,8 @@ def _write_one_frame(folder: pathlib.Path, shown: plots.Shown) -> None:
         ("frequency_hz", "magnitude"),
         np.stack([frequencies, bands], -1),
     )
+
+    # The waveform of the harmonics alone.
     period = wavetable(float(shown.amps[shown.frame]), shares)
     _write_table(
         folder / "wavetable.csv",

@@ -23,7 +23,7 @@ from models.monitoring import dumps
 from models.monitoring import held_out as held_out_lib
 
 
-class Instruments:
+class Observer:
     """Observes a model on one fixed batch."""
 
     def __init__(
@@ -49,7 +49,7 @@ class Instruments:
         self.last_row: dict[str, Any] = {}
         self.has_collapsed = False  # by the latest measurement, where alarms are on
         self._watch = (
-            None if alarms_after is None else alarms.Watch(after_step=alarms_after)
+            None if alarms_after is None else alarms.AlarmWatch(after_step=alarms_after)
         )
         self._dumps = (
             None
@@ -67,12 +67,12 @@ class Instruments:
 
     @property
     def active_alarms(self) -> tuple[str, ...]:
-        """The alarms that stand."""
+        """Names of the alarms that are raised and not withdrawn."""
         return self._watch.active if self._watch else ()
 
     @functools.cache  # noqa: B019  one instance lives as long as its run
     def reference(self, n_harmonics: int) -> dict[str, float]:
-        """What the recordings do themselves; measured once."""
+        """Measures the same of the recordings, once."""
         clips = reference.measure_batch(
             self._batch,
             sample_rate=self.held_out.sample_rate,
@@ -82,7 +82,7 @@ class Instruments:
         return found | self._levels(self._batch["audio"])
 
     def _levels(self, audio: np.ndarray) -> dict[str, float]:
-        """How loud audio is, and how far it follows the recordings' level."""
+        """Measures the level of audio, and how far it follows the recordings'."""
         return {
             "level_db": levels.level_db(audio),
             "level_slope": levels.slope(
@@ -94,16 +94,20 @@ class Instruments:
         }
 
     def observe(self, outputs: dict[str, Any], *, step: int) -> dict[str, Any]:
-        """Statistics of the outputs; judges them for collapse."""
+        """Measures a model's outputs and judges them for collapse."""
         clips = self._clips(outputs)
         if not clips:
             return {}
+
+        # Statistics of the controls, levels of the audio that comes of them.
         figures = statistics.statistics(clips, self.counted)
         audio = self.model.get_audio_from_outputs(outputs).numpy()
         figures |= self._levels(audio)
         row: dict[str, Any] = {
             f"controls/{key}": value for key, value in figures.items()
         }
+
+        # The recordings do not change: they are logged once.
         recordings = self.reference(clips[0].harmonic_distribution.shape[1])
         if step == 0:
             row |= {f"reference/{key}": value for key, value in recordings.items()}
@@ -111,7 +115,9 @@ class Instruments:
             found = alarms.findings(figures, recordings)
             self.has_collapsed = bool(found)
             row["alarms"] = list(self._watch.observe(found, step=step))
-        if "raw_controls" in outputs:
+
+        # Movement that the model's smoothing takes away.
+        if getattr(self.model, "smoothing", None) is not None:
             unsmoothed = self._clips(outputs, key="raw_controls")
             moved = statistics.movement(unsmoothed, self.counted)
             row |= {f"unsmoothed/{key}": value for key, value in moved.items()}

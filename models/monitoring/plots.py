@@ -188,6 +188,7 @@ def smoothing(shown: Shown, path: pathlib.Path) -> None:
             shown.harmonic_distribution[:, 0],
         ),
     )
+    # A row a control; the title says how much of its movement smoothing took.
     fig = figure.Figure(figsize=(9, 7), layout="constrained")
     axes = fig.subplots(len(pairs), 1, sharex=True)
     fig.suptitle(
@@ -213,6 +214,7 @@ def comparison(steps: Sequence[Shown], path: pathlib.Path) -> None:
     fig = figure.Figure(figsize=(2.6 * len(steps) + 1, 6.5), layout="constrained")
     axes = fig.subplots(3, len(steps), squeeze=False, sharey="row")
     fig.suptitle(steps[-1].name, fontsize=11)
+    # A column a step: gains, distribution over time, one frame of it.
     largest = max(item.harmonic_distribution[item.frame].max() for item in steps)
     for column, shown in zip(axes.T, steps, strict=True):
         column[0].plot(shown.times, decibels(shown.amps), color=_BLUE, lw=1)
@@ -237,6 +239,8 @@ def comparison(steps: Sequence[Shown], path: pathlib.Path) -> None:
         shares = shown.harmonic_distribution[shown.frame]
         column[2].bar(np.arange(1, len(shares) + 1), shares, color=_BLUE)
         column[2].set(ylim=(0, 1.05 * largest), xlabel="harmonic")
+
+    # Harmonics are whole numbers; rows share their labels.
     for axis in axes[2]:
         axis.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     axes[1, 0].yaxis.set_major_locator(ticker.MaxNLocator(integer=True))

@@ -77,7 +77,7 @@ class BlockControls:
         raw = {key: zeros(n) for key, n in self._decoder.output_splits}
         wanted = {key: raw[key] for key in controls_lib.TARGETS.values()}
         return {
-            "n_heard": tf.zeros([batch_size, 1, 1]),
+            "n_frames": tf.zeros([batch_size, 1, 1]),
             "history": tf.zeros([batch_size, self._n_back, len(FEATURE_KEYS)]),
             "decoder": self._decoder.initial_state(batch_size),
             "smoothing": self._smoothing.initial_state(wanted, zeros(1)),
@@ -85,7 +85,7 @@ class BlockControls:
 
     def __call__(
         self, features: dict[str, tf.Tensor], state: dict[str, Any]
-    ) -> tuple[heads.Controls, dict[str, Any]]:
+    ) -> tuple[heads.ControlTensors, dict[str, Any]]:
         """Runs a block.
 
         Args:
@@ -98,7 +98,7 @@ class BlockControls:
             `latency_frames` behind the input, and the next state. The first
             `latency_frames` frames of all come before the beginning: drop them.
         """
-        started = state["n_heard"] > 0.0
+        started = state["n_frames"] > 0.0
         inputs, history = self._condition(features, state["history"], started)
         raw, decoder_state = self._decoder.decode_block(inputs, state=state["decoder"])
         wanted = {key: raw[key] for key in controls_lib.TARGETS.values()}
@@ -107,9 +107,9 @@ class BlockControls:
             wanted, f0_hz, state=state["smoothing"], started=started
         )
         return controls, {
-            # Only whether frames still lie before the beginning is asked of it.
-            "n_heard": tf.minimum(
-                state["n_heard"] + float(f0_hz.shape[1]), self.latency_frames + 1.0
+            # Counted no further than needed: float32 would stop counting at 2^24.
+            "n_frames": tf.minimum(
+                state["n_frames"] + float(f0_hz.shape[1]), self.latency_frames + 1.0
             ),
             "history": history,
             "decoder": decoder_state,
@@ -117,7 +117,7 @@ class BlockControls:
         }
 
     def exists(self, state: dict[str, Any], n_frames: int) -> tf.Tensor:
-        """Which frames of the next block's controls do not lie before the beginning.
+        """Marks the frames of the next block's controls that do not lie before frame 0.
 
         Args:
             state: Before the block.
@@ -126,10 +126,10 @@ class BlockControls:
         Returns:
             0 or 1, [batch, n_frames, 1].
         """
-        place = state["n_heard"] + tf.range(n_frames, dtype=tf.float32)[:, tf.newaxis]
+        place = state["n_frames"] + tf.range(n_frames, dtype=tf.float32)[:, tf.newaxis]
         return tf.cast(place >= self.latency_frames, tf.float32)
 
-    def flush(self, state: dict[str, Any]) -> heads.Controls:
+    def flush(self, state: dict[str, Any]) -> heads.ControlTensors:
         """The last `latency_frames` frames after the end; only if that is not 0."""
         return self._smoothing.flush(state["smoothing"])
 

@@ -17,7 +17,7 @@ from models import autoencoder
 from models.streaming import block_controls
 from models.streaming import block_synth
 
-State = dict[str, Any]
+ModelState = dict[str, Any]
 _PLAYED = (ddsp.synths.Harmonic, ddsp.synths.FilteredNoise, ddsp.effects.Reverb)
 _IGNORED = (ddsp.processors.Add,)
 
@@ -58,16 +58,16 @@ class BlockModel:
             layers.append(model.smoothing)
         self.variables = [v for layer in layers for v in layer.variables]
 
-    def initial_state(self, batch_size: int | tf.Tensor = 1) -> State:
-        """State before the first frame, a nest of tensors."""
+    def initial_state(self, batch_size: int | tf.Tensor = 1) -> ModelState:
+        """Returns the state before the first frame, a nest of tensors."""
         return {
             "controls": self.controls.initial_state(batch_size),
             "synth": self.synth.initial_state(batch_size),
         }
 
     def __call__(
-        self, features: dict[str, tf.Tensor], noise: tf.Tensor, *, state: State
-    ) -> tuple[Block, State]:
+        self, features: dict[str, tf.Tensor], noise: tf.Tensor, *, state: ModelState
+    ) -> tuple[Block, ModelState]:
         """Runs a block.
 
         Args:
@@ -147,7 +147,7 @@ def make_synth(model: autoencoder.LadderAutoencoder) -> block_synth.BlockSynth:
 
 
 def impulse_response(model: autoencoder.LadderAutoencoder) -> np.ndarray:
-    """What the learned reverb adds to a click, without the click itself.
+    """Returns the response of the learned reverb without the direct sound.
 
     Args:
         model: A built model.

@@ -12,7 +12,7 @@ import tensorflow as tf
 from models.controls import control_smoothing as controls_lib
 from models.controls import heads
 
-State = dict[str, list[tf.Tensor]]
+SmoothingState = dict[str, list[tf.Tensor]]
 
 
 class BlockSmoothing:
@@ -35,8 +35,10 @@ class BlockSmoothing:
         )
         self.latency_frames = smoothing_layer.latency_frames if smoothing_layer else 0
 
-    def initial_state(self, raw: heads.Controls, f0_hz: tf.Tensor) -> State:
-        """State of the right shapes; the first block settles it on its first frame.
+    def initial_state(
+        self, raw: heads.ControlTensors, f0_hz: tf.Tensor
+    ) -> SmoothingState:
+        """Returns a state of the right shapes, which the first block settles.
 
         Args:
             raw: Raw controls, each [batch, n_frames, n_channels].
@@ -49,8 +51,8 @@ class BlockSmoothing:
             return {}
         return self._settle({**self._source(raw, f0_hz), "f0_hz": f0_hz})
 
-    def _settle(self, source: heads.Controls) -> State:
-        """State after an endless repetition of a block's first frame."""
+    def _settle(self, source: heads.ControlTensors) -> SmoothingState:
+        """Returns the state after an endless repetition of a block's first frame."""
         state = {
             key: smoother.initial_state(source[key][:, 0])
             for key, smoother in self._smoothers.items()
@@ -64,12 +66,12 @@ class BlockSmoothing:
 
     def __call__(
         self,
-        raw: heads.Controls,
+        raw: heads.ControlTensors,
         f0_hz: tf.Tensor,
         *,
-        state: State,
+        state: SmoothingState,
         started: tf.Tensor,
-    ) -> tuple[heads.Controls, State]:
+    ) -> tuple[heads.ControlTensors, SmoothingState]:
         """Raw controls of a block -> controls that sound.
 
         Args:
@@ -93,7 +95,7 @@ class BlockSmoothing:
         )
         return self._smooth(source, before)
 
-    def flush(self, state: State) -> heads.Controls:
+    def flush(self, state: SmoothingState) -> heads.ControlTensors:
         """The last `latency_frames` frames: the curve's end is held.
 
         Args:
@@ -109,15 +111,17 @@ class BlockSmoothing:
         }
         return self._smooth(held, state)[0]
 
-    def _source(self, raw: heads.Controls, f0_hz: tf.Tensor) -> heads.Controls:
-        """What is smoothed: scaled or raw controls, as the model says."""
+    def _source(
+        self, raw: heads.ControlTensors, f0_hz: tf.Tensor
+    ) -> heads.ControlTensors:
+        """Returns what is smoothed: scaled or raw controls, by the layer's position."""
         return self._head(raw, f0_hz) if self._after else dict(raw)
 
     def _smooth(
-        self, source: heads.Controls, state: State
-    ) -> tuple[heads.Controls, State]:
+        self, source: heads.ControlTensors, state: SmoothingState
+    ) -> tuple[heads.ControlTensors, SmoothingState]:
         """Smooths, then does what `models.controls.scale_and_smooth` does after it."""
-        following: State = {}
+        following: SmoothingState = {}
         delayed = dict(source)
         if self.latency_frames:
             delayed, following["delay"] = _delay(source, state["delay"])
@@ -137,8 +141,8 @@ class BlockSmoothing:
 
 
 def _delay(
-    frames: heads.Controls, earlier: list[tf.Tensor]
-) -> tuple[heads.Controls, list[tf.Tensor]]:
+    frames: heads.ControlTensors, earlier: list[tf.Tensor]
+) -> tuple[heads.ControlTensors, list[tf.Tensor]]:
     """Delays all controls by as many frames as `earlier` holds of each."""
     delayed, following = {}, []
     for key, before in zip(sorted(frames), earlier, strict=True):

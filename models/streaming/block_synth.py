@@ -26,7 +26,7 @@ from models.streaming import noise_filter
 from models.streaming import phase
 from models.synths import oscillators
 
-State = dict[str, tf.Tensor]
+SynthState = dict[str, tf.Tensor]
 
 # Makes a step of a ramp: float32 has no value between 0 and 1 / _STEEP Hz beside a
 # Nyquist frequency. Comparing costs TensorFlow Lite ten times as much.
@@ -86,8 +86,8 @@ class BlockSynth:
         self._noise_lead = (self._n_taps - 1) // 2 - 1
         self.latency_frames = max(1, math.ceil(self._noise_lead / hop))
 
-    def initial_state(self, batch_size: int | tf.Tensor = 1) -> State:
-        """State before the first frame."""
+    def initial_state(self, batch_size: int | tf.Tensor = 1) -> SynthState:
+        """Returns the state before the first frame."""
         hop, lag = self.settings.hop_size, self.latency_frames
         zeros = lambda *shape: tf.zeros([batch_size, *shape])
         n_tail = lag * hop - self._noise_lead + self._n_taps - 1
@@ -106,9 +106,9 @@ class BlockSynth:
         controls: Mapping[str, tf.Tensor],
         noise: tf.Tensor,
         *,
-        state: State,
+        state: SynthState,
         exists: tf.Tensor | None = None,
-    ) -> tuple[tf.Tensor, tf.Tensor, State]:
+    ) -> tuple[tf.Tensor, tf.Tensor, SynthState]:
         """Plays a block.
 
         Args:
@@ -140,8 +140,8 @@ class BlockSynth:
         return joined[:, :n_samples], filtered, following
 
     def _play_harmonics(
-        self, controls: Mapping[str, tf.Tensor], state: State, exists: tf.Tensor
-    ) -> tuple[tf.Tensor, State]:
+        self, controls: Mapping[str, tf.Tensor], state: SynthState, exists: tf.Tensor
+    ) -> tuple[tf.Tensor, SynthState]:
         """Harmonic audio from the frame before the block to its last frame."""
         hop, rate = self.settings.hop_size, self.settings.sample_rate
         f0_hz = tf.concat([state["f0_hz"], controls["f0_hz"]], axis=1)

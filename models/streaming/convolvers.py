@@ -19,7 +19,7 @@ import scipy.fft
 HEAD_SIZE = 512  # samples, about, of a live convolver's matrix part
 MAX_LIVE_BLOCK = 512  # samples; from here on spectra are cheaper for everything
 
-State = dict[str, Any]
+ConvolverState = dict[str, Any]
 
 
 class Convolver(Protocol):
@@ -27,11 +27,11 @@ class Convolver(Protocol):
 
     block_size: int
 
-    def initial_state(self) -> State:
-        """State before the first block."""
+    def initial_state(self) -> ConvolverState:
+        """Returns the state before the first block."""
         ...
 
-    def process(self, block: np.ndarray, state: State) -> np.ndarray:
+    def process(self, block: np.ndarray, state: ConvolverState) -> np.ndarray:
         """Convolves a block [block_size]; changes the state."""
         ...
 
@@ -69,7 +69,7 @@ class BlockConvolver:
         self._n_parts = n_parts
         self._products = np.empty_like(spectra)
 
-    def initial_state(self) -> State:
+    def initial_state(self) -> ConvolverState:
         """Silence."""
         shape = (self._n_parts, self._parts.shape[1])
         return {
@@ -78,7 +78,7 @@ class BlockConvolver:
             "newest": 0,
         }
 
-    def process(self, block: np.ndarray, state: State) -> np.ndarray:
+    def process(self, block: np.ndarray, state: ConvolverState) -> np.ndarray:
         """Convolves a block.
 
         Args:
@@ -122,21 +122,21 @@ class LiveConvolver:
         rest = impulse_response[self._head_size :]
         self._tail = BlockConvolver(rest, self._head_size) if len(rest) else None
 
-    def initial_state(self) -> State:
+    def initial_state(self) -> ConvolverState:
         """Silence."""
         return {
-            "heard": np.zeros(self._matrix.shape[1], np.float32),
+            "recent": np.zeros(self._matrix.shape[1], np.float32),
             "position": 0,
             "ringing": np.zeros(self._head_size, np.float32),
             "tail": self._tail.initial_state() if self._tail else None,
         }
 
-    def process(self, block: np.ndarray, state: State) -> np.ndarray:
+    def process(self, block: np.ndarray, state: ConvolverState) -> np.ndarray:
         """Convolves a block; see `BlockConvolver.process`."""
-        heard, size = state["heard"], self.block_size
-        heard[:-size] = heard[size:]
-        heard[-size:] = block
-        output = self._matrix @ heard
+        recent, size = state["recent"], self.block_size
+        recent[:-size] = recent[size:]
+        recent[-size:] = block
+        output = self._matrix @ recent
         if self._tail is None:
             return output
         position = state["position"]
@@ -144,7 +144,7 @@ class LiveConvolver:
         position += size
         if position == self._head_size:
             position = 0
-            newest = heard[-self._head_size :]
+            newest = recent[-self._head_size :]
             state["ringing"] = self._tail.process(newest, state["tail"])
         state["position"] = position
         return output

@@ -28,14 +28,14 @@ class PlayerState(NamedTuple):
     """Where a stream is; hand each one to the next step and then forget it.
 
     Attributes:
-        n_frames: Frames heard so far.
+        n_frames: Frames played so far.
         vector: State of decoder, smoother and synths.
         reverb: State of the reverb, changed in place by a step.
     """
 
     n_frames: int
     vector: np.ndarray
-    reverb: convolvers.State
+    reverb: convolvers.ConvolverState
 
 
 class Player:
@@ -72,10 +72,14 @@ class Player:
         if frames_per_step < 1:
             raise ValueError(f"frames_per_step={frames_per_step}; at least 1.")
         self.block = block_model.BlockModel(model)
+
+        # The model as a TFLite graph of one step.
         self._step = lite.FlatStep(self.block, frames_per_step)
         self._run = lite.LiteRunner(
             content or lite.convert(self._step, quantize=quantize)
         )
+
+        # Beside the graph: its noise, and the reverb, whose length is none of it.
         self._noise = white_noise.WhiteNoise(seed)
         response = block_model.impulse_response(model)
         audible = with_reverb and bool(np.any(response))
@@ -84,6 +88,7 @@ class Player:
             if audible
             else None
         )
+
         self._noise_lag = self.block.controls.latency_frames
         self._hop_size = self.block.hop_size
         self.frames_per_step = frames_per_step

@@ -63,10 +63,19 @@ def fundamental_cycles(
     return before - tf.stop_gradient(tf.floor(before)) + within
 
 
-def _audible(f0_hz: tf.Tensor, n_harmonics: int, sample_rate: int) -> tf.Tensor:
-    """Which harmonics lie below Nyquist. Shape [batch, n_frames, n_harmonics]."""
-    frequencies = ddsp.core.get_harmonic_frequencies(f0_hz, n_harmonics)
-    return frequencies < sample_rate / 2.0
+def below_nyquist(f0_hz: tf.Tensor, *, n_harmonics: int, sample_rate: int) -> tf.Tensor:
+    """Marks the harmonics k = 1, 2, ... of a pitch below the Nyquist frequency.
+
+    Args:
+        f0_hz: Hz, shape [batch, n_frames, 1].
+        n_harmonics: How many harmonics the distribution has.
+        sample_rate: Hz.
+
+    Returns:
+        1 where k * f0 < sample_rate / 2, else 0; [batch, n_frames, n_harmonics].
+    """
+    number = tf.range(1, n_harmonics + 1, dtype=f0_hz.dtype)
+    return tf.cast(f0_hz * number < sample_rate / 2.0, f0_hz.dtype)
 
 
 def _crossing_audio(
@@ -142,11 +151,14 @@ def synthesize_harmonics(
             f"n_samples={n_samples} is not a multiple of n_frames={n_frames}; set the "
             "synth's n_samples to n_frames * hop_size of the controls."
         )
+    # Phase of the fundamental at each sample; harmonic k has k times as much.
     hop_size = n_samples // n_frames
     f0_hz = f0_hz if f0_gradient else tf.stop_gradient(f0_hz)
     fade_in = _fade_in(fade, hop_size)
     cycles = fundamental_cycles(f0_hz, hop_size=hop_size, sample_rate=sample_rate)
-    audible = _audible(f0_hz, n_harmonics, sample_rate)
+
+    # Harmonics below Nyquist at both ends of an interval: the bank, all at once.
+    audible = below_nyquist(f0_hz, n_harmonics=n_harmonics, sample_rate=sample_rate) > 0
     audible_next = _next_frames(audible)
     ends = tf.stack([amplitudes, _next_frames(amplitudes)], axis=2)
     steady = tf.logical_and(audible, audible_next)[:, :, tf.newaxis]
@@ -156,6 +168,8 @@ def synthesize_harmonics(
         fade_in=fade_in,
         phase_gradient=f0_gradient,
     )
+
+    # Those that cross Nyquist within it are few: one by one, cut off where they do.
     crossing = _crossing_audio(
         cycles,
         ends,

@@ -142,6 +142,7 @@ def _in_chunks(
     *sequences: tf.Tensor,
 ) -> tf.Tensor:
     """Applies a function to a few intervals at a time, so that memory stays small."""
+    # Intervals padded to whole chunks, [n_chunks, CHUNK_INTERVALS, ...].
     n_intervals = sequences[0].shape[0] or tf.shape(sequences[0])[0]
     n_chunks = -(-n_intervals // CHUNK_INTERVALS)
     missing = n_chunks * CHUNK_INTERVALS - n_intervals
@@ -152,6 +153,8 @@ def _in_chunks(
         return tf.reshape(padded, [n_chunks, CHUNK_INTERVALS, *inner])
 
     chunks = [cut(sequence) for sequence in sequences]
+
+    # The first chunk is computed before the loop, which needs its shape.
     first = function(*(chunk[0] for chunk in chunks))
     results = tf.TensorArray(tf.float32, n_chunks, element_shape=first.shape)
     _, results = tf.while_loop(

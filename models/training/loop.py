@@ -72,7 +72,7 @@ class Loop:
             )
             self._last.clean()
             self._best.clean()
-        self._instruments = observer.Instruments(
+        self._observer = observer.Observer(
             trainer.model,
             training.held_out,
             run_dir=run_dir,
@@ -178,13 +178,13 @@ class Loop:
             self.block.provider.check_unchanged()
         distances, outputs = self._measured()
         loss = float(np.mean(distances))
-        observed = self._instruments.observe(outputs, step=step)
+        observed = self._observer.observe(outputs, step=step)
         is_best = selection.note_measurement(
             self.progress,
             loss=loss,
             step=step,
             min_delta=self.options.min_delta,
-            collapsed=self._instruments.has_collapsed,
+            collapsed=self._observer.has_collapsed,
             collapse_penalty=self.options.collapse_penalty,
         )
         row = {
@@ -212,9 +212,9 @@ class Loop:
         if self.run_dir is None:
             return
         if _due(step, self.options.dump_controls_every):
-            self._instruments.dump_controls(outputs, distances, step=step)
+            self._observer.dump_controls(outputs, distances, step=step)
         if _due(step, self.options.render_every):
-            self._instruments.render(outputs, step=step)
+            self._observer.render(outputs, step=step)
 
     def _write_row(self, step: int, row: metrics_log.Row) -> None:
         means = self._stepper.means.take()
@@ -228,10 +228,10 @@ class Loop:
         row["time/unix"] = time.time()
         if self._log is not None:
             self._log.write(row)
-        shown = self._instruments.last_row | row
+        shown = self._observer.last_row | row
         self._line.update(
             shown,
-            alarms=self._instruments.active_alarms,
+            alarms=self._observer.active_alarms,
             left_at_most=self._budget.left_secs,
         )
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from models import allocator
+from models import memory
 from models.data import provider as data_provider
 from models.runs import metrics_log
 from models.training import selection
@@ -63,7 +63,7 @@ class Stepper:
         finite = bool(result["finite"].numpy())
         is_traced = self._traced
         if not is_traced:
-            allocator.give_back_freed()  # what compiling the step has used
+            memory.give_back_freed()  # what compiling the step has used
         self._traced = True
         self._progress.attempts.assign_add(1)
         if not finite:

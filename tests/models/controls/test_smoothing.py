@@ -9,6 +9,7 @@ import tensorflow as tf
 from models.controls import control_smoothing
 from models.controls import heads
 from models.controls import smoothing
+from models.synths import harmonic as harmonic_synth
 from tests.helpers import ladder_helpers
 
 BLOCK_TOLERANCE = 1e-5
@@ -251,7 +252,7 @@ def test_smoothed_controls_keep_the_contract(rng, position, smoother):
     smoothed, unsmoothed = control_smoothing.scale_and_smooth(
         raw, f0_hz, head=heads.ExpSigmoidHead(), smooth=layer, position=position
     )
-    mask = heads.below_nyquist(f0_hz, n_harmonics=8, sample_rate=16000)
+    mask = harmonic_synth.below_nyquist(f0_hz, n_harmonics=8, sample_rate=16000)
     distribution = smoothed["harmonic_distribution"]
     np.testing.assert_allclose(tf.reduce_sum(distribution, -1), 1.0, atol=1e-5)
     assert np.all(distribution * (1.0 - mask) == 0.0)

@@ -226,7 +226,7 @@ def test_nan_raises_nothing():
 
 
 def test_watch_waits_warns_once_and_withdraws(caplog):
-    watch = alarms.Watch(after_step=100)
+    watch = alarms.AlarmWatch(after_step=100)
     silent = alarms.findings(HEALTHY | {"level_db": -60.0}, HEALTHY)
     assert watch.observe(silent, step=50) == ()
     assert watch.observe(silent, step=100) == ()
