@@ -60,6 +60,7 @@ def read_clips(folder: pathlib.Path) -> list[clips.Clip]:
         if path.suffix.lower() not in find.AUDIO_SUFFIXES:
             continue
         audio, rate = soundfile.read(path, always_2d=True)
+        # Mono at the rate of training, cut into pieces of equal length.
         mono = soxr.resample(audio.mean(axis=1), rate, SAMPLE_RATE)
         for start in range(0, mono.size, size):
             piece = mono[start : start + size]
@@ -110,11 +111,13 @@ def _predict_clip(
     references: Sequence[clips.Reference], inputs: Sequence[np.ndarray], *, place: int
 ) -> control_masks.Controls:
     """Predicts one clip from the others."""
+    # The frames of the other clips that have a pitch, as points of pitch and loudness.
     others = [other for other in range(len(references)) if other != place]
     frames = [references[other].masks.pitched for other in others]
     known = np.concatenate(
         [inputs[o][keep] for o, keep in zip(others, frames, strict=True)]
     )
+    # The nearest of them to each frame of this clip, and the mean over those.
     own = references[place]
     n_neighbours = min(N_NEIGHBOURS, len(known))
     _, nearest = scipy.spatial.cKDTree(known).query(inputs[place], k=n_neighbours)
@@ -128,6 +131,7 @@ def _predict_clip(
         return np.concatenate(values)[nearest].mean(axis=1)
 
     pitched = own.masks.pitched
+    # Frames without pitch keep their own level; power is met with the noise taken off.
     shares = control_masks.normalise_distribution(
         predict("harmonic_distribution"),
         f0_hz=own.controls.f0_hz,
@@ -176,9 +180,11 @@ def judge_instrument(references: Sequence[clips.Reference]) -> dict:
     """
     masks = [ref.masks for ref in references]
     recorded = [ref.controls for ref in references]
+    # The best prediction from f0 and loudness is healthy by definition.
     typical = index_sums.measure_typical(recorded, masks)
     healthy = judge(references, predict_from_conditioning(references))
     degraded = {}
+    # Each degradation of the recording's own controls, step by step.
     for kind, (function, component) in degradations.KINDS.items():
         verdicts = [
             judge(
@@ -228,6 +234,7 @@ def main(values: flags.FlagValues) -> int:
     instruments = {}
     for name in sorted(glob.glob(values.input)):
         folder = pathlib.Path(name)
+        # Measure every clip of an instrument, then judge them together.
         references = [
             clips.measure_reference(
                 clip, tracker=tracker, settings=control_masks.MaskSettings()
@@ -242,6 +249,7 @@ def main(values: flags.FlagValues) -> int:
         print(f"{folder.name} ({one['n_clips']} clips): healthy {told}", flush=True)
     midpoints = derive_midpoints(instruments)
     print("midpoints:", midpoints)
+    # All figures, for docs/metrics.md.
     document = {"midpoints": midpoints, "instruments": instruments}
     text = json.dumps(_plain(document), indent=1)
     pathlib.Path(values.output).write_text(text + "\n", encoding="utf-8")

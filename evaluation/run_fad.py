@@ -81,6 +81,7 @@ def measure(report: pathlib.Path, embed: Embedding) -> dict[str, Any]:
         raise errors.InputError(
             f"{report} holds no summary.json; run ddsp_report first."
         )
+    # Embeddings of all clips, by who made them.
     clips = builder.read_summary(report / builder.SUMMARY_NAME)["clips"]
     found: dict[str, list[np.ndarray]] = {}
     for clip in clips:
@@ -88,6 +89,7 @@ def measure(report: pathlib.Path, embed: Embedding) -> dict[str, Any]:
             path = report / clip["folder"] / track["audio"]
             audio = audio_lib.load_audio(path, EMBEDDING_RATE)
             found.setdefault(track["who"], []).append(embed(audio))
+    # Distance of each system's set from the recordings'.
     sets = {who: np.concatenate(parts) for who, parts in found.items()}
     try:
         distances = {

@@ -109,6 +109,7 @@ def choose(values: flags.FlagValues) -> list[matrix_experiments.Experiment]:
         )
     except ValueError as error:
         raise errors.InputError(str(error)) from error
+    # Only those experiments that were named.
     wanted = [name for name in values.experiments if name]
     unknown = set(wanted) - {experiment.name for experiment in found}
     if unknown:
@@ -137,6 +138,7 @@ def run(values: flags.FlagValues) -> int:
 
     experiments = choose(values)
     folder = pathlib.Path(values.output).expanduser() / values.preset
+    # The commands alone.
     if values.dry_run:
         for one in runner.list_runs(
             experiments,
@@ -147,6 +149,7 @@ def run(values: flags.FlagValues) -> int:
         return 0
     dataset = rendering.open_dataset(values.data_dir).info
     _make_folder(folder)
+    # Train, judge, and join with what the folder holds.
     job = invocation.Job(
         experiments=experiments,
         folder=folder,

@@ -29,7 +29,7 @@ OUTPUTS = ("output", "gallery", "export", "instrument")  # of these one is asked
 # Flags that say how something is rendered.
 RENDERING_FLAGS = (
     *("match", "transpose", "loudness_shift", "mask_unvoiced", "suppress_noise"),
-    *("auto_tune", "dry", "stems", "dump_controls", "controls_out", "gain_db"),
+    *("auto_tune", "a4", "dry", "stems", "dump_controls", "controls_out", "gain_db"),
     *("tail_secs", "seed", "crepe_capacity"),
 )
 # What a kind of output knows nothing of.
@@ -68,6 +68,7 @@ def define_flags(groups: command_line.FlagGroups) -> None:
     groups.real("transpose", 0.0, "Semitones.")
     groups.real("loudness_shift", 0.0, "dB.")
     groups.real("auto_tune", 0.0, "0 to 1: how far notes are pulled to semitones.")
+    groups.real("a4", 0.0, "Hz of the A to tune to; 0 takes the recording's tuning.")
     groups.switch("mask_unvoiced", "No harmonics where there is no pitch.")
     groups.real(
         "suppress_noise", 0.0, "dB by which passages without notes get quieter."
@@ -92,6 +93,7 @@ def make_request(values: flags.FlagValues) -> "job.Request":
             loudness_shift=values.loudness_shift,
             suppress_noise=values.suppress_noise,
             auto_tune=values.auto_tune,
+            a4=values.a4,
         ),
         options=renderer.Options(
             dry=values.dry,
@@ -145,6 +147,7 @@ def run(values: flags.FlagValues) -> int:
     from models.export import writer
 
     (wanted,) = (name for name in OUTPUTS if values[name].value)
+    # Paths as people write them.
     request = make_request(values)
     run_dirs = [pathlib.Path(name).expanduser() for name in values.run]
     sources = [pathlib.Path(name).expanduser() for name in values.input]

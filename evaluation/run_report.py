@@ -111,9 +111,11 @@ def run(values: flags.FlagValues) -> int:
     from evaluation.summary import exit_code
 
     output = pathlib.Path(values.output).expanduser()
+    # Refuse before anything is computed.
     choice = judged_runs.find_runs(
         baseline=values.baseline, candidates=values.candidate, patterns=values.runs
     )
+    # A report takes the old one's place when it is whole.
     with placement.claim(output, overwrite=values.overwrite) as unfinished:
         _complain(*filter(None, [judged_runs.describe_twins(choice)]))
         document = evaluate.evaluate(
@@ -123,6 +125,7 @@ def run(values: flags.FlagValues) -> int:
         placement.replace(unfinished, output)
     print(errors.printable(document["verdict"]["headline"]))
     print(f"Report: {output / page.PAGE_NAME}")
+    # The gate for scripts.
     if not values.fail_if_collapsed:
         return 0
     code, told = exit_code.decide(document, baseline_run=choice.baseline.name)

@@ -21,7 +21,7 @@ import numpy as np
 
 from prep import loudness as loudness_lib
 from prep import settings as settings_lib
-from prep.recordings import decode as audio_lib
+from prep.recordings import resample
 
 CREPE_RATE = settings_lib.CREPE_RATE
 CREPE_FRAME = 1024  # samples at 16 kHz that the pitch tracker sees
@@ -212,9 +212,7 @@ def compute_features(
     n_frames = count_frames(len(audio), hop_size, framing=framing)
     audio_16k = audio.astype(np.float32)
     if sample_rate != CREPE_RATE:
-        audio_16k = audio_lib.resample_audio(
-            audio_16k, sample_rate, out_rate=CREPE_RATE
-        )
+        audio_16k = resample.resample_audio(audio_16k, sample_rate, out_rate=CREPE_RATE)
     read = functools.partial(read_array, audio_16k)
     values = np.concatenate(
         [

@@ -58,8 +58,8 @@ def frame_loudness(
         if without_offset:
             with np.errstate(over="ignore", invalid="ignore"):  # as below
                 heard = heard - heard.mean(axis=-1, keepdims=True)
-        spectrum = scipy.fft.rfft(heard * window, axis=-1)
-        with np.errstate(over="ignore"):  # of samples near the end of float32
+        with np.errstate(over="ignore", invalid="ignore"):  # near the end of float32
+            spectrum = scipy.fft.rfft(heard * window, axis=-1)
             magnitude = spectrum.real**2 + spectrum.imag**2  # [rows, n_bins]
             power[rows] = np.sum(magnitude * weighting, axis=-1)
     loudness = 10.0 * np.log10(np.maximum(power, np.float32(10.0 ** (MIN_DB / 10.0))))

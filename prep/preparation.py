@@ -149,6 +149,7 @@ def _plan(
                 what,
                 min_loudness_db=settings.min_loudness_db,
                 min_input_rate=settings.min_input_rate,
+                normalize=settings.normalize,
                 on_done=bar.update,
             )
 
@@ -162,7 +163,7 @@ def _plan(
         if layout and not layout.file(dataset_layout.PLAN).exists():
             _write_rejections(layout, error.rejections)
         raise
-    n_rejected = sum(rejection.part == "all" for rejection in plan.rejections)
+    n_rejected = sum(r.part == "all" and not r.copy_of for r in plan.rejections)
     if layout and not layout.file(dataset_layout.PLAN).exists():
         _write_rejections(layout, plan.rejections)
     if n_rejected > request.max_rejected * plan.n_found:

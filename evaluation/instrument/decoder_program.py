@@ -19,7 +19,6 @@ from models.controls import control_smoothing
 from models.decoders import base
 from models.decoders import mlp
 from models.decoders import recurrent
-from models.decoders import transformer
 from prep import errors
 
 # A decoder's outputs in the page's order.
@@ -137,7 +136,7 @@ class Builder:
 
 
 @functools.singledispatch
-def build(decoder: Any, builder: Builder, inputs: Sequence[str]) -> str:
+def build(decoder: base.LadderDecoder, builder: Builder, inputs: Sequence[str]) -> str:
     """Adds a decoder's operations up to its hidden output.
 
     Args:
@@ -152,20 +151,15 @@ def build(decoder: Any, builder: Builder, inputs: Sequence[str]) -> str:
         InstrumentError: If the page knows no such decoder.
     """
     del builder, inputs
+    if decoder.counts_frames:
+        raise InstrumentError(
+            f"a {type(decoder).__name__} cannot be played in a page: it counts its "
+            "frames from the start, and after seconds of playing meets numbers that it "
+            "never saw in training; train an MLP, micro-RNN, minGRU or GRU."
+        )
     raise InstrumentError(
         f"a {type(decoder).__name__} cannot be played in a page; MLP, micro-RNN, "
         "minGRU and GRU decoders can."
-    )
-
-
-@build.register
-def _(
-    decoder: transformer.TransformerDecoder, builder: Builder, inputs: Sequence[str]
-) -> str:
-    raise InstrumentError(
-        "a transformer cannot be played in a page: it counts its frames from the "
-        "start, and after seconds of playing meets numbers that it never saw in "
-        "training; train an MLP, micro-RNN, minGRU or GRU."
     )
 
 

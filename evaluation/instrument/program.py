@@ -118,7 +118,7 @@ def _describe_conditioning(
     }
 
 
-def _describe_head(head: heads.ExpSigmoidHead) -> dict[str, Any]:
+def _describe_head(head: heads.Head) -> dict[str, Any]:
     """A head's kind and numbers."""
     if type(head) not in HEAD_KINDS:
         raise decoder_program.InstrumentError(

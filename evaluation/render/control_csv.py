@@ -5,26 +5,33 @@ One row a frame. Columns of a performance: `secs`, `f0_hz`, `loudness_db`,
 `harmonic_1` ... `harmonic_K` (shares that sum to 1), `noise_1` ... `noise_N` (linear,
 from 0 Hz to half the sample rate). A file with these columns is played as it is,
 without the model's decoder; delete them to have the decoder play an edited performance.
+
+What pitch trackers write (`time`, `frequency`, `confidence`, as CREPE and PESTO do) is
+read too, see `tracker_csv`. Spreadsheets may have put semicolons or tabs between the
+columns, and commas into the numbers.
 """
 
+import codecs
 import contextlib
 import csv
 import itertools
 import math
 import pathlib
 from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 
 from evaluation.render import decoding
 from evaluation.render import performance
+from evaluation.render import tracker_csv
+from evaluation.render import transfer
 from prep import errors
 from prep import loudness as loudness_lib
 
 PERFORMANCE_COLUMNS = ("f0_hz", "loudness_db", "f0_confidence")
 DIGITS = 7  # float32 comes back as it was, to 1e-6 of itself
 BLOCK_ROWS = 1000
-MAX_F0_HZ = 8192.0  # what the synthesiser's phase is made for
 
 
 class Writer:
@@ -104,24 +111,39 @@ class Table:
         self._path = path
         self._frame_rate = frame_rate
         with self._rows() as rows:
-            self._names = [name.strip() for name in next(rows, [])]
+            _, header = next(rows, (0, []))
+            self._names = [name.strip().lower() for name in header]
+        self.is_tracked = tracker_csv.is_tracked(self._names)
+        if self.is_tracked:
+            self._curves = self._read_curves(tracker_csv.COLUMNS)
+            return
         for name in ("f0_hz", "loudness_db"):
             if name not in self._names:
                 raise errors.InputError(
                     f"{path} has no column {name!r}; it has "
                     f"{', '.join(self._names[:8]) or 'none'}."
                 )
-        self._curves = self._read_curves()
+        self._curves = self._read_curves(("secs", *PERFORMANCE_COLUMNS))
         self._check_curves()
 
     @contextlib.contextmanager
-    def _rows(self) -> Iterator[Iterator[list[str]]]:
-        """The file's rows as text."""
+    def _rows(self) -> Iterator[Iterator[tuple[int, list[str]]]]:
+        """The file's rows as text, each with the number of its line; empty ones not."""
         try:
-            # Spreadsheets mark UTF-8 with three bytes that belong to no name.
-            with open(self._path, newline="", encoding="utf-8-sig") as file:
-                yield csv.reader(file)
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            encoding = _encoding(self._path)
+            with open(self._path, newline="", encoding=encoding) as file:
+                lines = enumerate(file, start=1)
+                place, header = next(lines, (0, ""))
+                # Excel's own first line, which names the character between columns.
+                if header.lower().startswith("sep="):
+                    place, header = next(lines, (0, ""))
+                delimiter = next((mark for mark in ";\t" if mark in header), ",")
+                reader = csv.reader(
+                    itertools.chain([header], (line for _, line in lines)),
+                    delimiter=delimiter,
+                )
+                yield ((place - 1 + reader.line_num, row) for row in reader if row)
+        except (OSError, UnicodeError, csv.Error) as error:
             raise errors.InputError(
                 f"{self._path} cannot be read as CSV: {error}."
             ) from error
@@ -130,8 +152,7 @@ class Table:
         """The numbers of some rows at a time, float64 [n_rows, n_columns]."""
         with self._rows() as rows:
             next(rows, None)
-            filled = enumerate(rows, start=2)
-            numbers = (self._numbers(row, place) for place, row in filled if row)
+            numbers = (self._numbers(row, place) for place, row in rows)
             while block := list(itertools.islice(numbers, BLOCK_ROWS)):
                 yield np.array(block)
 
@@ -143,16 +164,16 @@ class Table:
                 f"{len(self._names)} columns."
             )
         for name, text in zip(self._names, row, strict=True):
-            if not _is_number(text):
+            if not math.isfinite(_number(text)):
                 raise errors.InputError(
                     f"{self._path}, line {place}: {name} is {text!r}, not a finite "
                     "number."
                 )
-        return [float(text) for text in row]
+        return [_number(text) for text in row]
 
-    def _read_curves(self) -> dict[str, np.ndarray]:
-        """The performance's columns and the time, [n_frames] each."""
-        names = [n for n in ("secs", *PERFORMANCE_COLUMNS) if n in self._names]
+    def _read_curves(self, wanted: Sequence[str]) -> dict[str, np.ndarray]:
+        """Those of the `wanted` columns that the file has, [n_rows] each."""
+        names = [name for name in wanted if name in self._names]
         places = [self._names.index(name) for name in names]
         blocks = [block[:, places] for block in self._blocks()]
         if not blocks:
@@ -161,10 +182,11 @@ class Table:
 
     def _check_curves(self) -> None:
         pitches = self._curves["f0_hz"]
-        if pitches.min() <= 0.0 or pitches.max() > MAX_F0_HZ:
+        if pitches.min() <= 0.0 or pitches.max() > transfer.MAX_F0_HZ:
             raise errors.InputError(
                 f"{self._path}: f0_hz goes from {pitches.min():g} to {pitches.max():g} "
-                f"Hz; give values above 0 and up to {MAX_F0_HZ:g}, in rests too."
+                f"Hz; give values above 0 and up to {transfer.MAX_F0_HZ:g}, in rests "
+                "too."
             )
         if "secs" not in self._curves:
             return
@@ -179,8 +201,27 @@ class Table:
                 f"{self._frame_rate} rows a second."
             )
 
-    def performance(self) -> performance.Performance:
-        """The performance; a frame without confidence counts as pitched."""
+    def performance(
+        self, heard: transfer.Heard | None = None
+    ) -> performance.Performance:
+        """The performance; a frame without confidence counts as pitched.
+
+        Args:
+            heard: The training data's quantiles; needed where `is_tracked`, since a
+                pitch tracker says nothing of loudness.
+
+        Raises:
+            errors.InputError: If a tracker's file makes no performance.
+        """
+        if self.is_tracked:
+            if heard is None:
+                raise ValueError("a pitch tracker's file needs `heard`.")
+            try:
+                return tracker_csv.make_performance(
+                    self._curves, frame_rate=self._frame_rate, heard=heard
+                )
+            except ValueError as error:
+                raise errors.InputError(f"{self._path}: {error}.") from error
         curves = {k: v.astype(np.float32) for k, v in self._curves.items()}
         confidence = curves.get("f0_confidence", np.ones_like(curves["f0_hz"]))
         return performance.Performance(
@@ -192,11 +233,11 @@ class Table:
 
     @property
     def has_controls(self) -> bool:
-        """Whether there are synthesiser controls."""
+        """True if there are synthesiser controls."""
         return "amps" in self._names
 
     def _places(self, word: str) -> list[int]:
-        """Where the columns word_1, word_2, ... are."""
+        """Finds the places of the columns word_1, word_2, ..."""
         places: list[int] = []
         while (name := f"{word}_{len(places) + 1}") in self._names:
             places.append(self._names.index(name))
@@ -237,9 +278,18 @@ class Table:
             yield stretch
 
 
-def _is_number(text: str) -> bool:
-    """Whether a text is a finite number."""
+def _encoding(path: pathlib.Path) -> str:
+    """UTF-8 with or without its mark, or the UTF-16 of "Unicode text"."""
+    with open(path, "rb") as file:
+        mark = file.read(2)
+    return (
+        "utf-16" if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    )
+
+
+def _number(text: str) -> float:
+    """A text as a number, with a decimal point or comma; NaN if it is none."""
     try:
-        return math.isfinite(float(text))
+        return float(text.replace(",", "."))
     except ValueError:
-        return False
+        return math.nan

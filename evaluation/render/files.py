@@ -72,6 +72,7 @@ def check_outputs(
     Raises:
         errors.InputError: Naming the file.
     """
+    # Two outputs of one name would overwrite each other.
     named: dict[pathlib.Path, str] = {}
     for what, path in paths.items():
         place = path.parent.resolve() / path.name
@@ -81,6 +82,7 @@ def check_outputs(
                 "another file for one of them."
             )
         named[place] = what
+        # What is on the disk already: the input, a folder, an earlier output.
         if path.exists() and source.exists() and path.samefile(source):
             raise errors.InputError(f"{path} is the input; say another --output.")
         if path.is_dir():

@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Sequence
 
 import numpy as np
-import soundfile
 
 from evaluation.render import files
 from evaluation.render import job
@@ -88,6 +87,7 @@ def write(
     Raises:
         errors.InputError: If something given cannot be used.
     """
+    # Refuse before minutes of rendering.
     if not sources:
         raise errors.InputError("--gallery needs at least one --input.")
     if page.suffix.lower() != ".html":
@@ -96,6 +96,7 @@ def write(
     missing = [path for path in sources if not path.is_file()]
     if missing:
         raise errors.InputError(f"there is no input at {missing[0]}.")
+    # Render every input with every run.
     names = _unique_names(run_dirs)
     sessions = [
         job.Session(rendering.open_run(path, checkpoint=checkpoint), request)
@@ -111,6 +112,7 @@ def write(
             )
             for number, source in enumerate(sources, start=1)
         ]
+    # Write the page, unless no browser would open it with ease.
     text = make_page(clips, systems=names, adjustments=describe(request))
     if len(text) > MAX_PAGE_BYTES:
         raise errors.InputError(
@@ -194,10 +196,8 @@ def _read_start(source: pathlib.Path) -> tuple[np.ndarray, int] | None:
     if source.suffix.lower() in (*job.MIDI_SUFFIXES, job.TABLE_SUFFIX):
         return None
     try:
-        with decode.open_recording(source) as file:
-            block = file.read(round(MAX_SECS * file.samplerate), always_2d=True)
-            return decode.downmix(block.astype(np.float32)), file.samplerate
-    except (decode.UnreadableError, soundfile.LibsndfileError) as error:
+        return decode.load_start(source, max_secs=MAX_SECS)
+    except decode.UnreadableError as error:
         raise errors.InputError(f"{source}: {error}.") from error
 
 

@@ -138,7 +138,10 @@ class Session:
             assert heard is not None
             played = midi.read_midi(source, frame_rate=frame_rate, heard=heard)
         elif source.suffix.lower() == TABLE_SUFFIX:
-            played = control_csv.Table(source, frame_rate=frame_rate).performance()
+            table = control_csv.Table(source, frame_rate=frame_rate)
+            if table.is_tracked:
+                heard = self.heard(needed=True)
+            played = table.performance(heard)
         else:
             played = performance.listen(
                 source, frame_rate=frame_rate, tracker=self.tracker()
@@ -175,6 +178,7 @@ class Session:
         paths = self.request.paths(output)
         files.check_outputs(paths, source=source, overwrite=self.request.overwrite)
         played = self.read(source)
+        # Files appear when all of them are whole.
         with contextlib.ExitStack() as stack:
             if self.request.controls_out is not None:
                 drawn = stack.enter_context(files.replacing(self.request.controls_out))
@@ -186,6 +190,7 @@ class Session:
                     gain_db=self.request.gain_db,
                 )
             )
+            # Controls pass through a dump to the synthesiser, block by block.
             controls = self.controls(source, played)
             if self.request.dump_controls:
                 dumped = stack.enter_context(files.replacing(paths["controls"]))

@@ -2,19 +2,24 @@
 
 Notes of all channels but drums become one melody: where two overlap, the later one
 sounds and the earlier one ends. Velocity decides loudness between the quiet and the
-loud notes that the model has heard; the rest of the phrasing is `Phrasing`.
+loud notes that the model has heard; expression and breath take from it. A file that
+moves the mod wheel decides the vibrato's depth with it. The rest of the phrasing is
+`Phrasing`.
 
-Source: own.
+Source: own; the curve of expression is that of the General MIDI 2 recommendation.
 """
 
+import copy
 import dataclasses
 import pathlib
-from typing import Any
+from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import pretty_midi
 from absl import logging
 
+from evaluation.render import midi_file
 from evaluation.render import performance
 from evaluation.render import transfer
 from prep import errors
@@ -22,10 +27,14 @@ from prep import loudness as loudness_lib
 
 QUIET, LOUD = 0.1, 0.95  # quantiles of loudness for velocities 1 and 127
 MAX_VELOCITY = 127
-BEND_SEMITONES = 2.0  # of a full pitch bend, the MIDI default
-BEND_UNITS = 8192.0
+MAX_CONTROL = 127.0  # of a controller
+WHEEL_CENTS = 50.0  # of vibrato to either side, with the mod wheel all the way up
 CONFIDENCE = 0.95  # of frames inside notes
 REST_SECS = 0.5  # after the last note, for its release
+
+
+# By channel and controller, times and values of its changes; see `midi_file.Score`.
+Curves = Mapping[tuple[int, int], Sequence[tuple[float, float]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,25 +83,33 @@ def read_midi(
     if not path.is_file():
         raise errors.InputError(f"there is no MIDI file at {path}.")
     try:
-        score = pretty_midi.PrettyMIDI(str(path))
-    except (OSError, ValueError, EOFError, KeyError, IndexError) as error:
-        raise errors.InputError(f"{path} is no MIDI file: {error}.") from error
-    instruments = [one for one in score.instruments if not one.is_drum]
-    notes = sorted(
-        (note for one in instruments for note in one.notes), key=lambda n: n.start
-    )
-    if not notes:
+        score = midi_file.read_score(path.read_bytes())
+    except OSError as error:
+        raise errors.InputError(f"{path}: {error.strerror}.") from error
+    except midi_file.MidiFileError as error:
+        raise errors.InputError(f"{path} {error}.") from error
+    if score.remarks:
+        logging.warning(
+            "%s is broken in places and played all the same: %s.",
+            path,
+            ", ".join(score.remarks),
+        )
+    if not score.notes:
         raise errors.InputError(f"{path} has no notes (drums do not count).")
-    phrasing = phrasing or Phrasing()
-    notes = one_voice(notes, name=str(path))
-    played = play_notes(notes, frame_rate=frame_rate, heard=heard, phrasing=phrasing)
-    bend = _bend(instruments, played)
-    return played.replace(f0_hz=played.f0_hz * 2.0 ** (bend / transfer.SEMITONES))
+    # Several voices become one, and one becomes curves.
+    notes = one_voice(score.notes, name=str(path))
+    return play_notes(
+        notes,
+        frame_rate=frame_rate,
+        heard=heard,
+        phrasing=phrasing or Phrasing(),
+        curves=score.curves,
+    )
 
 
 def one_voice(
-    notes: list[pretty_midi.Note], *, name: str = "the file"
-) -> list[pretty_midi.Note]:
+    notes: list[midi_file.ScoreNote], *, name: str = "the file"
+) -> list[midi_file.ScoreNote]:
     """Ends each note where the next begins.
 
     Args:
@@ -102,7 +119,8 @@ def one_voice(
     Returns:
         Notes that do not overlap.
     """
-    kept: list[pretty_midi.Note] = []
+    # Notes that begin within 10 ms are a chord; 50 ms of overlap are legato.
+    kept: list[midi_file.ScoreNote] = []
     n_cut = 0
     for note in sorted(notes, key=lambda n: (n.start, n.pitch)):
         if kept and note.start - kept[-1].start < 0.01:
@@ -111,10 +129,8 @@ def one_voice(
         elif kept and kept[-1].end > note.start + 0.05:
             n_cut += 1
         if kept and kept[-1].end > note.start:
-            last = kept[-1]
-            kept[-1] = pretty_midi.Note(
-                last.velocity, last.pitch, last.start, note.start
-            )
+            kept[-1] = copy.copy(kept[-1])
+            kept[-1].end = note.start
         kept.append(note)
     if n_cut:
         logging.warning(
@@ -128,11 +144,12 @@ def one_voice(
 
 
 def play_notes(
-    notes: list[pretty_midi.Note],
+    notes: list[midi_file.ScoreNote],
     *,
     frame_rate: int,
     heard: transfer.Heard,
     phrasing: Phrasing,
+    curves: Curves,
 ) -> performance.Performance:
     """Notes -> curves.
 
@@ -141,6 +158,7 @@ def play_notes(
         frame_rate: Frames per second.
         heard: The training data's quantiles, for loudness.
         phrasing: How notes are played.
+        curves: Controllers of their channels, see `midi_file.Score`.
     """
     n_frames = int(np.ceil((notes[-1].end + REST_SECS) * frame_rate))
     time = np.arange(n_frames) / frame_rate
@@ -149,9 +167,21 @@ def play_notes(
     index = np.maximum(np.searchsorted(starts, time, side="right") - 1, 0)
     pick = lambda name: np.array([getattr(note, name) for note in notes], float)[index]
     since, left = time - pick("start"), pick("end") - time
+    # Controllers of the channel that the frame's note is played on.
+    follow = lambda name, rest: _follow(
+        curves, name, time=time, channels=pick("channel"), rest=rest
+    )
     semitones = _pitch(notes, index, since, phrasing=phrasing)
+    semitones = semitones + follow(midi_file.BEND, 0.0)
+    depth = _vibrato_depth(since, phrasing=phrasing)
+    if _is_moved(curves, midi_file.MOD_WHEEL):
+        depth = WHEEL_CENTS / 100.0 * follow(midi_file.MOD_WHEEL, 0.0) / MAX_CONTROL
+    since_vibrato = since - phrasing.vibrato_delay_secs
+    semitones += depth * np.sin(2.0 * np.pi * phrasing.vibrato_hz * since_vibrato)
     loudness = _velocity_db(pick("velocity"), heard)
     loudness = loudness + _envelope(since, left, phrasing=phrasing)
+    for name in (midi_file.EXPRESSION, midi_file.BREATH):
+        loudness = loudness + _controller_db(follow(name, MAX_CONTROL))
     inside = (since >= 0) & (left > 0)
     return performance.Performance(
         frame_rate=frame_rate,
@@ -162,13 +192,13 @@ def play_notes(
 
 
 def _pitch(
-    notes: list[pretty_midi.Note],
+    notes: list[midi_file.ScoreNote],
     index: np.ndarray,
     since: np.ndarray,
     *,
     phrasing: Phrasing,
 ) -> np.ndarray:
-    """MIDI note numbers with glide and vibrato. Shape [n_frames]."""
+    """MIDI note numbers with glide. Shape [n_frames]."""
     pitches = np.array([note.pitch for note in notes], float)
     before = np.concatenate([pitches[:1], pitches[:-1]])
     ends = np.array([0.0, *(note.end for note in notes[:-1])])
@@ -176,10 +206,13 @@ def _pitch(
     joined[0] = False
     share = np.clip(since / max(phrasing.glide_secs, 1e-6), 0.0, 1.0)
     glide = np.where(joined[index], (before - pitches)[index] * (1.0 - share), 0.0)
+    return pitches[index] + glide
+
+
+def _vibrato_depth(since: np.ndarray, *, phrasing: Phrasing) -> np.ndarray:
+    """Semitones to either side of a note without a mod wheel. Shape [n_frames]."""
     delay = max(phrasing.vibrato_delay_secs, 1e-6)
-    depth = phrasing.vibrato_cents / 100.0 * np.clip(since / delay - 1.0, 0.0, 1.0)
-    vibrato = depth * np.sin(2.0 * np.pi * phrasing.vibrato_hz * (since - delay))
-    return pitches[index] + glide + vibrato
+    return phrasing.vibrato_cents / 100.0 * np.clip(since / delay - 1.0, 0.0, 1.0)
 
 
 def _velocity_db(velocity: np.ndarray, heard: transfer.Heard) -> np.ndarray:
@@ -200,15 +233,44 @@ def _envelope(since: np.ndarray, left: np.ndarray, *, phrasing: Phrasing) -> np.
     return -(attack + decay + release + before)
 
 
-def _bend(instruments: list[Any], played: performance.Performance) -> np.ndarray:
-    """Pitch bend of each frame in semitones."""
-    bends = sorted(
-        (bend for one in instruments for bend in one.pitch_bends), key=lambda b: b.time
+def _is_moved(curves: Curves, name: int) -> bool:
+    """Tells if a file uses a controller, not only sets it to 0 at the beginning."""
+    return any(
+        value > 0.0
+        for (_, controller), changes in curves.items()
+        if controller == name
+        for _, value in changes
     )
-    if not bends:
-        return np.zeros(played.n_frames)
-    times = np.array([bend.time for bend in bends])
-    values = np.array([0.0, *(bend.pitch for bend in bends)])
-    now = np.arange(played.n_frames) / played.frame_rate
-    index = np.searchsorted(times, now, side="right")
-    return values[index] * (BEND_SEMITONES / BEND_UNITS)
+
+
+def _follow(
+    curves: Curves, name: int, *, time: np.ndarray, channels: np.ndarray, rest: float
+) -> np.ndarray:
+    """A controller's value at each frame, of the frame's channel.
+
+    Args:
+        curves: See `midi_file.Score`.
+        name: Of the controller.
+        time: Seconds, shape [n_frames].
+        channels: Number of the frame's channel, same shape.
+        rest: Value before the first change.
+
+    Returns:
+        Shape [n_frames].
+    """
+    values = np.full(len(time), rest)
+    for channel in np.unique(channels):
+        changes = curves.get((int(channel), name))
+        if not changes:
+            continue
+        times, levels = np.array(changes).T
+        index = np.searchsorted(times, time, side="right")
+        followed = np.concatenate([[rest], levels])[index]
+        values = np.where(channels == channel, followed, values)
+    return values
+
+
+def _controller_db(value: np.ndarray) -> np.ndarray:
+    """Expression or breath, 0 to 127 -> dB below full; the floor's depth at 0."""
+    share = np.maximum(value / MAX_CONTROL, 1e-6)
+    return np.maximum(40.0 * np.log10(share), 2.0 * loudness_lib.MIN_DB)

@@ -21,7 +21,9 @@ from prep import errors
 from prep import features
 from prep.dataset import layout
 from prep.pitch import tracker as pitch_tracker
+from prep.recordings import channels
 from prep.recordings import decode
+from prep.recordings import resample
 
 MIN_CONFIDENCE = pitch_tracker.MIN_CONFIDENCE
 MIN_LOUDNESS_DB = pitch_tracker.MIN_LOUDNESS_DB
@@ -121,22 +123,30 @@ def listen(
 def _spool(path: pathlib.Path, spool: pathlib.Path) -> int:
     """Writes a recording as raw mono float32 at 16 kHz; returns its samples."""
     n_samples = 0
+    choice = decode.choose_channels(path)
+    if choice.note:
+        logging.warning("%s: %s.", path, choice.note)
     with decode.open_recording(path) as file, open(spool, "wb") as raw:
-        _check_space(file.frames / file.samplerate, spool)
-        if file.samplerate < LOW_RATE:
+        if file.n_declared is not None:
+            _check_space(file.n_declared / file.sample_rate, spool)
+        if file.sample_rate < LOW_RATE:
             logging.warning(
                 "%s has %d samples a second, less than the %d at which pitch and "
                 "loudness are measured: it will sound duller to the model than it is.",
                 path,
-                file.samplerate,
+                file.sample_rate,
                 LOW_RATE,
             )
-        resampler = decode.Resampler(file.samplerate, features.CREPE_RATE)
-        for block in decode.read_blocks(file):
+        resampler = resample.Resampler(file.sample_rate, features.CREPE_RATE)
+        for block in file.blocks():
             if not np.isfinite(block).all():
                 raise decode.UnreadableError("holds samples that are NaN or infinite")
-            n_samples += _append(raw, resampler.push(decode.downmix(block)))
+            n_samples += _append(
+                raw, resampler.push(channels.downmix(block, choice.used))
+            )
         n_samples += _append(raw, resampler.finish())
+        for remark in file.remarks:
+            logging.warning("%s: %s.", path, remark)
     return n_samples
 
 

@@ -142,6 +142,7 @@ class Renderer:
             )
         if not played.n_frames:
             raise ValueError("the performance has no frame.")
+        # A decoder that goes on from a state, or windows that overlap.
         stretches = (
             self._decoder.decode(played)
             if self._decoder
@@ -152,6 +153,7 @@ class Renderer:
         if not self.options.mask_unvoiced:
             yield from stretches
             return
+        # Harmonics only where there is a note.
         weight = transfer.note_weight(played)[:, np.newaxis]
         start = 0
         for stretch in stretches:

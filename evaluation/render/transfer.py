@@ -18,6 +18,7 @@ import scipy.ndimage
 from absl import logging
 
 from evaluation.render import performance
+from evaluation.render import tuning as tuning_lib
 from prep import errors
 from prep import loudness as loudness_lib
 from prep.dataset import layout
@@ -26,6 +27,9 @@ from prep.report import statistics as dataset_statistics
 SEMITONES = 12  # in an octave
 NOTE_SECS = 0.2  # over which a pitch is averaged to find its note
 EDGE_SECS = 0.02  # over which passages fade into one another
+MIN_A4, MAX_A4 = 380.0, 500.0  # Hz; French baroque has 392, the old choir pitch 466
+CONCERT_A4 = 440.0  # Hz, of MIDI note 69
+MAX_F0_HZ = 8192.0  # what the synthesiser's phase is made for
 MIN_NOTE_SECS = 0.05  # shorter gaps and blips do not end or make a note
 
 
@@ -41,6 +45,8 @@ class Adjustments:
         suppress_noise: dB by which passages without notes get quieter.
         auto_tune: 0 leaves the pitch alone, 1 puts the middle of every note on the
             nearest semitone.
+        a4: Hz of the A that semitones are counted from when tuning; 0 takes the tuning
+            that the performance has itself.
     """
 
     match: bool = False
@@ -48,10 +54,20 @@ class Adjustments:
     loudness_shift: float = 0.0
     suppress_noise: float = 0.0
     auto_tune: float = 0.0
+    a4: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.auto_tune <= 1.0:
             raise errors.InputError(f"--auto_tune={self.auto_tune}: give 0 to 1.")
+        if self.a4 and not MIN_A4 <= self.a4 <= MAX_A4:
+            raise errors.InputError(
+                f"--a4={self.a4:g} Hz: give {MIN_A4:g} to {MAX_A4:g}, or leave it out "
+                "to take the recording's own tuning."
+            )
+        if self.a4 and not self.auto_tune:
+            raise errors.InputError(
+                f"--a4={self.a4:g} does nothing without --auto_tune."
+            )
         if self.suppress_noise < 0.0:
             raise errors.InputError(
                 f"--suppress_noise={self.suppress_noise} dB would make noise "
@@ -121,8 +137,24 @@ def adjust(
     if adjustments.suppress_noise:
         played = suppress_noise(played, adjustments.suppress_noise)
     if adjustments.auto_tune:
-        played = auto_tune(played, adjustments.auto_tune)
+        played = auto_tune(played, adjustments.auto_tune, a4=adjustments.a4)
+    check_playable(played)
     return played
+
+
+def check_playable(played: performance.Performance) -> None:
+    """Refuses what the synthesiser has no pitch for.
+
+    Raises:
+        errors.InputError: If a frame lies beyond `MAX_F0_HZ`.
+    """
+    highest = float(played.f0_hz.max(initial=0.0))
+    if highest > MAX_F0_HZ:
+        raise errors.InputError(
+            f"its highest pitch, {highest:.0f} Hz, lies above the {MAX_F0_HZ:.0f} Hz "
+            "that the synthesiser plays up to; bring it down with --transpose=-12 or "
+            "--match."
+        )
 
 
 def transpose(
@@ -190,7 +222,7 @@ def map_curve(values: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.
 
 
 def find_notes(played: performance.Performance) -> np.ndarray:
-    """Where notes are: voiced stretches without short gaps and blips.
+    """Finds notes: voiced stretches without short gaps and blips.
 
     Args:
         played: The performance.
@@ -222,22 +254,32 @@ def suppress_noise(
 
 
 def auto_tune(
-    played: performance.Performance, amount: float
+    played: performance.Performance, amount: float, *, a4: float = 0.0
 ) -> performance.Performance:
     """Pulls notes to the nearest semitone and leaves vibrato and slides in.
+
+    A note has one semitone from its beginning to its end, though its pitch drift.
 
     Args:
         played: The performance.
         amount: 0 to 1.
+        a4: Hz of the A that semitones are counted from; 0 takes the performance's own
+            tuning.
     """
     midi = dataset_statistics.hz_to_midi(played.f0_hz)
     size = 2 * round(0.5 * NOTE_SECS * played.frame_rate) + 1
     middle = scipy.ndimage.median_filter(midi, size, mode="nearest")
     middle = scipy.ndimage.uniform_filter1d(middle, size, mode="nearest")
-    correction = amount * (np.round(middle) - middle)
-    return transpose(played, 0.0).replace(
-        f0_hz=played.f0_hz * 2.0 ** (correction / SEMITONES)
-    )
+    if a4:
+        tuning = SEMITONES * np.log2(a4 / CONCERT_A4)
+    else:
+        tuning = tuning_lib.estimate_tuning(middle[find_notes(played)])
+        logging.info("tuning: A4 = %.1f Hz", CONCERT_A4 * 2.0 ** (tuning / SEMITONES))
+    target = tuning_lib.hold_semitones(middle - tuning) + tuning
+    # A step from one semitone to the next takes as long as a passage's edge.
+    edge = 2 * max(1, round(EDGE_SECS * played.frame_rate)) + 1
+    correction = scipy.ndimage.uniform_filter1d(target - middle, edge, mode="nearest")
+    return played.replace(f0_hz=played.f0_hz * 2.0 ** (amount * correction / SEMITONES))
 
 
 def warn_if_unheard(played: performance.Performance, heard: Heard) -> None:

@@ -23,11 +23,13 @@ from prep.dataset import layout as dataset_layout
 from prep.dataset import records
 from prep.dataset import tfrecords
 from prep.plan import plan as plan_lib
+from prep.recordings import channels
 from prep.recordings import decode
 from prep.recordings import probe as probe_lib
+from prep.recordings import recording as recordings_lib
+from prep.recordings import resample
 
 THREADS = 2  # of TensorFlow, in every process that tracks pitch
-NORMALIZED_PEAK = 0.99  # of full scale
 FADE_SECS = 0.01  # s, at both ends of a recording that stands behind others
 MAX_MISSING = 2  # samples at a recording's end that resampling may round away
 
@@ -103,15 +105,15 @@ def spool_recording(job: Job, source: int) -> None:
         raise decode.UnreadableError("its content changed since it was probed")
     scale = np.float32(1)
     if plan.settings.normalize == "peak":
-        scale = np.float32(NORMALIZED_PEAK / recording.peak)
+        scale = np.float32(recordings_lib.NORMALIZED_PEAK / recording.peak)
     in_rate = recording.in_rate * plan_lib.frequency_ratio(variant.cents)
     for rate, n_samples in missing.items():
         path = layout.spool(plan.source_id(source), rate)
         with dataset_layout.replacing(path, layout.temporary) as unfinished:
             _decode_to(
                 unfinished,
-                recording.path,
-                resampler=decode.Resampler(in_rate, rate),
+                recording,
+                resampler=resample.Resampler(in_rate, rate),
                 scale=scale,
             )
             if variant.excerpt:
@@ -140,14 +142,16 @@ def _take_excerpt(
 
 def _decode_to(
     path: pathlib.Path,
-    recording: str,
+    recording: recordings_lib.Recording,
     *,
-    resampler: decode.Resampler,
+    resampler: resample.Resampler,
     scale: np.float32,
 ) -> None:
-    with decode.open_recording(recording) as file, open(path, "wb") as spool:
-        for block in decode.read_blocks(file):
-            spool.write(resampler.push(decode.downmix(block) * scale).tobytes())
+    used = recording.used_channels
+    with decode.open_recording(recording.path) as file, open(path, "wb") as spool:
+        for block in file.blocks():
+            mono = channels.downmix(block, used)
+            spool.write(resampler.push(mono * scale).tobytes())
         spool.write(resampler.finish().tobytes())
 
 

@@ -165,7 +165,9 @@ class Plan:
         recording = self.recording_of(source)
         cents, excerpt = self.sources[source].cents, self.sources[source].excerpt
         part = f"x{excerpt[0]}-{excerpt[1]}" if excerpt else ""
-        return f"{recording.recording_id}{cents:+g}{settings.normalize[:1]}{part}"
+        used = "".join(f"c{place}" for place in recording.used_channels)
+        name = f"{recording.recording_id}{cents:+g}{settings.normalize[:1]}"
+        return f"{name}{part}{used}"
 
     def pack_of(self, track: int) -> Pack | None:
         """The pack that a track is; None for a source."""
@@ -335,7 +337,13 @@ class Plan:
                 settings=settings_lib.Settings.from_dict(values["settings"]),
                 tracker_id=values["tracker_id"],
                 recordings=tuple(
-                    recordings_lib.Recording(**{**r, "notes": tuple(r["notes"])})
+                    recordings_lib.Recording(
+                        **{
+                            **r,
+                            "notes": tuple(r["notes"]),
+                            "used_channels": tuple(r["used_channels"]),
+                        }
+                    )
                     for r in values["recordings"]
                 ),
                 sources=tuple(

@@ -136,7 +136,7 @@ def _left_out(rejections: tuple[recordings_lib.Rejection, ...]) -> list[str]:
 
 def too_many(plan: plan_lib.Plan, allowed: float) -> str:
     """Why the job stops when more than `allowed` of the recordings are unusable."""
-    whole = [r for r in plan.rejections if r.part == "all"]
+    whole = [r for r in plan.rejections if r.part == "all" and not r.copy_of]
     share = len(whole) / plan.n_found
     shown = "".join(f"\n  {show_name(r.name)}: {r.reason}" for r in whole[:_SHOWN])
     more = f"\n  and {len(whole) - _SHOWN} more" if len(whole) > _SHOWN else ""

@@ -1,7 +1,8 @@
 """Finds the recordings that a folder, a file or a glob names.
 
 Folders are searched to any depth, through symbolic links too, each real folder once.
-What has no audio file's ending is not a recording and is only counted, by ending.
+What has no audio file's ending is not a recording and is only counted, by ending; so
+are hidden files. A file that is named outright is taken, whatever its name.
 """
 
 import collections
@@ -10,15 +11,15 @@ import glob
 import os
 from collections.abc import Iterable
 
-# Endings that libsndfile reads, as `soundfile` 0.13 and later bring it.
+# Endings of sound, and of films whose sound is taken; `decode` looks at the content.
 AUDIO_SUFFIXES = frozenset(
-    ".wav .wave .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .snd .caf .w64 .rf64"
-    " .mp2 .voc .sd2".split()
+    ".wav .wave .bwf .flac .ogg .oga .opus .mp3 .mp2 .mpga .aif .aiff .aifc .au .snd"
+    " .caf .w64 .rf64 .voc .sd2 .m4a .m4b .mp4 .m4v .aac .wma .asf .ape .wv .tta .alac"
+    " .mka .mkv .webm .weba .ac3 .dsf .amr .3gp .3ga .mov .avi .flv .mpc".split()
 )
-# Audio that it does not read: named in rejected.jsonl instead of being passed over.
-FOREIGN_SUFFIXES = frozenset(
-    ".m4a .mp4 .aac .wma .ape .wv .alac .mka .webm .ac3 .dsf .amr .mov .mkv".split()
-)
+# A Mac's zip has such a folder, with a `._name` of attributes beside every name.
+MAC_FOLDER = "__MACOSX"
+HIDDEN = "hidden"  # among what is passed over
 _GLOB_CHARACTERS = "*?["
 
 
@@ -38,7 +39,15 @@ class Found:
 
 
 def _is_audio(path: str) -> bool:
-    return os.path.splitext(path)[1].lower() in AUDIO_SUFFIXES | FOREIGN_SUFFIXES
+    return os.path.splitext(path)[1].lower() in AUDIO_SUFFIXES
+
+
+def _is_hidden(path: str, root: str) -> bool:
+    """Tells names below `root` that begin with a dot or lie in a Mac's zip folder."""
+    parts = os.path.relpath(path, root).split(os.sep)
+    return path != root and any(
+        part == MAC_FOLDER or (part.startswith(".") and part != "..") for part in parts
+    )
 
 
 def _walk(folder: str) -> Iterable[str]:
@@ -69,7 +78,11 @@ def _expand(pattern: str, named: str) -> tuple[str, list[str], list[str]]:
     if os.path.isdir(path):
         files = list(_walk(path))
         # A folder that could not be opened comes back by its own name: keep it.
-        audio = [f for f in files if _is_audio(f) or os.path.isdir(f)]
+        audio = [
+            f
+            for f in files
+            if (_is_audio(f) or os.path.isdir(f)) and not _is_hidden(f, path)
+        ]
         return path, audio, sorted(set(files) - set(audio))
     if os.path.lexists(path):
         return os.path.dirname(path), [path], []
@@ -78,6 +91,7 @@ def _expand(pattern: str, named: str) -> tuple[str, list[str], list[str]]:
         root = os.path.dirname(path.split("*")[0].split("?")[0].split("[")[0])
         # A folder among the matches of a glob was not asked for: its files were not.
         files = [f for f in matches if not os.path.isdir(f)]
+        files = [f for f in files if not _is_hidden(f, root)]
         audio = [f for f in files if _is_audio(f)] or files
         return root, audio, sorted(set(matches) - set(audio))
     raise FileNotFoundError(f"{named}: no such file or folder ({path}).")
@@ -108,8 +122,7 @@ def find_recordings(patterns: Iterable[str], *, flag: str = "--input") -> Found:
             # The folder itself is in the list where it cannot be opened.
             names.setdefault(path, os.path.basename(root) if name == "." else name)
         for path in others:
-            suffix = os.path.splitext(path)[1].lower()
-            passed_over["folder" if os.path.isdir(path) else suffix or "no ending"] += 1
+            passed_over[_kind(path, root)] += 1
     ordered = sorted(names, key=lambda path: (names[path], path))
     unique = collections.Counter(names.values())
     return Found(
@@ -117,6 +130,15 @@ def find_recordings(patterns: Iterable[str], *, flag: str = "--input") -> Found:
         names=tuple(names[p] if unique[names[p]] == 1 else p for p in ordered),
         passed_over=dict(sorted(passed_over.items())),
     )
+
+
+def _kind(path: str, root: str) -> str:
+    """The kind of an entry that is passed over, for counting."""
+    if _is_hidden(path, root):
+        return HIDDEN
+    if os.path.isdir(path):
+        return "folder"
+    return os.path.splitext(path)[1].lower() or "no ending"
 
 
 def _nothing_found(pattern: str, named: str, *, others: list[str]) -> str:

@@ -8,18 +8,21 @@ what is silence. A file that cannot be used is rejected with the reason and its 
 import concurrent.futures
 import dataclasses
 import hashlib
+import math
 import os
 import stat
 from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from prep import loudness
+from prep.recordings import channels as channels_lib
 from prep.recordings import decode
 from prep.recordings import find
+from prep.recordings import pitch_range
 from prep.recordings import recording as recordings_lib
-from prep.recordings import rough_pitch
 from prep.recordings import wav_header
 
 DIGEST_BYTES = 8  # 16 hexadecimal digits; 1e-9 chance of a clash among 200,000 files
@@ -29,23 +32,34 @@ CLIPPED_SHARE = 1e-4  # of the samples, from which a recording is called clipped
 MAX_OFFSET = 0.01  # of full scale, from which an offset is worth a note
 LOUD_PEAK = 4.0  # of full scale, from which a float file's level is worth a note
 MAX_PEAK = 1e10  # of full scale; samples on the scale of 32-bit integers are below
-CANCELLED_DB = 20.0  # dB that the downmix loses when channels are out of phase
-HEADER_TOLERANCE = 0.01  # of the length, that a header may be wrong without a note
+QUIETEST_PEAK = 2.0 / 32768.0  # of full scale; below, 16 bits hold noise alone
+OUT_OF_RANGE_SHARE = 0.05  # of the audible length, from which it is worth a note
+# A header may be wrong by so much without a note: encoders pad both ends (0.05 s).
+HEADER_SECS = 0.1
 _READ_BYTES = 1 << 20
 
 
 @dataclasses.dataclass
 class _Tally:
-    """What is summed while the blocks pass."""
+    """What is summed while the blocks pass.
 
+    Attributes:
+        used: Channels that are averaged into mono; empty for all.
+        levels: Power of the channels.
+        digest: Hash of the samples.
+    """
+
+    used: tuple[int, ...] = ()
     n_in: int = 0
     peak: float = 0.0
     total: float = 0.0
-    power: float = 0.0
-    channel_power: float = 0.0
     n_clipped: int = 0
     n_not_finite: int = 0
     first_not_finite: int = -1
+    levels: channels_lib.Levels = dataclasses.field(default_factory=channels_lib.Levels)
+    digest: "hashlib.blake2b" = dataclasses.field(
+        default_factory=lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)
+    )
 
     def add(self, block: np.ndarray) -> np.ndarray:
         """Counts a block [n, channels]; returns its downmix [n]."""
@@ -55,17 +69,53 @@ class _Tally:
                 self.first_not_finite = self.n_in + int(np.argmin(finite))
             self.n_not_finite += int(np.count_nonzero(~finite))
             block = np.where(finite[:, np.newaxis], block, np.float32(0))
+        self.digest.update(np.ascontiguousarray(block).tobytes())
+        self.levels.add(block)
         with np.errstate(over="ignore"):  # the peak will say it
-            mono = decode.downmix(block)
+            mono = channels_lib.downmix(block, self.used)
         self.peak = max(self.peak, float(np.abs(mono).max()))
+        if math.isinf(self.peak):
+            mono = np.nan_to_num(mono)
         self.total += float(mono.sum(dtype=np.float64))
-        self.power += float(np.square(mono, dtype=np.float64).sum())
-        self.channel_power += float(np.square(block, dtype=np.float64).sum(0).mean())
+        # Clipped are runs of samples at full scale, in any channel.
         full = (np.abs(block) >= FULL_SCALE).any(axis=1)
         runs = np.lib.stride_tricks.sliding_window_view(full, min(CLIP_RUN, len(full)))
         self.n_clipped += int(np.count_nonzero(runs.all(axis=1)))
         self.n_in += len(block)
         return mono
+
+
+@dataclasses.dataclass(frozen=True)
+class _Facts:
+    """What a file says of itself.
+
+    Attributes:
+        in_rate: Samples/s.
+        channels: Number.
+        codec: See `decode.Decoder`.
+        n_declared: Samples by the header; None where it does not say.
+        header: Of a wav file.
+        remarks: Of the decoder.
+    """
+
+    in_rate: int
+    channels: int
+    codec: str
+    n_declared: int | None
+    header: wav_header.Header | None
+    remarks: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Listened:
+    """What is known when a recording has passed: sums, loudness, pitch range."""
+
+    facts: _Facts
+    tally: _Tally
+    envelope: np.ndarray
+    out_of_range: pitch_range.Shares
+    rough_hz: float | None
+    channels: channels_lib.Choice
 
 
 def hash_file(path: str) -> str:
@@ -94,17 +144,16 @@ def _check_file(path: str) -> int:
         raise decode.UnreadableError("no ordinary file (a device, pipe or socket)")
     if status.st_size == 0:
         raise decode.UnreadableError("an empty file (0 bytes)")
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix in find.FOREIGN_SUFFIXES:
-        raise decode.UnreadableError(
-            f"{suffix} is not a format that libsndfile reads; convert it, for instance "
-            "with: ffmpeg -i in" + suffix + " out.flac"
-        )
     return status.st_size
 
 
 def probe_recording(
-    path: str, name: str, *, min_loudness_db: float, min_input_rate: int
+    path: str,
+    name: str,
+    *,
+    min_loudness_db: float,
+    min_input_rate: int,
+    normalize: str = "none",
 ) -> recordings_lib.Probe | recordings_lib.Rejection:
     """Decodes one recording and judges it.
 
@@ -113,93 +162,128 @@ def probe_recording(
         name: For people.
         min_loudness_db: Below this is silence.
         min_input_rate: Sample rate from which a recording is good enough.
+        normalize: "peak" if it will be brought to full scale; its loudness is then
+            that of the louder recording.
 
     Returns:
         The probe, or why the recording cannot be used.
     """
     numbers: dict[str, Any] = {}
-    tally = _Tally()
     try:
         n_bytes = _check_file(path)
-        with decode.open_recording(path) as file:
-            numbers["sample_rate"] = file.samplerate
-            if file.samplerate < min_input_rate:
-                raise decode.UnreadableError(
-                    f"its sample rate, {file.samplerate} Hz, is below {min_input_rate} "
-                    "Hz: half of what the model learns would be missing; "
-                    f"--min_input_rate={file.samplerate} uses it all the same"
-                )
-            opening = rough_pitch.Opening(file.samplerate)
-            envelope = loudness.measure_envelope(
-                (opening.keep(tally.add(block)) for block in decode.read_blocks(file)),
-                file.samplerate,
+        listened = _listen(path, min_input_rate=min_input_rate, numbers=numbers)
+        if listened.channels.used:  # once more, now that it is known which are of use
+            listened = dataclasses.replace(
+                _listen(
+                    path, min_input_rate=1, numbers={}, used=listened.channels.used
+                ),
+                channels=listened.channels,
             )
-            facts = {
-                "in_rate": file.samplerate,
-                "channels": file.channels,
-                "codec": f"{file.format} {file.subtype}",
-                "header_frames": file.frames,
-            }
         digest = hash_file(path)
-        data_chunk = wav_header.read_data_chunk(path)
-        _check_samples(
-            tally,
-            envelope,
-            in_rate=facts["in_rate"],
+        gain_db = _check_samples(
+            listened,
             min_loudness_db=min_loudness_db,
-            data_chunk=data_chunk,
+            normalize=normalize,
             numbers=numbers,
         )
     except decode.UnreadableError as error:
-        reason = str(error)
-        if tally.n_in and "seconds" not in numbers:  # it broke off on the way
-            numbers["seconds"] = round(tally.n_in / numbers["sample_rate"], 3)
-            reason += f" somewhere after {numbers['seconds']:.1f} s"
-        return recordings_lib.Rejection(name, path, "all", reason, numbers)
+        return recordings_lib.Rejection(name, path, "all", str(error), numbers)
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
         return recordings_lib.Rejection(name, path, "all", reason, numbers)
-    header_frames = facts.pop("header_frames")
+    facts, tally = listened.facts, listened.tally
+    envelope = np.maximum(
+        listened.envelope + np.float32(gain_db), np.float32(loudness.MIN_DB)
+    )
     recording = recordings_lib.Recording(
         name=name,
         path=path,
         recording_id=digest,
         n_bytes=n_bytes,
+        in_rate=facts.in_rate,
         n_in=tally.n_in,
+        channels=facts.channels,
+        codec=facts.codec,
         peak=tally.peak,
         offset=tally.total / tally.n_in,
         clipped_share=tally.n_clipped / tally.n_in,
         silent_share=float(np.mean(envelope < min_loudness_db)),
         max_loudness_db=float(envelope.max()),
         floor_loudness_db=float(np.percentile(envelope, 10)),
-        notes=tuple(
-            _notes(tally, facts, header_frames=header_frames, data_chunk=data_chunk)
-        ),
-        **facts,
+        notes=tuple(_notes(listened)),
+        used_channels=listened.channels.used,
+        below_range_share=listened.out_of_range.below,
+        above_range_share=listened.out_of_range.above,
     )
-    return recordings_lib.Probe(recording, envelope, opening.estimate_hz())
+    return recordings_lib.Probe(
+        recording,
+        envelope,
+        rough_hz=listened.rough_hz,
+        audio_id=tally.digest.hexdigest(),
+    )
+
+
+def _listen(
+    path: str,
+    *,
+    min_input_rate: int,
+    numbers: dict[str, Any],
+    used: tuple[int, ...] = (),
+) -> _Listened:
+    """Decodes a recording once; fills `numbers` as it learns them."""
+    tally = _Tally(used)
+    with decode.open_recording(path) as file:
+        rate = numbers["sample_rate"] = file.sample_rate
+        if rate < min_input_rate:
+            raise decode.UnreadableError(
+                f"its sample rate, {rate} Hz, is below {min_input_rate} Hz: half of "
+                "what the model learns would be missing; "
+                f"--min_input_rate={rate} uses it all the same"
+            )
+        # Every block is counted, watched for its pitch, and measured for loudness.
+        watch = pitch_range.Watch(rate)
+
+        def downmixed() -> Iterator[np.ndarray]:
+            for block in file.blocks():
+                mono = tally.add(block)
+                watch.add(mono)
+                yield mono
+
+        envelope = loudness.measure_envelope(downmixed(), rate)
+        facts = _Facts(
+            in_rate=rate,
+            channels=file.channels,
+            codec=file.codec,
+            n_declared=file.n_declared,
+            header=file.header,
+            remarks=tuple(file.remarks),
+        )
+    return _Listened(
+        facts,
+        tally,
+        envelope,
+        out_of_range=watch.shares(),
+        rough_hz=watch.median_hz(),
+        channels=tally.levels.choose(),
+    )
 
 
 def _check_samples(
-    tally: _Tally,
-    envelope: np.ndarray,
+    listened: _Listened,
     *,
-    in_rate: int,
     min_loudness_db: float,
-    data_chunk: wav_header.DataChunk | None,
+    normalize: str,
     numbers: dict[str, Any],
-) -> None:
-    """Raises `UnreadableError` where the samples are of no use; fills `numbers`."""
+) -> float:
+    """Refuses samples that are of no use; fills `numbers`.
+
+    Returns:
+        dB by which normalizing will make the recording louder.
+    """
+    tally, in_rate = listened.tally, listened.facts.in_rate
     numbers["seconds"] = round(tally.n_in / in_rate, 3)
     if tally.n_in == 0:
-        hidden = ""
-        if data_chunk and data_chunk.hides:
-            hidden = (
-                f" by its header, but {data_chunk.available} bytes follow (a recorder "
-                "that was stopped hard?); get them with: ffmpeg -ignore_length 1 -i "
-                "in.wav out.wav"
-            )
-        raise decode.UnreadableError(f"holds no sample{hidden}")
+        raise decode.UnreadableError("holds no sample")
     if tally.n_not_finite:
         numbers["samples_not_finite"] = tally.n_not_finite
         numbers["first_at_seconds"] = round(tally.first_not_finite / in_rate, 3)
@@ -213,59 +297,77 @@ def _check_samples(
             f"no audio by its numbers: samples of up to {tally.peak:.3g} times full "
             "scale"
         )
-    loudest = float(envelope.max())
+    gain_db, audible = 0.0, tally.peak > QUIETEST_PEAK
+    if normalize == "peak" and audible:
+        gain_db = 20.0 * math.log10(recordings_lib.NORMALIZED_PEAK / tally.peak)
+    loudest = float(listened.envelope.max()) + gain_db
     if loudest < min_loudness_db:
-        numbers["max_loudness_db"] = round(loudest, 2)
-        hint = "; its channels cancel each other" if _cancels(tally) else ""
+        numbers["max_loudness_db"] = round(max(loudest, loudness.MIN_DB), 2)
+        hint = ""
+        if (
+            audible
+            and normalize != "peak"
+            and listened.envelope.max() > loudness.MIN_DB
+        ):
+            hint = "; --normalize=peak makes it louder"
         raise decode.UnreadableError(
             f"silent: never louder than {loudest:.1f} dB, and --min_loudness_db is "
             f"{min_loudness_db:g}{hint}"
         )
+    return gain_db
 
 
-def _cancels(tally: _Tally) -> bool:
-    """Whether the downmix loses nearly all that the channels hold."""
-    return tally.power * 10 ** (CANCELLED_DB / 10) < tally.channel_power
-
-
-def _notes(
-    tally: _Tally,
-    facts: dict[str, Any],
-    *,
-    header_frames: int,
-    data_chunk: wav_header.DataChunk | None,
-) -> list[str]:
-    """What a person should know about a recording that is used."""
-    notes = []
-    rate = facts["in_rate"]
-    wrong = abs(header_frames - tally.n_in) / max(header_frames, tally.n_in)
-    if wrong > HEADER_TOLERANCE:
-        notes.append(
-            f"its header says {header_frames / rate:.2f} s, it holds "
-            f"{tally.n_in / rate:.2f} s: cut off?"
-        )
-    elif data_chunk and data_chunk.cut_off:
-        notes.append(
-            f"its header says {data_chunk.declared} bytes of audio, the file has "
-            f"{data_chunk.available}: cut off?"
-        )
-    elif data_chunk and data_chunk.hides:
-        notes.append(
-            f"its header says {data_chunk.declared} bytes of audio, the file has "
-            f"{data_chunk.available}: the rest is not used"
-        )
+def _notes(listened: _Listened) -> Iterator[str]:
+    """Yields what a person should know about a recording that is used."""
+    tally = listened.tally
+    # Of the file, its channels and its pitch, then of the samples.
+    yield from _length_notes(listened)
+    yield from listened.facts.remarks
+    if listened.channels.note:
+        yield listened.channels.note
+    for share, side, limit in (
+        (listened.out_of_range.below, "below", pitch_range.LOWEST_HZ),
+        (listened.out_of_range.above, "above", pitch_range.HIGHEST_HZ),
+    ):
+        if share > OUT_OF_RANGE_SHARE:
+            yield (
+                f"{share:.0%} of what is audible lies {side} CREPE's range, which ends "
+                f"at {limit:g} Hz: its pitch is wrong there, by octaves or more"
+            )
     if tally.n_clipped / tally.n_in > CLIPPED_SHARE:
-        notes.append(f"clipped: {tally.n_clipped / tally.n_in:.2%} at full scale")
+        yield f"clipped: {tally.n_clipped / tally.n_in:.2%} at full scale"
     if abs(tally.total / tally.n_in) > MAX_OFFSET:
-        notes.append(f"offset of {tally.total / tally.n_in:+.3g} of full scale")
+        yield f"offset of {tally.total / tally.n_in:+.3g} of full scale"
     if tally.peak > LOUD_PEAK:
-        notes.append(
+        yield (
             f"peaks at {tally.peak:.3g} times full scale (float samples on another "
             "scale?); --normalize=peak brings it down"
         )
-    if _cancels(tally):
-        notes.append("its channels cancel each other in the downmix (out of phase?)")
-    return notes
+
+
+def _length_notes(listened: _Listened) -> Iterator[str]:
+    """Yields where header and audio disagree, with both numbers."""
+    facts, n_in = listened.facts, listened.tally.n_in
+    header = facts.header
+    if header is not None and header.cut_off:
+        yield (
+            f"its header says {header.declared} bytes of audio, the file has "
+            f"{header.available}: cut off?"
+        )
+    elif header is not None and header.trailing > wav_header.SLACK:
+        if not header.unfinished:  # of which the decoder has a remark
+            yield (
+                f"its header says {header.declared} bytes of audio, the file has "
+                f"{header.available}: the rest is not used"
+            )
+    elif facts.n_declared is not None:
+        missing = (facts.n_declared - n_in) / facts.in_rate
+        if abs(missing) > HEADER_SECS:
+            yield (
+                f"its header says {facts.n_declared / facts.in_rate:.2f} s, it holds "
+                f"{n_in / facts.in_rate:.2f} s: "
+                + ("cut off?" if missing > 0 else "joined from several? all is used")
+            )
 
 
 def probe_recordings(
@@ -273,6 +375,7 @@ def probe_recordings(
     *,
     min_loudness_db: float,
     min_input_rate: int,
+    normalize: str = "none",
     on_done: Callable[[], object] = lambda: None,
 ) -> list[recordings_lib.Probe | recordings_lib.Rejection]:
     """Probes all recordings, as many at once as there are cores; keeps their order."""
@@ -283,6 +386,7 @@ def probe_recordings(
             found.names[index],
             min_loudness_db=min_loudness_db,
             min_input_rate=min_input_rate,
+            normalize=normalize,
         )
         on_done()
         return result

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+NORMALIZED_PEAK = 0.99  # of full scale, of recordings with --normalize=peak
+
 
 @dataclasses.dataclass(frozen=True)
 class Rejection:
@@ -17,6 +19,8 @@ class Rejection:
         part: "all", or which part, such as "0.00-1.25 s".
         reason: A sentence.
         numbers: What the reason is about, by name with unit.
+        copy_of: Name of the recording that it is a copy of; "" for none. A copy is
+            nothing to put right.
     """
 
     name: str
@@ -24,6 +28,7 @@ class Rejection:
     part: str
     reason: str
     numbers: dict[str, Any]
+    copy_of: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Recording:
         in_rate: Samples/s in the file.
         n_in: Samples per channel that were decoded.
         channels: Number.
-        codec: libsndfile's names, such as "WAV PCM_16".
+        codec: Container and coding, such as "WAV PCM_16" or "MOV AAC (FFmpeg)".
         peak: Highest absolute value of the downmix.
         offset: Mean of the downmix.
         clipped_share: Of all samples.
@@ -46,6 +51,9 @@ class Recording:
         max_loudness_db: Of the loudest moment.
         floor_loudness_db: Loudness that is exceeded nine tenths of the time.
         notes: Things worth knowing; the recording is used all the same.
+        used_channels: Places of the channels that are averaged; empty for all.
+        below_range_share: Of the audible length, lower than the pitch tracker goes.
+        above_range_share: Of the audible length, higher than the pitch tracker goes.
     """
 
     name: str
@@ -63,6 +71,9 @@ class Recording:
     max_loudness_db: float
     floor_loudness_db: float
     notes: tuple[str, ...]
+    used_channels: tuple[int, ...] = ()
+    below_range_share: float = 0.0
+    above_range_share: float = 0.0
 
     @property
     def secs(self) -> float:
@@ -72,14 +83,19 @@ class Recording:
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """A recording and its loudness over time (`loudness.ENVELOPE_RATE`, dB).
+    """A recording that has been looked at.
 
-    `rough_hz` is its pitch, roughly (`rough_pitch`), for the choice of the splits.
+    Attributes:
+        recording: What is known of it.
+        envelope: Loudness over time (`loudness.ENVELOPE_RATE`), dB.
+        rough_hz: Pitch, roughly, for the choice of the splits; None without one.
+        audio_id: Hash of the decoded samples, hexadecimal; "" is like no other.
     """
 
     recording: Recording
     envelope: np.ndarray
     rough_hz: float | None = None
+    audio_id: str = ""
 
 
 def reject_duplicates(
@@ -87,7 +103,8 @@ def reject_duplicates(
 ) -> tuple[list[Probe], list[Rejection]]:
     """Separates what can be used; the same content is used once.
 
-    Two copies of a recording would count twice and could stand in both splits.
+    Two copies of a recording would count twice and could stand in both splits, also
+    where they differ in format or tags but in no sample.
     """
     first: dict[str, str] = {}
     usable: list[Probe] = []
@@ -97,9 +114,11 @@ def reject_duplicates(
             rejections.append(probe)
             continue
         recording = probe.recording
-        original = first.get(recording.recording_id)
+        # The same samples at another rate are another recording.
+        content = f"{probe.audio_id or recording.recording_id} {recording.in_rate}"
+        original = first.get(content)
         if original is None:
-            first[recording.recording_id] = recording.name
+            first[content] = recording.name
             usable.append(probe)
             continue
         rejections.append(
@@ -109,6 +128,7 @@ def reject_duplicates(
                 "all",
                 f"the same content as {original}",
                 {"seconds": round(recording.secs, 3)},
+                copy_of=original,
             )
         )
     return usable, rejections

@@ -182,6 +182,8 @@ def _describe_recording(
         "offset": round(recording.offset, 6),
         "clipped_share": round(recording.clipped_share, 6),
         "silent_share": round(recording.silent_share, _DIGITS),
+        "below_range_share": round(recording.below_range_share, _DIGITS),
+        "above_range_share": round(recording.above_range_share, _DIGITS),
         "notes": [*recording.notes, *_doubts(tally)],
     }
 

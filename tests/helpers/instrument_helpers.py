@@ -65,24 +65,21 @@ def write_program(folder: pathlib.Path, program: program_lib.Program) -> None:
     (folder / "tensors.bin").write_bytes(program.content)
 
 
-def player_stems(model, played: performance.Performance) -> dict[str, np.ndarray]:
+def player_audio(
+    model, played: performance.Performance, *, with_reverb: bool = False
+) -> np.ndarray:
     """What the models' own player makes of a performance, frame by frame."""
-    player = player_lib.Player(model)
+    player = player_lib.Player(model, with_reverb=with_reverb)
     state = player.initial_state()
     parts = []
     for f0_hz, loudness_db, f0_confidence in zip(
         played.f0_hz, played.loudness_db, played.f0_confidence, strict=True
     ):
-        harmonic, noise, following = player._play(
-            f0_hz, loudness_db, f0_confidence, state
+        samples, state = player.step(
+            f0_hz, loudness_db, f0_confidence=f0_confidence, state=state
         )
-        dry = harmonic + noise
-        wet = player._reverb.process(dry, state.reverb) if player._reverb else 0 * dry
-        parts.append((harmonic.copy(), noise.copy(), wet.copy()))
-        state = following
-    names = ("harmonic", "noise", "reverb")
-    joined = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return dict(zip(names, joined, strict=True))
+        parts.append(samples.copy())
+    return np.concatenate(parts)
 
 
 def noise_of_frames(n_frames: int, hop_size: int, latency_frames: int) -> np.ndarray:

@@ -12,6 +12,7 @@ import soundfile
 from prep import settings as settings_lib
 from prep.beam import steps
 from prep.dataset import layout as dataset_layout
+from prep.recordings import recording as recordings_lib
 from tests.helpers import prep_helpers
 
 WRITTEN = {
@@ -280,6 +281,13 @@ def test_too_many_unusable_recordings_stop_the_job(source, tmp_path):
     assert "not used: bad.wav" in said[0]
 
 
+def test_copies_are_named_and_do_not_stop_the_job(source, tmp_path):
+    for number in range(3):
+        shutil.copy(source / "tone0.wav", source / f"tone0 ({number}).wav")
+    said = prep_helpers.prepare(source, tmp_path / "out", dry_run=True, max_rejected=0)
+    assert said[0].count("the same content as ") == 3
+
+
 def test_entries_that_are_passed_over_are_counted(source, tmp_path):
     (source / "notes.txt").touch()
     (source / "cover.jpg").touch()
@@ -358,7 +366,7 @@ def test_normalized_recordings_reach_the_same_peak(tmp_path):
     for split in ("train", "eval"):
         examples = prep_helpers.read_examples(tmp_path / "out", split)
         peak = max(np.abs(e["audio"]).max() for e in examples)
-        assert peak == pytest.approx(steps.NORMALIZED_PEAK, abs=1e-4)
+        assert peak == pytest.approx(recordings_lib.NORMALIZED_PEAK, abs=1e-4)
 
 
 @pytest.mark.slow

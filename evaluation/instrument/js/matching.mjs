@@ -1,8 +1,9 @@
 // Fits what a microphone hears to what the model learned: octaves and loudness.
 //
 // A live form of the renderer's `--match`: the loud end of the last seconds goes where the
-// loud end of the training data is, and the pitch moves by whole octaves towards its
-// median. Both follow slowly, so dynamics and melodies stay.
+// loud end of the training data is, which follows slowly, so dynamics stay. The pitch moves
+// by the octaves that bring the first note near the median of the training data; it takes
+// others only when a melody has long left that octave.
 
 import { quantile } from "./performer.mjs";
 
@@ -10,7 +11,7 @@ const MEMORY_SECS = 8; // in which old frames are forgotten
 const LOUD = 0.9; // quantile that is matched
 const BINS = 120, LOWEST_DB = -80; // of 1 dB
 const MAX_SHIFT_DB = 40;
-const OCTAVE_MARGIN = 8; // semitones off the median before another octave is taken
+const OCTAVE_MARGIN = 13; // semitones off the median before a melody changes its octave
 
 /** Moves pitch and loudness. */
 export class Matching {
@@ -51,8 +52,12 @@ export class Matching {
     const bounded = Math.min(Math.max(wanted, -MAX_SHIFT_DB), MAX_SHIFT_DB);
     this.shiftDb += (bounded - this.shiftDb) * Math.max(1 / this.weight, 0.01);
     const midi = 69 + 12 * Math.log2(f0Hz / 440);
-    this.midi = this.midi === null ? midi : this.midi + (midi - this.midi) * Math.max(1 / this.weight, 0.002);
+    if (this.midi === null) {
+      this.midi = midi;
+      this.octaves = Math.round((this.targetMidi - midi) / 12);
+    }
+    this.midi += (midi - this.midi) * Math.max(1 / this.weight, 0.002);
     const off = this.midi + 12 * this.octaves - this.targetMidi;
-    if (Math.abs(off) > OCTAVE_MARGIN) this.octaves -= Math.sign(off) * Math.max(1, Math.round(Math.abs(off) / 12));
+    if (Math.abs(off) > OCTAVE_MARGIN) this.octaves -= Math.round(off / 12);
   }
 }

@@ -70,3 +70,88 @@ def test_tables_of_spreadsheets_are_read(tmp_path):
     (tmp_path / "sheet.csv").write_text(text, encoding="utf-8-sig")
     table = control_csv.Table(tmp_path / "sheet.csv", frame_rate=FRAME_RATE)
     assert table.performance().f0_hz.tolist() == [440.0]
+
+
+SHEETS = {
+    "semicolons": "f0_hz;loudness_db\n440.5;-20\n",
+    "decimal commas": "f0_hz;loudness_db\n440,5;-20,0\n",
+    "tabs": "f0_hz\tloudness_db\n440,5\t-20\n",
+    "quoted": 'f0_hz,loudness_db\n"440,5",-20\n',
+    "capitals and spaces": "F0_Hz, Loudness_dB\n440.5, -20\n",
+    "Excel's own first line": "sep=;\r\nf0_hz;loudness_db\r\n440,5;-20\r\n",
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("text", SHEETS.values(), ids=SHEETS.keys())
+def test_dialects_of_spreadsheets_are_read(tmp_path, text, encoding):
+    (tmp_path / "sheet.csv").write_text(text, encoding=encoding)
+    table = control_csv.Table(tmp_path / "sheet.csv", frame_rate=FRAME_RATE)
+    assert table.performance().f0_hz.tolist() == [440.5]
+    assert table.performance().loudness_db.tolist() == [-20.0]
+
+
+def track(tmp_path, text, encoding="utf-8"):
+    (tmp_path / "a.f0.csv").write_text(text, encoding=encoding)
+    table = control_csv.Table(tmp_path / "a.f0.csv", frame_rate=FRAME_RATE)
+    assert table.is_tracked
+    return table.performance(render_helpers.HEARD)
+
+
+def rows(frequency, confidence, step=0.01, mark=","):
+    lines = [mark.join(("time", "frequency", "confidence"))]
+    for k, (hz, sure) in enumerate(zip(frequency, confidence, strict=True)):
+        lines.append(mark.join((f"{k * step:.3f}", f"{hz:.3f}", f"{sure:.6f}")))
+    return "\n".join(lines) + "\n"
+
+
+HALF_SURE = [0.9] * 50 + [0.1] * 50
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        rows([440.0] * 100, HALF_SURE),
+        rows([440.0] * 100, HALF_SURE, step=10.0),  # PESTO's milliseconds
+        rows([440.0] * 100, HALF_SURE, mark=";").replace(".", ","),
+        rows([440.0] * 50 + [0.0] * 50, [0.9] * 100),  # 0 Hz for no pitch
+    ],
+    ids=["CREPE", "PESTO in milliseconds", "semicolons", "0 Hz in rests"],
+)
+def test_rows_of_pitch_trackers_are_played(tmp_path, text):
+    played = track(tmp_path, text, "utf-8-sig")
+    assert played.n_frames == 248  # up to 0.988 s; the last row is at 0.99 s
+    np.testing.assert_allclose(played.f0_hz, 440.0, rtol=1e-5)
+    middle = render_helpers.HEARD.loudness_db[50]
+    np.testing.assert_allclose(played.loudness_db[:100], middle, atol=1e-4)
+    assert played.voiced[:120].all()
+    assert not played.voiced[130:].any()
+    assert played.loudness_db[150:].max() < middle - 50.0
+
+
+def test_trackers_pitch_is_interpolated_in_octaves(tmp_path):
+    played = track(tmp_path, rows([220.0, 880.0], [0.9, 0.9], step=0.08))
+    np.testing.assert_allclose(played.f0_hz[10], 440.0, rtol=1e-4)
+
+
+def test_rows_left_out_by_a_tracker_are_a_rest(tmp_path):
+    lines = rows([440.0] * 200, [0.9] * 200).splitlines()
+    played = track(tmp_path, "\n".join([*lines[:51], *lines[151:]]))
+    assert played.voiced[:115].all()
+    assert not played.voiced[135:365].any()
+    assert played.voiced[385:].all()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("time,frequency,confidence\n0,440,1\n0,440,1\n", "do not ascend at row 2"),
+        ("time,frequency,confidence\n0,0,1\n", "no row has a frequency above 0"),
+        ("time,frequency,confidence\n0,-3,1\n1,440,1\n", "a frequency is -3 Hz"),
+        ("time,frequency,confidence\n0,440,1\n9e9,440,1\n", "0 to 21600 are played"),
+        ("time,frequency,confidence\n", "no rows"),
+    ],
+)
+def test_bad_rows_of_a_tracker_are_refused(tmp_path, text, reason):
+    with pytest.raises(errors.InputError, match=reason):
+        track(tmp_path, text)

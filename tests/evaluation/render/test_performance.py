@@ -189,9 +189,55 @@ def test_suppress_noise_lowers_what_is_no_note():
     np.testing.assert_allclose(quiet.loudness_db[10:30], -25.0)
 
 
+def make_tune(*pitches, secs=0.6):
+    """Notes one behind the other, with vibrato."""
+    size = round(secs * FRAME_RATE)
+    time = np.arange(size * len(pitches)) / FRAME_RATE
+    vibrato = 0.2 * np.sin(2 * np.pi * 5.5 * time)
+    return render_helpers.make_line(np.repeat(np.array(pitches, float), size) + vibrato)
+
+
+SCALE = np.array([60.0, 62.0, 64.0, 65.0, 67.0, 65.0, 62.0])
+
+
+@pytest.mark.parametrize("a4", [415.0, 427.47, 435.0, 442.0])
+def test_auto_tune_leaves_a_tune_in_its_own_tuning(a4):
+    offset = 12.0 * np.log2(a4 / 440.0)
+    # One note of seven is out of tune, and comes to where the others are.
+    played = make_tune(*(SCALE + offset + np.array([0, 0, 0.3, 0, 0, 0, 0])))
+    tuned = render_helpers.to_midi(transfer.auto_tune(played, 1.0))
+    size = round(0.6 * FRAME_RATE)
+    for number, note in enumerate(SCALE):
+        middle = tuned[number * size + 30 : (number + 1) * size - 30]
+        assert middle.mean() == pytest.approx(note + offset, abs=0.08)
+
+
+def test_a4_is_the_tuning_where_it_is_given():
+    played = make_tune(*(SCALE + 12.0 * np.log2(442.0 / 440.0)))
+    tuned = render_helpers.to_midi(transfer.auto_tune(played, 1.0, a4=415.0))
+    middle = tuned[30 : round(0.6 * FRAME_RATE) - 30]
+    grid = middle.mean() - 12.0 * np.log2(415.0 / 440.0)
+    assert grid == pytest.approx(round(grid), abs=0.03)
+
+
+def test_auto_tune_does_not_flip_between_two_semitones():
+    time = np.arange(4 * FRAME_RATE) / FRAME_RATE
+    # Drifts over the middle between two semitones, with a vibrato of half a semitone.
+    pitch = 60.4 + 0.05 * time + 0.25 * np.sin(2 * np.pi * 5.5 * time)
+    tuned = render_helpers.to_midi(
+        transfer.auto_tune(render_helpers.make_line(pitch), 1.0, a4=440.0)
+    )
+    assert np.abs(np.diff(tuned)).max() < 0.1  # a flip is a step of 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
-    [({"auto_tune": 2.0}, "give 0 to 1"), ({"suppress_noise": -3.0}, "0 or more")],
+    [
+        ({"auto_tune": 2.0}, "give 0 to 1"),
+        ({"suppress_noise": -3.0}, "0 or more"),
+        ({"auto_tune": 1.0, "a4": 44.0}, "give 380 to 500"),
+        ({"a4": 415.0}, "does nothing without --auto_tune"),
+    ],
 )
 def test_bad_adjustments_are_refused(arguments, text):
     with pytest.raises(errors.InputError, match=text):

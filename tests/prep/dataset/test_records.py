@@ -114,11 +114,11 @@ def test_both_rates_of_an_example_tell_the_same_time(tmp_path, sample_rate, fram
         sample_rate=sample_rate,
         frame_rate=frame_rate,
     )
-    from prep.recordings import decode
+    from prep.recordings import resample
 
     for example in prep_helpers.read_examples(tmp_path / "out", "train"):
         assert len(example["audio"]) == sample_rate
-        down = decode.resample_audio(example["audio"], sample_rate, out_rate=16000)
+        down = resample.resample_audio(example["audio"], sample_rate, out_rate=16000)
         middle = slice(1000, -1000)
         np.testing.assert_allclose(
             down[middle], example["audio_16k"][middle], atol=2e-4

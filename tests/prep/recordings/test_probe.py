@@ -151,12 +151,6 @@ BAD = [
     (make_offset_only, "silent"),
     (make_offset_from_the_first_sample, "silent"),
     (make_huge, r"no audio by its numbers: samples of up to 3e\+29 times full scale"),
-    (make_unfinished, r"holds no sample by its header, but 160000 bytes.*ffmpeg"),
-    (
-        make_damaged_flac,
-        r"damaged or cut off: decoding fails \(.*\) somewhere after 8\.2 s",
-    ),
-    (make_cancelling, "silent.*its channels cancel"),
     (make_low_rate, "8000 Hz, is below 16000.*--min_input_rate=8000"),
     (make_dangling, "broken link"),
     (make_loop, "broken link: Too many levels"),
@@ -192,11 +186,6 @@ def test_low_rate_is_used_when_asked_for(tmp_path):
     make_low_rate(tmp_path / "a.wav")
     result = probe(tmp_path / "a.wav", min_input_rate=8000)
     assert isinstance(result, recordings_lib.Probe)
-
-
-def test_foreign_format_is_named_with_the_way_out(tmp_path):
-    (tmp_path / "a.m4a").write_bytes(b"\0" * 100)
-    assert "ffmpeg" in probe(tmp_path / "a.m4a").reason
 
 
 def test_truncated_wav_is_used_to_its_true_end(tmp_path):
@@ -240,8 +229,10 @@ def test_chunks_before_the_audio_are_stepped_over(tmp_path):
     odd = b"note" + struct.pack("<I", 3) + b"abc\0"
     path.write_bytes(data[:where] + odd + data[where:])
     assert probe(path).recording.notes == ()
-    chunk = wav_header.read_data_chunk(str(path))
-    assert chunk == wav_header.DataChunk(2 * 2 * RATE, 2 * 2 * RATE)
+    with open(path, "rb") as file:
+        header = wav_header.read_header(file)
+    assert header.declared == header.available == 2 * 2 * RATE
+    assert header.trailing == 0
 
 
 def test_float_samples_on_another_scale_are_noted(tmp_path):
@@ -304,7 +295,7 @@ def test_two_hours_of_silence_are_rejected_in_flat_memory(tmp_path):
             file.write(np.zeros(60 * RATE, np.int16))
     code = (
         "import resource, sys\n"
-        "from prep import probe\n"
+        "from prep.recordings import probe\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "r = probe.probe_recording(sys.argv[1], 'a', min_loudness_db=-50,"
         " min_input_rate=16000)\n"

@@ -101,3 +101,15 @@ test("a quiet low voice is fitted to a loud high instrument", () => {
   assert.ok(Math.abs(1200 * Math.log2(frame.f0Hz / 110) % 1200) < 1e-6);
   assert.ok(frame.f0Hz > 390 && frame.f0Hz < 900);
 });
+
+test("a melody of an octave and more keeps the octave of its first note", () => {
+  const matching = new Matching(250, { loudness_db: [-40, -20, -10], pitch_midi: [66, 70, 74] });
+  const octaves = new Set();
+  for (const midi of [66, 59, 78, 62, 80, 58]) {
+    for (let i = 0; i < 250; i++) {
+      matching.apply({ f0Hz: 440 * 2 ** ((midi - 69) / 12), loudnessDb: -20, confidence: 1 });
+      octaves.add(matching.octaves);
+    }
+  }
+  assert.deepEqual([...octaves], [0]);
+});

@@ -1,0 +1,226 @@
+"""Broken and unusual MIDI files: each is played, or refused with one sentence."""
+
+import struct
+
+import numpy as np
+import pytest
+
+from evaluation.render import midi
+from evaluation.render import midi_file
+from evaluation.render import transfer
+from prep import errors
+from tests.helpers import render_helpers
+
+FRAME_RATE = render_helpers.FRAME_RATE
+DIVISION = 480  # ticks a beat; at 120 beats a minute 960 ticks are a second
+END = b"\x00\xff\x2f\x00"
+NOTE_A4 = b"\x00\x90\x45\x64" + b"\x87\x40\x80\x45\x00"  # for 960 ticks
+
+
+def delta(ticks):
+    """A number of seven bits a byte."""
+    parts = [ticks & 0x7F]
+    while ticks := ticks >> 7:
+        parts.append(ticks & 0x7F | 0x80)
+    return bytes(reversed(parts))
+
+
+def track(*events):
+    content = b"".join(events)
+    return b"MTrk" + struct.pack(">I", len(content)) + content
+
+
+def smf(*tracks, kind=1, division=DIVISION):
+    head = struct.pack(">4sIHHH", b"MThd", 6, kind, len(tracks), division)
+    return head + b"".join(tracks)
+
+
+def on(ticks, pitch=69, velocity=100, channel=0):
+    return delta(ticks) + bytes([0x90 | channel, pitch, velocity])
+
+
+def off(ticks, pitch=69, channel=0):
+    return delta(ticks) + bytes([0x80 | channel, pitch, 0])
+
+
+def control(ticks, number, value, channel=0):
+    return delta(ticks) + bytes([0xB0 | channel, number, value])
+
+
+def spans(score):
+    return [(n.pitch, round(n.start, 3), round(n.end, 3)) for n in score.notes]
+
+
+def play(tmp_path, data):
+    (tmp_path / "tune.mid").write_bytes(data)
+    return midi.read_midi(
+        tmp_path / "tune.mid", frame_rate=FRAME_RATE, heard=render_helpers.HEARD
+    )
+
+
+ONE_SECOND = [(69, 0.0, 1.0)]
+TEMPO_0 = b"\x00\xff\x51\x03\x00\x00\x00"
+PLAYED = {
+    "key signature of 11 sharps": smf(track(b"\x00\xff\x59\x02\x0b\x07", NOTE_A4, END)),
+    "key signature of 1 byte": smf(track(b"\x00\xff\x59\x01\x00", NOTE_A4, END)),
+    "tempo 0": smf(track(TEMPO_0, NOTE_A4, END)),
+    "tempo of 2 bytes": smf(track(b"\x00\xff\x51\x02\x07\xa1", NOTE_A4, END)),
+    "no end of track": smf(track(NOTE_A4)),
+    "track cut off": smf(track(NOTE_A4, END, b"\0" * 50))[:-40],
+    "track longer than it says": smf(
+        b"MTrk\x00\x00\x00\x05" + NOTE_A4 + END, track(END)
+    ),
+    "SMPTE time": smf(
+        track(b"\x00\x90\x45\x64", off(1000), END),
+        division=0xE728,  # 25 times 40
+    ),
+    "unknown chunk": smf(b"XFIH\x00\x00\x00\x04abcd", track(NOTE_A4, END)),
+    "longer header": b"MThd"
+    + struct.pack(">IHHHH", 8, 0, 1, DIVISION, 0)
+    + track(NOTE_A4, END),
+    "inside RIFF": b"RIFF\x40\x00\x00\x00RMIDdata\x30\x00\x00\x00"
+    + smf(track(NOTE_A4, END)),
+    "running status, note-on of velocity 0": smf(
+        track(on(0), delta(960) + b"\x45\x00", END)
+    ),
+    "status where a value should be": smf(track(b"\x00\xb0\x07", NOTE_A4[1:], END)),
+    "system message longer than its track": smf(
+        track(NOTE_A4, b"\x00\xf0\xff\xff\xff\x7f\x00", END)
+    ),
+    "drums beside it": smf(track(NOTE_A4, on(0, 40, channel=9), END)),
+}
+
+
+@pytest.mark.parametrize("data", PLAYED.values(), ids=PLAYED.keys())
+def test_broken_files_play_what_is_whole(data):
+    assert spans(midi_file.read_score(data)) == ONE_SECOND
+
+
+def test_what_was_passed_over_is_said(tmp_path, caplog):
+    play(tmp_path, PLAYED["tempo 0"])
+    assert "is broken in places and played all the same: 1 tempos of 0" in caplog.text
+
+
+REFUSED = {
+    "division 0": (smf(track(NOTE_A4, END), division=0), "0 ticks a beat"),
+    "SMPTE of 0 ticks": (smf(track(NOTE_A4, END), division=0xE700), "0 ticks a frame"),
+    "cut off in its header": (smf()[:9], "is no MIDI file: it ends before its header"),
+    "text": (b"x", "is no MIDI file: it has no header"),
+    "nothing": (b"", "is no MIDI file"),
+    "no track": (smf(), "has no notes"),
+    "17 hours a beat": (
+        smf(
+            track(b"\x00\xff\x51\x03\xff\xff\xff", on(0xFFFFFFF), off(1), END),
+            division=1,
+        ),
+        r"its last note ends after 1.25e\+06 hours; up to 6 are played",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "reason"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_played_is_one_sentence(tmp_path, data, reason):
+    with pytest.raises(errors.InputError, match=reason) as caught:
+        play(tmp_path, data)
+    assert str(caught.value).count("\n") == 0
+
+
+def test_sequences_of_format_2_follow_one_another():
+    data = smf(track(NOTE_A4, END), track(TEMPO_0, NOTE_A4, END), kind=2)
+    assert spans(midi_file.read_score(data)) == [(69, 0.0, 1.0), (69, 1.0, 2.0)]
+
+
+def test_notes_that_never_end_stop_with_the_file_or_after_a_while():
+    score = midi_file.read_score(
+        smf(track(on(0), on(480, 71), control(960, 7, 1), END))
+    )
+    assert spans(score) == [(69, 0.0, 1.5), (71, 0.5, 1.5)]
+    assert score.remarks == ["2 notes that never end"]
+    late = midi_file.read_score(smf(track(on(0), control(960 * 3600, 7, 1), END)))
+    assert spans(late) == [(69, 0.0, midi_file.HANGING_SECS)]
+
+
+def test_tempos_of_another_track_count():
+    tempo = b"\x83\x60\xff\x51\x03" + (250_000).to_bytes(3, "big")  # after 480 ticks
+    score = midi_file.read_score(smf(track(tempo, END), track(NOTE_A4, END)))
+    assert spans(score) == [(69, 0.0, 0.75)]
+
+
+def test_sustain_pedal_holds_notes():
+    held = smf(track(control(0, 64, 127), NOTE_A4, control(960, 64, 0), END))
+    assert spans(midi_file.read_score(held)) == [(69, 0.0, 2.0)]
+    forever = smf(track(control(0, 64, 127), NOTE_A4, control(480, 7, 0), END))
+    assert spans(midi_file.read_score(forever)) == [(69, 0.0, 1.5)]
+
+
+def test_pitch_bend_range_is_read(tmp_path):
+    twelve = (control(0, 101, 0), control(0, 100, 0), control(0, 6, 12))
+    data = smf(track(*twelve, b"\x00\xe0\x00\x60", NOTE_A4, END))  # half way up
+    played = play(tmp_path, data)
+    assert render_helpers.to_midi(played)[20] == pytest.approx(75.0, abs=0.01)
+
+
+def test_mod_wheel_decides_the_vibrato(tmp_path):
+    wheel = (control(0, 1, 0), on(0), control(960, 1, 127), off(1920), END)
+    cents = 100.0 * (render_helpers.to_midi(play(tmp_path, smf(track(*wheel)))) - 69.0)
+    assert np.abs(cents[5:245]).max() < 0.01
+    assert np.abs(cents[260:700]).max() == pytest.approx(midi.WHEEL_CENTS, abs=0.5)
+
+
+def test_mod_wheel_at_rest_leaves_the_vibrato_of_the_notes(tmp_path):
+    data = smf(track(control(0, 1, 0), on(0), off(2880), END))
+    cents = 100.0 * (render_helpers.to_midi(play(tmp_path, data)) - 69.0)
+    assert 19.0 < np.abs(cents[200:700]).max() < 21.0
+
+
+@pytest.mark.parametrize("number", [midi_file.BREATH, midi_file.EXPRESSION])
+def test_expression_and_breath_take_from_the_loudness(tmp_path, number):
+    full = play(tmp_path, smf(track(on(0), off(1920), END)))
+    moved = play(
+        tmp_path,
+        smf(
+            track(
+                on(0), control(960, number, 64), control(480, number, 0), off(480), END
+            )
+        ),
+    )
+    np.testing.assert_allclose(moved.loudness_db[:249], full.loudness_db[:249])
+    # 40 dB a factor of ten, as General MIDI recommends: -11.9 dB at 64.
+    lower = full.loudness_db[300] - moved.loudness_db[300]
+    assert lower == pytest.approx(11.9, abs=0.1)
+    assert moved.loudness_db[450] == -80.0
+
+
+def test_controllers_are_those_of_the_notes_channel(tmp_path):
+    bent = b"\x00\xe1\x00\x7f"  # on channel 2, where no note is
+    played = play(tmp_path, smf(track(bent, NOTE_A4, END)))
+    assert render_helpers.to_midi(played)[20] == pytest.approx(69.0, abs=0.01)
+
+
+def test_note_127_is_too_high_until_it_is_transposed(tmp_path):
+    # 12544 Hz and 20 cents of vibrato.
+    played = play(tmp_path, smf(track(on(0, 127), off(960, 127), END)))
+    with pytest.raises(
+        errors.InputError, match=r"12690 Hz, lies above the 8192 Hz.*--transpose=-12"
+    ):
+        transfer.adjust(played, transfer.Adjustments(), heard=None)
+    lower = transfer.adjust(played, transfer.Adjustments(transpose=-12), heard=None)
+    assert lower.f0_hz[20] == pytest.approx(6272.0, rel=1e-3)
+
+
+def test_mutated_files_play_or_are_refused(rng, tmp_path):
+    seeds = [*PLAYED.values(), *(data for data, _ in REFUSED.values())]
+    n_played = 0
+    for number in range(400):
+        data = bytearray(seeds[number % len(seeds)])
+        for place in rng.integers(0, max(1, len(data)), 1 + number % 5):
+            data[place : place + 1] = bytes([rng.integers(256)])
+        try:
+            played = play(tmp_path, bytes(data))
+        except errors.InputError as error:
+            assert "\n" not in str(error)
+            continue
+        assert np.isfinite(played.f0_hz).all()
+        assert np.isfinite(played.loudness_db).all()
+        n_played += 1
+    assert n_played > 100
