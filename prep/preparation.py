@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from absl import logging
 from apache_beam.options import pipeline_options
 
-from prep import features
 from prep import progress
 from prep import settings as settings_lib
 from prep.beam import pipeline
@@ -88,17 +87,20 @@ def prepare(request: Request, say: Say) -> None:
     passed_over = [one.passed_over for one in (found, eval_found) if one]
     if request.dry_run:
         plan = _plan(request, found, eval_found, layout=None)
-        say(text.describe(plan, passed_over))
+        cached_secs = _cached_secs(plan, layout)
+        say(text.describe(plan, passed_over, cached_secs=cached_secs))
         return
+    dataset_layout.check_folder(layout, overwrite=request.overwrite)
     layout.make_folders()
     with _disk_errors_explained(), dataset_layout.locked(layout):
         dataset_layout.clear_unfinished(layout)
         plan = _plan(request, found, eval_found, layout=layout)
-        say(text.describe(plan, passed_over))
+        cached_secs = _cached_secs(plan, layout)
+        say(text.describe(plan, passed_over, cached_secs=cached_secs))
         if _is_complete(plan, layout, request):
+            dataset_layout.tidy(layout)  # a run may have been killed before it did
             say(f"{layout.output} holds exactly this dataset already: nothing to do.")
             return
-        _check_space(plan, layout)
         dataset_layout.write_text(layout, dataset_layout.PLAN, plan.to_json())
         job = steps.Job(
             output=str(layout.output),
@@ -191,22 +193,22 @@ def _is_complete(
     path = layout.file(dataset_layout.PLAN)
     if path.exists() and not request.overwrite:
         try:
-            old = plan_lib.Plan.from_json(path.read_text())
+            old = plan_lib.Plan.from_json(path.read_bytes())
             differences = text.describe_difference(old, plan)
         except settings_lib.PrepError as error:
             differences = [str(error)]
         if not differences:
-            return layout.file(dataset_layout.COMPLETED).exists()
+            if layout.file(dataset_layout.COMPLETED).exists():
+                return True
+            _check_space(plan, layout)
+            return False
         listed = "".join(f"\n  {line}" for line in differences)
         raise settings_lib.PrepError(
             f"{layout.output} holds another dataset, finished or begun:{listed}\n"
             "Choose another --output, or replace it with --overwrite."
         )
-    if not request.overwrite and dataset_layout.has_records(layout):
-        raise settings_lib.PrepError(
-            f"{layout.output} holds TFRecords without a plan.json: another program's, "
-            "perhaps. Choose another --output, or replace them with --overwrite."
-        )
+    # Before anything is removed: a good dataset is worth more than none.
+    _check_space(plan, layout)
     dataset_layout.remove_dataset(layout)
     layout.make_folders()
     _write_rejections(layout, plan.rejections)
@@ -214,33 +216,62 @@ def _is_complete(
 
 
 def _check_space(plan: plan_lib.Plan, layout: dataset_layout.Layout) -> None:
-    there = sum(
-        path.stat().st_size
-        for folder in (layout.audio, layout.output)
-        for path in folder.iterdir()
-        if path.is_file()
+    """Refuses a job for which a disk has no room.
+
+    What lies there of this dataset, or of the one that it replaces, takes no new room.
+
+    Raises:
+        settings_lib.PrepError: Says what is needed and what is free.
+    """
+    own = [*dataset_layout.own_paths(layout), *layout.audio.iterdir()]
+    there = sum(path.lstat().st_size for path in own)
+    cached = sum(
+        path.stat().st_size for path in _segment_secs(plan, layout) if path.exists()
     )
-    free = shutil.disk_usage(layout.output).free
-    if plan.n_bytes - there > free:
-        raise settings_lib.PrepError(
-            f"the dataset needs about {text.show_bytes(plan.n_bytes - there)} in "
-            f"{layout.output}, and {text.show_bytes(free)} are free there. Make "
-            "room, choose another --output, or use a longer --hop_secs."
-        )
+    needed = {layout.output: plan.n_bytes - there}
+    if _disk_of(layout.cache) == _disk_of(layout.output):
+        needed[layout.output] -= cached
+    else:
+        needed[layout.cache] = plan.cache_bytes - cached
+    for folder, n_bytes in needed.items():
+        free = shutil.disk_usage(folder).free
+        if n_bytes > free:
+            raise settings_lib.PrepError(
+                f"the dataset needs about {text.show_bytes(n_bytes)} in {folder}, and "
+                f"{text.show_bytes(free)} are free there. Make room, choose another "
+                "--output or --cache_dir, or use a longer --hop_secs."
+            )
+
+
+def _disk_of(folder: pathlib.Path) -> int:
+    """Number of the file system that a folder lies on."""
+    return os.stat(folder).st_dev
+
+
+def _segment_secs(
+    plan: plan_lib.Plan, layout: dataset_layout.Layout
+) -> dict[pathlib.Path, float]:
+    """The cache entries that a plan needs, and the audio of each, s."""
+    weights = {}
+    for index, source in enumerate(plan.sources):
+        features_id = plan.features_id(index)
+        for segment, secs in zip(source.segments, plan.source_secs(index), strict=True):
+            weights[layout.features(features_id, segment)] = secs
+    return weights
+
+
+def _cached_secs(plan: plan_lib.Plan, layout: dataset_layout.Layout) -> float:
+    """Audio whose features are in the cache, s."""
+    return sum(
+        secs for path, secs in _segment_secs(plan, layout).items() if path.exists()
+    )
 
 
 def _compute(job: steps.Job, request: Request) -> None:
     plan, layout = job.plan, job.layout
-    if not steps.unfinished_shards(job):
+    if not steps.unfinished_sources(job):
         return
-    rate = plan.settings.frame_rate
-    per_segment = features.SEGMENT_SECS * rate
-    weights: dict[pathlib.Path, float] = {}
-    for index, source in enumerate(plan.sources):
-        for segment in source.segments:
-            n_frames = min(per_segment, source.n_frames - segment * per_segment)
-            path = layout.features(plan.features_id(index), segment)
-            weights[path] = n_frames / rate
+    weights = _segment_secs(plan, layout)
     with (
         progress.noise_to(layout.log) as screen,
         progress.watching(
@@ -295,9 +326,7 @@ def _finish(job: steps.Job, say: Say) -> None:
     )
     dataset_layout.write_text(layout, dataset_layout.PAGE, page.render(job, statistics))
     dataset_layout.write_text(layout, dataset_layout.COMPLETED, plan.hash + "\n")
-    shutil.rmtree(layout.audio, ignore_errors=True)
-    shutil.rmtree(layout.temporary, ignore_errors=True)
-    shutil.rmtree(layout.failures, ignore_errors=True)
+    dataset_layout.tidy(layout)
     for line in dataset_statistics.summarize(statistics):
         say(line)
     say(f"dataset: {layout.output}, shown in {layout.file(dataset_layout.PAGE)}")

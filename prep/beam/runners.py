@@ -107,6 +107,12 @@ def explain(error: Exception) -> str:
             "the disk is full. Make room (or choose another --output or --cache_dir) "
             "and run the same command again; what is finished is kept."
         )
+    if "File too large" in text:
+        return (
+            "a file grew larger than this disk or this account may hold (FAT32 ends at "
+            "4 GB, `ulimit -f` shows the account's limit). Choose another --output or "
+            "--cache_dir, or more shards with --n_shards."
+        )
     if any(sign in text for sign in _WORKER_LOST) or "KilledWorker" in repr(error):
         return (
             "a worker process was lost, killed or out of memory. Run the same command "

@@ -19,6 +19,7 @@ from absl import logging
 from prep import features
 from prep import loudness
 from prep import settings as settings_lib
+from prep.dataset import feature_cache
 from prep.dataset import layout as dataset_layout
 from prep.dataset import records
 from prep.dataset import tfrecords
@@ -171,7 +172,7 @@ def analyse_segment(job: Job, source: int, *, segment: int) -> None:
     """Computes the features of one segment of a spooled recording."""
     plan, layout = job.plan, job.layout
     path = layout.features(plan.features_id(source), segment)
-    if path.exists():
+    if feature_cache.read(path) is not None:
         return
     spool = layout.spool(plan.source_id(source), settings_lib.CREPE_RATE)
     values = features.analyse_segment(
@@ -182,7 +183,7 @@ def analyse_segment(job: Job, source: int, *, segment: int) -> None:
         framing=plan.settings.framing,
         tracker=job.tracker(),
     )
-    dataset_layout.write_array(path, values, temporary=layout.temporary)
+    feature_cache.write(path, values, temporary=layout.temporary)
 
 
 def read_features(job: Job, source: int, *, start: int, n_frames: int) -> np.ndarray:
@@ -195,7 +196,12 @@ def read_features(job: Job, source: int, *, start: int, n_frames: int) -> np.nda
     ):
         path = layout.features(plan.features_id(source), segment)
         first = segment * per_segment
-        values = np.load(path)
+        values = feature_cache.read(path)
+        if values is None:
+            raise settings_lib.PrepError(
+                f"{path} was removed or damaged while the job was running; run "
+                "the same command again, and it is computed anew."
+            )
         parts.append(values[:, max(0, start - first) : start + n_frames - first])
     return np.concatenate(parts, axis=1)
 
@@ -292,16 +298,35 @@ def unfinished_shards(job: Job) -> list[int]:
 
 
 def unfinished_sources(job: Job) -> list[int]:
-    """Recordings that unfinished shards need."""
-    plan = job.plan
-    return sorted(
-        {
-            span.source
-            for shard in unfinished_shards(job)
-            for example in plan.examples_of(plan.shards[shard])
-            for span in example.spans
-        }
-    )
+    """Finds sources of which something is missing on disk or damaged.
+
+    Statistics and page need features and spools too, when all shards are there already.
+    """
+    plan, layout = job.plan, job.layout
+    waiting = {
+        span.source
+        for shard in unfinished_shards(job)
+        for example in plan.examples_of(plan.shards[shard])
+        for span in example.spans
+    }
+    rates = {plan.settings.sample_rate, settings_lib.CREPE_RATE}
+    for index in range(len(plan.sources)):
+        if index in waiting:
+            continue
+        spools = (layout.spool(plan.source_id(index), rate) for rate in rates)
+        if not all(spool.exists() for spool in spools) or any(
+            feature_cache.read(path) is None for path in feature_paths(job, index)
+        ):
+            waiting.add(index)
+    return sorted(waiting)
+
+
+def feature_paths(job: Job, source: int) -> list[pathlib.Path]:
+    """Cache entries of a source, in the order of its segments."""
+    features_id = job.plan.features_id(source)
+    return [
+        job.layout.features(features_id, s) for s in job.plan.sources[source].segments
+    ]
 
 
 def load_crepe(capacity: str, decoder: str) -> features.Tracker:

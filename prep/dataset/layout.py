@@ -101,12 +101,6 @@ def to_json(values: Any) -> str:
     return json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
-def write_array(path: pathlib.Path, array: np.ndarray, *, temporary: pathlib.Path):
-    """Writes an array, whole or not at all."""
-    with replacing(path, temporary) as unfinished, open(unfinished, "wb") as file:
-        np.save(file, array)
-
-
 def read_span(path: pathlib.Path, start: int, stop: int) -> np.ndarray:
     """Samples `start` to `stop` of a raw float32 file, zeros outside it."""
     span = np.zeros(stop - start, np.float32)
@@ -149,17 +143,71 @@ def clear_unfinished(layout: Layout) -> None:
     layout.make_folders()
 
 
-def has_records(layout: Layout) -> bool:
-    """Whether files of records lie in the output folder."""
-    return any(True for p in OWN_PATTERNS for _ in layout.output.glob(p))
+def own_paths(layout: Layout) -> list[pathlib.Path]:
+    """Files in the output folder with the names of a dataset's own, `PLAN` last."""
+    names = [name for name in OWN_FILES if name != PLAN]
+    named = [layout.file(name) for name in (*names, PLAN)]
+    records = [p for pattern in OWN_PATTERNS for p in layout.output.glob(pattern)]
+    return [path for path in (*records, *named) if os.path.lexists(path)]
+
+
+def check_folder(layout: Layout, *, overwrite: bool) -> None:
+    """Refuses a folder in which files of somebody else would be replaced.
+
+    Ours is a folder with a `.prep`, or with a plan.json or dataset_info.json that says
+    what only ours say. Call before anything is created.
+
+    Args:
+        layout: Of the output.
+        overwrite: Whether records of another program may be replaced.
+
+    Raises:
+        settings_lib.PrepError: If something is in the way.
+    """
+    if layout.work.is_symlink():
+        raise settings_lib.PrepError(
+            f"{layout.work} is a symbolic link, and what it points to would be "
+            "emptied. Remove it; --cache_dir puts the features elsewhere."
+        )
+    if layout.work.is_dir() or _carries_mark(layout):
+        return
+    found = own_paths(layout)
+    records = [path for path in found if ".tfrecord-" in path.name]
+    named = [path.name for path in found if path not in records]
+    if named:
+        raise settings_lib.PrepError(
+            f"{layout.output} holds {', '.join(named)}, which ddsp_prep did not write "
+            "and would replace. Choose another --output, or move them away."
+        )
+    if records and not overwrite:
+        raise settings_lib.PrepError(
+            f"{layout.output} holds TFRecords without a plan.json: another program's, "
+            "perhaps. Choose another --output, or replace them with --overwrite."
+        )
+
+
+def _carries_mark(layout: Layout) -> bool:
+    """Whether plan.json or dataset_info.json is one of ours, damaged or not."""
+    for name, mark in ((PLAN, b'"shards"'), (INFO, b'"plan_hash"')):
+        try:
+            content = layout.file(name).read_bytes()
+        except OSError:
+            continue
+        if mark in content or (name == PLAN and content.startswith(b'{\n "hash": "')):
+            return True
+    return False
 
 
 def remove_dataset(layout: Layout) -> None:
-    """Removes a dataset's own files, `COMPLETED` first; nobody else's."""
-    for name in OWN_FILES:
-        layout.file(name).unlink(missing_ok=True)
-    for pattern in OWN_PATTERNS:
-        for path in layout.output.glob(pattern):
-            path.unlink()
+    """Removes a dataset's own files, `PLAN` last: it tells that the rest is ours."""
+    layout.file(COMPLETED).unlink(missing_ok=True)
+    for path in own_paths(layout):
+        path.unlink(missing_ok=True)
     shutil.rmtree(layout.audio, ignore_errors=True)
     layout.audio.mkdir(parents=True, exist_ok=True)
+
+
+def tidy(layout: Layout) -> None:
+    """Removes what a complete dataset no longer needs."""
+    for folder in (layout.audio, layout.temporary, layout.failures):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -249,16 +249,25 @@ class Plan:
             for segment in segments_at(span.first, span.n_frames, self.settings)
         }
 
+    def source_secs(self, source: int) -> list[float]:
+        """Audio of each of a source's segments whose pitch is needed, s."""
+        rate = self.settings.frame_rate
+        per_segment = features.SEGMENT_SECS * rate
+        n_frames, segments = (
+            self.sources[source].n_frames,
+            self.sources[source].segments,
+        )
+        return [min(per_segment, n_frames - s * per_segment) / rate for s in segments]
+
     @property
     def segment_secs(self) -> float:
         """Audio whose pitch is to be tracked, s."""
-        rate = self.settings.frame_rate
-        per_segment = features.SEGMENT_SECS * rate
-        return sum(
-            min(per_segment, source.n_frames - segment * per_segment) / rate
-            for source in self.sources
-            for segment in source.segments
-        )
+        return sum(sum(self.source_secs(index)) for index in range(len(self.sources)))
+
+    @property
+    def cache_bytes(self) -> int:
+        """Disk space of all features, about."""
+        return 4 * 3 * sum(source.n_frames for source in self.sources)
 
     @property
     def n_bytes(self) -> int:
@@ -269,9 +278,8 @@ class Plan:
             settings.sample_rate != settings_lib.CREPE_RATE
         )
         secs = sum(source.n_frames for source in self.sources) / settings.frame_rate
-        per_frame = 4 * 3 * sum(source.n_frames for source in self.sources)
         records = examples * example_bytes(settings)
-        return int(records + secs * 4 * spools + per_frame + DESCRIPTION_BYTES)
+        return int(records + secs * 4 * spools + self.cache_bytes + DESCRIPTION_BYTES)
 
     @property
     def hash(self) -> str:
@@ -313,7 +321,7 @@ class Plan:
         return "{\n" + ",\n".join(lines) + "\n}\n"
 
     @classmethod
-    def from_json(cls, text: str) -> "Plan":
+    def from_json(cls, text: str | bytes) -> "Plan":
         """The inverse of `to_json`.
 
         Raises:

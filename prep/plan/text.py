@@ -47,19 +47,30 @@ def show_count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def estimate_secs(plan: plan_lib.Plan) -> float:
-    """Time that all cores of this machine need for the plan, about."""
+def estimate_secs(plan: plan_lib.Plan, cached_secs: float = 0.0) -> float:
+    """Time that all cores of this machine need for the plan, about.
+
+    Args:
+        plan: What is to be computed.
+        cached_secs: Audio whose pitch is in the cache, s.
+    """
     cores = os.cpu_count() or 1
     cost = _COST.get(plan.settings.crepe_capacity, _COST["full"])
-    return _COST_START + plan.segment_secs * cost * _COST_CORES / cores
+    return _COST_START + (plan.segment_secs - cached_secs) * cost * _COST_CORES / cores
 
 
-def describe(plan: plan_lib.Plan, passed_over: Sequence[Mapping[str, int]] = ()) -> str:
+def describe(
+    plan: plan_lib.Plan,
+    passed_over: Sequence[Mapping[str, int]] = (),
+    *,
+    cached_secs: float = 0.0,
+) -> str:
     """The plan: recordings, minutes, examples, shards, time, what is left out.
 
     Args:
         plan: What it says.
         passed_over: Counts of entries that are no recordings, by kind.
+        cached_secs: Audio whose pitch is in the cache, s.
     """
     settings = plan.settings
     total = sum(recording.secs for recording in plan.recordings)
@@ -85,9 +96,11 @@ def describe(plan: plan_lib.Plan, passed_over: Sequence[Mapping[str, int]] = ())
     if others:
         listed = ", ".join(f"{count} {kind}" for kind, count in sorted(others.items()))
         lines.append(f"  passed over, not audio by name: {listed}")
+    cached = f", {show_secs(cached_secs)} of it cached" if cached_secs else ""
+    secs = estimate_secs(plan, cached_secs)
     lines.append(
         f"  pitch of {show_secs(plan.segment_secs)} by CREPE "
-        f"({settings.crepe_capacity}): about {show_secs(estimate_secs(plan))} on "
+        f"({settings.crepe_capacity}){cached}: about {show_secs(secs)} on "
         f"{os.cpu_count()} cores; {show_bytes(plan.n_bytes)} on disk"
     )
     return "\n".join(lines)

@@ -1,0 +1,56 @@
+"""Cached features of a segment: an array and, behind it, a checksum of its bytes.
+
+NumPy reads the array and stops before the checksum. An entry without one, from before
+there was one, is taken if its array is whole and finite.
+"""
+
+import io
+import pathlib
+import struct
+
+import google_crc32c
+import numpy as np
+
+from prep.dataset import layout as dataset_layout
+
+_MARK = b"crc32c"
+_FOOTER = struct.Struct("<6sI")  # mark, checksum of all before
+
+
+def write(path: pathlib.Path, features: np.ndarray, *, temporary: pathlib.Path) -> None:
+    """Writes an entry, whole or not at all.
+
+    Args:
+        path: Of the entry.
+        features: float32, shape [3, n_frames].
+        temporary: Folder for unfinished files.
+    """
+    buffer = io.BytesIO()
+    np.save(buffer, features)
+    content = buffer.getvalue()
+    with dataset_layout.replacing(path, temporary) as unfinished:
+        footer = _FOOTER.pack(_MARK, google_crc32c.value(content))
+        unfinished.write_bytes(content + footer)
+
+
+def read(path: pathlib.Path) -> np.ndarray | None:
+    """Reads an entry; None if there is none, or if it is damaged.
+
+    Returns:
+        float32, shape [3, n_frames].
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    body, footer = content[: -_FOOTER.size], content[-_FOOTER.size :]
+    if len(footer) == _FOOTER.size and footer.startswith(_MARK):
+        _, checksum = _FOOTER.unpack(footer)
+        if google_crc32c.value(body) != checksum:
+            return None
+    try:
+        features = np.load(io.BytesIO(content), allow_pickle=False)
+    except (ValueError, OSError, EOFError, SyntaxError, MemoryError):
+        return None
+    is_whole = features.ndim == 2 and len(features) == 3 and np.isfinite(features).all()
+    return features if is_whole else None
