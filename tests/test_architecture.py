@@ -31,7 +31,7 @@ ARROWS = {
         dataset: checked_json features files loudness plan recordings settings
         beam: dataset features loudness pitch plan recordings settings
         report: beam pitch plan settings
-        preparation: beam dataset features plan progress recordings report settings
+        preparation: beam dataset plan progress recordings report settings
         command_line:
         run_beam: beam command_line preparation settings
     """,
