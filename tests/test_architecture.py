@@ -45,7 +45,7 @@ ARROWS = {
         controls: layers schedules synths
         decoders: layers
         synths: layers
-        losses: controls layers measures schedules synths
+        losses: layers measures schedules synths
         autoencoder: controls decoders losses
         runs: config prep.dataset prep.files
         streaming: autoencoder controls decoders synths

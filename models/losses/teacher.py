@@ -19,8 +19,8 @@ import gin
 import tensorflow as tf
 
 from models import schedules
-from models.controls import heads
 from models.losses import terms
+from models.synths import harmonic as harmonic_synth
 
 # What a batch holds beside its features (`models.teaching.targets`), dB and 0 to 1.
 HARMONICS_KEY = "measured_harmonics_db"  # [batch, n_frames, n_harmonics]
@@ -57,7 +57,7 @@ def control_distances(
     dtype = controls["amps"].dtype
     target = tf.cast(measured[HARMONICS_KEY], dtype)
     weights = tf.cast(measured[WEIGHTS_KEY], dtype)
-    counted = heads.below_nyquist(
+    counted = harmonic_synth.below_nyquist(
         controls["f0_hz"], n_harmonics=target.shape[-1], sample_rate=sample_rate
     )
     amplitudes = controls["amps"] * controls["harmonic_distribution"]
