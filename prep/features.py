@@ -144,12 +144,14 @@ def analyse_segment(
     Raises:
         ValueError: If the tracker's answer is not finite or not one value a frame.
     """
+    # Frames of the segment, and those around it that give the decoder its context.
     hop = CREPE_RATE // frame_rate
     shift = framing == "ddsp_same"
     first = segment * SEGMENT_SECS * frame_rate
     n = min(SEGMENT_SECS * frame_rate, n_frames - first)
     begin = max(0, first - MARGIN_SECS * frame_rate)
     end = min(n_frames, first + n + MARGIN_SECS * frame_rate)
+    # Pitch: a frame of CREPE stands around its sample, or begins there.
     start = begin * hop - (0 if shift else CREPE_FRAME // 2)
     heard = read_16k(start, start + (end - begin - 1) * hop + CREPE_FRAME)
     f0_hz, f0_confidence = tracker(heard, frame_rate, center=False)
@@ -158,6 +160,7 @@ def analyse_segment(
             f"the pitch tracker gave {f0_hz.shape} pitches and {f0_confidence.shape} "
             f"confidences for {end - begin} frames."
         )
+    # Loudness needs no context but its window.
     start = first * hop - (0 if shift else loudness_lib.REFERENCE_FFT // 2)
     heard = read_16k(start, start + (n - 1) * hop + loudness_lib.REFERENCE_FFT)
     loudness = loudness_lib.frame_loudness(
@@ -207,12 +210,14 @@ def compute_features(
     )
     if not len(audio) or not np.isfinite(audio).all():
         raise ValueError("audio is empty or holds NaN or infinite samples.")
+    # Lengths: whole frames, the last filled up with zeros.
     hop_size = sample_rate // frame_rate
     n_whole = -(-len(audio) // hop_size)
     n_frames = count_frames(len(audio), hop_size, framing=framing)
     audio_16k = audio.astype(np.float32)
     if sample_rate != CREPE_RATE:
         audio_16k = resample.resample_audio(audio_16k, sample_rate, out_rate=CREPE_RATE)
+    # The same segments as the pipeline has, so the same numbers.
     read = functools.partial(read_array, audio_16k)
     values = np.concatenate(
         [

@@ -78,7 +78,7 @@ def measure_envelope(blocks: Iterable[np.ndarray], sample_rate: int) -> np.ndarr
     The same measure as `features.loudness_db`, about 50 times a second and at the
     recording's own sample rate; brought to the scale of a window of 512 samples. A
     constant offset counts for nothing here, whereas there the window leaks some of it;
-    for the same reason the first and the last sample stand on beyond the ends.
+    for the same reason edges are padded with the first and the last sample.
 
     Args:
         blocks: Mono, float32, shape [n] each.
@@ -91,6 +91,7 @@ def measure_envelope(blocks: Iterable[np.ndarray], sample_rate: int) -> np.ndarr
     n_fft = max(2, 2 ** round(np.log2(ENVELOPE_SECS * sample_rate)))
     parts = []
     pending = np.zeros(0, np.float32)
+    # Windows that are whole so far; what they leave over begins the next round.
     for block in _with_ends(blocks, n_fft // 2):
         pending = np.concatenate([pending, block])
         n_frames = (len(pending) - n_fft) // hop_size + 1
@@ -106,6 +107,7 @@ def measure_envelope(blocks: Iterable[np.ndarray], sample_rate: int) -> np.ndarr
             )
         )
         pending = pending[n_frames * hop_size :]
+    # A window of n_fft samples sums n_fft / 512 times the power of the reference's.
     loudness = np.concatenate([np.full(0, MIN_DB, np.float32), *parts])
     return np.maximum(loudness - 10.0 * np.log10(n_fft / REFERENCE_FFT), MIN_DB)
 

@@ -157,6 +157,7 @@ def _plan(
 
         probes = probe(found)
         eval_probes = probe(eval_found) if eval_found else []
+    # rejected.jsonl of a dataset that is there is not replaced before its plan is.
     try:
         plan = make.make_plan(
             probes, settings, eval_probes=eval_probes, tracker_id=request.tracker_id
@@ -325,6 +326,7 @@ def _finish(job: steps.Job, say: Say) -> None:
         description.dataset_info(plan).to_json(),
     )
     dataset_layout.write_text(layout, dataset_layout.PAGE, page.render(job, statistics))
+    # The dataset is one from here on.
     dataset_layout.write_text(layout, dataset_layout.COMPLETED, plan.hash + "\n")
     dataset_layout.tidy(layout)
     for line in dataset_statistics.summarize(statistics):

@@ -196,6 +196,7 @@ def watching(
     if quiet:
         yield
         return
+    # What lies there from an earlier run counts as done.
     done = sum(weight for path, weight in weights.items() if path.exists())
     left = {path: weight for path, weight in weights.items() if not path.exists()}
     shown = bar(

@@ -100,6 +100,7 @@ class Settings:
         Raises:
             ValueError: Names the value, what is allowed and the nearest that works.
         """
+        # Rates first: lengths are counted in frames.
         self._check_rates()
         secs_to_frames(self.example_secs, self.frame_rate, name="example_secs")
         secs_to_frames(self.hop_secs, self.frame_rate, name="hop_secs")
@@ -114,6 +115,7 @@ class Settings:
         _check_range("eval_split_fraction", self.eval_split_fraction, 0.0, 0.5)
         _check_range("n_shards", self.n_shards, 0, 100000)
         _check_range("min_input_rate", self.min_input_rate, 1, MAX_RATE)
+        # Copies come in addition to the recordings, each once.
         if 0 not in self.transpose_cents:
             raise ValueError(
                 f"transpose_cents={list(self.transpose_cents)} leaves out 0, the "

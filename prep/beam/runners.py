@@ -45,6 +45,7 @@ def make_options(
         raise settings_lib.PrepError(f"--workers={workers}: at least 1 is needed.")
     if runner == "DirectRunner":
         runner = IN_PROCESS
+    # Guard: the flags that choose an engine contradict each other.
     if dask:
         if runner not in (IN_PROCESS, "DaskRunner") or workers > 1:
             raise settings_lib.PrepError(
@@ -68,6 +69,7 @@ def make_options(
             "--direct_running_mode=multi_processing",
             f"--direct_num_workers={workers}",
         ]
+    # What is left must be flags of Beam, which itself would pass over a mistyped one.
     _check_known(beam_args)
     return pipeline_options.PipelineOptions([*args, *beam_args])
 
@@ -92,7 +94,7 @@ def _check_known(beam_args: Sequence[str]) -> None:
 
 
 def is_interrupt(error: BaseException) -> bool:
-    """Whether Ctrl-C is behind what a runner raised; Beam wraps it in an error."""
+    """Tells whether Ctrl-C is behind an error; Beam wraps it in one of its own."""
     return "KeyboardInterrupt" in str(error) or any(
         isinstance(cause, KeyboardInterrupt)
         for cause in (error.__cause__, error.__context__)

@@ -58,7 +58,7 @@ class Job:
 
     @property
     def layout(self) -> dataset_layout.Layout:
-        """Where things lie."""
+        """The paths of the dataset and its cache."""
         return dataset_layout.Layout(self.output, self.cache)
 
     @property
@@ -91,6 +91,7 @@ def spool_recording(job: Job, source: int) -> None:
     """
     plan, layout = job.plan, job.layout
     recording, variant = plan.recording_of(source), plan.sources[source]
+    # Lengths as the plan has them; at 16 kHz one spool serves for both rates.
     wanted = {
         plan.settings.sample_rate: variant.n_samples,
         settings_lib.CREPE_RATE: variant.n_samples_16k,
@@ -102,11 +103,13 @@ def spool_recording(job: Job, source: int) -> None:
     }
     if not missing:
         return
+    # Guard: what was planned is what is read.
     if probe_lib.hash_file(recording.path) != recording.recording_id:
         raise decode.UnreadableError("its content changed since it was probed")
     scale = np.float32(1)
     if plan.settings.normalize == "peak":
         scale = np.float32(recordings_lib.NORMALIZED_PEAK / recording.peak)
+    # Transposition: the samples are taken to be faster or slower than they are.
     in_rate = recording.in_rate * plan_lib.frequency_ratio(variant.cents)
     for rate, n_samples in missing.items():
         path = layout.spool(plan.source_id(source), rate)
@@ -248,6 +251,7 @@ def load_example(job: Job, track: int, *, start: int) -> bytes:
     plan, settings = job.plan, job.plan.settings
     example = plan.example(track, start)
     f0_hz, f0_confidence, loudness_db = assemble_features(job, example)
+    # Which recordings stand where, for an example that holds several.
     sources = [
         records.SourceSpan(
             plan.recording_of(span.source).recording_id,

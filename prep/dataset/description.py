@@ -48,6 +48,7 @@ def dataset_info(plan: plan_lib.Plan) -> info.DatasetInfo:
 
 def _split_info(plan: plan_lib.Plan, split: str) -> info.SplitInfo:
     shards = [shard for shard in plan.shards if shard.split == split]
+    # A track of one recording needs no name of its own.
     tracks = sorted({track for shard in shards for track, _ in shard.examples})
     packs = {
         plan.track_id(track): plan.recordings_in(track)
@@ -92,6 +93,7 @@ def dataset_gin(plan: plan_lib.Plan, output: pathlib.Path) -> str:
     ddsp's own programs, and it names this folder: it does not move with the dataset.
     """
     facts = dataclasses.replace(dataset_info(plan), data_dir=output)
+    # The macros of a training, and what ddsp's provider calls the same things.
     macros = facts.macros()
     secs = macros.pop("EXAMPLE_SECS")
     provider = {

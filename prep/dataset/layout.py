@@ -164,6 +164,7 @@ def check_folder(layout: Layout, *, overwrite: bool) -> None:
     Raises:
         settings_lib.PrepError: If something is in the way.
     """
+    # Guard 1: folders in .prep are emptied, wherever it leads.
     if layout.work.is_symlink():
         raise settings_lib.PrepError(
             f"{layout.work} is a symbolic link, and what it points to would be "
@@ -171,6 +172,7 @@ def check_folder(layout: Layout, *, overwrite: bool) -> None:
         )
     if layout.work.is_dir() or _carries_mark(layout):
         return
+    # Guard 2: nothing here says that the files with our names are ours.
     found = own_paths(layout)
     records = [path for path in found if ".tfrecord-" in path.name]
     named = [path.name for path in found if path not in records]
@@ -187,7 +189,7 @@ def check_folder(layout: Layout, *, overwrite: bool) -> None:
 
 
 def _carries_mark(layout: Layout) -> bool:
-    """Whether plan.json or dataset_info.json is one of ours, damaged or not."""
+    """Tells whether plan.json or dataset_info.json is one of ours, damaged or not."""
     for name, mark in ((PLAN, b'"shards"'), (INFO, b'"plan_hash"')):
         try:
             content = layout.file(name).read_bytes()

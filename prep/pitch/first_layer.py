@@ -70,7 +70,7 @@ def pool(positions: tf.Tensor, rising: tf.Tensor | None) -> tf.Tensor:
 
 
 def rising_channels(weights: crepe_weights.ConvolutionWeights) -> tf.Tensor | None:
-    """What `pool` needs to know of a layer."""
+    """Finds the channels of a layer that grow with their input, for `pool`."""
     rising = weights.gamma > 0
     return None if rising.all() else constant(rising)
 

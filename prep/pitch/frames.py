@@ -129,7 +129,7 @@ def _finite(piece: np.ndarray, n_before: int) -> np.ndarray:
 
 
 def _natural_n_frames(n_samples: int, hop_size: int, *, center: bool) -> int:
-    """How many frames the crepe package would compute."""
+    """Counts the frames that the crepe package would compute."""
     if center:
         return 1 + n_samples // hop_size
     if n_samples < FRAME_SIZE:

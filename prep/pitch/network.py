@@ -216,7 +216,7 @@ class CrepeNetwork:
         return np.concatenate(parts)[:n_frames]
 
     def _silent_activation(self) -> np.ndarray:
-        """What the network answers to a frame of zeros, [360]."""
+        """Computes the network's answer to a frame of zeros, [360]."""
         if self._silence is None:
             self._silence = self._direct(np.zeros((1, FRAME_SIZE), np.float32))[0]
         return self._silence

@@ -160,7 +160,7 @@ def _transformed_kernels(
 def _same_padding_table(
     kernel: np.ndarray, shift: np.ndarray, *, n_positions: int
 ) -> np.ndarray:
-    """What a constant `shift` on every position adds to each output, [T, n_out]."""
+    """Computes what a constant `shift` adds to each output, [T, n_out]."""
     by_tap = np.einsum("min,i->mn", kernel.astype(np.float64), shift)
     running = np.concatenate([np.zeros((1, by_tap.shape[1])), np.cumsum(by_tap, 0)])
     first = np.clip(_LEFT_TAPS - np.arange(n_positions), 0, _N_TAPS)

@@ -86,7 +86,7 @@ class ViterbiDecoder:
         return np.concatenate([np.zeros(0, np.int64), *decided])
 
     def finish(self) -> np.ndarray:
-        """The rest of the path; the decoder is empty afterwards."""
+        """Returns the end of the path; the decoder is empty afterwards."""
         if not self._rows:
             return np.zeros(0, np.int64)
         path = self._path_to(int(self._rows[-1].argmax()), len(self._rows) - 1)

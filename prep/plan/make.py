@@ -82,6 +82,7 @@ def _assign(
     settings: settings_lib.Settings,
 ) -> list[material_lib.Material]:
     """Gives every recording its split, or splits the only one in time."""
+    # The person says which recordings evaluate.
     if eval_probes:
         named = {id(probe) for probe in eval_probes}
         chosen = {_id(u) for u in usable if id(u.probe) in named}
@@ -96,6 +97,7 @@ def _assign(
     elif len(usable) == 1:
         return [material_lib.split_in_time(usable[0], settings)]
     else:
+        # Short recordings are single notes as a rule: both splits need every pitch.
         secs = {_id(u): u.probe.recording.secs for u in usable}
         if any(u.is_short for u in usable):
             rough_hz = {_id(u): u.probe.rough_hz for u in usable}
@@ -220,6 +222,7 @@ class _Drafts:
                 settings.min_loudness_db
             ):
                 continue
+            # Copies are the same music again and count for nothing.
             loud.append(start)
             if not cents:
                 for span in spans:

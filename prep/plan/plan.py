@@ -193,7 +193,7 @@ class Plan:
         return ids[0] if len(ids) == 1 else f"pack-{_hash(ids)[:16]}"
 
     def example(self, track: int, start: int) -> Example:
-        """What stands in the example of a track that begins at frame `start`."""
+        """Describes the example of a track that begins at frame `start`."""
         length, pack = self.settings.feature_frames, self.pack_of(track)
         if pack is None:
             spans = [Span(track, start, length, 0)]
@@ -209,7 +209,7 @@ class Plan:
         )
 
     def examples_of(self, shard: Shard) -> Iterator[Example]:
-        """What stands in the examples of a shard, in order."""
+        """Describes the examples of a shard, in order."""
         return (self.example(track, start) for track, start in shard.examples)
 
     def recordings_of(self, split: str) -> list[recordings_lib.Recording]:
@@ -347,7 +347,7 @@ class Plan:
 def spans_of(
     pack: Pack, sources: Sequence[Source], *, start: int, n_frames: int
 ) -> list[Span]:
-    """What stands in frames [start, start + n_frames) of a pack."""
+    """Finds what stands in frames [start, start + n_frames) of a pack."""
     spans = []
     for source, begin in pack.pieces:
         first = max(0, start - begin)

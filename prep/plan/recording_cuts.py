@@ -201,6 +201,7 @@ def _cut_part(
     length = settings.example_frames
     hop = length if part.split == splits.EVAL else settings.hop_frames
     step = _envelope_step(recording, settings.frame_rate, cents=cents)
+    # The envelope decides: features are not computed yet.
     loud: list[int] = []
     silent: list[int] = []
     for start in cutting.cut(part, example_frames=length, hop_frames=hop):
@@ -211,6 +212,7 @@ def _cut_part(
     if not cents:
         for start in silent:
             material.leftovers.mark(start, start + length, cutting.SILENT)
+        # A frame in a silent example and in another one is used.
         for start in loud:
             material.leftovers.use(start, start + length)
     return loud

@@ -74,6 +74,7 @@ def describe(
     """
     settings = plan.settings
     total = sum(recording.secs for recording in plan.recordings)
+    # What goes in, and what comes out of it by split.
     lines = [
         f"{len(plan.recordings)} of {plan.n_found} recordings, {show_secs(total)}; "
         f"{settings.example_secs:g} s examples at {settings.sample_rate} Hz, "
@@ -89,6 +90,7 @@ def describe(
         )
     if splits.EVAL not in plan.split_names():
         lines.append("  no eval split (--eval_split_fraction=0)")
+    # What a person should look at before the hours of computing.
     lines += _short(plan)
     lines += [f"  note: {show_name(n)}: {t}" for n, t in _notes(plan)[:_SHOWN]]
     lines += _left_out(plan.rejections)
@@ -107,7 +109,7 @@ def describe(
 
 
 def _short(plan: plan_lib.Plan) -> list[str]:
-    """What becomes of recordings shorter than an example."""
+    """Says what becomes of recordings shorter than an example."""
     short = {s.recording for s in plan.sources if s.excerpt and not s.cents}
     if not short:
         return []
@@ -163,14 +165,16 @@ def too_many(plan: plan_lib.Plan, allowed: float) -> str:
 
 
 def describe_difference(old: plan_lib.Plan, new: plan_lib.Plan) -> list[str]:
-    """What differs between two plans, in words; empty if nothing does."""
+    """Names what differs between two plans; nothing if their records are equal."""
     if old.hash == new.hash:
         return []
     lines = []
+    # What a person chose ...
     before, after = (dataclasses.asdict(one.settings) for one in (old, new))
     for key in sorted(set(before) | set(after)):
         if before.get(key) != after.get(key):
             lines.append(f"--{key} was {before.get(key)}, is {after.get(key)}")
+    # ... what computed, and what from.
     for key in sorted(set(old.versions) | set(new.versions)):
         if old.versions.get(key) != new.versions.get(key):
             lines.append(

@@ -63,7 +63,7 @@ class Distribution:
 
     @property
     def n(self) -> int:
-        """How many values were counted."""
+        """Number of values that were counted."""
         return int(self._counts.sum())
 
     def quantile(self, share: np.ndarray | float) -> np.ndarray:

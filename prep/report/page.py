@@ -47,6 +47,7 @@ def render(job: steps.Job, statistics: dict[str, Any]) -> str:
     )
     environment.filters["note"] = dataset_statistics.note_name
     environment.filters["secs"] = text.show_secs
+    # Tables show the longest recordings first, and refused ones by name.
     whole = [r for r in plan.rejections if r.part == "all"]
     longest = sorted(
         statistics["recordings"], key=lambda r: (-r["seconds_used"], r["name"])
@@ -94,6 +95,7 @@ def _charts(statistics: dict[str, Any]) -> list[dict[str, Any]]:
             empty: dict[str, Any] = {"title": title, "unit": unit, "bars": []}
             charts.append(empty)
             continue
+        # One empty bin on either side shows that the values end there.
         first, last = max(0, filled[0] - 1), min(len(counts), filled[-1] + 2)
         if key == "f0_confidence":
             first, last = 0, len(counts)
@@ -163,6 +165,7 @@ def _player(job: steps.Job, track: int, start: int) -> dict[str, Any]:
         min_loudness_db=settings.voiced_loudness_db,
     )
     midi = dataset_statistics.hz_to_midi(features[0])
+    # An example is named by its place in a recording, or by all that it holds.
     if plan.pack_of(track) is None:
         begin_secs = start / settings.frame_rate
         parts = [(text.show_name(plan.recording_of(track).name), begin_secs)]

@@ -198,7 +198,7 @@ def _median(values: distribution.Distribution) -> float | None:
 
 
 def _doubts(tally: _Tally) -> Iterator[str]:
-    """What speaks against training on a recording."""
+    """Names what speaks against training on a recording."""
     if tally.pitch_midi.n < LOW_VOICED_SHARE * tally.confidence_loud.n:
         low, high = tracker.cents_to_hz(
             tracker.FIRST_BIN_CENTS

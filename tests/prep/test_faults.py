@@ -47,7 +47,7 @@ def test_dataset_of_ours_without_its_work_folder_is_known_by_its_plan(source, tm
     plan = layout.file("plan.json")
     plan.write_bytes(plan.read_bytes()[:40])
     with pytest.raises(
-        settings_lib.PrepError, match=r"plan\.json.*--overwrite"
+        settings_lib.PrepError, match=r"(?s)plan\.json.*--overwrite"
     ) as told:
         prep_helpers.prepare(source, out)
     assert "Traceback" not in str(told.value)

@@ -1,5 +1,9 @@
+import dataclasses
+import json
+
 import pytest
 
+from prep import checked_json
 from prep import settings as settings_lib
 
 
@@ -56,4 +60,5 @@ def test_bad_value_is_named_with_what_is_allowed(values, match):
 
 def test_settings_survive_json():
     settings = settings_lib.Settings(transpose_cents=(-50.0, 0.0), sample_rate=48000)
-    assert settings_lib.Settings.from_dict(settings.to_dict()) == settings
+    values = json.loads(json.dumps(dataclasses.asdict(settings)))
+    assert checked_json.build(settings_lib.Settings, values, "plan.json") == settings
