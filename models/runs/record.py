@@ -97,15 +97,20 @@ class RunRecord:
     @property
     def plan_hashes(self) -> tuple[str, ...]:
         """The datasets that it has trained on, in order, each once."""
-        of_starts = [start.plan_hash for start in self.starts]
-        known = [*of_starts, self.fields.get("plan_hash") or ""]
-        return tuple(dict.fromkeys(item for item in known if item))
+        return hashes_of(self.fields)
 
     @property
     def best_measure(self) -> float:
         """What its best checkpoint was chosen by; infinity before there is one."""
         loss = self.fields.get("best_loss", math.inf)
         return float(self.fields.get("best_measure", loss))
+
+
+def hashes_of(fields: dict[str, Any]) -> tuple[str, ...]:
+    """The datasets that a checked run.json names, in order, each once."""
+    of_starts = [start.get("plan_hash") for start in fields.get("starts") or ()]
+    known = [*of_starts, fields.get("plan_hash")]
+    return tuple(dict.fromkeys(item for item in known if item))
 
 
 def read_record(run_dir: str | pathlib.Path) -> RunRecord:
