@@ -31,7 +31,7 @@ Json = dict[str, Any]
 
 
 def read(folder: pathlib.Path, dataset: info.DatasetInfo) -> Json:
-    """What is to be kept of the earlier results in a folder.
+    """Reads what is to be kept of the earlier results in a folder.
 
     Args:
         folder: Of the preset.
@@ -65,6 +65,7 @@ def read(folder: pathlib.Path, dataset: info.DatasetInfo) -> Json:
         return empty
     if found["schema_version"] < SCHEMA_VERSION:
         found = _of_version_1(found)
+    # Rows whose run folder was replaced or taken away are not kept.
     kept = [_moved(row, folder) for row in found["runs"]]
     gone = [row["path"] for row in kept if not _still_holds(row)]
     if gone:
@@ -80,7 +81,7 @@ def read(folder: pathlib.Path, dataset: info.DatasetInfo) -> Json:
 
 
 def facts(dataset: info.DatasetInfo) -> Json:
-    """What matrix.json says of a dataset."""
+    """Returns the facts of a dataset that matrix.json states."""
     return {
         "data_dir": str(dataset.data_dir),
         "plan_hash": dataset.plan_hash,
@@ -90,7 +91,7 @@ def facts(dataset: info.DatasetInfo) -> Json:
 
 
 def _identity(dataset: Mapping[str, Any]) -> str:
-    """What tells one dataset from another; the place if the content is not known."""
+    """Returns a dataset's hash, or its place where that is not known."""
     return str(dataset["plan_hash"] or dataset["data_dir"])
 
 
@@ -119,7 +120,7 @@ def _moved_report(report: str, name: str, folder: pathlib.Path) -> str:
 
 
 def _still_holds(row: Json) -> bool:
-    """Whether a run that a row calls done is still the one in its folder."""
+    """Tells if a run that a row calls done is still the one in its folder."""
     if row["state"] not in runner.DONE:
         return True
     try:
@@ -186,7 +187,7 @@ def _joined(before: Json | None, now: Json) -> Json:
 
 
 def _place(name: str, order: Sequence[str]) -> int:
-    """Where a name stands; unknown ones stand last."""
+    """Returns the place of a name; unknown ones come last."""
     return order.index(name) if name in order else len(order)
 
 

@@ -133,6 +133,7 @@ def judge(
     Returns:
         What came of it, for the table: the report's path or why there is none.
     """
+    # The baseline is the GRU where there is one.
     done = [row for row in rows if row["state"] in runner.DONE]
     if len(done) < 2:
         return "no scorecard: fewer than two runs are done"
@@ -149,6 +150,7 @@ def judge(
     ]
     if crepe_capacity:
         words.append(f"--crepe_capacity={crepe_capacity}")
+    # A process of its own: what it holds in memory ends with it.
     log_path = output.with_name(output.name + ".log")
     with log_path.open("w", encoding="utf-8") as log:
         code = subprocess.run(

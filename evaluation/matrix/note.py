@@ -35,7 +35,7 @@ class Standing(enum.Enum):
 
     @property
     def is_other(self) -> bool:
-        """Whether it must start anew."""
+        """True if it must start anew."""
         return self.name.startswith("OTHER")
 
 

@@ -103,6 +103,7 @@ def to_text(document: Mapping[str, Any]) -> str:
         f"and {data['n_eval']} eval clips. {versions}. {machine['cores']} cores, "
         f"{len(machine['gpus'])} GPUs.\n",
     ]
+    # A chapter an experiment: its runs, why some failed, its verdict.
     for experiment in document["experiments"]:
         rows = [r for r in document["runs"] if r["experiment"] == experiment["name"]]
         parts.append(f"## {experiment['title']}\n")
@@ -172,6 +173,7 @@ def _verdict(report: str) -> str:
     head.append("Diversity across clips, bits")
     lines.append(f"| {' | '.join(head)} |")
     lines.append("|---" * len(head) + "|")
+    # One row a system, the best first.
     for entry in document["leaderboard"]:
         system = next(s for s in document["systems"] if s["name"] == entry["system"])
         metrics = system["metrics"]

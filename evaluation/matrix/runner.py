@@ -63,7 +63,7 @@ class Run:
 
     @property
     def log_path(self) -> pathlib.Path:
-        """What its training said."""
+        """File of what its training printed."""
         return self.run_dir.with_name(self.run_dir.name + ".log")
 
     @property
@@ -73,7 +73,7 @@ class Run:
 
     @property
     def basis(self) -> matrix_note.Basis:
-        """What its result follows from, as its gin files are now."""
+        """Words, gin files and dataset of today that its result follows from."""
         words = matrix_note.words_of(self.command[3:])
         names = [w.partition("=")[2] for w in words if w.startswith("--gin_file=")]
         return matrix_note.Basis(
@@ -104,7 +104,7 @@ class Run:
 
     @property
     def has_begun(self) -> bool:
-        """Whether the files in its folder are its own, and no earlier run's."""
+        """True if the files in its folder are its own, and no earlier run's."""
         return not matrix_note.standing(self.basis, self.run_dir).is_other
 
 
@@ -228,6 +228,7 @@ def _wait_for(
             start_new_session=True,
             preexec_fn=processes.end_with_parent(),
         )
+        # Steps are told as they are logged; none twice after an interruption.
         try:
             while child.poll() is None:
                 made = last_step(run)

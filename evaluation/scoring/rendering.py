@@ -24,6 +24,7 @@ from models.data import provider
 from models.measures import control_arrays
 from models.measures import model_outputs
 from models.runs import loading
+from models.runs import record
 from models.synths import seeded_noise
 from prep import errors
 
@@ -282,9 +283,18 @@ def check_rates(
 
     Raises:
         InputError: If a run's differ; a run without a record of them is let through.
+            Also if a run was trained on several datasets: what one of them kept for
+            evaluation another may have trained it on.
     """
     info = dataset.info
     for run in opened:
+        trained_on = record.hashes_of(run.info)
+        if len(trained_on) > 1:
+            raise errors.InputError(
+                f"{run.path} was trained on {len(trained_on)} datasets "
+                f"({', '.join(trained_on)}): it may have trained on what it would be "
+                "judged by. Train it anew on one (--resume=never)."
+            )
         facts = run.info.get("dataset") or {}
         differing = [
             f"{key} {facts[key]} where the dataset has {getattr(info, key)}"

@@ -26,6 +26,7 @@ def check_complete(bindings: tuple[str, ...] = ()) -> None:
         for ref in gin.config.iterate_references(config, to=macro_function)
     }
     defined = {scope for scope, selector in config if selector == "gin.macro"}
+    # Used and not set; standing for itself; set by the user and not used; required.
     for name in sorted(used - defined):
         raise gin_config.ConfigError(
             f"%{name} is used but never set{gin_names.nearest(name, defined)}."

@@ -141,7 +141,7 @@ def parameter(selector: str, name: str, *, default: Any = None) -> Any:
 
 
 def is_bound(selector: str, name: str) -> bool:
-    """Whether a parameter is bound, without resolving what it is bound to."""
+    """Tells if a parameter is bound; its references stay unresolved."""
     return name in gin.get_bindings(selector, resolve_references=False)
 
 
@@ -195,5 +195,5 @@ def _parse(parse: Any) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """What an error says, without line breaks."""
+    """Returns the message of an error without line breaks."""
     return re.sub(r"\s+", " ", str(error)).strip()

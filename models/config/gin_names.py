@@ -28,7 +28,7 @@ def suggestion(message: str) -> str:
 
 
 def bound_name(binding: str) -> str:
-    """What a binding sets: "batch_size = 4" → "batch_size"."""
+    """Returns the name that a binding sets: "batch_size = 4" → "batch_size"."""
     return binding.split("=", 1)[0].strip()
 
 

@@ -58,6 +58,7 @@ def check_rates(info: dataset_info.DatasetInfo) -> None:
                 f"{info.data_dir}, which has {info.macros()[name]}; leave it out: the "
                 "dataset says rates and lengths."
             )
+    # Parameters bound to a number, whatever class they belong to.
     for (scope, selector), bound in gin_config.current().items():
         if selector.startswith("gin."):
             continue

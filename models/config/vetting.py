@@ -64,6 +64,7 @@ def check_statements(text: str, *, trusted: Collection[str] = ()) -> None:
         raise gin_config.ConfigError(
             f"it cannot be read ({gin_config.one_line(error)[:200]})."
         ) from error
+    # Nothing has run yet: only what parses as harmless is handed to gin.
     for statement in statements:
         if isinstance(statement, config_parser.IncludeStatement):
             raise gin_config.ConfigError(
@@ -94,7 +95,7 @@ def check_references() -> None:
 
 
 def _references() -> Iterator[tuple[str, str]]:
-    """What is bound outside the uncalled blocks, and the full names it refers to."""
+    """Yields parameters' places and the full names that they refer to."""
     config = gin_config.current()
     for key, bound in config.items():
         if key[1] in _UNCALLED or key[1] == _MACRO:

@@ -49,6 +49,7 @@ def step_batches(
             type(provider).__name__,
         )
 
+    # A worker reads its rows of each joint batch and divides them among its devices.
     def dataset_of(context: tf.distribute.InputContext) -> tf.data.Dataset:
         rows = batch_size // context.num_input_pipelines
         first = context.input_pipeline_id * rows

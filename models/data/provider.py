@@ -201,7 +201,7 @@ class PreparedDataset(data.DataProvider):
         return dict(zip(keys, rows, strict=True))
 
     def example_ids(self, indices: Sequence[int]) -> list[ExampleId]:
-        """Which recording, and where in it, some examples come from."""
+        """Names the recordings of some examples, and their starts."""
         ids = []
         for index in indices:
             example = tf.train.Example.FromString(self._records.read(int(index)))
@@ -269,7 +269,7 @@ class PreparedDataset(data.DataProvider):
 
     @property
     def features_dict(self) -> dict[str, tf.io.FixedLenFeature]:
-        """What is parsed from a record, with the lengths that the dataset states."""
+        """Features of a record, with the lengths that the dataset states."""
         lengths = {"audio": self.info.n_samples}
         lengths.update(dict.fromkeys(FRAME_KEYS, self.info.n_frames))
         if self.include_audio_16k:

@@ -26,7 +26,9 @@ from models.measures import frame_masks
 from models.measures import model_outputs
 from models.monitoring import held_out as held_out_lib
 from models.monitoring import plots
+from models.monitoring import thinning
 
+MAX_DUMPS = 100  # of each kind; one of 8 clips of 4 s takes about 7 MB
 WAVETABLE_SIZE = 512  # samples of one period
 MAX_COMPARED = 6  # steps in the comparison: the first, the last, some between
 _FRAME_COLUMNS = (
@@ -82,6 +84,7 @@ class Dumps:
         self._write_settings(folder, distances, step=step)
         plots.overview(shown, folder / "overview.png")
         plots.smoothing(shown, folder / "smoothing.png")
+        thinning.thin(self._controls_dir, keep=MAX_DUMPS)
         self._compare()
         return folder
 
@@ -166,6 +169,7 @@ class Dumps:
             self._write_wavs(recordings, self._held_out.batch["audio"].numpy())
         folder = self._renders_dir / f"step-{step:06d}"
         self._write_wavs(folder, audio)
+        thinning.thin(self._renders_dir, keep=MAX_DUMPS)
         return folder
 
     def _write_wavs(self, folder: pathlib.Path, audio: np.ndarray) -> None:

@@ -112,6 +112,7 @@ def find_checkpoint(run_dir: pathlib.Path, checkpoint: str) -> checkpoints.Found
     Raises:
         layout.NoRunError: If there is none.
     """
+    # A run without held-out batch keeps no best: its last stands in.
     best_dir = run_dir / layout.BEST_DIR
     if checkpoint == "best":
         found = checkpoints.newest_sound(best_dir) or checkpoints.newest_sound(run_dir)

@@ -17,5 +17,5 @@ class Outcome(enum.StrEnum):
 
     @property
     def is_done(self) -> bool:
-        """Whether the run ended by a rule of its own, so that nothing is left to do."""
+        """True if the run ended by a rule of its own: nothing is left to do."""
         return self in (Outcome.FINISHED, Outcome.EARLY_STOP, Outcome.LOSS_REACHED)

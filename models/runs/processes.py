@@ -57,7 +57,7 @@ def _lock(descriptor: int, path: pathlib.Path, *, wait_secs: float) -> None:
 
 
 def end_with_parent() -> Callable[[], None] | None:
-    """What a child does before its program begins, to get SIGTERM when we are gone.
+    """Makes the function by which a child asks for SIGTERM when its parent ends.
 
     Returns:
         For `preexec_fn`; None where the system has no such signal (other than Linux).

@@ -91,21 +91,26 @@ class RunRecord:
 
     @property
     def is_done(self) -> bool:
-        """Whether it ended by a rule of its own."""
+        """True if it ended by a rule of its own."""
         return self.outcome is not None and self.outcome.is_done
 
     @property
     def plan_hashes(self) -> tuple[str, ...]:
         """The datasets that it has trained on, in order, each once."""
-        of_starts = [start.plan_hash for start in self.starts]
-        known = [*of_starts, self.fields.get("plan_hash") or ""]
-        return tuple(dict.fromkeys(item for item in known if item))
+        return hashes_of(self.fields)
 
     @property
     def best_measure(self) -> float:
-        """What its best checkpoint was chosen by; infinity before there is one."""
+        """Measure of its best checkpoint; infinity before there is one."""
         loss = self.fields.get("best_loss", math.inf)
         return float(self.fields.get("best_measure", loss))
+
+
+def hashes_of(fields: dict[str, Any]) -> tuple[str, ...]:
+    """The datasets that a checked run.json names, in order, each once."""
+    of_starts = [start.get("plan_hash") for start in fields.get("starts") or ()]
+    known = [*of_starts, fields.get("plan_hash")]
+    return tuple(dict.fromkeys(item for item in known if item))
 
 
 def read_record(run_dir: str | pathlib.Path) -> RunRecord:
@@ -133,6 +138,7 @@ def _checked(fields: Any) -> RunRecord:
             f"schema_version {version} is newer than {SCHEMA_VERSION}, which this "
             "version of the project writes: update it"
         )
+    # A field may be missing or null, as older runs lack some; another type is damage.
     for name, kind in _FIELD_TYPES.items():
         if fields.get(name) is not None:
             _check_type(name, fields[name], kind)
@@ -194,6 +200,7 @@ def started(
     Returns:
         The record.
     """
+    # Earlier starts of the same run stay listed, each with its dataset.
     before = read_run(run_dir)
     start = {"time": _now(), "command": sys.argv, "pid": os.getpid()}
     start["first_step"] = settings.get("first_step", 0)
@@ -273,7 +280,7 @@ def commit() -> str:
 
 
 def machine() -> dict[str, Any]:
-    """What the run ran on."""
+    """Describes the machine that a run ran on."""
     return {
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),

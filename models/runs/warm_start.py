@@ -126,7 +126,7 @@ def _saved_shapes(path: str) -> dict[str, tuple[int, ...]]:
 def compare(
     model: tf.keras.Model, path: str, *, renames: Mapping[str, str] | None = None
 ) -> RestoreReport:
-    """What restoring would do, without doing it.
+    """Compares a checkpoint with a model; restores nothing.
 
     Args:
         model: A built model.
@@ -149,6 +149,7 @@ def compare(
         for name, variable in variables_by_path(model).items()
         if name not in COUNTERS
     }
+    # Counters are set by the trainer; they are neither missing nor surplus.
     both = sorted(saved.keys() & here.keys())
     return RestoreReport(
         checkpoint=path,
@@ -191,6 +192,7 @@ def restore_matching(
     """
     renames = renames or {}
     report = compare(model, path, renames=renames)
+    # All refusals come first, so that a refused model is unchanged.
     if report.mismatched and not allow_shape_mismatch:
         raise layout.RunError(
             f"{report.checkpoint} does not fit: {report.summary()}; build the model "
@@ -212,6 +214,7 @@ def restore_matching(
             f"{report.checkpoint} holds nothing that this model has: "
             f"{report.summary()}; is it a checkpoint of a model of ours?"
         )
+    # Restoring, variable by variable, under the names of this model.
     reader = tf.train.load_checkpoint(report.checkpoint)
     variables = variables_by_path(model)
     for name in _saved_shapes(report.checkpoint):

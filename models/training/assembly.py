@@ -53,7 +53,7 @@ class Training:
 
     @property
     def trackables(self) -> dict[str, Any]:
-        """What a checkpoint holds; the names are part of its format."""
+        """Contents of a checkpoint; the names are part of its format."""
         return {
             "model": self.trainer.model,
             "optimizer": self.trainer.optimizer,
@@ -192,6 +192,7 @@ def make_held_out(
         ValueError: If the eval split is empty.
     """
     wants_eval = options.held_out_split == "eval"
+    # A prepared dataset has an eval split, spread over its recordings.
     if info is not None and wants_eval:
         if not info.n_examples("eval"):
             raise ValueError(
@@ -204,6 +205,7 @@ def make_held_out(
         return held_out_lib.held_out_batch(
             held_out, n_examples=options.held_out_examples
         )
+    # Other data is judged by its first examples, of which training sees some.
     if wants_eval:
         logging.warning(
             "This data has no held-out split that is known here: checkpoints are "

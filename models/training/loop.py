@@ -62,6 +62,7 @@ class Loop:
         trackables = training.trackables
         self._log: metrics_log.MetricsLog | None = None
         self._line = metrics_log.ProgressLine(n_steps=self.block.num_steps, quiet=quiet)
+        # Files: the log is cut back to this step, half-written checkpoints go.
         if run_dir is not None:
             self._log = metrics_log.MetricsLog(run_dir, first_step=self.step or -1)
             self._last = checkpoints.CheckpointStore(
@@ -72,6 +73,7 @@ class Loop:
             )
             self._last.clean()
             self._best.clean()
+        # What observes the model, what makes its steps, what ends the run.
         self._observer = observer.Observer(
             trainer.model,
             training.held_out,
@@ -179,6 +181,7 @@ class Loop:
         distances, outputs = self._measured()
         loss = float(np.mean(distances))
         observed = self._observer.observe(outputs, step=step)
+        # The best checkpoint is chosen by the held-out loss, collapse counted in.
         is_best = selection.note_measurement(
             self.progress,
             loss=loss,
@@ -259,5 +262,5 @@ class Loop:
 
 
 def _due(step: int, every: int) -> bool:
-    """Whether something that happens every so many steps happens now; 0 is never."""
+    """True at every so many steps; never for 0."""
     return bool(every) and step % every == 0

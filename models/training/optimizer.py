@@ -104,7 +104,7 @@ class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):
         return tf.ones_like(after)
 
     def get_config(self) -> dict[str, Any]:
-        """What Keras saves."""
+        """Returns the arguments that Keras saves."""
         return dataclasses.asdict(self.settings)
 
 

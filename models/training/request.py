@@ -56,6 +56,7 @@ def configure(request: Request) -> dataset_info.DatasetInfo | None:
         else None,
         use_tpu=bool(request.tpu),
     )
+    # The dataset is known only after files and bindings, and adds what they leave open.
     gin_config.parse_files(sources)
     gin_config.parse_bindings(sources.bindings)
     info = gin_data.dataset_of_config(request.data_dir)

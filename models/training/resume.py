@@ -65,6 +65,7 @@ def find_start(
     if mode == "never":
         _move_aside(save_dir)
         return None
+    # The run's own checkpoints come before those of restore_dir.
     found = checkpoints.newest_sound(save_dir)
     if found is None and restore_dir is not None and restore_dir != save_dir:
         found = checkpoints.newest_sound(restore_dir)
@@ -73,6 +74,7 @@ def find_start(
                 f"--restore_dir={restore_dir} holds no sound checkpoint; leave the "
                 "flag out to start anew."
             )
+    # Refusals: a run whose every checkpoint is damaged never starts anew unasked.
     if found is None and checkpoints.found_in(save_dir):
         raise ResumeError(
             f"every checkpoint in {save_dir} is damaged; --resume=never moves them "

@@ -24,12 +24,12 @@ class Progress(tf.Module):
 
 
 def penalized(loss: float, *, collapsed: bool, collapse_penalty: float) -> float:
-    """What a measurement counts: its loss, and the penalty's share more of it."""
+    """Returns a loss, raised by the penalty's share where the model has collapsed."""
     return loss * (1.0 + collapse_penalty * collapsed)
 
 
 def best_measure(progress: Progress, *, collapse_penalty: float) -> float:
-    """What the best measurement so far counts; infinity before there is one."""
+    """Returns the penalised loss of the best measurement; infinity before one."""
     return penalized(
         float(progress.best_loss.numpy()),
         collapsed=bool(progress.best_collapsed.numpy()),

@@ -38,7 +38,7 @@ from prep.dataset import info as dataset_info
 
 
 def make_strategy(request: run_request.Request) -> tf.distribute.Strategy:
-    """Where to run: ddsp's strategies, or TensorFlow's plain one on one device."""
+    """Makes ddsp's strategy, or TensorFlow's plain one for one device."""
     is_plain = not request.tpu and not request.cluster_config
     # Listing devices starts TensorFlow, after which workers cannot be joined.
     if is_plain and len(tf.config.list_logical_devices("GPU")) <= 1:
@@ -49,7 +49,7 @@ def make_strategy(request: run_request.Request) -> tf.distribute.Strategy:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process writes the run directory."""
+    """Tells if this process is the one that writes the run directory."""
     resolver = strategy.cluster_resolver
     return resolver is None or not resolver.task_id
 
@@ -101,6 +101,7 @@ def _train_in(
         mode=request.resume,
     )
     resume.check_dataset(found, plan_hash=info.plan_hash if info else "")
+    # Built and restored before anything is written.
     training = assembly.assemble(strategy, info=info, seed=request.seed)
     if isinstance(training, assembly.StockTraining):
         return _train_with_stock_loop(request, training.trainer)
@@ -214,7 +215,7 @@ def saying_full_disk() -> Iterator[None]:
 def _settings(
     request: run_request.Request, info: dataset_info.DatasetInfo | None
 ) -> dict[str, Any]:
-    """What made a run, as its record and its dumps state it."""
+    """Returns what made a run, for its record and its dumps."""
     return {
         "gin_files": list(request.gin_files),
         "bindings": run_request.all_bindings(request),

@@ -70,7 +70,7 @@ class Phase:
     n_steps: int | None
 
     def bindings(self, learning_rate: float) -> tuple[str, ...]:
-        """What this phase binds."""
+        """Returns the bindings of this phase."""
         return (
             f"learning_rate = {learning_rate * self.rate_share!r}",
             f"{_TRAINER}.lr_schedule = 'exponential'",

@@ -124,7 +124,7 @@ class Stepper:
             )
 
     def _names(self, parts: Any) -> str:
-        """Where the examples of a step come from."""
+        """Names the recordings of a step's examples."""
         if not isinstance(self._provider, data_provider.PreparedDataset):
             return "unknown to this data provider"
         strategy = self._trainer.strategy

@@ -77,5 +77,5 @@ class TimeBudget:
 
     @property
     def is_over(self) -> bool:
-        """Whether the limit has been passed."""
+        """True once the limit has been passed."""
         return self.left_secs is not None and self.left_secs < 0.0

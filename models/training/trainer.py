@@ -94,6 +94,7 @@ class LadderTrainer:
         norm = tf.linalg.global_norm(local)
         finite = tf.math.is_finite(norm) & tf.math.is_finite(losses["total_loss"])
         learning_rate = self.optimizer._learning_rate(self.step)
+        # Time stamps are ordered by control dependencies: gradients, then update.
         with tf.control_dependencies([finite]):
             middle = tf.timestamp()
         with tf.control_dependencies([middle]):
