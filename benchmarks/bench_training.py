@@ -6,15 +6,19 @@ builds ddsp's own solo_instrument model with ddsp's trainer and every rung with 
 runs them in turn on one batch (4 clips of 4 s, forward, backward and Adam) and prints
 tables, the floor that the machine's matrix products set, and last one line of JSON.
 Its `..._vs_stock` keys are stock's median time over ours, by the clock and in CPU time;
-`memory_vs_stock` is our peak memory over stock's, each a whole process of its own.
+`memory_vs_stock` is our peak memory over stock's, each a whole process of its own;
+`minutes_to_healthy_...` come from `benchmarks.time_to_healthy`, null where it took
+longer than its limit.
 """
 
 import ddsp_compat  # isort: skip  (before TensorFlow)
 
 import collections.abc
 import json
+import math
 import os
 import pathlib
+import tempfile
 
 import ddsp
 import ddsp.training
@@ -25,6 +29,7 @@ from absl import app
 from absl import flags
 from absl import logging
 
+from benchmarks import time_to_healthy
 from benchmarks import timing
 from benchmarks import training_parts
 from models import memory
@@ -49,6 +54,11 @@ _THREADS = flags.DEFINE_integer("threads", 2, "TensorFlow's threads.")
 _RUNGS = flags.DEFINE_list("rungs", list(RUNGS), "Gin files of gin/ to time.")
 _PARTS = flags.DEFINE_bool("parts", True, "Whether to time the parts of a step.")
 _MEMORY = flags.DEFINE_bool("memory", True, "Whether to measure peak memory.")
+_HEALTHY = flags.DEFINE_list(
+    "healthy",
+    list(time_to_healthy.RECIPES),
+    "Recipes whose minutes to a healthy model are measured; each trains for minutes.",
+)
 _PEAK_OF = flags.DEFINE_string(
     "peak_of", None, "Only run this model's steps and print the peak; for own use."
 )
@@ -261,7 +271,14 @@ def main(arguments: list[str]) -> int:
         results |= time_parts(batch)
     if _RUNGS.value:
         results |= time_steps(batch)
-    print(json.dumps({key: round(value, 3) for key, value in results.items()}))
+    if _HEALTHY.value:
+        with tempfile.TemporaryDirectory() as folder:
+            results |= time_to_healthy.measure(pathlib.Path(folder), _HEALTHY.value)
+    rounded = {
+        key: round(value, 3) if math.isfinite(value) else None
+        for key, value in results.items()
+    }
+    print(json.dumps(rounded))
     return 0
 
 

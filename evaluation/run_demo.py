@@ -23,11 +23,11 @@ from prep import command_line
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 BASELINE = "stage5"  # the paper's GRU
-CANDIDATE = "stage2"
-# Gin files and length of each. On two fast cores two minutes of the one and four of the
-# other; on slow ones the clock ends them, so that the whole demo stays below twelve.
+CANDIDATE = "recommended"
+# Gin files and length of each. On two fast cores three minutes of the one and four of
+# the other; on slow ones the clock ends them: the whole demo stays below twelve.
 TRAINING = {
-    CANDIDATE: (("overlays/demo",), ("--steps=1500", "--max_minutes=2.5")),
+    CANDIDATE: ((), ("--max_minutes=3.5",)),
     BASELINE: (
         ("overlays/demo", "overlays/demo_gru"),
         ("--steps=550", "--max_minutes=5"),
@@ -177,7 +177,11 @@ def main(values: flags.FlagValues) -> int:
     if code == 0:
         print_result(folder / "report")
         page = instrument_path(folder, recordings or folder / "recordings")
-        print(f"Play it: {page}")
+        print(
+            f"Next: open {page} and play {CANDIDATE} with keys, a MIDI keyboard or a "
+            f"microphone, or hear it in place of any recording with ddsp_render "
+            f"--run={folder / 'runs' / CANDIDATE} --input=any.wav --output=out.wav"
+        )
     return code
 
 

@@ -74,8 +74,13 @@ class Report:
     harmonics_db: float
     noise_db: float
 
+    @property
+    def secs(self) -> float:
+        """What all of it took."""
+        return self.measuring_secs + self.warm_up_secs
+
     def sentence(self) -> str:
-        """The lessons in one line."""
+        """Tells of the lessons in one line."""
         return (
             f"taught the recordings' own controls in {self.warm_up_secs:.0f} s "
             f"(measured in {self.measuring_secs:.0f} s): harmonics are off by "

@@ -40,6 +40,7 @@ class Loop:
         run_dir: pathlib.Path | None,
         settings: dict[str, Any] | None = None,
         quiet: bool = False,
+        spent_secs: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ):
         """Prepares a run.
@@ -50,6 +51,8 @@ class Loop:
                 the chief).
             settings: What made the run; written beside dumps.
             quiet: No progress line.
+            spent_secs: What lessons before the first step took of
+                `LoopOptions.max_minutes`.
             clock: Seconds, for `LoopOptions.max_minutes`.
         """
         trainer, options = training.trainer, training.options
@@ -89,6 +92,7 @@ class Loop:
         )
         self._stopping = stopping.StopOnSignals()
         self._budget = stopping.TimeBudget(60.0 * options.max_minutes, clock=clock)
+        self._spent_secs = spent_secs
 
     @property
     def step(self) -> int:
@@ -102,7 +106,7 @@ class Loop:
             stepping.NonFiniteError: After too many steps in a row that were not
                 finite; the weights from before are saved.
         """
-        self._budget.start()
+        self._budget.start(spent_secs=self._spent_secs)
         batches = data_batches.step_batches(
             self.block.provider,
             self.trainer.strategy,

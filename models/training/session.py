@@ -124,6 +124,7 @@ def _train_in(
         run_dir=save_dir if is_chief(strategy) else None,
         settings=settings,
         quiet=request.quiet,
+        spent_secs=report.secs if report else 0.0,
     )
     settings = {
         **settings,

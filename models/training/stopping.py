@@ -64,9 +64,9 @@ class TimeBudget:
         self._clock = clock
         self._started = clock()
 
-    def start(self) -> None:
-        """Begins anew."""
-        self._started = self._clock()
+    def start(self, *, spent_secs: float = 0.0) -> None:
+        """Begins anew, with some of the time spent already."""
+        self._started = self._clock() - spent_secs
 
     @property
     def left_secs(self) -> float | None:

@@ -9,11 +9,14 @@ import tensorflow as tf
 from models.data import provider as provider_lib
 from models.losses import teacher
 from models.runs import checkpoints
+from models.runs import record
 from models.teaching import first_layers
 from models.teaching import lessons
 from models.teaching import material as material_lib
 from models.teaching import targets
 from models.teaching import warm_up as warm_up_lib
+from models.training import request as run_request
+from models.training import session
 from prep import errors
 from tests.helpers import ladder_helpers
 from tests.helpers import training_helpers
@@ -221,3 +224,36 @@ def test_a_teacher_without_a_prepared_dataset_is_one_sentence(tmp_path):
 def test_settings_that_cannot_work_are_refused(arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         lessons.Lessons(**arguments)
+
+
+def request(data_dir, run_dir, *, num_steps):
+    return run_request.Request(
+        save_dir=str(run_dir),
+        gin_files=("gin/recommended.gin", "gin/overlays/tiny.gin"),
+        data_dir=str(data_dir),
+        num_steps=num_steps,
+        bindings=(
+            "models.teaching.Lessons.warm_up_steps = 10",
+            "models.loop.LoopOptions.log_every = 1",
+        ),
+        quiet=True,
+    )
+
+
+@pytest.mark.slow
+def test_a_run_is_taught_once_and_anchored_when_it_goes_on(data_dir, tmp_path):
+    lines = []
+    session.train(request(data_dir, tmp_path, num_steps=2), say=lines.append)
+    assert any(line.startswith("taught the recordings' own controls") for line in lines)
+    first = record.read_run(tmp_path)["lessons"]
+    assert first["steps"] == 10
+    assert first["warm_up_secs"] > 0
+    lines.clear()
+    session.train(request(data_dir, tmp_path, num_steps=4), say=lines.append)
+    assert not any(line.startswith("taught") for line in lines)
+    assert record.read_run(tmp_path)["lessons"] == first
+    rows = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    trained = [json.loads(row) for row in rows if "losses/total_loss" in row]
+    assert [row["step"] for row in trained] == [1, 2, 3, 4]
+    assert all(row["losses/taught_harmonics"] > 0 for row in trained)
+    assert all(row["losses/taught_noise"] > 0 for row in trained)

@@ -69,3 +69,12 @@ def test_a_first_signal_during_a_save_only_asks():
     with stopping.StopOnSignals() as signals, signals.held():
         signal.raise_signal(signal.SIGINT)
     assert signals.asked
+
+
+def test_time_spent_before_the_start_counts():
+    now = [0.0]
+    budget = stopping.TimeBudget(60.0, clock=lambda: now[0])
+    budget.start(spent_secs=50.0)
+    assert budget.left_secs == 10.0
+    now[0] = 11.0
+    assert budget.is_over
