@@ -14,6 +14,7 @@ from prep.recordings import recording as recordings_lib
 _COST = {"full": 0.24, "tiny": 0.03}
 _COST_CORES = 2
 _COST_START = 8.0  # s, imports and the first call
+MAX_SILENT_SHARE = 0.5  # of examples of short recordings, that is worth a hint
 _SHOWN = 10  # lines of a kind
 _NOTHING: collections.Counter[str] = collections.Counter()
 
@@ -114,10 +115,15 @@ def _short(plan: plan_lib.Plan) -> list[str]:
     if not short:
         return []
     secs = sum(plan.recordings[index].secs for index in short)
+    n_music = sum(s.n_frames for s in plan.sources if s.excerpt)
+    silent = 1 - n_music / sum(pack.n_frames for pack in plan.packs)
+    hint = ""
+    if silent > MAX_SILENT_SHARE:
+        hint = f"; {silent:.0%} of them is silence: --example_secs may be shorter"
     how = "filled up with silence" if plan.settings.short == "pad" else "laid in rows"
     return [
         f"  {show_count(len(short), 'recording')} of {show_secs(secs)}, each shorter "
-        f"than an example, {how} (--short={plan.settings.short})"
+        f"than an example, {how} (--short={plan.settings.short}){hint}"
     ]
 
 

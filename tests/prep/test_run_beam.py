@@ -62,7 +62,12 @@ def test_dry_run_shows_the_plan_and_writes_nothing(source, tmp_path):
         ("python", ["--input=in", "--projct=x"], 2, "Similar: --project"),
         ("python", ["--inptu=in"], 2, "no flag --inptu; did you mean --input?"),
         ("console", ["--input=nowhere"], 1, "no such file or folder"),
-        ("python", ["--input=in", "--example_secs=60"], 1, "none of the 4 recordings"),
+        (
+            "python",
+            ["--input=in", "--example_secs=60", "--short=reject"],
+            1,
+            "none of the 4 recordings",
+        ),
     ],
 )
 def test_what_stops_it_is_one_message_and_a_code(

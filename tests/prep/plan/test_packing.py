@@ -205,7 +205,13 @@ def test_example_of_a_strip_between_two_attacks_is_dropped_as_silent(tmp_path):
 def test_plan_in_words_says_what_became_of_short_recordings(notes):
     said = text.describe(make_plan(notes))
     assert "40 recordings of 19.8 s, each shorter than an example" in said
-    assert "(--short=pack)" in said
+    assert "(--short=pack)" in said and "silence" not in said
+
+
+def test_plan_in_words_says_when_examples_are_mostly_silence(tmp_path):
+    prep_helpers.write_tones(tmp_path, [0.5, 0.5, 0.5])
+    said = text.describe(make_plan(tmp_path, short="pad", example_secs=2.0))
+    assert "75% of them is silence: --example_secs may be shorter" in said
 
 
 def test_another_treatment_of_short_recordings_is_named(notes):
