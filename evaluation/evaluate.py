@@ -1,5 +1,6 @@
 """Trained runs -> scores.jsonl, summary.json and the media that the report shows."""
 
+import dataclasses
 import pathlib
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from evaluation.scoring import across_clips
 from evaluation.scoring import clips
 from evaluation.scoring import dataset_clips
 from evaluation.scoring import judged_runs
+from evaluation.scoring import pitch_tracking
 from evaluation.scoring import rendering as model_rendering
 from evaluation.scoring import rows as rows_lib
 from evaluation.summary import builder
@@ -49,11 +51,13 @@ def evaluate(
     opened = judged_runs.OpenedRuns(choice, options=options)
     dataset = opened.dataset
     capacity = options.crepe_capacity or dataset.info.crepe_capacity
-    tracker = tracker or pitch_tracker.CrepeTracker(capacity)
+    trackers = _make_trackers(capacity, dataset.info.data_dir)
+    if tracker is not None:
+        trackers = Trackers(tracker, tracker)
     ids = dataset.example_ids(range(dataset.n_examples))
     indices = dataset_clips.spread(options.max_clips, [one.recording_id for one in ids])
     references, scored, costs = _score_runs(
-        opened, indices, tracker=tracker, options=options
+        opened, indices, trackers=trackers, options=options
     )
     rows = rows_lib.make_rows(references, scored, runs=_row_facts(opened.runs))
     output.mkdir(parents=True, exist_ok=True)
@@ -80,11 +84,30 @@ def evaluate(
     return document
 
 
+@dataclasses.dataclass(frozen=True)
+class Trackers:
+    """Pitch trackers of recordings and of renderings."""
+
+    recordings: clips.Tracker
+    renderings: clips.Tracker
+
+
+def _make_trackers(capacity: str, data_dir: pathlib.Path) -> Trackers:
+    """CREPE for both, with one network: of recordings cached, of renderings sparse."""
+    crepe = pitch_tracker.CrepeTracker(capacity)
+    return Trackers(
+        recordings=pitch_tracking.CachedTracker(
+            crepe, f"crepe-{capacity}", data_dir / pitch_tracking.FOLDER_NAME
+        ),
+        renderings=pitch_tracking.SparseTracker(crepe),
+    )
+
+
 def _score_runs(
     opened: judged_runs.OpenedRuns,
     indices: Sequence[int],
     *,
-    tracker: clips.Tracker,
+    trackers: Trackers,
     options: judged_runs.Options,
 ) -> tuple[
     list[clips.Reference],
@@ -98,7 +121,7 @@ def _score_runs(
     with progress.bar(total, unit="clips", label="recordings") as bar:
         references = _measure_references(
             dataset_clips.read_clips(opened.dataset, indices),
-            tracker=tracker,
+            tracker=trackers.recordings,
             options=options,
             tick=lambda: bar.update(),
         )
@@ -119,7 +142,10 @@ def _score_runs(
             scored[name] = []
             for ref, rendering in zip(references, renderings, strict=True):
                 one = clips.score_rendering(
-                    ref, rendering, tracker=tracker, settings=options.masks
+                    ref,
+                    rendering,
+                    tracker=trackers.renderings,
+                    settings=options.masks,
                 )
                 scored[name].append(one)
                 bar.update()

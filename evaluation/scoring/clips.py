@@ -25,7 +25,7 @@ from prep import features
 FEATURE_RATE = 16000  # samples a second at which pitch and loudness are measured
 N_REFERENCE_HARMONICS = 100  # at most; what lies above Nyquist is zero
 
-Tracker = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+Tracker = Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)

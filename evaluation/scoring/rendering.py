@@ -10,7 +10,6 @@ import dataclasses
 import pathlib
 import time
 import tokenize
-from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
@@ -41,7 +40,6 @@ RESTORE_ERRORS = (
     RuntimeError,
     tf.errors.OpError,
 )
-N_TIMED = 3  # renderings of one batch, whose median is the time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +137,7 @@ def render_clips(
     seed: int,
     batch_size: int,
 ) -> tuple[list[clips.Rendering], Cost]:
-    """Renders examples with a model; the last, smaller batch is kept.
+    """Renders examples with a model, in batches of one size.
 
     Args:
         run: A restored run.
@@ -155,42 +153,36 @@ def render_clips(
         InputError: If the model gives no controls or audio of another length.
     """
     render = _traced(run.model, seed=seed)
+    size = min(batch_size, len(indices))
     renderings: list[clips.Rendering] = []
-    for chunk in _chunks(indices, batch_size):
+    spent: list[float] = []
+    for chunk in _chunks(indices, size):
+        # The last batch is filled up: a smaller one would be traced anew.
+        filled = [*chunk, *[chunk[-1]] * (size - len(chunk))]
+        batch = dataset.examples(filled)
+        begin = time.perf_counter()
         try:
-            outputs = render(dataset.examples(chunk), int(chunk[0]))
+            outputs = render(batch, int(chunk[0]))
         except KeyError as error:
             raise errors.InputError(
                 f"{run.path} cannot be judged: {_text(error)}."
             ) from error
-        renderings.extend(_unpack(outputs, dataset=dataset, run=run))
-    weights = run.model.trainable_variables
-    cost = Cost(
-        n_parameters=int(sum(np.prod(weight.shape) for weight in weights)),
-        render_secs=_time_rendering(
-            render, dataset, indices[:batch_size], secs=dataset.info.example_secs
-        ),
-        batch_size=min(batch_size, len(indices)),
-        peak_memory_mb=memory.peak_mb(),
-    )
-    return renderings, cost
-
-
-def _time_rendering(
-    render: Callable[..., Any],
-    dataset: provider.PreparedDataset,
-    chunk: Sequence[int],
-    *,
-    secs: float,
-) -> float:
-    """Seconds of computing per second of audio, the graph being built."""
-    batch = dataset.examples(chunk)
-    spent = []
-    for _ in range(N_TIMED):
+        spent.append(time.perf_counter() - begin)
+        found = list(_unpack(outputs, dataset=dataset, run=run))
+        renderings.extend(found[: len(chunk)])
+    # The first batch is the graph's: where there is no other, it is rendered again.
+    if len(spent) == 1:
         begin = time.perf_counter()
         render(batch, int(chunk[0]))
         spent.append(time.perf_counter() - begin)
-    return float(np.median(spent)) / (len(chunk) * secs)
+    weights = run.model.trainable_variables
+    cost = Cost(
+        n_parameters=int(sum(np.prod(weight.shape) for weight in weights)),
+        render_secs=float(np.median(spent[1:])) / (size * dataset.info.example_secs),
+        batch_size=size,
+        peak_memory_mb=memory.peak_mb(),
+    )
+    return renderings, cost
 
 
 def _chunks(indices: Sequence[int], size: int) -> Iterator[Sequence[int]]:
@@ -202,7 +194,7 @@ def _chunks(indices: Sequence[int], size: int) -> Iterator[Sequence[int]]:
 def _traced(model: tf.keras.Model, *, seed: int):
     """The model as a graph whose noise depends on the seed and the first example."""
 
-    @tf.function(autograph=False)  # once for whole batches, once for the last
+    @tf.function(autograph=False)
     def forward(batch: dict[str, tf.Tensor], first: tf.Tensor) -> dict[str, Any]:
         n_rows = batch["f0_hz"].shape[0]
         key = seeded_noise.NoiseKey(seed=seed, step=0, first_row=first, n_rows=n_rows)

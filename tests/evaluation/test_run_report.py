@@ -33,7 +33,7 @@ def track(audio_16k, frame_rate):
         fmin=100,
         fmax=1000,
         sr=16000,
-        hop_length=16000 // frame_rate,
+        hop_length=int(16000 / frame_rate),
     )
     return f0_hz, np.full(f0_hz.size, 0.9)
 

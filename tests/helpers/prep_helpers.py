@@ -14,7 +14,7 @@ class StubTracker:
     """Zero crossings instead of CREPE: fast, local, exact on a grid of any origin."""
 
     def __call__(self, audio_16k, frame_rate, *, center=True):
-        hop = 16000 // frame_rate
+        hop = int(16000 / frame_rate)
         audio = np.pad(audio_16k, 512) if center else audio_16k
         frames = np.lib.stride_tricks.sliding_window_view(audio, 1024)[::hop]
         up = np.count_nonzero((frames[:, :-1] < 0) & (frames[:, 1:] >= 0), axis=1)

@@ -8,6 +8,7 @@ import pytest
 from evaluation import evaluate
 from evaluation.scoring import judged_runs
 from evaluation.scoring import rendering
+from evaluation.scoring import training_log
 from models.runs import loading
 from prep import errors
 from tests.helpers import training_helpers
@@ -110,15 +111,24 @@ def test_a_damaged_configuration_is_one_sentence(tmp_path, monkeypatch, content)
     assert len(str(error.value).splitlines()) == 1
 
 
-LOG_DAMAGES = {
-    "bytes": b'{"step": 1}\n{"step": \xff}\n{"step": 3}\n',
+TORN_LINES = {
+    "bytes": b'{"step": \xff}\n',
     "no object": b"[1, 2]\n",
     "no step": b'{"losses/total_loss": 1.0}\n',
     "step of another type": b'{"step": "one"}\n',
-    "loss of another type": b'{"step": 1, "losses/total_loss": {"a": 1}}\n',
-    "loss as text": b'{"step": 1, "losses/total_loss": "low"}\n',
     "nested too deep": b'{"step": ' + b"[" * 100_000 + b"\n",
 }
+LOG_DAMAGES = {
+    "another type": b'{"step": 1, "losses/total_loss": {"a": 1}}\n',
+    "text": b'{"step": 1, "losses/total_loss": "low"}\n',
+}
+
+
+@pytest.mark.parametrize("line", TORN_LINES.values(), ids=list(TORN_LINES))
+def test_lines_that_are_no_rows_are_left_out(tmp_path, line):
+    good = b'{"step": 3, "losses/total_loss": 2.0}\n'
+    (tmp_path / "metrics.jsonl").write_bytes(line + good)
+    assert [row["step"] for row in training_log.read_rows(tmp_path)] == [3]
 
 
 @pytest.mark.parametrize("content", LOG_DAMAGES.values(), ids=list(LOG_DAMAGES))
