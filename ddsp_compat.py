@@ -36,7 +36,6 @@ DEFERRED = (
     "note_seq",
     "pandas",
     "requests",
-    "scipy.ndimage",
     "tensorflow_datasets",
     "tensorflow_probability.python.experimental",
 )

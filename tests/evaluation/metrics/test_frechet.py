@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from evaluation import run_fad
 from evaluation.metrics import frechet
+from evaluation.summary import builder
 from prep import errors
 
 TOLERANCE = 1e-8  # relative; two float64 ways to the same trace
@@ -68,7 +69,9 @@ def report(tmp_path, rng):
             {"who": who, "audio": f"{who}.flac"} for who in ("recording", "near", "far")
         ]
         clips.append({"folder": folder.name, "tracks": tracks})
-    (tmp_path / "summary.json").write_text(json.dumps({"clips": clips}))
+    empty = {name: kind() for name, kind in builder.PARTS.items()}
+    document = {**empty, "schema_version": builder.SCHEMA_VERSION, "clips": clips}
+    (tmp_path / "summary.json").write_text(json.dumps(document))
     return tmp_path
 
 
