@@ -172,7 +172,7 @@ def _measure_references(
 
 
 def _row_facts(opened: Mapping[str, runs_lib.Run]) -> dict[str, Json]:
-    """What every row says of a run."""
+    """Returns what every row says of a run."""
     return {
         name: {
             "path": str(run.path),

@@ -103,7 +103,7 @@ def _flatness(sums: sums_lib.Sums, *, n: np.ndarray) -> np.ndarray:
 
 
 def _noisiness(sums: sums_lib.Sums, *, n: np.ndarray) -> np.ndarray:
-    """How far the noise share has gone from the recording's to all."""
+    """Measures the noise share between the recording's, 0, and all, 1."""
     known = (n >= frame_masks.MIN_FRAMES) & (np.asarray(sums.ref_power) > 0)
     ref_tone = _one_minus(sums.ref_noise, sums.ref_power, known=known)
     # Undetermined where the recording is noise itself or the system is silent.
@@ -160,7 +160,7 @@ class Verdict:
 
     @property
     def collapsed(self) -> bool:
-        """Whether the index reaches the threshold."""
+        """Returns whether the index reaches the threshold."""
         return self.index >= THRESHOLD
 
 

@@ -125,7 +125,7 @@ def write(
 
 
 def read_profile(data_dir: pathlib.Path) -> dict[str, Any]:
-    """What the model has heard, as the page reads it.
+    """Returns what the model has heard, as the page reads it.
 
     Args:
         data_dir: Its dataset; where its statistics are missing, a middling instrument

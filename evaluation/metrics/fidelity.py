@@ -116,7 +116,7 @@ def harmonic_error(
     *,
     pitched: np.ndarray,
 ) -> metric_lib.Score:
-    """How far the level of the harmonics is off, in dB, as measured in the audio.
+    """Measures how far the level of the harmonics is off, in dB, in the audio.
 
     Both sides are measured from audio by `models.measures.reference` around the
     recording's f0, so the score sees what is heard, reverberation and all. A harmonic

@@ -25,7 +25,7 @@ STANDSTILL_RANGE = 1e-4
 
 
 def follow_loudness(values: np.ndarray, loudness_db: np.ndarray) -> metric_lib.Score:
-    """How a curve follows the loudness; missing where that hardly varies.
+    """Correlates a curve with the loudness; missing where that hardly varies.
 
     Args:
         values: Level in dB or brightness in octaves. Shape [n].
@@ -40,7 +40,7 @@ def follow_loudness(values: np.ndarray, loudness_db: np.ndarray) -> metric_lib.S
 
 
 def follow_pitch(values: np.ndarray, f0_hz: np.ndarray) -> metric_lib.Score:
-    """How a curve follows the pitch; missing where that hardly varies.
+    """Correlates a curve with the pitch; missing where that hardly varies.
 
     Args:
         values: Brightness in octaves. Shape [n].

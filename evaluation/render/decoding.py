@@ -108,7 +108,7 @@ def decode_windows(
 
 
 def runs_in_blocks(decoder: Any) -> bool:
-    """Whether a decoder goes on from a state as well as it starts.
+    """Returns whether a decoder goes on from a state as well as it starts.
 
     Positions of a transformer count from the beginning: beyond the length it was
     trained on it meets numbers that it has never seen, so it runs in windows.

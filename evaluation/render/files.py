@@ -54,7 +54,7 @@ def output_paths(
 
 
 def controls_path(output: pathlib.Path) -> pathlib.Path:
-    """Where the controls of an output are dumped."""
+    """Returns where the controls of an output are dumped."""
     return output.with_suffix(".controls.csv")
 
 

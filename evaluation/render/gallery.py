@@ -143,7 +143,7 @@ def make_page(
 
 
 def describe(request: job.Request) -> list[str]:
-    """What a request does to inputs, for people."""
+    """Describes what a request does to inputs, a line each."""
     adjustments, options = request.adjustments, request.options
     lines = {
         "pitch and loudness matched to the training data": adjustments.match,

@@ -113,7 +113,7 @@ class Session:
         return tracker.CrepeTracker(self.request.crepe_capacity or capacity, decoder)
 
     def heard(self, *, needed: bool) -> transfer.Heard | None:
-        """What the model has heard; None where that is not known nor needed."""
+        """Returns what the model has heard; None where that is not known nor needed."""
         try:
             return transfer.read_heard(self.data_dir)
         except errors.InputError:

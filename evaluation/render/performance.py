@@ -68,7 +68,7 @@ class Performance:
 
     @property
     def voiced(self) -> np.ndarray:
-        """Which frames have a pitch. Bool, shape [n_frames]."""
+        """Returns which frames have a pitch. Bool, shape [n_frames]."""
         return pitch_tracker.voiced(
             self.f0_confidence,
             self.loudness_db,

@@ -120,7 +120,7 @@ def build(
 
 
 def _peak_note(peak_dbfs: float | None) -> str:
-    """What to say of a track's level."""
+    """Returns what to say of a track's level."""
     if peak_dbfs is None:
         return "silent"
     if peak_dbfs > 0:

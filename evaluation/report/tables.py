@@ -100,7 +100,7 @@ def systems_in_order(document: Json) -> list[Json]:
 
 
 def _aim(metric: metric_lib.Metric) -> str:
-    """Which way is better, in words."""
+    """Returns which way is better, in words."""
     return {
         metric_lib.LOWER: "Lower is better",
         metric_lib.HIGHER: "Higher is better",
@@ -219,7 +219,7 @@ def _signed_range(interval: Json) -> str:
 
 
 def _skipped(aggregate: Json) -> str:
-    """How many clips were skipped and why."""
+    """Says how many clips were skipped and why."""
     if not aggregate["n_skipped"]:
         return "0"
     reasons = "; ".join(f"{why} ({n})" for why, n in aggregate["reasons"].items())

@@ -79,7 +79,7 @@ def clip_lines(view: Mapping[str, Any]) -> list[Json]:
 
 
 def describe_cost(cost: Json) -> Json:
-    """What a run costs, as text."""
+    """Returns what a run costs, as text."""
     render = cost["render_secs"]
     step = cost["step_ms"]
     return {
@@ -123,7 +123,7 @@ def describe_runs(document: Json) -> list[Json]:
 
 
 def describe_settings(document: Json) -> list[tuple[str, str]]:
-    """How it was measured, line by line."""
+    """Lists the settings of the measurement, line by line."""
     settings, dataset = document["settings"], document["dataset"]
     masks = settings["masks"]
     return [

@@ -103,7 +103,7 @@ def _title(document: Json, candidates: Sequence[str]) -> str:
 
 
 def _summary_line(document: Json) -> str:
-    """What was judged, in a line."""
+    """Returns what was judged, in a line."""
     dataset = document["dataset"]
     n_clips = document["n_clips"]
     clips = (

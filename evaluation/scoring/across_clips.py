@@ -76,7 +76,7 @@ def add_reference_diversity(references: list[clips.Reference]) -> None:
 def clip_diversities(
     played: list[control_arrays.ControlArrays], masks: list[frame_masks.Masks]
 ) -> list[metric_lib.Score]:
-    """How far each clip's mean distribution is from the mean over all clips.
+    """Measures how far each clip's mean distribution is from the mean over all clips.
 
     Args:
         played: Controls clip by clip.

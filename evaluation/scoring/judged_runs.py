@@ -143,7 +143,7 @@ def _check_names(run_dirs: Sequence[pathlib.Path]) -> None:
 
 
 def describe_twins(choice: Choice) -> str:
-    """What happens to further trainings of the baseline's system; empty without any.
+    """Says what becomes of the baseline's further trainings; empty without any.
 
     Args:
         choice: The runs of a report.

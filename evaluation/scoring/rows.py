@@ -55,7 +55,7 @@ def read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def _is_whole(row: Mapping[str, Any]) -> bool:
-    """Whether a row holds the scores of a recording and of runs."""
+    """Returns whether a row holds the scores of a recording and of runs."""
     runs = row.get("runs")
     if not isinstance(runs, dict) or not isinstance(row.get("clip"), str):
         return False

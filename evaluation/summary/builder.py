@@ -176,7 +176,7 @@ def _join_reasons(
 
 
 def _distance(table: score_table.ScoreTable, system: str, key: str) -> np.ndarray:
-    """How far a system's clips are from the recordings'; NaN where that is no aim."""
+    """Measures a system's distance from the recordings; NaN where that is no aim."""
     badness = table.badness(system, key).mean(axis=0)
     if catalogue.BY_KEY[key].better != metric_lib.RECORDING:
         return np.full_like(badness, np.nan)

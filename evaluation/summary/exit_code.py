@@ -7,7 +7,7 @@ EXIT_UNJUDGED = 3
 
 
 def decide(document: dict[str, Any], *, baseline_run: str) -> tuple[int, list[str]]:
-    """Whether a report lets its candidates pass, training by training.
+    """Returns whether a report lets its candidates pass, training by training.
 
     A candidate is every run but the baseline run itself: another training of the
     baseline's system is one too, and one collapsed training of several is enough.

@@ -137,7 +137,7 @@ def lowest_rung(
 def _as_good(
     table: score_table.ScoreTable, system: str, *, best: str, margin: float
 ) -> tuple[str, str]:
-    """Whether a system is as good as the best, and the numbers."""
+    """Returns whether a system is as good as the best, and the numbers."""
     loss = paired.compare(
         table.badness(best, "spectral_loss"),
         table.badness(system, "spectral_loss"),
@@ -157,7 +157,7 @@ def _as_good(
 
 
 def resolves_collapse(indices: Indices, *, rung: str) -> Gate:
-    """Whether a rung's controls do not collapse."""
+    """Returns whether a rung's controls do not collapse."""
     question = f"Is {TITLES[rung]} enough to keep controls from collapsing?"
     rule = (
         "The 95 % interval of its collapse index, in every training, lies below (yes) "
@@ -192,7 +192,7 @@ def _trainings(index: index_intervals.SystemIndex) -> str:
 
 
 def transformer_benefit(table: score_table.ScoreTable, rungs: dict[str, str]) -> Gate:
-    """Whether the transformer beats the framewise MLP."""
+    """Returns whether the transformer beats the framewise MLP."""
     question = "Does the transformer show a clear benefit over the framewise MLP?"
     rule = (
         f"Yes when it is better in collapse index by {INDEX_MARGIN} or in spectral "

@@ -80,7 +80,7 @@ def training_curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
 
 
 def describe_settings(options: judged_runs.Options, *, capacity: str) -> Json:
-    """How it was measured, for the report."""
+    """Describes the settings of the measurement."""
     return {
         "checkpoint": options.checkpoint,
         "seed": options.seed,
@@ -97,7 +97,7 @@ def describe_settings(options: judged_runs.Options, *, capacity: str) -> Json:
 
 
 def describe_dataset(dataset: provider.PreparedDataset, *, split: str) -> Json:
-    """What it was measured on, for the report."""
+    """Describes the dataset of the measurement."""
     info = dataset.info
     return {
         "data_dir": str(info.data_dir),

@@ -79,7 +79,7 @@ def write(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def has_collapsed(system: dict[str, Any]) -> bool:
-    """Whether a system has collapsed: on average, or in one of its trainings.
+    """Returns whether a system has collapsed: on average, or in one of its trainings.
 
     A mean over trainings would hide one that collapsed behind one that did not.
     """
@@ -121,7 +121,7 @@ def _headline(subjects: list[dict[str, Any]], runs: dict[str, Any]) -> str:
 
 
 def _qualifiers(state: str) -> str:
-    """What a state says beside "collapsed": "probably", "so far" or both."""
+    """Returns what a state says beside "collapsed": "probably", "so far" or both."""
     return " ".join(state.replace("collapsed", "").split())
 
 
@@ -170,7 +170,7 @@ def _lost_kinds(index: dict[str, Any]) -> list[str]:
 
 
 def describe_doubts(system: dict[str, Any], runs: dict[str, Any]) -> list[str]:
-    """What a reader should know before believing a system's verdict."""
+    """Lists what weakens a system's verdict."""
     notes = describe_trainings(system, runs)
     heard = system["metrics"]["heard_collapse_index"]["mean"]
     collapsed = system["index"]["point_state"] == index_intervals.COLLAPSED
@@ -192,7 +192,7 @@ def describe_doubts(system: dict[str, Any], runs: dict[str, Any]) -> list[str]:
 
 
 def describe_trainings(system: dict[str, Any], runs: dict[str, Any]) -> list[str]:
-    """What to know of a system that was trained several times."""
+    """Describes a system that was trained several times."""
     names = system["runs"]
     if len(names) == 1:
         return []
@@ -267,7 +267,7 @@ def _is_number(value: float | None) -> bool:
 
 
 def _caution(summary: dict[str, Any]) -> str:
-    """What limits the conclusions."""
+    """Lists what limits the conclusions."""
     n_recordings = summary["n_recordings"]
     if summary["unit"] == "clip":
         return (

@@ -62,7 +62,7 @@ TOLD = (
 
 
 def compare_plainly(comparisons: list[dict[str, Any]]) -> str:
-    """Which of two comes closer to the recording; empty for more than two."""
+    """Returns which of two comes closer to the recording; empty for more than two."""
     if len(comparisons) != 1:
         return ""
     baseline = comparisons[0]["baseline"]
@@ -75,7 +75,7 @@ def compare_plainly(comparisons: list[dict[str, Any]]) -> str:
 
 
 def describe_pair(pair: dict[str, Any], systems: list[dict[str, Any]]) -> list[str]:
-    """What a listener would notice between a candidate and the baseline."""
+    """Returns what a listener would notice between a candidate and the baseline."""
     by_name = {system["name"]: system for system in systems}
     sentences = []
     for told in TOLD:

@@ -85,7 +85,7 @@ class LadderDecoder(nn.OutputSplitsLayer):
 
     @property
     def has_memory(self) -> bool:
-        """Whether a frame's output depends on the frames before it."""
+        """Returns whether a frame's output depends on the frames before it."""
         return type(self).initial_state is not LadderDecoder.initial_state
 
     def first_layers(self) -> list[tuple[tf.keras.layers.Dense, tuple[int, ...]]]:

@@ -76,7 +76,7 @@ class Report:
 
     @property
     def secs(self) -> float:
-        """What all of it took."""
+        """Returns what all of it took."""
         return self.measuring_secs + self.warm_up_secs
 
     def sentence(self) -> str:
@@ -89,7 +89,7 @@ class Report:
 
 
 def anchor_is_used(model: tf.keras.Model) -> bool:
-    """Whether a model's losses compare controls with measured ones."""
+    """Returns whether a model's losses compare controls with measured ones."""
     return any(
         isinstance(loss, teacher.TaughtControls) and loss.is_used("taught_harmonics")
         for loss in getattr(model, "loss_objs", [])

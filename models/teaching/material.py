@@ -30,7 +30,7 @@ class Material:
 
     @property
     def n_examples(self) -> int:
-        """How many clips there are."""
+        """Returns the number of clips."""
         return int(self.inputs["f0_hz"].shape[0])
 
     @property

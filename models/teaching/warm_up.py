@@ -121,7 +121,7 @@ class WarmUp:
         inputs: dict[str, tf.Tensor],
         measured: dict[str, tf.Tensor],
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """What is taught, and the two distances, of the output layer's values."""
+        """Returns the loss that is taught, and its two distances."""
         decoder, f0_hz = self.model.decoder, inputs["f0_hz"]
         controls = self.model.head(nn.split_to_dict(raw, decoder.output_splits), f0_hz)
         harmonics, noise = teacher.control_distances(
@@ -172,7 +172,7 @@ class WarmUp:
 
     @property
     def is_done(self) -> bool:
-        """Whether all steps are made."""
+        """Returns whether all steps are made."""
         return int(self.progress.step.numpy()) >= self.n_steps
 
     def advance(self) -> Means:
