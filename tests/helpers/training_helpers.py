@@ -1,5 +1,6 @@
 """Small datasets of made-up tones, written by prep's own writers, for tests."""
 
+import json
 import pathlib
 
 import numpy as np
@@ -149,6 +150,12 @@ def write_dataset(
     if completed:
         (directory / info.COMPLETED_NAME).write_text("")
     return directory
+
+
+def set_plan_hash(directory: pathlib.Path, plan_hash: str) -> None:
+    """Makes a dataset pass for another one."""
+    path = directory / "dataset_info.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"plan_hash": plan_hash}))
 
 
 TINY_GIN = """

@@ -69,8 +69,7 @@ def test_training_goes_on_from_it_by_its_saved_configuration_alone(tmp_path):
     shutil.copytree(GOLDEN / "run", tmp_path / "run")
     training_helpers.write_dataset(tmp_path / "data", example_secs=0.5)
     (known,) = run_record.read_record(tmp_path / "run").plan_hashes
-    info = tmp_path / "data" / "dataset_info.json"
-    info.write_text(info.read_text().replace("0123abcd", known))
+    training_helpers.set_plan_hash(tmp_path / "data", known)
     request = run_request.Request(
         save_dir=str(tmp_path / "run"),
         data_dir=str(tmp_path / "data"),

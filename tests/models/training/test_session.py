@@ -584,11 +584,6 @@ def test_staged_training_keeps_the_best_of_three(place):
     assert said[:3] == [f"phase {name} is done already" for name in "ABC"]
 
 
-def _replace_hash(folder, plan_hash):
-    info = folder / "dataset_info.json"
-    info.write_text(info.read_text().replace("0123abcd", plan_hash))
-
-
 @pytest.fixture
 def short_run(place, tmp_path):
     """A run of one step that tests may spoil, and its request for one more."""
@@ -598,11 +593,12 @@ def short_run(place, tmp_path):
 
 def test_a_run_does_not_go_on_with_another_dataset(place, short_run, tmp_path):
     training_helpers.write_dataset(tmp_path / "data", example_secs=0.2)
-    _replace_hash(tmp_path / "data", "ffff0000")
+    training_helpers.set_plan_hash(tmp_path / "data", "ffff0000")
     training_toy.write_toy_gin(tmp_path)
-    with pytest.raises(resume.ResumeError, match=r"0123abcd.* ffff0000.*--init_from="):
+    (known,) = run_record.read_record(short_run).plan_hashes
+    with pytest.raises(resume.ResumeError, match=rf"{known}.* ffff0000.*--init_from="):
         session.train(_request(tmp_path, short_run, num_steps=2))
-    assert run_record.read_record(short_run).plan_hashes == ("0123abcd",)
+    assert run_record.read_record(short_run).plan_hashes == (known,)
     session.train(_request(tmp_path, short_run, num_steps=1, resume="never"))
     assert run_record.read_record(short_run).plan_hashes == ("ffff0000",)
 
