@@ -48,6 +48,7 @@ def evaluate(
         errors.InputError: If something given cannot be evaluated; a run that only
             a glob found is skipped instead.
     """
+    # Open the runs, and choose the clips: every recording before one twice.
     opened = judged_runs.OpenedRuns(choice, options=options)
     dataset = opened.dataset
     capacity = options.crepe_capacity or dataset.info.crepe_capacity
@@ -56,12 +57,14 @@ def evaluate(
         trackers = Trackers(tracker, tracker)
     ids = dataset.example_ids(range(dataset.n_examples))
     indices = dataset_clips.spread(options.max_clips, [one.recording_id for one in ids])
+    # scores.jsonl: measure the recordings, render and score each run.
     references, scored, costs = _score_runs(
         opened, indices, trackers=trackers, options=options
     )
     rows = rows_lib.make_rows(references, scored, runs=_row_facts(opened.runs))
     output.mkdir(parents=True, exist_ok=True)
     rows_lib.write_rows(rows, output / rows_lib.SCORES_NAME)
+    # summary.json, and the media of the clips that the page shows.
     document = builder.build(
         rows,
         runs={
@@ -119,6 +122,7 @@ def _score_runs(
     costs: dict[str, model_rendering.Cost] = {}
     total = len(indices) * (1 + len(opened.runs))
     with progress.bar(total, unit="clips", label="recordings") as bar:
+        # The recordings, whose measurements every run shares.
         references = _measure_references(
             dataset_clips.read_clips(opened.dataset, indices),
             tracker=trackers.recordings,
@@ -128,6 +132,7 @@ def _score_runs(
         for name, run in list(opened.runs.items()):
             bar.set_description(errors.printable(name))
             try:
+                # A run that plays no numbers is left out, unless it was named.
                 renderings, costs[name] = model_rendering.render_clips(
                     run,
                     opened.dataset,

@@ -84,12 +84,14 @@ def _distribution_scores(
         "distribution_flux",
         "static_distance",
     )
+    # Without a pitch for long enough there is no distribution to judge.
     frames = masks.pitched & clip.has_harmonics
     if np.count_nonzero(frames) < frame_masks.MIN_FRAMES:
         reason = f"fewer than {frame_masks.MIN_FRAMES} pitched frames"
         return {key: metric_lib.missing(reason) for key in keys}
     shares = clip.harmonic_distribution[frames]
     entropy = distributions.entropy_nats(shares)
+    # Shares in falling order, and which harmonic leads in each frame.
     ordered = np.sort(shares, axis=1)[:, ::-1]
     normalised = distributions.normalized_entropy(shares, clip.n_below_nyquist[frames])
     modes = np.bincount(np.argmax(shares, axis=1))

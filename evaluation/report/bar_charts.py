@@ -42,6 +42,7 @@ def meter(
     known = value is not None
     length = (value or 0.0) * width
     bar = f'<rect class="bar" x="0" y="8" width="{length:.1f}" height="10"/>'
+    # The interval, and a tick for each training.
     whisker = ""
     if low is not None and high is not None:
         whisker = (
@@ -85,6 +86,7 @@ def component_bars(
     group = row * len(systems) + gap
     height = group * len(names) + 18
     span = BARS_WIDTH - left - NUMBER_WIDTH
+    # A group of bars for each component, a bar for each system.
     parts = []
     for place, name in enumerate(names):
         top = place * group
@@ -102,6 +104,7 @@ def component_bars(
                 f'<text class="tick" x="{left + max(length, 1) + 4:.1f}" '
                 f'y="{y + row - 4}">{text}</text>'
             )
+    # The line from which a component counts as collapsed.
     mark = left + span * threshold
     parts.append(
         f'<line class="threshold" x1="{mark:.1f}" x2="{mark:.1f}" y1="0" '

@@ -106,6 +106,7 @@ def build(
         )
         for track in clip["tracks"]
     ]
+    # What the clip adds to the page, in characters.
     size = sum(len(t.audio) + len(t.spectrogram) + len(t.timbre) for t in tracks)
     return ClipView(
         number=0,

@@ -60,11 +60,13 @@ def write_clip(
             "own name; rename the run."
         )
     folder.mkdir(parents=True, exist_ok=True)
+    # The recording first, then the systems in their order.
     audios = {rows_lib.RECORDING: ref.clip.audio}
     audios |= {name: one.rendering.audio for name, one in scored.items()}
     played = {rows_lib.RECORDING: ref.controls}
     played |= {name: one.rendering.controls for name, one in scored.items()}
     rate = ref.clip.sample_rate
+    # One scale for all pictures of a clip, or they could not be compared.
     loudest = np.max(spectrogram(ref.clip.audio, sample_rate=rate))
     n_harmonics = _picture_harmonics(ref)
     tracks = []
@@ -93,6 +95,7 @@ def write_clip(
                 "peak_dbfs": _peak_db(audio),
             }
         )
+    # Curves as numbers: the page draws them.
     curves = {
         who: control_curves(
             played[who],

@@ -175,6 +175,7 @@ def full_rows(metric: metric_lib.Metric, document: Json) -> Json:
     lines = []
     for system in systems_in_order(document):
         aggregate = system["metrics"][metric.key]
+        # The baseline has no comparison with itself.
         pair = pairs.get(system["name"])
         comparison = pair["metrics"].get(metric.key) if pair else None
         lines.append(

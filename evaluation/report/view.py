@@ -56,6 +56,7 @@ def build(document: Json, rows: Sequence[Mapping[str, Any]]) -> Json:
     Returns:
         Values by name.
     """
+    # The baseline first, then candidates in the order of the summary.
     systems = tables.systems_in_order(document)
     names = [system["name"] for system in systems]
     candidates = [name for name in names if name != document["baseline"]]

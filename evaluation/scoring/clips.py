@@ -127,12 +127,14 @@ def hear(audio: np.ndarray, *, clip: Clip, tracker: Tracker) -> Hearing:
     Returns:
         Curves with as many frames as the clip has.
     """
+    # Features are measured at 16 kHz, as in preparation.
     audio_16k = np.asarray(audio, np.float32)
     if clip.sample_rate != FEATURE_RATE:
         audio_16k = soxr.resample(audio_16k, clip.sample_rate, FEATURE_RATE)
     n_frames = count_frames(clip)
     loudness = features.loudness_db(audio_16k, FEATURE_RATE, frame_rate=clip.frame_rate)
     f0_hz, confidence = tracker(audio_16k, clip.frame_rate)
+    # A frame too many is cut; a frame too few is an error.
     lengths = {len(loudness), len(f0_hz), len(confidence)}
     if min(lengths) < n_frames:
         raise ValueError(
@@ -225,6 +227,7 @@ def score_rendering(
     hearing = hear(rendering.audio, clip=ref.clip, tracker=tracker)
     recording = np.asarray(ref.clip.audio, np.float64)
     audio = np.asarray(rendering.audio, np.float64)
+    # Controls once more, from the sound: a reverb may hide what they do.
     heard = _measure_controls(
         audio, clip=ref.clip, hearing=ref.hearing, masks=ref.masks
     )
@@ -239,6 +242,7 @@ def score_rendering(
     result["gain_range_ratio"] = collapse.gain_range_ratio(
         result["gain_range"], ref.scores["gain_range"]
     )
+    # Audio against audio.
     result |= fidelity.spectral_scores(recording, audio)
     result["log_spectral_distance"] = fidelity.log_spectral_distance(recording, audio)
     result["loudness_distance"] = fidelity.loudness_distance(
@@ -247,6 +251,7 @@ def score_rendering(
     result["harmonic_error"] = fidelity.harmonic_error(
         ref.controls, heard, pitched=ref.masks.pitched
     )
+    # Pitch against the recording's, both by one tracker.
     result |= pitch_scores.measure(
         ref.hearing.pitch,
         hearing.pitch,

@@ -80,6 +80,7 @@ def make_rows(
         scored: Every run's renderings of them.
         runs: Facts of each run that stand in every row.
     """
+    # Sums of the index need all clips of a run at once.
     sums = {
         name: across_clips.compare_across_clips(references, ones)
         for name, ones in scored.items()

@@ -71,7 +71,9 @@ def build(
         raise KeyError(
             f"baseline {baseline!r} is not among the systems {sorted(table.systems)}"
         )
+    # The index decides states and gates, so it comes first.
     indices = index_intervals.every_index(table)
+    # Each system by itself, then each candidate beside the baseline.
     systems = [
         _describe_system(table, name, index=index, is_baseline=name == baseline)
         for name, index in indices.items()
@@ -142,12 +144,14 @@ def _describe_system(
 
 def _aggregate(table: score_table.ScoreTable, system: str, key: str) -> Json:
     """Mean with interval of one metric of a system, over the clips that have it."""
+    # A clip counts when every training of the system has a score for it.
     by_run = np.stack([table.values(run, key) for run in table.systems[system]])
     counted = np.all(np.isfinite(by_run), axis=0)
     reasons = [
         _join_reasons(table, system, key, int(clip))
         for clip in np.flatnonzero(~counted)
     ]
+    # Recordings, not clips, are independent: the interval is over their means.
     owners = [n for n, keep in zip(table.recordings, counted, strict=True) if keep]
     units, _ = paired.pair_units(by_run[:, counted].mean(axis=0), owners)
     own = table.recording_values(key)
@@ -188,6 +192,7 @@ def _compare_systems(
 ) -> Json:
     """All comparisons of a candidate with the baseline."""
     n_tests = len(catalogue.HEADLINE)
+    # Metrics of the headline share one error rate, the rest another.
     found = {
         metric.key: paired.compare(
             table.badness(baseline, metric.key),
@@ -198,6 +203,7 @@ def _compare_systems(
         for metric in catalogue.ALL
         if metric is not catalogue.INDEX
     }
+    # The index is resampled from its sums and not from clips.
     found[catalogue.INDEX.key] = index_intervals.compare_index(
         table, baseline, candidate, n_tests=n_tests
     )

@@ -24,6 +24,7 @@ def decide(document: dict[str, Any], *, baseline_run: str) -> tuple[int, list[st
     collapsed = [run for run in verdict["collapsed_runs"] if run != baseline_run]
     unjudged = [run for run in verdict["unjudged_runs"] if run != baseline_run]
     skipped = [one["run"] for one in document["skipped_runs"]]
+    # A sentence for each thing that is wrong; collapse decides before the rest.
     told = []
     if collapsed:
         own = {s["name"]: s["runs"] for s in document["systems"]}[document["baseline"]]

@@ -96,12 +96,14 @@ def lowest_rung(
         f"loss and below {INDEX_MARGIN} of collapse index, and worse when it lies "
         "above either."
     )
+    # Too little to judge by.
     if len(rungs) < 2:
         return Gate("lowest_rung", question, ABSENT, rule, ["Fewer than two rungs."])
     n_units = next(iter(indices.values())).n_units
     if n_units < paired.MIN_UNITS:
         line = f"Only {n_units} to judge by; {paired.MIN_UNITS} needed."
         return Gate("lowest_rung", question, OPEN, rule, [line])
+    # The best: lowest spectral loss among those not collapsed.
     alive = [
         rung
         for rung, index in indices.items()
@@ -117,6 +119,7 @@ def lowest_rung(
     }
     best = min(losses, key=lambda rung: losses[rung])
     evidence = [f"Best: {TITLES[best]}, spectral loss {losses[best]:.3f}."]
+    # From the lowest rung up, the first that is as good answers.
     for rung, name in rungs.items():
         if indices[rung].state == index_intervals.COLLAPSED:
             evidence.append(f"{_sentence(TITLES[rung])}: collapsed.")
@@ -166,6 +169,7 @@ def resolves_collapse(indices: Indices, *, rung: str) -> Gate:
     key = f"{rung}_resolves"
     if rung not in indices:
         return Gate(key, question, ABSENT, rule, [f"No run named {rung}."])
+    # The lowest rung and the GRU stand beside it as evidence.
     evidence = []
     for shown in dict.fromkeys(("stage0", rung, "stage5")):
         if shown in indices:
@@ -205,6 +209,7 @@ def transformer_benefit(table: score_table.ScoreTable, rungs: dict[str, str]) ->
         line = f"No runs named transformer and stage1, or {' and '.join(MATCHED)}."
         return Gate("transformer_benefit", question, ABSENT, rule, [line])
     baseline, candidate = pair
+    # Both differences, at one error rate.
     index = index_intervals.compare_index(table, baseline, candidate, n_tests=2)
     base_loss = table.badness(baseline, "spectral_loss")
     loss = paired.compare(
@@ -219,6 +224,7 @@ def transformer_benefit(table: score_table.ScoreTable, rungs: dict[str, str]) ->
     ]
     margins = (INDEX_MARGIN, MARGIN * table.mean(base_loss.mean(axis=0)))
     pairs = list(zip((index, loss), margins, strict=True))
+    # Yes needs a benefit beyond the margin, no a loss or its exclusion.
     worse = any(one.outcome == paired.WORSE for one, _ in pairs)
     better = any(
         one.outcome == paired.BETTER and one.simultaneous.mean <= -margin

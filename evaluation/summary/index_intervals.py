@@ -96,7 +96,9 @@ def system_index(table: score_table.ScoreTable, system: str) -> SystemIndex:
     """
     sums = _RunSums(table, system)
     units, unit = table.units()
+    # The interval, over units resampled with all their clips.
     interval = paired.resample(len(units), sums.indices).interval(bounds=(0.0, 1.0))
+    # What the system lost: the largest of the mean severities.
     verdicts = sums.verdicts()
     severities = _mean_over_runs([verdict.severities for verdict in verdicts])
     known = {key: value for key, value in severities.items() if not math.isnan(value)}
@@ -166,6 +168,7 @@ def compare_index(
     """
     first, second = _RunSums(table, baseline), _RunSums(table, candidate)
     units, unit = table.units()
+    # Both systems are resampled over the same units: the difference is paired.
     resampled = paired.resample(
         len(units), lambda counts: second.indices(counts) - first.indices(counts)
     )
@@ -176,6 +179,7 @@ def compare_index(
         recordings=table.recordings,
         n_tests=n_tests,
     )
+    # A difference that changes sign between seeds is not decided.
     by_seed = np.array(
         [est.index - ref.index for est in second.verdicts() for ref in first.verdicts()]
     )

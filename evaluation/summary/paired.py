@@ -264,12 +264,14 @@ def compare(
             f"baseline {baseline.shape}, candidate {candidate.shape} and "
             f"{n_clips} recordings must agree in the number of clips"
         )
+    # Clips that both have scores of, in every training.
     used = np.all(np.isfinite(baseline), axis=0) & np.all(
         np.isfinite(candidate), axis=0
     )
     owners = [name for name, keep in zip(recordings, used, strict=True) if keep]
     baseline, candidate = baseline[:, used], candidate[:, used]
     differences = candidate.mean(axis=0) - baseline.mean(axis=0)
+    # Resample recordings; the wide interval holds for all metrics at once.
     units, unit = pair_units(differences, owners)
     resampled = resample_mean(units)
     simultaneous = resampled.interval(confidence=1 - (1 - CONFIDENCE) / n_tests)

@@ -50,6 +50,7 @@ def write(summary: dict[str, Any]) -> dict[str, Any]:
         `comparisons`, sentences for each candidate; `caution`, what limits all of it;
         `single_training`, what one training of each system leaves open.
     """
+    # Each system by itself, then beside the baseline.
     told = {
         system["name"]: {
             **describe_system(system, summary["runs"]),
@@ -61,6 +62,7 @@ def write(summary: dict[str, Any]) -> dict[str, Any]:
         pair["candidate"]: verdict_pairs.describe_pair(pair, summary["systems"])
         for pair in summary["comparisons"]
     }
+    # The headline is about the candidates, or the baseline where it is alone.
     candidates = [s for s in summary["systems"] if not s["is_baseline"]]
     subjects = candidates or summary["systems"]
     return {
@@ -134,6 +136,7 @@ def describe_system(system: dict[str, Any], runs: dict[str, Any]) -> dict[str, s
     index = system["index"]
     value = index["interval"]["mean"]
     name = system["name"]
+    # Healthy on average, collapsed in some trainings.
     lost = collapsed_runs(system)
     if lost and index["point_state"] != index_intervals.COLLAPSED:
         share = f"{len(lost)} of {len(system['runs'])} trainings"
@@ -141,6 +144,7 @@ def describe_system(system: dict[str, Any], runs: dict[str, Any]) -> dict[str, s
         return {"state": "partly collapsed", "sentence": sentence}
     if value is None or math.isnan(value):
         return {"state": "unknown", "sentence": f"{name} could not be judged."}
+    # Certain when the interval lies on the side of the mean.
     certain = index["state"] == index["point_state"]
     doubt = "" if certain else "probably "
     if index["point_state"] != index_intervals.COLLAPSED:
@@ -201,6 +205,7 @@ def describe_trainings(system: dict[str, Any], runs: dict[str, Any]) -> list[str
         for name, value in system["index"]["by_run"].items()
     ]
     notes = [f"Mean of {len(names)} trainings: {', '.join(each)}."]
+    # What the mean hides: collapsed and unjudged trainings.
     lost, unjudged = collapsed_runs(system), unjudged_runs(system)
     if lost and system["index"]["point_state"] == index_intervals.COLLAPSED:
         notes.append(
@@ -211,6 +216,7 @@ def describe_trainings(system: dict[str, Any], runs: dict[str, Any]) -> list[str
             f"{len(unjudged)} of {len(names)} trainings could not be judged: "
             f"{', '.join(unjudged)}."
         )
+    # Trainings that differ in more than the seed are no repetitions.
     bindings = configurations.beyond_the_seed(runs, names)
     if bindings:
         few = len(bindings) <= N_NAMED_BINDINGS
