@@ -90,7 +90,7 @@ def test_a_run_that_plays_no_numbers_is_skipped_too(world, monkeypatch):
     monkeypatch.setattr(evaluate.dataset_clips, "read_clips", lambda *given: [])
     monkeypatch.setattr(evaluate, "_measure_references", lambda *given, **named: [])
     _, scored, _ = evaluate._score_runs(
-        found, [0], tracker=None, options=judged_runs.Options()
+        found, [0], trackers=evaluate.Trackers(None, None), options=judged_runs.Options()
     )
     assert list(scored) == list(found.runs) == ["stage5", "stage1"]
     assert found.skipped == [{"run": "stage2", "reason": "it plays NaN"}]
