@@ -67,6 +67,7 @@ def plan_steps(folder: pathlib.Path, recordings: pathlib.Path | None) -> list[St
     """
     steps = []
     split: tuple[str, ...] = ()
+    # Without recordings of a person's own, a sampled flute plays.
     if recordings is None:
         recordings = folder / "recordings"
         split = (f"--eval_split_fraction={EVAL_SPLIT_FRACTION}",)

@@ -27,7 +27,7 @@ class Ramp:
         ramp_steps: Steps of the ramp; 0 jumps to `end` when the warm-up is over.
 
     Source:
-        reference_formulas, E5: `start + (end - start) * clip((step - warmup) / ramp)`.
+        docs/plan.md, "Losses": `start + (end - start) * clip((step - warmup) / ramp)`.
     """
 
     start: float

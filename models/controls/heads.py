@@ -7,7 +7,7 @@ summing to 1 over the harmonics below the Nyquist frequency (to 0 in a frame tha
 none). The synths then need no `scale_fn`.
 
 Sources: ddsp.core and ddsp.synths for `ExpSigmoidHead`; the plan's earlier
-implementation (reference_formulas, E3) for the others. Own code; keeps the dtype, so
+implementation (docs/plan.md, "Heads") for the others. Own code; keeps the dtype, so
 that gradients can be checked in float64.
 """
 
@@ -190,7 +190,7 @@ class LegacyHead(Head):
     the distribution its shares. Masked harmonics take their energy with them.
 
     Source:
-        reference_formulas, E3 and E4, mode `legacy`.
+        docs/plan.md, "Heads", mode `legacy`.
     """
 
     default_noise_activation = "sigmoid"
@@ -212,7 +212,7 @@ class NormalizedHead(Head):
     """Softplus over its sum; softplus gain.
 
     Source:
-        reference_formulas, E3, mode `normalized`; the sum is guarded by `normalize`.
+        docs/plan.md, "Heads", mode `normalized`; the sum is guarded by `normalize`.
     """
 
     amps_limits = None  # softplus has no upper end
@@ -236,7 +236,7 @@ class SoftmaxDbHead(Head):
         gain_min_db, gain_max_db: Range of `amps`, dB of linear amplitude.
 
     Source:
-        reference_formulas, E3, mode `softmax-db`. Differs: the softmax is over the
+        docs/plan.md, "Heads", mode `softmax-db`. Differs: the softmax is over the
         harmonics that sound, so that a strong one above the Nyquist frequency does not
         leave the others nothing.
     """

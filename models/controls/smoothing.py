@@ -235,7 +235,7 @@ class Fir(filters.Smoother):
     two outputs are to be dropped.
 
     Source:
-        reference_formulas, E4: taps [0.1, 0.2, 0.4, 0.2, 0.1], edges replicated.
+        docs/plan.md, "Losses": taps [0.1, 0.2, 0.4, 0.2, 0.1], edges replicated.
     """
 
     latency_frames = len(FIR_TAPS) // 2

@@ -66,7 +66,7 @@ def positional_encoding(positions: tf.Tensor, n_channels: int) -> tf.Tensor:
         [n_frames, n_channels] in [-1, 1].
 
     Source:
-        Vaswani et al., section 3.5, in the form of reference_formulas, E3.
+        Vaswani et al., section 3.5, in the form of docs/plan.md, "Heads".
     """
     pairs = tf.range(0, n_channels, 2, dtype=positions.dtype)
     angle = positions[:, tf.newaxis] / tf.pow(

@@ -24,7 +24,7 @@ def scaled_uniform(gain: float) -> tf.keras.initializers.Initializer:
     """Uniform weights in +-gain * sqrt(2 / fan_in).
 
     Source:
-        reference_formulas, E3: gain 0.5 for dense trunks, 0.4 inside attention blocks.
+        docs/plan.md, "Heads": gain 0.5 for dense trunks, 0.4 inside attention blocks.
     """
     # VarianceScaling draws from +-sqrt(3 * scale / fan_in).
     return tf.keras.initializers.VarianceScaling(
@@ -36,7 +36,7 @@ def small_output(n_out: int, *, bound: float = 0.05) -> tf.keras.layers.Dense:
     """Output layer that starts near zero, so that every head starts at its middle.
 
     Source:
-        reference_formulas, E3: output weights uniform in +-0.05 (0.06 for harmonics).
+        docs/plan.md, "Heads": output weights uniform in +-0.05 (0.06 for harmonics).
     """
     return tf.keras.layers.Dense(
         n_out, kernel_initializer=tf.keras.initializers.RandomUniform(-bound, bound)

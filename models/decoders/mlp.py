@@ -27,7 +27,7 @@ class MlpDecoder(base.LadderDecoder):
         stack_ch: Width of those stacks.
 
     Source:
-        The plan, stages 0 to 3; reference_formulas, E3, for the tanh trunk.
+        The plan, stages 0 to 3; docs/plan.md, "Heads", for the tanh trunk.
     """
 
     def __init__(

@@ -38,7 +38,7 @@ class TransformerBlock(tf.keras.layers.Layer):
         ff_multiplier: Width of the feed-forward layer over d_model.
 
     Source:
-        reference_formulas, E3: h += softmax(Q K' / sqrt(d)) V Wo, h += relu(f W1) W2,
+        docs/plan.md, "Heads": h += softmax(Q K' / sqrt(d)) V Wo, h += relu(f W1) W2,
         LayerNorm epsilon 1e-5, no dropout; weights uniform, gain 0.4.
     """
 
@@ -107,7 +107,7 @@ class TransformerDecoder(base.LadderDecoder):
             the numbers; above all of it the model refuses to build.
 
     Source:
-        The plan, "transformer GRU-replacement"; reference_formulas, E3.
+        The plan, "transformer GRU-replacement"; docs/plan.md, "Heads".
     """
 
     def __init__(

@@ -4,7 +4,7 @@ All read the final controls. Distributions sum to 1 over the harmonics below the
 frequency, so `n_valid`, their number, depends on the pitch: a high note is not
 collapsed because few harmonics fit. Harmonic penalties count voiced frames only.
 
-Source: reference_formulas, E4 (noise) and E5 (entropy, concentration). They differ as
+Source: docs/plan.md, "Losses" (noise) and E5 (entropy, concentration). They differ as
 said at each class.
 """
 
@@ -95,7 +95,7 @@ class HarmonicEntropy(_HarmonicRegularizer):
         voiced_threshold: f0_confidence above which a frame counts.
 
     Source:
-        reference_formulas, E5. Differs: over the harmonics that sound, voiced frames
+        docs/plan.md, "Losses". Differs: over the harmonics that sound, voiced frames
         only, every head (it was softmax-db only, before the Nyquist mask, all frames).
     """
 
@@ -123,7 +123,7 @@ class HarmonicConcentration(_HarmonicRegularizer):
         voiced_threshold: f0_confidence above which a frame counts.
 
     Source:
-        reference_formulas, E5; differs as `HarmonicEntropy` does.
+        docs/plan.md, "Losses"; differs as `HarmonicEntropy` does.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class NoiseDominance(terms.LadderLoss):
             values act as 0.
 
     Source:
-        reference_formulas, E4, D. Differs: the noise gain is the root mean square of
+        docs/plan.md, "Losses", D. Differs: the noise gain is the root mean square of
         the noise bands, because the paper's noise has no gain of its own.
     """
 

@@ -46,7 +46,7 @@ def weight_from_earlier(
         re-tune.
 
     Source:
-        reference_formulas, E4: it divided by the number of samples twice.
+        docs/plan.md, "Losses": it divided by the number of samples twice.
     """
     return weight * n_fft_sizes / EARLIER_PER_BIN
 
@@ -178,7 +178,7 @@ class LoudnessEnvelope(LadderLoss):
         sample_rate, frame_rate: Hz; only read with source="audio".
 
     Source:
-        reference_formulas, E4, L; the audio form is ddsp.losses.SpectralLoss's
+        docs/plan.md, "Losses", L; the audio form is ddsp.losses.SpectralLoss's
         loudness term, here with the dataset's rates and as a share of 80 dB.
     """
 
