@@ -2,11 +2,11 @@
 
     python -m benchmarks.bench_report
 
-makes a dataset of 12 clips of 4 s, trains two rungs for a step, and judges one clip and
-all of them by `ddsp_report` of this tree and of `--before`'s. What 11 clips more cost
-is the time of judging them, without starting, restoring and tracing. Each number is the
-median of the rounds, CPU time of all threads, which other work on the machine hardly
-moves. The last line is JSON: `seconds_per_clip_and_system` when the recordings'
+makes a dataset of `--clips` clips of 4 s, trains two rungs for a step, and judges one
+clip and all of them by `ddsp_report` of this tree and of `--before`'s. The difference
+is the time of judging clips, without starting, restoring and tracing. Each number is
+the median of the rounds, CPU time of all threads, which other work on the machine
+hardly moves. The last line is JSON: `seconds_per_clip_and_system` when the recordings'
 pitch has to be tracked, `..._again` when an earlier report has done so, the ratios of
 before to both, and `largest_change` of any score, as a share of what it was.
 """
@@ -32,8 +32,9 @@ from tests.helpers import training_helpers
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BEFORE = "3ccdce3"  # every frame of every rendering and recording was tracked
 RUNGS = ("stage5", "stage2")
-N_CLIPS, EXAMPLE_SECS = 12, 4.0
+EXAMPLE_SECS = 4.0
 
+_CLIPS = flags.DEFINE_integer("clips", 12, "Clips to judge; at least 2.")
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds of which medians are taken.")
 _BEFORE = flags.DEFINE_string("before", BEFORE, "Commit to compare with.")
 _CAPACITY = flags.DEFINE_enum("crepe_capacity", "full", ["tiny", "full"], "Of CREPE.")
@@ -74,13 +75,13 @@ def judge(tree: pathlib.Path, work: pathlib.Path, *, n_clips: int) -> float:
 def time_clips(tree: pathlib.Path, work: pathlib.Path, *, keep_heard: bool) -> float:
     """CPU seconds that a clip more costs each system."""
     spent = []
-    for n_clips in (1, N_CLIPS):
+    for n_clips in (1, _CLIPS.value):
         if not keep_heard:
             shutil.rmtree(
                 work / "data" / pitch_tracking.FOLDER_NAME, ignore_errors=True
             )
         spent.append(judge(tree, work, n_clips=n_clips))
-    return (spent[1] - spent[0]) / ((N_CLIPS - 1) * len(RUNGS))
+    return (spent[1] - spent[0]) / ((_CLIPS.value - 1) * len(RUNGS))
 
 
 def read_scores(work: pathlib.Path) -> dict[tuple[int, str, str], float]:
@@ -110,7 +111,7 @@ def largest_change(
 def make_work(work: pathlib.Path) -> pathlib.Path:
     """Writes the dataset, the runs and the earlier tree; returns the last."""
     training_helpers.write_dataset(
-        work / "data", n_train=4, n_eval=N_CLIPS, example_secs=EXAMPLE_SECS
+        work / "data", n_train=4, n_eval=_CLIPS.value, example_secs=EXAMPLE_SECS
     )
     for rung in RUNGS:
         run(

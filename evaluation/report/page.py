@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 import markupsafe
 
+from evaluation.metrics import catalogue
 from evaluation.report import charts
 from evaluation.report import clip_views
 from evaluation.report import text as report_text
@@ -24,6 +25,7 @@ PAGE_NAME = "report.html"
 TEXT_NAME = "report.md"
 FILES = (rows_lib.SCORES_NAME, builder.SUMMARY_NAME, PAGE_NAME, TEXT_NAME)
 MAX_PAGE_BYTES = 15_000_000  # what a phone still opens
+CELL_BYTES = 100  # of the table of all clips, about; most of a page without media
 TEMPLATES = pathlib.Path(__file__).resolve().parent / "templates"
 MIME_TYPES = {".flac": "audio/flac", ".png": "image/png"}
 
@@ -98,8 +100,13 @@ def embed_clips(
     """
     shown: list[clip_views.ClipView] = []
     left_out: list[str] = []
-    size = 0
+    # What the table of all clips takes is not there for media.
+    n_cells = len(rows) * len(catalogue.HEADLINE) * len(document["runs"])
+    size = CELL_BYTES * n_cells
     for clip in document["clips"]:
+        if size > MAX_PAGE_BYTES and shown:
+            left_out.append(clip["clip"])
+            continue
         view = clip_views.build(
             clip, row=rows[clip["row"]], document=document, folder=folder, embed=embed
         )

@@ -134,6 +134,16 @@ def test_too_much_audio_is_left_out_and_named(folder, monkeypatch):
     assert left_out[0] == document["clips"][1]["clip"]
 
 
+def test_a_table_of_many_clips_leaves_less_room_for_media(folder, monkeypatch):
+    document = read(folder)
+    rows = [json.loads(x) for x in (folder / rows_lib.SCORES_NAME).open()]
+    assert len(report_page.embed_clips(document, rows, folder)[0]) == 3
+    per_clip = report_page.CELL_BYTES * len(catalogue.HEADLINE) * 2
+    many = rows * (report_page.MAX_PAGE_BYTES // (per_clip * len(rows)) + 1)
+    shown, left_out = report_page.embed_clips(document, many, folder)
+    assert len(shown) == 1 and len(left_out) == 2
+
+
 def test_audio_is_the_system_s_own(folder):
     document = read(folder)
     clip = document["clips"][0]
