@@ -69,6 +69,7 @@ def test_our_own_module_is_not_taken_for_the_package():
     assert result.stdout.strip() == "None", result.stderr
 
 
+@pytest.mark.slow
 def test_unknown_attribute_names_those_that_exist():
     result = run(
         "import ddsp_compat, crepe\n"
@@ -95,6 +96,7 @@ def test_ddsp_uses_the_stand_in():
     assert result.stdout.split() == ["440", "126"], result.stderr[-2000:]
 
 
+@pytest.mark.slow
 def test_tensorflow_starts_without_a_word():
     result = run(
         "import ddsp_compat, tensorflow as tf; print(int(tf.constant(1) + 1));"
@@ -127,6 +129,7 @@ def test_start_up_lines_are_shown_on_request():
     assert "cuda" in result.stderr.lower()
 
 
+@pytest.mark.slow
 def test_what_training_does_not_touch_is_not_executed():
     result = run(
         "import ddsp_compat, sys, ddsp.training\n"

@@ -261,7 +261,8 @@ def local_power(
     width = max(1, int(warped_spectrum.MIN_WINDOW_SECS * sample_rate))
     squares = np.square(audio, dtype=np.float64)
     power = scipy.ndimage.uniform_filter1d(squares, width, mode="nearest")
-    return power[np.arange(n_frames) * hop_size]
+    # A running sum does not come back to 0 exactly where silence follows sound.
+    return np.maximum(power[np.arange(n_frames) * hop_size], 0.0)
 
 
 def _clean_f0(f0_hz: np.ndarray, *, sample_rate: int) -> np.ndarray:

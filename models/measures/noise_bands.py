@@ -161,13 +161,15 @@ def smooth(raw: BandPowers, *, frame_rate: float) -> np.ndarray:
         colour = _fill(across(average(raw.power / gain)), count)
         ratio = (raw.power / colour).sum(1, keepdims=True)
         gain = ratio / np.maximum(raw.count.sum(1, keepdims=True), _TINY)
-        gain = scipy.ndimage.uniform_filter1d(gain, gain_width, axis=0) + _TINY
+        gain = scipy.ndimage.uniform_filter1d(gain, gain_width, axis=0)
+        gain = np.maximum(gain, 0.0) + _TINY
     return gain * colour
 
 
 def _moving_mean(rows: np.ndarray, width: int) -> np.ndarray:
     """Mean over `width` frames; twice over, the weights are a triangle."""
-    return scipy.ndimage.uniform_filter1d(rows, width, axis=0, mode="constant")
+    mean = scipy.ndimage.uniform_filter1d(rows, width, axis=0, mode="constant")
+    return np.maximum(mean, 0.0)  # a running sum leaves a rest below 0 after sound
 
 
 def _fill(power: np.ndarray, count: np.ndarray) -> np.ndarray:

@@ -78,6 +78,7 @@ def test_engine_plays_as_the_player(files, tmp_path):
     check_parity(files, tmp_path)
 
 
+@pytest.mark.slow
 def test_engine_plays_stage2_as_the_player(tmp_path):
     check_parity(("stage2",), tmp_path)
 

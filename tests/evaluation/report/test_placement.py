@@ -56,6 +56,7 @@ def replace(output, content):
         placement.replace(unfinished, output)
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_point_loses_neither_report(tmp_path):
     n_points = 0
     while True:

@@ -275,3 +275,20 @@ def test_a_tone_is_read_between_its_samples():
     found = warped_spectrum.Signal(tone(t)).read(np.arange(900.0, 1100.0, 0.37))
     error = np.abs(found - tone(np.arange(900.0, 1100.0, 0.37))).max()
     assert error < 0.02  # 0.9 % of the cubic, and the ends of the clip
+
+
+def test_silence_after_sound_teaches_nothing_and_stays_finite(rng):
+    """As between the notes of a pack: digital zeros after loud samples."""
+    notes = rng.uniform(-0.9, 0.9, size=16000)
+    notes[5000:9000] = 0.0
+    f0_hz = np.full(250, 440.0)
+    measured = measured_controls.measure(
+        notes, f0_hz, sample_rate=16000, frame_rate=250, n_harmonics=20
+    )
+    assert measured.power.min() >= 0.0
+    weights = measured_controls.teaching_weights(
+        measured, np.ones(250), loudest_power=float(measured.power.max())
+    )
+    for values in (measured.noise_magnitudes, weights.harmonics, weights.noise):
+        assert np.all(np.isfinite(values))
+    assert weights.noise[100:120].max() == 0.0  # frames at the middle of the silence

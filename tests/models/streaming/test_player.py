@@ -76,6 +76,7 @@ def check_controls(files, block_frames):
         np.testing.assert_allclose(joined[key], expected, atol=1e-5, err_msg=key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block_frames", [7])
 def test_controls_of_stage2_in_blocks_equal_the_whole(block_frames):
     check_controls(STREAMED["stage2"], block_frames)

@@ -68,6 +68,7 @@ def teach(model, provider, tmp_path, *, n_steps, seed=0):
     )
 
 
+@pytest.mark.slow
 def test_a_dataset_is_measured_once_and_rides_along_in_the_batches(data_dir, tmp_path):
     model, provider = make_model("gin/stage1.gin"), open_train(data_dir)
     measured = measure(model, provider, tmp_path)
@@ -124,6 +125,7 @@ def distances(model, provider, measured):
     return [float(value) for value in found]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_rung_learns_the_measured_controls(stage, data_dir, tmp_path):
     model, provider = make_model(stage), open_train(data_dir)
@@ -183,6 +185,7 @@ def test_first_layers_bend_where_the_data_is(data_dir, tmp_path):
     assert [v.name for v in model.decoder.trainable_variables] == names
 
 
+@pytest.mark.slow
 def test_a_warm_up_that_was_interrupted_ends_with_the_same_weights(data_dir, tmp_path):
     provider = open_train(data_dir)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
