@@ -41,6 +41,71 @@ PARTS = {  # what every summary has, and what it is in Python
 Json = dict[str, Any]
 
 
+@dataclasses.dataclass(frozen=True)
+class Aggregate:
+    """A metric of a system over all clips.
+
+    Attributes:
+        mean: Over recordings, of the mean over their clips and over runs.
+        low: Lower end of its interval, NaN where there is none.
+        high: Upper end.
+        by_run: The mean of each run.
+        recording: The recordings' own mean over the same clips, NaN without one.
+        distance: Mean distance from the recordings; NaN where closeness is no aim.
+        n: Clips that count.
+        n_skipped: Clips in which a run has no value.
+        reasons: How often each reason for that occurs.
+    """
+
+    mean: float
+    low: float
+    high: float
+    by_run: dict[str, float]
+    recording: float
+    distance: float
+    n: int
+    n_skipped: int
+    reasons: dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class System:
+    """All that is known of a system by itself.
+
+    Attributes:
+        name: Its name.
+        is_baseline: Whether the others are compared with it.
+        runs: Its trainings.
+        index: Its collapse index.
+        threshold: From which index on it is called collapsed.
+        metrics: Aggregate by metric.
+    """
+
+    name: str
+    is_baseline: bool
+    runs: list[str]
+    index: index_intervals.SystemIndex
+    threshold: float
+    metrics: dict[str, Aggregate]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """A candidate beside the baseline.
+
+    Attributes:
+        baseline: Name of the baseline.
+        candidate: Name of the candidate.
+        n_tests: How many headline metrics are judged together.
+        metrics: Comparison by metric.
+    """
+
+    baseline: str
+    candidate: str
+    n_tests: int
+    metrics: dict[str, paired.Comparison]
+
+
 def build(
     rows: Sequence[Mapping[str, Any]],
     *,
@@ -84,7 +149,7 @@ def build(
         if name != baseline
     ]
     units, unit = table.units()
-    document = {
+    facts = {
         "schema_version": SCHEMA_VERSION,
         "baseline": baseline,
         "dataset": dataset,
@@ -96,19 +161,19 @@ def build(
         "recording": _describe_recordings(table),
         "systems": systems,
         "comparisons": comparisons,
-        "gates": [
-            dataclasses.asdict(gate) for gate in gates.decide_all(table, indices)
-        ],
-        "leaderboard": _leaderboard(systems),
+        "gates": gates.decide_all(table, indices),
         "runs": dict(runs),
         "skipped_runs": list(skipped_runs),
         "config_differences": configurations.differences(runs),
     }
+    # JSON from here on: the verdict reads what the file holds.
+    document: Json = to_json(facts)
+    document["leaderboard"] = _leaderboard(document["systems"])
     document["verdict"] = verdict.write(document)
-    return to_json(document)
+    return document
 
 
-def _describe_recordings(table: score_table.ScoreTable) -> Json:
+def _describe_recordings(table: score_table.ScoreTable) -> dict[str, float]:
     """Means of the recordings' own scores."""
     return {
         metric.key: table.mean(table.recording_values(metric.key))
@@ -122,27 +187,30 @@ def _describe_system(
     *,
     index: index_intervals.SystemIndex,
     is_baseline: bool,
-) -> Json:
+) -> System:
     """Aggregates of one system."""
     aggregates = {
         metric.key: _aggregate(table, name, metric.key) for metric in catalogue.ALL
     }
     # The index of all clips is not the mean of the clips' indices.
-    aggregates[catalogue.INDEX.key] |= {
-        **dataclasses.asdict(index.interval),
-        "by_run": index.by_run,
-    }
-    return {
-        "name": name,
-        "is_baseline": is_baseline,
-        "runs": table.systems[name],
-        "index": dataclasses.asdict(index),
-        "threshold": collapse_index.THRESHOLD,
-        "metrics": aggregates,
-    }
+    aggregates[catalogue.INDEX.key] = dataclasses.replace(
+        aggregates[catalogue.INDEX.key],
+        mean=index.interval.mean,
+        low=index.interval.low,
+        high=index.interval.high,
+        by_run=index.by_run,
+    )
+    return System(
+        name=name,
+        is_baseline=is_baseline,
+        runs=table.systems[name],
+        index=index,
+        threshold=collapse_index.THRESHOLD,
+        metrics=aggregates,
+    )
 
 
-def _aggregate(table: score_table.ScoreTable, system: str, key: str) -> Json:
+def _aggregate(table: score_table.ScoreTable, system: str, key: str) -> Aggregate:
     """Mean with interval of one metric of a system, over the clips that have it."""
     # A clip counts when every training of the system has a score for it.
     by_run = np.stack([table.values(run, key) for run in table.systems[system]])
@@ -154,21 +222,25 @@ def _aggregate(table: score_table.ScoreTable, system: str, key: str) -> Json:
     # Recordings, not clips, are independent: the interval is over their means.
     owners = [n for n, keep in zip(table.recordings, counted, strict=True) if keep]
     units, _ = paired.pair_units(by_run[:, counted].mean(axis=0), owners)
-    own = table.recording_values(key)
-    return {
-        **dataclasses.asdict(paired.bootstrap_mean(units)),
-        "by_run": {
-            run: table.mean(np.where(counted, values, np.nan))
+    interval = paired.bootstrap_mean(units)
+
+    def mean_of_counted(values: np.ndarray) -> float:
+        return table.mean(np.where(counted, values, np.nan))
+
+    return Aggregate(
+        mean=interval.mean,
+        low=interval.low,
+        high=interval.high,
+        by_run={
+            run: mean_of_counted(values)
             for run, values in zip(table.systems[system], by_run, strict=True)
         },
-        "recording": table.mean(np.where(counted, own, np.nan)),
-        "distance": table.mean(
-            np.where(counted, _distance(table, system, key), np.nan)
-        ),
-        "n": int(np.count_nonzero(counted)),
-        "n_skipped": int(np.count_nonzero(~counted)),
-        "reasons": metric_lib.count_reasons(reasons),
-    }
+        recording=mean_of_counted(table.recording_values(key)),
+        distance=mean_of_counted(_distance(table, system, key)),
+        n=int(np.count_nonzero(counted)),
+        n_skipped=int(np.count_nonzero(~counted)),
+        reasons=metric_lib.count_reasons(reasons),
+    )
 
 
 def _join_reasons(
@@ -189,7 +261,7 @@ def _distance(table: score_table.ScoreTable, system: str, key: str) -> np.ndarra
 
 def _compare_systems(
     table: score_table.ScoreTable, baseline: str, candidate: str
-) -> Json:
+) -> Pair:
     """All comparisons of a candidate with the baseline."""
     n_tests = len(catalogue.HEADLINE)
     # Metrics of the headline share one error rate, the rest another.
@@ -207,16 +279,12 @@ def _compare_systems(
     found[catalogue.INDEX.key] = index_intervals.compare_index(
         table, baseline, candidate, n_tests=n_tests
     )
-    return {
-        "baseline": baseline,
-        "candidate": candidate,
-        "n_tests": n_tests,
-        "metrics": {
-            key: dataclasses.asdict(found[key])
-            for key in catalogue.BY_KEY
-            if key in found
-        },
-    }
+    return Pair(
+        baseline=baseline,
+        candidate=candidate,
+        n_tests=n_tests,
+        metrics={key: found[key] for key in catalogue.BY_KEY if key in found},
+    )
 
 
 def _leaderboard(systems: Sequence[Json]) -> list[Json]:
@@ -224,7 +292,7 @@ def _leaderboard(systems: Sequence[Json]) -> list[Json]:
 
     def rank(system: Json) -> tuple[bool, float]:
         loss = system["metrics"]["spectral_loss"]["mean"]
-        return verdict.has_collapsed(system), loss if math.isfinite(loss) else math.inf
+        return verdict.has_collapsed(system), math.inf if loss is None else loss
 
     return [
         {"place": place, "system": system["name"]}
@@ -233,7 +301,10 @@ def _leaderboard(systems: Sequence[Json]) -> list[Json]:
 
 
 def to_json(value: Any) -> Any:
-    """The same structure with NaN and infinities as null and numpy's numbers plain."""
+    """Converts to JSON: dataclasses become objects, NaN and infinities null."""
+    if dataclasses.is_dataclass(value):
+        names = [field.name for field in dataclasses.fields(value)]
+        return {name: to_json(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
