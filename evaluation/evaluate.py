@@ -96,13 +96,18 @@ class Trackers:
 
 
 def _make_trackers(capacity: str, data_dir: pathlib.Path) -> Trackers:
-    """CREPE for both, with one network: of recordings cached, of renderings sparse."""
+    """CREPE for both, with one network and remembered; of renderings sparse."""
     crepe = pitch_tracker.CrepeTracker(capacity)
+    folder = data_dir / pitch_tracking.FOLDER_NAME
     return Trackers(
         recordings=pitch_tracking.CachedTracker(
-            crepe, f"crepe-{capacity}", data_dir / pitch_tracking.FOLDER_NAME
+            crepe, f"crepe-{capacity}", folder / "recordings"
         ),
-        renderings=pitch_tracking.SparseTracker(crepe),
+        renderings=pitch_tracking.CachedTracker(
+            pitch_tracking.SparseTracker(crepe),
+            f"crepe-{capacity}-sparse",
+            folder / "renderings",
+        ),
     )
 
 

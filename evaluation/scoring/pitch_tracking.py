@@ -1,10 +1,11 @@
-"""Pitch tracking as judging needs it: of recordings once, of renderings sparsely.
+"""Pitch tracking as judging needs it: once for all reports, of renderings sparsely.
 
-Tracking takes most of the time of a report. A recording's answer is kept beside the
-dataset, under a hash of its samples and of the tracker, so that every report after the
-first reads it. A rendering is tracked every 16 ms instead of every 4: CREPE's windows
-of 64 ms overlap by three quarters all the same, and between two answers the pitch runs
-along a straight line in cents. What this changes in a score is in docs/metrics.md.
+Tracking takes most of the time of a report. Answers are kept beside the dataset, under
+a hash of the samples and of the tracker: recordings are tracked once for all reports,
+and what a run plays once for all reports of the same checkpoint. A rendering is tracked
+every 16 ms instead of every 4: CREPE's windows of 64 ms overlap by three quarters all
+the same, and between two answers the pitch runs along a straight line in cents. What
+this changes in a score is in docs/metrics.md.
 """
 
 import contextlib
@@ -120,7 +121,7 @@ def _read_entry(path: pathlib.Path) -> np.ndarray | None:
 
 def _write_entry(path: pathlib.Path, answer: np.ndarray) -> None:
     """Writes an entry in one step, its checksum before it."""
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     body = io.BytesIO()
     np.save(body, answer)
     content = body.getvalue()
