@@ -124,6 +124,7 @@ class Program:
         main: Does the work; returns the exit code.
         exit_codes: What each code means, a sentence.
         check: Refuses, quickly, what cannot work: raises `UsageError`.
+        before_loading: Called before those, e.g. to keep libraries quiet.
         loads: Modules that take seconds to import and that `main` needs.
         input_code: Exit code when something given cannot be used.
         when_interrupted: What is true after Ctrl-C.
@@ -139,6 +140,7 @@ class Program:
     main: Callable[..., int]
     exit_codes: str
     check: Callable[[flags.FlagValues], None] = lambda values: None
+    before_loading: Callable[[], None] = lambda: None
     loads: tuple[str, ...] = ()
     input_code: int = EXIT_USAGE
     when_interrupted: str = "nothing was written."
@@ -173,6 +175,7 @@ def run_words(program: Program, words: Sequence[str]) -> int:
         program.check(groups.values)
         # Slow: some libraries swallow an interrupt while they are imported.
         _on_interrupt(program, end_at_once=True)
+        program.before_loading()
         for module in program.loads:
             importlib.import_module(module)
         _on_interrupt(program, end_at_once=False)
