@@ -124,6 +124,7 @@ class Program:
         main: Does the work; returns the exit code.
         exit_codes: What each code means, a sentence.
         check: Refuses, quickly, what cannot work: raises `UsageError`.
+        before_loading: Called before those, e.g. to keep libraries quiet.
         loads: Modules that take seconds to import and that `main` needs.
         input_code: Exit code when something given cannot be used.
         when_interrupted: What is true after Ctrl-C.
@@ -139,6 +140,7 @@ class Program:
     main: Callable[..., int]
     exit_codes: str
     check: Callable[[flags.FlagValues], None] = lambda values: None
+    before_loading: Callable[[], None] = lambda: None
     loads: tuple[str, ...] = ()
     input_code: int = EXIT_USAGE
     when_interrupted: str = "nothing was written."
@@ -173,26 +175,28 @@ def run_words(program: Program, words: Sequence[str]) -> int:
         program.check(groups.values)
         # Slow: some libraries swallow an interrupt while they are imported.
         _on_interrupt(program, end_at_once=True)
+        program.before_loading()
         for module in program.loads:
             importlib.import_module(module)
         _on_interrupt(program, end_at_once=False)
         arguments = [others] if program.takes_others else []
         return program.main(groups.values, *arguments)
     except UsageError as error:
-        return _say(program, str(error), EXIT_USAGE)
+        return _say(program, str(error), code=EXIT_USAGE)
     except errors.InputError as error:
-        return _say(program, str(error), program.input_code)
+        lines = str(error).split("\n") if error.has_lines else [str(error)]
+        return _say(program, *lines, code=program.input_code)
     except KeyboardInterrupt:
-        return _say(program, _interrupted(program), EXIT_INTERRUPTED)
+        return _say(program, _interrupted(program), code=EXIT_INTERRUPTED)
     except BrokenPipeError:  # `... | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except ModuleNotFoundError as error:
-        return _say(program, NOT_INSTALLED.format(error.name), program.input_code)
+        return _say(program, NOT_INSTALLED.format(error.name), code=program.input_code)
     except OSError as error:  # of the disk: full, read-only, gone
         place = f"{error.filename}: " if error.filename else ""
         what = error.strerror or str(error)
-        return _say(program, f"{place}{what}.", program.input_code)
+        return _say(program, f"{place}{what}.", code=program.input_code)
     except Exception:  # as broad as Python's own handler, which would end with 1
         traceback.print_exc()
         return EXIT_BUG
@@ -349,7 +353,7 @@ def _on_interrupt(program: Program, *, end_at_once: bool) -> None:
 
     def end(number: int, frame: types.FrameType | None) -> None:
         del number, frame
-        os._exit(_say(program, _interrupted(program), EXIT_INTERRUPTED))
+        os._exit(_say(program, _interrupted(program), code=EXIT_INTERRUPTED))
 
     def interrupt(number: int, frame: types.FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -363,8 +367,9 @@ def _interrupted(program: Program) -> str:
     return f"interrupted; {program.when_interrupted}"
 
 
-def _say(program: Program, sentence: str, code: int) -> int:
-    """Writes a sentence to the standard error, and returns the exit code."""
-    sys.stderr.write(f"{program.name}: {errors.printable(sentence)}\n")
+def _say(program: Program, *lines: str, code: int) -> int:
+    """Writes a message to the standard error, and returns the exit code."""
+    text = "\n".join(map(errors.printable, lines))
+    sys.stderr.write(f"{program.name}: {text}\n")
     sys.stderr.flush()
     return code

@@ -5,8 +5,11 @@ class InputError(Exception):
     """Something given cannot be used; the message is one clear sentence.
 
     A program prints the sentence and ends with a code of its own. Any other exception
-    is a fault of this project: a traceback, and exit code 70.
+    is a fault of this project: a traceback, and exit code 70. `has_lines` says that
+    line breaks of the message are its own: names in it are printable already.
     """
+
+    has_lines = False
 
 
 def printable(text: str) -> str:

@@ -136,7 +136,6 @@ def main(values: flags.FlagValues, beam_args: Sequence[str]) -> int:
         values: Parsed flags.
         beam_args: Flags that are not ours: Beam's, or mistyped.
     """
-    _calm_libraries()
     from prep import preparation
     from prep.beam import runners
     from prep.beam import steps
@@ -206,6 +205,7 @@ PROGRAM = command_line.Program(
     exit_codes="0 the dataset is complete; 1 something about the recordings, the disk "
     "or the workers stopped it, what is finished is kept; 2 a flag is wrong; 70 a "
     "fault of ours; 130 interrupted.",
+    before_loading=_calm_libraries,
     loads=("prep.preparation",),
     input_code=EXIT_DATA,
     when_interrupted="the same command goes on from here.",

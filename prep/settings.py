@@ -22,6 +22,8 @@ SECS_PRECISION = 1e-6  # s, seconds further than this from a whole frame are ref
 class PrepError(errors.InputError):
     """Something that a person can put right; the message says how."""
 
+    has_lines = True
+
 
 def common_frame_rates(sample_rate: int) -> list[int]:
     """Frame rates whose hop is whole at `sample_rate` and at 16 kHz, highest first."""

@@ -14,6 +14,7 @@ from prep.plan import packing
 from prep.plan import plan as plan_lib
 from prep.plan import recording_cuts as material_lib
 from prep.plan import splits
+from prep.plan import text
 from prep.recordings import recording as recordings_lib
 
 _SHOWN = 10  # rejections in an error message
@@ -68,7 +69,8 @@ class NothingLeftError(settings_lib.PrepError):
 
 
 def _nothing_left(rejections: Sequence[recordings_lib.Rejection], n_found: int) -> str:
-    shown = "".join(f"\n  {r.name}: {r.reason}" for r in rejections[:_SHOWN])
+    listed = rejections[:_SHOWN]
+    shown = "".join(f"\n  {text.show_name(r.name)}: {r.reason}" for r in listed)
     more = len(rejections) - _SHOWN
     rest = f"\n  and {more} more, see rejected.jsonl" if more > 0 else ""
     which = f"none of the {n_found} recordings" if n_found > 1 else "the only recording"
@@ -146,7 +148,7 @@ def _lay_out(
         rejections=tuple(rejections),
         n_found=n_found,
         seconds={k: round(v, 3) for k, v in drafts.seconds.items() if examples[k]},
-        versions=plan_lib.package_versions(),
+        versions=plan_lib.package_versions(u.probe.recording for u in assigned),
         packs=tuple(packs),
     )
     return dataclasses.replace(plan, shards=tuple(dealing.deal(plan, examples)))

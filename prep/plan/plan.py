@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
@@ -30,6 +31,7 @@ _VERSIONED = (
     "tensorflow",
     "torchcrepe",
 )
+_BY_FFMPEG = "FFmpeg"  # in the codec of a recording that PyAV decodes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -379,10 +381,13 @@ def segments_at(start: int, n_frames: int, settings: settings_lib.Settings) -> r
     return range(start // per_segment, (start + n_frames - 1) // per_segment + 1)
 
 
-def package_versions() -> dict[str, str]:
-    """Releases of the packages that records depend on."""
+def package_versions(
+    recordings: Iterable[recordings_lib.Recording],
+) -> dict[str, str]:
+    """Releases of the packages that records of these recordings depend on."""
+    by_ffmpeg = any(_BY_FFMPEG in recording.codec for recording in recordings)
     found = {}
-    for name in _VERSIONED:
+    for name in (*_VERSIONED, "av") if by_ffmpeg else _VERSIONED:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

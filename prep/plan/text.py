@@ -194,8 +194,17 @@ def describe_difference(old: plan_lib.Plan, new: plan_lib.Plan) -> list[str]:
             r.name for r in here.recordings if (r.name, r.recording_id) not in others
         ]
         if names:
-            shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+            shown = ", ".join(map(show_name, names[:3])) + (
+                ", ..." if len(names) > 3 else ""
+            )
             lines.append(f"{len(names)} recordings are {word} or changed: {shown}")
+    codecs = {r.recording_id: r.codec for r in old.recordings}
+    redone = [
+        r for r in new.recordings if codecs.get(r.recording_id, r.codec) != r.codec
+    ]
+    if redone:
+        was, now = codecs[redone[0].recording_id], redone[0].codec
+        lines.append(f"{len(redone)} recordings were decoded as {was}, are as {now}")
     if not lines:
         lines.append("which inputs are rejected, or which recordings evaluate")
     return lines

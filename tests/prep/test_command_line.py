@@ -133,3 +133,16 @@ def test_help_and_refusals_import_nothing_heavy(name, words):
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert done.returncode == (0 if words == ["--help"] else 2), done.stderr
+
+
+def test_libraries_are_quieted_before_they_are_loaded(monkeypatch):
+    """Beam warns while it is imported, also under --quiet."""
+    order = []
+    monkeypatch.setattr(
+        command_line.importlib, "import_module", lambda name: order.append(name)
+    )
+    program = make_program(
+        before_loading=lambda: order.append("quiet"), loads=("loud",)
+    )
+    assert command_line.run_words(program, ["--input=a"]) == 0
+    assert order == ["quiet", "loud"]

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -261,3 +262,23 @@ def test_reworded_reasons_and_notes_leave_a_dataset_what_it_is(folder):
     reworded["rejections"][0]["reason"] = "said otherwise"
     reworded["recordings"][0]["notes"] = ["a new note"]
     assert plan_lib.Plan.from_json(json.dumps(reworded)).hash == plan.hash
+
+
+def test_recordings_that_are_decoded_by_another_package_are_named(folder):
+    plan = make_plan(folder)
+    other = dataclasses.replace(plan.recordings[0], codec="WAV PCM_S16LE (FFmpeg)")
+    changed = dataclasses.replace(plan, recordings=(other, *plan.recordings[1:]))
+    (line,) = text.describe_difference(plan, changed)
+    assert line == (
+        "1 recordings were decoded as WAV PCM_16, are as WAV PCM_S16LE (FFmpeg)"
+    )
+    assert "av" in plan_lib.package_versions(changed.recordings)
+    assert "av" not in plan_lib.package_versions(plan.recordings)
+
+
+def test_names_in_a_message_of_many_lines_hold_no_line_break(folder):
+    (folder / "tone0.wav").rename(folder / "a\nb\x1b.wav")
+    with pytest.raises(make.NothingLeftError) as told:
+        make_plan(folder, example_secs=20.0, short="reject")
+    assert "\n  a\\nb\\x1b.wav: too short" in str(told.value)
+    assert told.value.has_lines
