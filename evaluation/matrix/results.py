@@ -1,9 +1,13 @@
 """What came out of the experiment matrix, as matrix.json and matrix.md."""
 
+import contextlib
 import dataclasses
+import fcntl
 import json
 import math
+import os
 import pathlib
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -61,29 +65,40 @@ def write(
         The content of matrix.json. Versions, machine and commit are those of the last
         invocation; each run's own are in its run.json.
     """
-    # Read anew each time: another part of the matrix may run beside this one.
-    document = builder.to_json(
-        {
-            "schema_version": history.SCHEMA_VERSION,
-            "dataset": history.facts(dataset),
-            "versions": record.versions(),
-            "machine": record.machine(),
-            "commit": record.commit(),
-            **history.merge(
-                history.read(folder, dataset),
-                experiments=[dataclasses.asdict(one) for one in experiments],
-                rows=[dict(row) for row in rows],
-                reports=reports,
-                skipped=skipped or {},
-                command=command,
-            ),
-        }
-    )
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(document, indent=1, allow_nan=False)
-    files.write_text(folder / JSON_NAME, text + "\n")
-    files.write_text(folder / TEXT_NAME, to_text(document))
+    facts = {
+        "schema_version": history.SCHEMA_VERSION,
+        "dataset": history.facts(dataset),
+        "versions": record.versions(),
+        "machine": record.machine(),
+        "commit": record.commit(),
+    }
+    # Read anew each time: another part of the matrix may run beside this one.
+    with _alone_in(folder):
+        joined = history.merge(
+            history.read(folder, dataset),
+            experiments=[dataclasses.asdict(one) for one in experiments],
+            rows=[dict(row) for row in rows],
+            reports=reports,
+            skipped=skipped or {},
+            command=command,
+        )
+        document = builder.to_json({**facts, **joined})
+        text = json.dumps(document, indent=1, allow_nan=False)
+        files.write_text(folder / JSON_NAME, text + "\n")
+        files.write_text(folder / TEXT_NAME, to_text(document))
     return dict(document)
+
+
+@contextlib.contextmanager
+def _alone_in(folder: pathlib.Path) -> Iterator[None]:
+    """Keeps other matrices from a folder's results while these are read and written."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def to_text(document: Mapping[str, Any]) -> str:
