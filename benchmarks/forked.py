@@ -5,6 +5,7 @@ from a process that has done that, and that has computed nothing yet, it begins 
 own work: what a test of kills is about.
 """
 
+import atexit
 import ctypes
 import importlib
 import os
@@ -111,6 +112,7 @@ def _become(
         program = importlib.import_module(words[2]).PROGRAM
         sys.argv = [program.name, *words[3:]]
         code = command_line.run_words(program, words[3:])
+        atexit._run_exitfuncs()  # as an interpreter that ends by itself
         sys.stdout.flush()
         sys.stderr.flush()
     finally:

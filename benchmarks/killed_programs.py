@@ -1,7 +1,9 @@
 """The programs that `kill_everything` kills: what they work on, and what must be left.
 
 What is compared leaves out what differs from run to run by its nature: times, memory,
-TensorBoard's files, and which steps were saved on the way because a signal came there.
+TensorBoard's files, which steps were saved on the way because a signal came there, and
+the sources of a few kB that TensorFlow's AutoGraph leaves in the system's folder for
+temporary files when it is killed.
 """
 
 import json
@@ -32,7 +34,9 @@ from tests.helpers import training_toy
 EXAMPLE_SECS = 0.5
 N_STEPS = 60  # of the toy's training
 RUNGS = ("stage1", "stage2")
-_PASSING = re.compile(r"events\.out\.tfevents|operative_config-\d+\.gin|ckpt-\d+\.")
+_PASSING = re.compile(
+    r"events\.out\.tfevents|operative_config-\d+\.gin|ckpt-\d+\.|__autograph_generated"
+)
 _MEASURED = re.compile(r"time/|memory/")  # keys of metrics.jsonl
 
 
@@ -258,16 +262,16 @@ class _Plain(Program):
 
 
 def make_material(
-    folder: pathlib.Path, start: Callable[[Program], int]
+    folder: pathlib.Path, start: Callable[[Program], object]
 ) -> pathlib.Path:
     """Makes recordings, a dataset, two trained runs and a report of them.
 
     Args:
         folder: Where; made.
-        start: Runs a program to its end and returns its exit code.
+        start: Runs a program to its end.
     """
     folder.mkdir(parents=True)
-    prep_helpers.write_tones(folder / "wavs", [3.0, 2.0, 2.5, 1.5, 2.0, 1.0])
+    prep_helpers.write_tones(folder / "wavs", [1.5, 1.0, 1.0])
     data = training_helpers.write_dataset(folder / "data", example_secs=EXAMPLE_SECS)
     training_toy.write_toy_gin(folder)
     made = [
@@ -291,8 +295,7 @@ def make_material(
         )
     )
     for program in made:
-        if code := start(program):
-            raise RuntimeError(f"{program.words(folder)} ended with {code}")
+        start(program)
     shutil.rmtree(data / ".heard", ignore_errors=True)
     return folder
 

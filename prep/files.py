@@ -16,8 +16,14 @@ import shutil
 import socket
 import tempfile
 import threading
+import tokenize
 from collections.abc import Iterator
 
+# What NumPy raises for damaged .npy files, whose headers it parses as Python.
+ARRAY_ERRORS = (
+    *(OSError, ValueError, EOFError, SyntaxError, MemoryError, OverflowError),
+    tokenize.TokenError,
+)
 _ASIDE = re.compile(
     rf"\.(?P<name>.+)\.{re.escape(socket.gethostname())}"
     r"-(?P<process>\d+)-\d+\.tmp",
@@ -104,8 +110,7 @@ def _aside_name(name: str) -> str:
 @functools.cache
 def _clear_once(folder: pathlib.Path) -> None:
     """Removes what is abandoned in a folder, once a process: it reads the folder."""
-    with contextlib.suppress(OSError):
-        remove_abandoned(folder)
+    remove_abandoned(folder)
 
 
 def remove_abandoned(folder: pathlib.Path, name: str | None = None) -> None:
@@ -115,7 +120,10 @@ def remove_abandoned(folder: pathlib.Path, name: str | None = None) -> None:
         folder: Where it lies.
         name: Of the file that they were writing; None for any.
     """
-    for entry in list(os.scandir(folder)):
+    entries = []
+    with contextlib.suppress(OSError):  # no folder, or one that may not be read
+        entries = list(os.scandir(folder))
+    for entry in entries:
         match = _ASIDE.fullmatch(entry.name)
         if not match or name not in (None, match["name"]):
             continue

@@ -49,9 +49,9 @@ ARROWS = {
         autoencoder: controls decoders losses
         runs: config prep.dataset prep.files
         streaming: autoencoder controls decoders synths
-        export: autoencoder runs streaming synths
+        export: autoencoder prep.files runs streaming synths
         monitoring: data losses measures synths
-        teaching: data losses measures runs
+        teaching: data losses measures prep.files runs
         training: config data losses memory monitoring prep.dataset prep.files runs
             synths teaching
         registry: autoencoder config controls data decoders layers losses schedules
@@ -62,15 +62,15 @@ ARROWS = {
         metrics: models.measures
         collapse_index: models.measures
         scoring: collapse_index metrics models.data models.measures models.memory
-            models.runs models.synths prep.features
+            models.runs models.synths prep.features prep.files
         summary: collapse_index metrics models.data models.runs scoring
         report: collapse_index metrics models.measures scoring summary
         evaluate: models.runs prep.pitch prep.progress report scoring summary
-        matrix: models.config models.runs prep.dataset prep.files prep.progress report
-            scoring summary
+        matrix: models.config models.runs prep.checked_json prep.dataset prep.files
+            prep.progress report scoring summary
         render: models.autoencoder models.controls models.measures models.runs
-            models.streaming prep.dataset prep.features prep.files prep.loudness
-            prep.pitch prep.recordings prep.report report scoring
+            models.streaming prep.checked_json prep.dataset prep.features prep.files
+            prep.loudness prep.pitch prep.recordings prep.report report scoring
         instrument: models.autoencoder models.controls models.decoders models.runs
             models.streaming prep.files render report
         derive_collapse_index: collapse_index models.measures prep.command_line

@@ -115,7 +115,7 @@ def _read_entry(path: pathlib.Path) -> np.ndarray | None:
         if zlib.crc32(body).to_bytes(4, "little") != checksum:
             return None
         return np.load(io.BytesIO(body), allow_pickle=False)
-    except (OSError, ValueError):
+    except files.ARRAY_ERRORS:
         return None
 
 
