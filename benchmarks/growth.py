@@ -25,11 +25,11 @@ import soundfile
 from absl import app
 from absl import flags
 
-from benchmarks import forked
 from benchmarks import kill_everything
 from benchmarks import killed_programs
 from models.runs import layout
 from prep import files
+from tests.helpers import forked
 from tests.helpers import prep_helpers
 from tests.helpers import training_helpers
 from tests.helpers import training_toy

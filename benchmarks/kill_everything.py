@@ -32,7 +32,6 @@ import types
 from absl import app
 from absl import flags
 
-from benchmarks import forked
 from benchmarks import killed_programs
 from evaluation import evaluate
 from evaluation.matrix import invocation
@@ -40,6 +39,7 @@ from evaluation.matrix import runner
 from evaluation.render import job
 from prep import files
 from prep.beam import steps
+from tests.helpers import forked
 from tests.helpers import prep_helpers
 
 _KILLS = flags.DEFINE_integer("kills", 20, "SIGKILLs, at random moments of the work.")
