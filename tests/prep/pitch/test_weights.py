@@ -147,6 +147,15 @@ def test_huge_pickle_is_refused(tmp_path):
         torch_file.read_tensors(path)
 
 
+@pytest.mark.parametrize("place", [0x7FFFFFFF, 1 << 27])
+def test_pickle_that_asks_for_memory_is_refused(tmp_path, place):
+    """Python takes 8 bytes for every place of the memo up to the one that is named."""
+    path = tmp_path / "x.pth"
+    _write_archive(path, b"\x80\x02}r" + place.to_bytes(4, "little") + b".", {})
+    with pytest.raises(ValueError, match=f"asks for {place} places"):
+        torch_file.read_tensors(path)
+
+
 @pytest.mark.parametrize("kind", ["text", "truncated", "no pickle", "folder"])
 def test_file_that_is_no_archive_is_refused(tmp_path, kind):
     path = tmp_path / "x.pth"
