@@ -28,6 +28,7 @@ RUNS_NAME = "runs"  # folder of all runs, beside matrix.json
 REPORT_NAME = "report-{}"  # folder of an experiment's scorecard, there too
 PLAN = matrix_experiments.EXPERIMENTS
 _RUNGS = (*matrix_experiments.RUNGS, *matrix_experiments.TRANSFORMER_RUNS)
+MAX_NAME = 200  # bytes; file systems allow 255, of which REPORT_NAME takes some
 Json = dict[str, Any]
 
 
@@ -97,12 +98,16 @@ class _Document:
     skipped: dict[str, str]
 
     def __post_init__(self) -> None:
-        """Raises ValueError for another version."""
+        """Raises ValueError for another version, and for names of no folders."""
         if self.schema_version != SCHEMA_VERSION:
             raise ValueError(
                 f"schema_version {self.schema_version} is not {SCHEMA_VERSION}, which "
                 "this version of the project reads"
             )
+        rows = [name for row in self.runs for name in (row.experiment, row.run)]
+        for name in (*rows, *self.reports):
+            if "/" in name or "\0" in name or not 0 < len(name.encode()) <= MAX_NAME:
+                raise ValueError(f"{name[:40]!r} names no folder")
 
 
 def read(folder: pathlib.Path, dataset: info.DatasetInfo) -> Json:

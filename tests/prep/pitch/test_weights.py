@@ -111,7 +111,7 @@ def test_pickle_that_calls_a_program_is_refused_and_not_run(tmp_path, wrapped):
     [
         (pickle.dumps(collections.OrderedDict(x=3), 2), "not a tensor"),
         (pickle.dumps([1, 2], 2), "expected a dict"),
-        (b"", "not a readable"),
+        (b"", "pickle exhausted"),
         (b"\x80\x02garbage", "not a"),
         (_tensor_pickle((9,), n_items=6), "leaves its storage"),
         (_tensor_pickle((6,), n_items=7), "header says"),
