@@ -69,7 +69,12 @@ class Run:
     @property
     def cost(self) -> float:
         """Of the whole run, in steps of a small MLP."""
-        return self.experiment.n_steps * self.experiment.cost(self.rung)
+        return self.n_steps * self.experiment.cost(self.rung)
+
+    @property
+    def n_steps(self) -> int:
+        """Updates that it makes."""
+        return self.experiment.steps_of(self.rung)
 
     @property
     def basis(self) -> matrix_note.Basis:
@@ -238,7 +243,7 @@ def _wait_for(
         except BaseException:
             _end(child)
             raise
-    tick(run, max(0, run.experiment.n_steps - told))
+    tick(run, max(0, run.n_steps - told))
     return child.returncode
 
 
