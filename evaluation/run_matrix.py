@@ -152,7 +152,7 @@ def run(values: flags.FlagValues) -> int:
     dataset = rendering.open_dataset(values.data_dir).info
     _make_folder(folder)
     # Train, judge, and join with what the folder holds.
-    job = invocation.Job(
+    job = invocation.Invocation(
         experiments=experiments,
         folder=folder,
         data_dir=values.data_dir,
