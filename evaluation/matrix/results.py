@@ -49,7 +49,7 @@ def write(
     dataset: info.DatasetInfo,
     command: Sequence[str],
     skipped: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
+) -> checked_json.Json:
     """Writes both files; earlier results of the folder that are not replaced stay.
 
     Args:
