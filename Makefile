@@ -9,6 +9,7 @@ TEST_JOBS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
 # Recordings for `make demo`; without it the demo plays its own instrument.
 INPUT ?=
+unexport INPUT
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-ddsp lint check format lint-js lock bench bench-prep \
@@ -28,8 +29,10 @@ $(READY): requirements.txt setup.cfg pyproject.toml
 
 setup: $(READY)  ## makes .venv with everything pinned, and installs the project in it
 
+demo: export DEMO_INPUT := $(value INPUT)
 demo: $(READY)  ## recordings to report in minutes; INPUT=my_wavs/ takes your own
-	$(BIN)/python -m evaluation.run_demo $(if $(INPUT),--input="$(INPUT)")
+	@# The shell gets the name by its environment, where nothing in it is a command.
+	$(BIN)/python -m evaluation.run_demo $${DEMO_INPUT:+--input="$$DEMO_INPUT"}
 
 test: $(READY)  ## all tests, without network
 	$(PYTEST) --durations=20

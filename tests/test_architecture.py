@@ -51,9 +51,9 @@ ARROWS = {
         autoencoder: controls decoders losses
         runs: config prep.dataset prep.files
         streaming: autoencoder controls decoders synths
-        export: autoencoder runs streaming synths
+        export: autoencoder prep.files runs streaming synths
         monitoring: data losses measures synths
-        teaching: data losses measures runs
+        teaching: data losses measures prep.files runs
         training: config data losses memory monitoring prep.dataset prep.files runs
             synths teaching
         registry: autoencoder config controls data decoders layers losses schedules
@@ -64,7 +64,7 @@ ARROWS = {
         metrics: models.measures
         collapse_index: models.measures
         scoring: collapse_index metrics models.data models.measures models.memory
-            models.runs models.synths prep.features
+            models.runs models.synths prep.features prep.files
         summary: collapse_index metrics models.data models.runs scoring
         report: collapse_index metrics models.measures scoring summary
         evaluate: models.runs prep.pitch prep.progress report scoring summary
