@@ -18,12 +18,16 @@ import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
 import json
 import os
 import pathlib
+import shutil
 import time
 from collections.abc import Callable
 
 import soundfile
 from absl import app
 from absl import flags
+from selenium import webdriver
+from selenium.webdriver.chrome import options as chrome_options
+from selenium.webdriver.chrome import service
 
 from benchmarks import kill_everything
 from benchmarks import killed_programs
@@ -37,6 +41,7 @@ from tests.helpers import training_toy
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SMALL = 0.1  # of the size, to compare with
 FILE_SECS = 0.3
+N_VISITS = 5  # of a page
 _SHARE = flags.DEFINE_float("share", 1.0, "Share of the sizes, e.g. to try it.")
 _CASES = flags.DEFINE_list("cases", ["files", "hours", "clips", "steps"], "Which.")
 
@@ -168,23 +173,29 @@ def measure(name: str, folder: pathlib.Path, n_items: int) -> dict[str, object]:
 
 
 def open_page(path: pathlib.Path) -> float:
-    """Seconds until Chromium has loaded and laid out a page; NaN without Chromium."""
-    try:
-        from selenium import webdriver
-    except ImportError:
+    """Seconds until Chromium has loaded and laid out a page; NaN without Chromium.
+
+    The fastest of some visits counts: the others waited for other work.
+    """
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
         return float("nan")
-    options = webdriver.ChromeOptions()
+    options = chrome_options.Options()
+    options.binary_location = chromium
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu"):
         options.add_argument(argument)
-    browser = webdriver.Chrome(options=options)
+    browser = webdriver.Chrome(options, service.Service(driver))
+    found = []
     try:
-        browser.get("about:blank")
-        begin = time.monotonic()
-        browser.get(path.as_uri())
-        browser.execute_script("return document.body.offsetHeight")
-        return time.monotonic() - begin
+        for _ in range(N_VISITS):
+            browser.get("about:blank")
+            begin = time.monotonic()
+            browser.get(path.as_uri())
+            browser.execute_script("return document.body.offsetHeight")
+            found.append(time.monotonic() - begin)
     finally:
         browser.quit()
+    return min(found)
 
 
 def main(argv: list[str]) -> None:
