@@ -78,7 +78,9 @@ ARROWS = {
         run_demo: prep.command_line
         run_fad: metrics prep.command_line prep.files prep.recordings scoring summary
         run_matrix: matrix prep.command_line scoring
-        run_render: instrument models.export prep.command_line render scoring
+        live: models.runs models.streaming prep.features prep.loudness prep.pitch
+            prep.recordings render
+        run_render: instrument live models.export prep.command_line render scoring
         run_report: evaluate models.measures prep.command_line report scoring summary
     """,
 }
