@@ -86,14 +86,14 @@ def define_flags(groups: command_line.FlagGroups) -> None:
     groups.whole("seed", 0, "Which noise.")
 
 
-def make_request(values: flags.FlagValues) -> "job.Request":
+def make_request(values: flags.FlagValues) -> "job.RenderRequest":
     """Makes the request that the flags stand for."""
     from evaluation.render import job
     from evaluation.render import renderer
     from evaluation.render import transfer
 
     path = lambda name: pathlib.Path(name).expanduser() if name else None
-    return job.Request(
+    return job.RenderRequest(
         adjustments=transfer.Adjustments(
             match=values.match,
             transpose=values.transpose,
@@ -102,7 +102,7 @@ def make_request(values: flags.FlagValues) -> "job.Request":
             auto_tune=values.auto_tune,
             a4=values.a4,
         ),
-        options=renderer.Options(
+        options=renderer.RenderOptions(
             dry=values.dry,
             mask_unvoiced=values.mask_unvoiced,
             seed=values.seed,
@@ -229,7 +229,7 @@ def _render(
     run_dir: pathlib.Path,
     source: pathlib.Path,
     output: pathlib.Path,
-    request: "job.Request",
+    request: "job.RenderRequest",
     checkpoint: str,
 ) -> None:
     """Renders one file and says so."""
@@ -263,7 +263,7 @@ def _play_live(
     run_dir: pathlib.Path,
     source: pathlib.Path,
     output: pathlib.Path,
-    request: "job.Request",
+    request: "job.RenderRequest",
     checkpoint: str,
 ) -> None:
     """Plays one file as a live host would, and says how late and how fast."""
@@ -274,7 +274,7 @@ def _play_live(
     from evaluation.scoring import rendering
 
     moved = request.adjustments
-    wanted = live_job.Request(
+    wanted = live_job.LiveRequest(
         shift=instrument.Shift(moved.transpose, moved.loudness_shift),
         capacity=request.crepe_capacity,
         dry=request.options.dry,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import time
+from collections.abc import Iterator
 
 import numpy as np
 from absl import logging
@@ -28,7 +29,7 @@ BLOCK_SIZE = 256  # samples, as a host hands them over
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
+class LiveRequest:
     """What is wanted beside the sound of the model.
 
     Attributes:
@@ -51,7 +52,7 @@ class Request:
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
+class LivePlayback:
     """What was played.
 
     Attributes:
@@ -80,8 +81,8 @@ def play_file(
     source: pathlib.Path,
     output: pathlib.Path,
     *,
-    request: Request | None = None,
-) -> Outcome:
+    request: LiveRequest | None = None,
+) -> LivePlayback:
     """Plays a recording through ear and player.
 
     Args:
@@ -94,7 +95,7 @@ def play_file(
         errors.InputError: If the model cannot be streamed, or source or output cannot
             be used.
     """
-    request = request or Request()
+    request = request or LiveRequest()
     paths = files.output_paths(
         output, stems=False, dump_controls=False, controls_out=None
     )
@@ -106,7 +107,9 @@ def play_file(
     sink = files.Sink(paths, sample_rate=sample_rate, gain_db=request.gain_db)
     with sink:
         # The last sound comes when as much silence as the latency has been heard.
-        for block in _blocks(source, sample_rate, n_after=instrument.latency_samples):
+        for block in host_blocks(
+            source, sample_rate, n_after=instrument.latency_samples
+        ):
             begin = time.process_time()
             played = instrument.process(block)
             processor_secs += time.process_time() - begin
@@ -122,12 +125,14 @@ def play_file(
             "The model gave NaN %d times and began anew: was its training healthy?",
             instrument.n_restarts,
         )
-    return Outcome(
+    return LivePlayback(
         output, n_played / sample_rate, instrument.latency_secs, processor_secs
     )
 
 
-def make_instrument(run: loading.Run, request: Request) -> instrument_lib.Instrument:
+def make_instrument(
+    run: loading.Run, request: LiveRequest
+) -> instrument_lib.Instrument:
     """Puts an ear before a run's player.
 
     Raises:
@@ -147,14 +152,28 @@ def make_instrument(run: loading.Run, request: Request) -> instrument_lib.Instru
     return instrument_lib.Instrument(player, ear=ear, shift=request.shift)
 
 
-def _blocks(source: pathlib.Path, sample_rate: int, *, n_after: int):
-    """The recording and the silence after it in a host's blocks."""
+def host_blocks(
+    source: pathlib.Path, sample_rate: int, *, n_after: int
+) -> Iterator[np.ndarray]:
+    """Cuts a recording as a host hands it over.
+
+    Args:
+        source: Audio of any length, rate and format.
+        sample_rate: Of the blocks, samples/s.
+        n_after: Samples of silence behind the recording.
+
+    Yields:
+        Mono float32 [BLOCK_SIZE]; the last two are as long as what is left.
+
+    Raises:
+        errors.InputError: If the recording cannot be read or is empty.
+    """
     if not source.is_file():
         raise errors.InputError(f"there is no recording at {source}.")
     held = np.zeros(0, np.float32)
     n_samples = 0
     try:
-        for part in performance.mono_blocks(source, sample_rate=sample_rate):
+        for part in performance.monohost_blocks(source, sample_rate=sample_rate):
             n_samples += len(part)
             held = np.concatenate([held, part])
             n_whole = len(held) // BLOCK_SIZE * BLOCK_SIZE
