@@ -12,7 +12,7 @@ INPUT ?=
 unexport INPUT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-ddsp lint check format lint-js lock bench bench-prep \
+.PHONY: help setup demo test test-ddsp lint check format notebook lint-js lock bench bench-prep \
 	bench-training bench-ladder bench-render bench-instrument bench-report
 
 help:  ## lists the words
@@ -53,6 +53,9 @@ check: lint  ## lint and the fast tests
 format: $(READY)  ## writes the format that check asks for
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+notebook: $(READY)  ## makes docs/ddsp_ladder.ipynb of its source
+	$(BIN)/jupytext --quiet --update --to ipynb docs/ddsp_ladder.py
 
 lint-js:  ## the instrument's JavaScript; needs node, and eslint from npm
 	npx --yes eslint@9 evaluation/instrument/js tests/evaluation/instrument/js

@@ -42,7 +42,7 @@ _PASSING = re.compile(
 _LASTING = re.compile(r"held_out/|controls/|reference/|step$|skipped_steps$")
 
 
-class Program:
+class Victim:
     """A program under test.
 
     Args:
@@ -86,7 +86,7 @@ class Program:
         raise NotImplementedError
 
 
-class Prep(Program):
+class Prep(Victim):
     """`ddsp_prep`."""
 
     name, module = "prep", "prep.run_beam"
@@ -116,7 +116,7 @@ class Prep(Program):
         yield from (f"{n} differs" for n in theirs if mine.get(n) != theirs[n])
 
 
-class Train(Program):
+class Train(Victim):
     """`ddsp_run`."""
 
     name, module = "train", "models.ddsp_run"
@@ -141,7 +141,7 @@ class Train(Program):
         yield from _runs_differ(folder / "run", whole / "run")
 
 
-class Report(Program):
+class Reporting(Victim):
     """`ddsp_report`, replacing an earlier report."""
 
     name, module = "report", "evaluation.run_report"
@@ -183,7 +183,7 @@ class Report(Program):
         yield from _broken_report(folder / "report")
 
 
-class Matrix(Program):
+class Matrix(Victim):
     """`ddsp_matrix`: two trainings, and their report."""
 
     name, module = "matrix", "evaluation.run_matrix"
@@ -224,7 +224,7 @@ class Matrix(Program):
         yield from _broken_report(mine / "report-shuffled")
 
 
-class Render(Program):
+class Render(Victim):
     """`ddsp_render` into five files."""
 
     name, module = "render", "evaluation.run_render"
@@ -250,10 +250,10 @@ class Render(Program):
                     yield f"{path.name} differs"
 
 
-PROGRAMS = {one.name: one for one in (Prep, Train, Report, Matrix, Render)}
+PROGRAMS = {one.name: one for one in (Prep, Train, Reporting, Matrix, Render)}
 
 
-class _Plain(Program):
+class _Plain(Victim):
     """A program with the flags that are given."""
 
     def __init__(self, module: str, *flags: str):
@@ -264,7 +264,7 @@ class _Plain(Program):
 
 
 def make_material(
-    folder: pathlib.Path, start: Callable[[Program], object]
+    folder: pathlib.Path, start: Callable[[Victim], object]
 ) -> pathlib.Path:
     """Makes recordings, a dataset, two trained runs and a report of them.
 
