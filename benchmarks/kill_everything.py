@@ -78,7 +78,7 @@ def prepare_to_fork() -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Kill:
+class Trial:
     """What came of a kill.
 
     Attributes:
@@ -98,7 +98,7 @@ class Kill:
 
 
 def run_once(
-    program: killed_programs.Victim,
+    program: killed_programs.Subject,
     folder: pathlib.Path,
     *,
     kill_after: float | None = None,
@@ -122,7 +122,7 @@ def run_once(
     return process.wait()
 
 
-def start(program: killed_programs.Victim, folder: pathlib.Path) -> forked.Forked:
+def start(program: killed_programs.Subject, folder: pathlib.Path) -> forked.Forked:
     """Starts a program in a folder; what it prints is added to the folder's log."""
     # Temporary files lie in the folder, so that they are seen when they are left.
     (folder / "tmp").mkdir(exist_ok=True)
@@ -136,7 +136,7 @@ def said_last(folder: pathlib.Path) -> str:
     return folder.with_suffix(".log").read_text("utf-8", "replace")[-2000:]
 
 
-def run_whole(program: killed_programs.Victim, folder: pathlib.Path) -> float:
+def run_whole(program: killed_programs.Subject, folder: pathlib.Path) -> float:
     """Runs a program to its end; returns the seconds that took.
 
     Raises:
@@ -149,13 +149,13 @@ def run_whole(program: killed_programs.Victim, folder: pathlib.Path) -> float:
 
 
 def try_once(
-    program: killed_programs.Victim,
+    program: killed_programs.Subject,
     place: pathlib.Path,
     *,
     name: str,
     number: int,
     secs: float,
-) -> Kill:
+) -> Trial:
     """Kills a program once, looks, runs it again, and compares."""
     folder = program.set_up(place / name)
     code = run_once(program, folder, kill_after=secs, number=number)
@@ -171,12 +171,12 @@ def try_once(
     n_left = forked.wait_for_orphans(ORPHAN_SECS)
     if n_left:
         found.append(f"{n_left} processes are left")
-    return Kill(has_hit, secs, found)
+    return Trial(has_hit, secs, found)
 
 
 def try_pair(
-    program: killed_programs.Victim, place: pathlib.Path, *, name: str
-) -> Kill:
+    program: killed_programs.Subject, place: pathlib.Path, *, name: str
+) -> Trial:
     """Starts two of a program at once, and compares what they leave."""
     folder = program.set_up(place / name)
     pair = [start(program, folder) for _ in range(2)]
@@ -186,10 +186,10 @@ def try_pair(
     if 0 not in codes or not {*codes} <= {0, 1, 2}:
         found.append(f"exit codes {codes}: {said_last(folder)}")
     found += forked.call(program.differences, folder, place / "whole")
-    return Kill(True, 0.0, found)
+    return Trial(True, 0.0, found)
 
 
-def try_all(program: killed_programs.Victim, place: pathlib.Path) -> list[Kill]:
+def try_all(program: killed_programs.Subject, place: pathlib.Path) -> list[Trial]:
     """Kills a program, and starts two, as often as the flags say; a line each."""
     draw = random.Random(f"{_SEED.value} {program.name}")
     place.mkdir()
@@ -223,7 +223,7 @@ def main(argv: list[str]) -> int:
     os.chdir(pathlib.Path(__file__).resolve().parents[1])
     prepare_to_fork()
     forked.adopt_orphans()
-    outcomes: dict[str, list[Kill]] = collections.defaultdict(list)
+    outcomes: dict[str, list[Trial]] = collections.defaultdict(list)
     with files.scratch_folder("kill_everything") as place:
         # Models are trained in children, so that this process computes nothing.
         material = place / "material"

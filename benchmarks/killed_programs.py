@@ -42,7 +42,7 @@ _PASSING = re.compile(
 _LASTING = re.compile(r"held_out/|controls/|reference/|step$|skipped_steps$")
 
 
-class Victim:
+class Subject:
     """A program under test.
 
     Args:
@@ -86,7 +86,7 @@ class Victim:
         raise NotImplementedError
 
 
-class Prep(Victim):
+class PrepSubject(Subject):
     """`ddsp_prep`."""
 
     name, module = "prep", "prep.run_beam"
@@ -116,7 +116,7 @@ class Prep(Victim):
         yield from (f"{n} differs" for n in theirs if mine.get(n) != theirs[n])
 
 
-class Train(Victim):
+class TrainSubject(Subject):
     """`ddsp_run`."""
 
     name, module = "train", "models.ddsp_run"
@@ -141,7 +141,7 @@ class Train(Victim):
         yield from _runs_differ(folder / "run", whole / "run")
 
 
-class Reporting(Victim):
+class ReportSubject(Subject):
     """`ddsp_report`, replacing an earlier report."""
 
     name, module = "report", "evaluation.run_report"
@@ -183,7 +183,7 @@ class Reporting(Victim):
         yield from _broken_report(folder / "report")
 
 
-class Matrix(Victim):
+class MatrixSubject(Subject):
     """`ddsp_matrix`: two trainings, and their report."""
 
     name, module = "matrix", "evaluation.run_matrix"
@@ -224,7 +224,7 @@ class Matrix(Victim):
         yield from _broken_report(mine / "report-shuffled")
 
 
-class Render(Victim):
+class RenderSubject(Subject):
     """`ddsp_render` into five files."""
 
     name, module = "render", "evaluation.run_render"
@@ -250,10 +250,13 @@ class Render(Victim):
                     yield f"{path.name} differs"
 
 
-PROGRAMS = {one.name: one for one in (Prep, Train, Reporting, Matrix, Render)}
+PROGRAMS = {
+    one.name: one
+    for one in (PrepSubject, TrainSubject, ReportSubject, MatrixSubject, RenderSubject)
+}
 
 
-class _Plain(Victim):
+class _Plain(Subject):
     """A program with the flags that are given."""
 
     def __init__(self, module: str, *flags: str):
@@ -264,7 +267,7 @@ class _Plain(Victim):
 
 
 def make_material(
-    folder: pathlib.Path, start: Callable[[Victim], object]
+    folder: pathlib.Path, start: Callable[[Subject], object]
 ) -> pathlib.Path:
     """Makes recordings, a dataset, two trained runs and a report of them.
 

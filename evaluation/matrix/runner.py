@@ -201,7 +201,10 @@ def own_log(path: pathlib.Path) -> Iterator[TextIO]:
 
 
 def train(
-    run: MatrixTraining, *, log: TextIO, tick: Callable[[MatrixTraining, float], object]
+    run: MatrixTraining,
+    *,
+    log: TextIO,
+    tick: Callable[[MatrixTraining, float], object],
 ) -> checked_json.Json:
     """Trains a run; never raises for one that fails.
 
