@@ -63,7 +63,7 @@ ARROWS = {
         collapse_index: models.measures
         scoring: collapse_index metrics models.data models.measures models.memory
             models.runs models.synths prep.features
-        summary: collapse_index metrics models.data models.runs scoring
+        summary: collapse_index metrics models.data models.measures models.runs scoring
         report: collapse_index metrics models.measures scoring summary
         evaluate: models.runs prep.pitch prep.progress report scoring summary
         matrix: models.config models.runs prep.dataset prep.files prep.progress report
@@ -80,6 +80,10 @@ ARROWS = {
         run_matrix: matrix prep.command_line scoring
         run_render: instrument models.export prep.command_line render scoring
         run_report: evaluate models.measures prep.command_line report scoring summary
+        pairs: prep.recordings scoring
+        evaluate_pairs: metrics models.measures pairs prep.pitch prep.progress report
+            scoring summary
+        run_score: evaluate_pairs models.measures pairs prep.command_line report summary
     """,
 }
 # What a user sees of a mistake is the same everywhere.
@@ -92,6 +96,7 @@ PROGRAMS = {
     "prep.demo",
     "models.ddsp_run",
     "evaluation.run_report",
+    "evaluation.run_score",
     "evaluation.run_matrix",
     "evaluation.run_render",
     "evaluation.run_demo",

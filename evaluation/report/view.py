@@ -60,7 +60,7 @@ def build(document: Json, rows: Sequence[Mapping[str, Any]]) -> Json:
     systems = tables.systems_in_order(document)
     names = [system["name"] for system in systems]
     candidates = [name for name in names if name != document["baseline"]]
-    headline = [catalogue.BY_KEY[key] for key in catalogue.HEADLINE]
+    headline = [catalogue.BY_KEY[key] for key in tables.headline(document)]
     return {
         "title": _title(document, candidates),
         "headline": document["verdict"]["headline"],
@@ -70,6 +70,7 @@ def build(document: Json, rows: Sequence[Mapping[str, Any]]) -> Json:
         "skipped_runs": document["skipped_runs"],
         "summary_line": _summary_line(document),
         "cards": [_card(system, document) for system in systems],
+        "index_title": tables.index_title(document),
         "systems": names,
         "baseline": document["baseline"],
         "scores": [tables.score_row(metric, document) for metric in headline],
@@ -88,14 +89,17 @@ def build(document: Json, rows: Sequence[Mapping[str, Any]]) -> Json:
         "run_names": list(document["runs"]),
         "settings": text.describe_settings(document),
         "glossary": catalogue.ALL[: -len(catalogue.SCALES)],
-        "n_tests": len(catalogue.HEADLINE),
-        "clip_secs": f"{document['dataset']['example_secs']:g}",
+        "n_tests": len(headline),
+        "of_audio": verdict.is_of_audio(document),
+        "alignment": text.describe_alignment(document),
     }
 
 
 def _title(document: Json, candidates: Sequence[str]) -> str:
     """Who is compared with whom."""
     baseline = document["baseline"]
+    if not candidates and verdict.is_of_audio(document):
+        return f"{baseline} against its recordings"
     if not candidates:
         return f"{baseline}, trained {len(document['runs'])} times"
     if len(candidates) > 2:
@@ -111,6 +115,12 @@ def _summary_line(document: Json) -> str:
         f"{n_clips} clip{'s' if n_clips != 1 else ''} of {dataset['example_secs']:g} s"
     )
     plural = "s" if document["n_recordings"] != 1 else ""
+    if verdict.is_of_audio(document):
+        return (
+            f"{n_clips} clip{'s' if n_clips != 1 else ''} from "
+            f"{document['n_recordings']} recording{plural}, judged by audio alone at "
+            f"{dataset['sample_rate']} Hz"
+        )
     n_skipped = len(document["skipped_runs"])
     skipped = f"; {n_skipped} run{'s' if n_skipped > 1 else ''} skipped, see Runs"
     return (
@@ -137,7 +147,8 @@ def _card(system: Json, document: Json) -> Card:
     if interval["low"] is not None:
         index += f" [{tables.number(interval['low'], decimals=2)}, "
         index += f"{tables.number(interval['high'], decimals=2)}]"
-    label = f"Collapse index {index}; collapsed from {collapse_index.THRESHOLD}"
+    title = tables.index_title(document)
+    label = f"{title} {index}; collapsed from {collapse_index.THRESHOLD}"
     by_run = [one for one in system["index"]["by_run"].values() if one is not None]
     trainings = by_run if len(system["runs"]) > 1 else []
     meter = bar_charts.meter(
@@ -182,7 +193,7 @@ def _leaderboard(document: Json) -> list[Json]:
                 "state": document["verdict"]["systems"][entry["system"]]["state"],
                 "cells": [
                     tables.make_cell(system["metrics"][key], comparison=None)
-                    for key in catalogue.HEADLINE
+                    for key in tables.headline(document)
                 ],
                 "cost": text.describe_cost(document["runs"][system["runs"][0]]["cost"]),
                 "n_runs": len(system["runs"]),
@@ -195,7 +206,7 @@ def _clip_columns(document: Json) -> list[Json]:
     """Columns of the table of all clips: a headline metric of a run each."""
     return [
         {"metric": catalogue.BY_KEY[key].title, "key": key, "run": run}
-        for key in catalogue.HEADLINE
+        for key in tables.headline(document)
         for run in document["runs"]
     ]
 
