@@ -10,7 +10,6 @@ renderings must stay below 0.25: the recording played again with other noise, in
 and as an mp3 of 64 kbit/s. Ends with one JSON line.
 """
 
-import dataclasses
 import glob
 import io
 import json
@@ -28,6 +27,7 @@ from evaluation.collapse_index import index
 from evaluation.collapse_index import sums as index_sums
 from evaluation.pairs import reading
 from evaluation.scoring import clips
+from evaluation.scoring import heard_sums
 from evaluation.scoring import pitch_tracking
 from models.measures import frame_masks
 from models.measures import measured_controls
@@ -40,27 +40,15 @@ STEPS = (0.0, 0.2, 0.4, 0.7, 0.85, 1.0)
 LAST_BELOW, FIRST_ABOVE = 2, 3  # steps between which the index must cross 0.5
 HEALTHY_BELOW = 0.25
 MP3_BITS = 64000  # a second
-CLIP_SECS = 3.0  # of each recording, from its middle
+CLIP_SECS = 3.0  # of each recording, up to where it ends
+ENDS_DB, ENDS_SECS = 50.0, 0.3  # below the loudest for good, and what is kept of that
 NOT_FALLING = 0.005  # a step's fall that is the noise's
-
-
-@dataclasses.dataclass(frozen=True)
-class Played:
-    """A recording with what is needed to play its controls again.
-
-    Attributes:
-        ref: The recording, measured.
-        noise_magnitudes: Colour of its noise. Shape [n_frames, n_bands].
-    """
-
-    ref: clips.Reference
-    noise_magnitudes: np.ndarray
 
 
 def read_instrument(
     folder: pathlib.Path, *, tracker: clips.Tracker, max_clips: int
-) -> list[Played]:
-    """Measures the middle of each recording of a folder."""
+) -> list[clips.Reference]:
+    """Measures the last seconds of each recording of a folder."""
     paths = [
         path for path in sorted(folder.iterdir()) if path.suffix in find.AUDIO_SUFFIXES
     ]
@@ -68,8 +56,11 @@ def read_instrument(
     found = []
     for path in (paths[place] for place in chosen):
         audio = reading.read_audio(path, SAMPLE_RATE)
-        size = round(min(CLIP_SECS * SAMPLE_RATE, audio.size)) // 64 * 64
-        begin = (audio.size - size) // 2
+        loud = np.abs(audio) > np.max(np.abs(audio)) * 10.0 ** (-ENDS_DB / 20.0)
+        end = np.flatnonzero(loud)[-1] + round(ENDS_SECS * SAMPLE_RATE)
+        end = min(audio.size, int(end))
+        size = round(min(CLIP_SECS * SAMPLE_RATE, end)) // 64 * 64
+        begin = end - size
         clip = clips.Clip(
             name=path.name,
             recording_id=path.name,
@@ -78,25 +69,18 @@ def read_instrument(
             sample_rate=SAMPLE_RATE,
             frame_rate=reading.FRAME_RATE,
         )
-        ref = clips.measure_reference(
-            clip, tracker=tracker, settings=frame_masks.MaskSettings()
+        found.append(
+            clips.measure_reference(
+                clip, tracker=tracker, settings=frame_masks.MaskSettings()
+            )
         )
-        measured = measured_controls.measure(
-            clip.audio,
-            ref.controls.f0_hz,
-            sample_rate=SAMPLE_RATE,
-            frame_rate=clip.frame_rate,
-            n_harmonics=1,
-            refine_f0=False,
-        )
-        found.append(Played(ref, measured.noise_magnitudes))
     return found
 
 
-def judge(played: Sequence[Played], audios: Sequence[np.ndarray]) -> index.Verdict:
+def judge(
+    references: Sequence[clips.Reference], audios: Sequence[np.ndarray]
+) -> index.Verdict:
     """The heard index of renderings of some recordings."""
-    references = [one.ref for one in played]
-    masks = [ref.masks for ref in references]
     heard = [
         clips.measure_heard(audio, clip=ref.clip, hearing=ref.hearing, masks=ref.masks)
         for ref, audio in zip(references, audios, strict=True)
@@ -110,37 +94,29 @@ def judge(played: Sequence[Played], audios: Sequence[np.ndarray]) -> index.Verdi
         )
         for ref, audio in zip(references, audios, strict=True)
     ]
-    ref_typical = index_sums.measure_typical([r.controls for r in references], masks)
-    est_typical = index_sums.measure_typical(heard, masks)
-    sums = [
-        index_sums.clip_sums(
-            ref.controls,
-            est,
-            masks=ref.masks,
-            ref_typical=ref_typical,
-            est_typical=est_typical,
-            ref_power=ref.hearing.power,
-            est_power=power,
-        )
-        for ref, est, power in zip(references, heard, powers, strict=True)
-    ]
-    return index.judge(index_sums.add_sums(sums))
+    sums = heard_sums.measure(references, audios=audios, heard=heard, powers=powers)
+    return index.judge(index_sums.add_sums(sums), midpoints=index.HEARD_MIDPOINTS)
 
 
 def play_degraded(
-    played: Sequence[Played], kind: str, amount: float, *, in_room: bool, seed: int = 0
+    references: Sequence[clips.Reference],
+    kind: str,
+    amount: float,
+    *,
+    in_room: bool,
+    seed: int = 0,
 ) -> list[np.ndarray]:
     """Plays every recording's controls, degraded."""
     function, _ = degradations.KINDS[kind]
     typical = index_sums.measure_typical(
-        [one.ref.controls for one in played], [one.ref.masks for one in played]
+        [ref.controls for ref in references], [ref.masks for ref in references]
     )
     audios = []
-    for number, one in enumerate(played):
+    for number, ref in enumerate(references):
         rng = np.random.default_rng([seed, number, zlib.crc32(kind.encode())])
         audio = audible.play(
-            function(one.ref.controls, amount, typical=typical),
-            one.noise_magnitudes,
+            function(ref.controls, amount, typical=typical),
+            ref.noise_magnitudes,
             rng=rng,
         )
         if in_room:
@@ -169,7 +145,7 @@ def as_mp3(audio: np.ndarray) -> np.ndarray:
     return np.pad(decoded, (0, max(0, audio.size - decoded.size)))[: audio.size]
 
 
-def judge_instrument(played: Sequence[Played]) -> dict:
+def judge_instrument(played: Sequence[clips.Reference]) -> dict:
     """All that is asked of the index, for one instrument."""
     found: dict = {"kinds": {}, "healthy": {}}
     for kind in degradations.KINDS:
@@ -184,7 +160,7 @@ def judge_instrument(played: Sequence[Played]) -> dict:
     for name, audios in {
         "other noise": play_degraded(played, first, 0.0, in_room=False, seed=1),
         "in a room": play_degraded(played, first, 0.0, in_room=True, seed=1),
-        "mp3": [as_mp3(one.ref.clip.audio) for one in played],
+        "mp3": [as_mp3(one.clip.audio) for one in played],
     }.items():
         verdict = judge(played, audios)
         found["healthy"][name] = round(verdict.index, 3)

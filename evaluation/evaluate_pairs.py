@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
+from evaluation.collapse_index import index
 from evaluation.metrics import catalogue
 from evaluation.pairs import alignment
 from evaluation.pairs import pairing
@@ -261,6 +262,7 @@ def _describe_settings(options: Options) -> Json:
             crepe_capacity=options.crepe_capacity, masks=options.masks
         ),
         "headline": list(catalogue.headline([catalogue.HEARD_INDEX.key])),
+        "index_midpoints": index.HEARD_MIDPOINTS,
         "max_delay_secs": alignment.MAX_DELAY_SECS,
     }
 

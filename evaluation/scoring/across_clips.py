@@ -8,6 +8,7 @@ from evaluation.collapse_index import index
 from evaluation.collapse_index import sums as index_sums
 from evaluation.metrics import metric as metric_lib
 from evaluation.scoring import clips
+from evaluation.scoring import heard_sums
 from models.measures import control_arrays
 from models.measures import frame_masks
 
@@ -43,7 +44,12 @@ def compare_across_clips(
     played = [one.controls for one in scored]
     has_controls = all(one.rendering.controls is not None for one in scored)
     sums = _all_sums(references, scored, played) if has_controls else []
-    heard = _all_sums(references, scored, [one.heard for one in scored])
+    heard = heard_sums.measure(
+        references,
+        audios=[one.rendering.audio for one in scored],
+        heard=[one.heard for one in scored],
+        powers=[one.hearing.power for one in scored],
+    )
     masks = [ref.masks for ref in references]
     diversities = clip_diversities(played, masks)
     reason = "the recording determines no component"
@@ -54,7 +60,8 @@ def compare_across_clips(
             else metric_lib.missing(ONLY_AUDIO)
         )
         one.scores["heard_collapse_index"] = metric_lib.guarded(
-            index.judge(heard[place]).index, reason=reason
+            index.judge(heard[place], midpoints=index.HEARD_MIDPOINTS).index,
+            reason=reason,
         )
         one.scores["clip_diversity"] = diversities[place]
     return [

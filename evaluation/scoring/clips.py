@@ -73,6 +73,8 @@ class Reference:
         hearing: Loudness and pitch of the recording.
         masks: Frames that count.
         controls: The recording's own controls.
+        noise_magnitudes: Colour of its noise, gains of bands up to Nyquist. Shape
+            [n_frames, n_bands].
         scores: Collapse metrics of the recording.
     """
 
@@ -80,6 +82,7 @@ class Reference:
     hearing: Hearing
     masks: frame_masks.Masks
     controls: control_arrays.ControlArrays
+    noise_magnitudes: np.ndarray
     scores: dict[str, metric_lib.Score]
 
 
@@ -195,8 +198,25 @@ def measure_reference(
     )
     own_scores["saturation_rate"] = metric_lib.missing("a recording has no gain limits")
     return Reference(
-        clip=clip, hearing=hearing, masks=masks, controls=measured, scores=own_scores
+        clip=clip,
+        hearing=hearing,
+        masks=masks,
+        controls=measured,
+        noise_magnitudes=_measure_noise(clip, measured.f0_hz),
+        scores=own_scores,
     )
+
+
+def _measure_noise(clip: Clip, f0_hz: np.ndarray) -> np.ndarray:
+    """Bands of a recording's noise around a pitch that is corrected already."""
+    return measured_controls.measure(
+        np.asarray(clip.audio, np.float64),
+        f0_hz,
+        sample_rate=clip.sample_rate,
+        frame_rate=clip.frame_rate,
+        n_harmonics=1,
+        refine_f0=False,
+    ).noise_magnitudes
 
 
 def measure_heard(

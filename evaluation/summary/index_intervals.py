@@ -13,6 +13,7 @@ import numpy as np
 
 from evaluation.collapse_index import index
 from evaluation.collapse_index import sums as index_sums
+from evaluation.metrics import catalogue
 from evaluation.summary import paired
 from evaluation.summary import score_table
 
@@ -52,8 +53,12 @@ class SystemIndex:
 class _RunSums:
     """Sums of a system's runs by unit, added up for many sets of units at once."""
 
-    def __init__(self, table: score_table.ScoreTable, system: str, key: str):
+    def __init__(
+        self, table: score_table.ScoreTable, system: str, key: str = "collapse_index"
+    ):
         self._keys = [field.name for field in dataclasses.fields(index_sums.Sums)]
+        is_heard = key == catalogue.HEARD_INDEX.key
+        self._midpoints = index.HEARD_MIDPOINTS if is_heard else index.MIDPOINTS
         self.arrays = [  # a run each, [n_units, n_keys]
             np.stack([getattr(sums, key) for key in self._keys], axis=1)
             for sums in (table.unit_sums(run, key) for run in table.systems[system])
@@ -65,7 +70,8 @@ class _RunSums:
             index.judge(
                 index_sums.Sums(
                     **dict(zip(self._keys, array.sum(axis=0).tolist(), strict=True))
-                )
+                ),
+                midpoints=self._midpoints,
             )
             for array in self.arrays
         ]
@@ -74,7 +80,7 @@ class _RunSums:
         """Index of one run for every row of counts of units. Shape [n_sets]."""
         totals = counts @ self.arrays[run]  # [n_sets, n_keys]
         columns = dict(zip(self._keys, totals.T, strict=True))
-        return index.indices(index_sums.Sums(**columns))
+        return index.indices(index_sums.Sums(**columns), midpoints=self._midpoints)
 
     def indices(self, counts: np.ndarray) -> np.ndarray:
         """Mean index of the runs for every row of counts. Shape [n_sets]."""

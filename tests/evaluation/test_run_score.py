@@ -1,5 +1,7 @@
+import dataclasses
 import json
 
+import jsonschema
 import librosa
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from evaluation.report import page
 from evaluation.summary import builder
 from prep import command_line
 from prep import errors
+from tests.helpers import evaluation_helpers
 
 SECS = 0.8
 
@@ -77,7 +80,6 @@ def judged(tmp_path_factory):
 
 def program_with(tracker):
     """The program, with another tracker of pitch."""
-    import dataclasses
 
     def main(values):
         with pytest.MonkeyPatch.context() as patch:
@@ -92,6 +94,7 @@ def program_with(tracker):
 def test_files_alone_give_the_verdict_of_what_is_heard(judged):
     folder, code = judged
     document = builder.read_summary(folder / "summary.json")
+    jsonschema.validate(document, evaluation_helpers.SUMMARY_SCHEMA)
     alive, dead = document["systems"]
     assert document["index_key"] == "heard_collapse_index"
     assert alive["name"] == "alive" and alive["is_baseline"]
