@@ -46,7 +46,7 @@ NOT_FALLING = 0.005  # a step's fall that is the noise's
 
 
 def read_instrument(
-    folder: pathlib.Path, *, tracker: clips.Tracker, max_clips: int
+    folder: pathlib.Path, *, tracker: clips.PitchTracker, max_clips: int
 ) -> list[clips.Reference]:
     """Measures the last seconds of each recording of a folder."""
     paths = [
@@ -139,7 +139,7 @@ def as_mp3(audio: np.ndarray) -> np.ndarray:
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     buffer.seek(0)
-    with av.open(buffer) as container:
+    with av.open(buffer, "r") as container:
         parts = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
     decoded = np.concatenate(parts)
     return np.pad(decoded, (0, max(0, audio.size - decoded.size)))[: audio.size]

@@ -10,7 +10,6 @@ import pathlib
 import statistics
 from collections.abc import Mapping
 from collections.abc import Sequence
-from typing import Any
 
 from evaluation.collapse_index import index
 from evaluation.metrics import catalogue
@@ -26,11 +25,11 @@ from evaluation.scoring import rows as rows_lib
 from evaluation.summary import builder
 from evaluation.summary import run_facts
 from models.measures import frame_masks
+from prep import checked_json
 from prep import errors
 from prep import progress
 from prep.pitch import tracker as pitch_tracker
 
-Json = dict[str, Any]
 Alignments = dict[str, dict[str, alignment.Alignment]]  # by system and pair
 TOLD_GAIN_DB = 1.0  # median difference of level from which a card says it
 TOLD_MISSING = 0.02  # share of the recordings' length that is missing, likewise
@@ -72,8 +71,8 @@ def evaluate(
     *,
     output: pathlib.Path,
     options: Options,
-    tracker: clips.Tracker | None = None,
-) -> Json:
+    tracker: clips.PitchTracker | None = None,
+) -> checked_json.Json:
     """Judges files and writes everything but the page.
 
     Args:
@@ -136,7 +135,7 @@ def _score_pairs(
     *,
     sample_rate: int,
     options: Options,
-    tracker: clips.Tracker | None,
+    tracker: clips.PitchTracker | None,
 ) -> tuple[list[clips.Reference], dict[str, list[clips.Scored]], Alignments]:
     """Reads, measures and scores every pair, with a bar."""
     tracker = tracker or pitch_tracking.SparseTracker(
@@ -173,7 +172,7 @@ def _describe_systems(
     paired: pairing.Pairing,
     alignments: Alignments,
     references: Sequence[clips.Reference],
-) -> dict[str, Json]:
+) -> dict[str, checked_json.Json]:
     """What is known of each system: where its files are, and how they lay."""
     secs = sum(ref.clip.audio.size / ref.clip.sample_rate for ref in references)
     unknown = ("step", "seed", "versions", "commit", "machine", "gin_files")
@@ -252,7 +251,7 @@ def _span(values: Sequence[float]) -> str:
     return " to ".join(texts)
 
 
-def _describe_settings(options: Options) -> Json:
+def _describe_settings(options: Options) -> checked_json.Json:
     """Describes the settings of the measurement."""
     return {
         "checkpoint": "",
@@ -269,7 +268,7 @@ def _describe_settings(options: Options) -> Json:
 
 def _describe_files(
     paired: pairing.Pairing, references: Sequence[clips.Reference], *, sample_rate: int
-) -> Json:
+) -> checked_json.Json:
     """Describes the recordings, in the fields that a dataset has."""
     return {
         "data_dir": os.path.abspath(os.path.expanduser(paired.reference_source)),

@@ -33,10 +33,10 @@ HEARD_DB = 30.0  # ... and the system must play it from here on
 MAX_EVENTS = 3000  # a clip
 MIN_EVENTS = 100  # falls; fewer say nothing about a room
 # Rooms that are tried, seconds and dB, and noise below the level before a fall, dB.
-ROOM_SECS = (0.15, 0.25, 0.35, 0.5, 0.7, 1.0, 1.5)
+ROOM_SECS = (0.3, 0.4, 0.5, 0.7, 1.0)
 ROOM_DB = (-15.0, -12.0, -9.0, -6.0, -3.0, 0.0, 3.0, 6.0)
 NOISE_DB = (-math.inf, -45.0, -35.0, -28.0, -22.0, -16.0, -12.0, -8.0, -4.0, 0.0)
-MIN_GAIN = 0.12  # share of the misfit that a room must explain, or there is none
+MIN_GAIN = 0.15  # share of the misfit that a room must explain, or there is none
 _TINY = 1e-14
 
 

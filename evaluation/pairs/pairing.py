@@ -23,7 +23,7 @@ N_SHOWN = 3  # names that a message lists
 
 
 @dataclasses.dataclass(frozen=True)
-class Pair:
+class FilePair:
     """A recording and the renderings of it.
 
     Attributes:
@@ -50,7 +50,7 @@ class Pairing:
         unpaired: Files that are not judged, and why.
     """
 
-    pairs: list[Pair]
+    pairs: list[FilePair]
     sources: dict[str, str]
     reference_source: str
     unpaired: dict[str, str]
@@ -84,7 +84,7 @@ def match(reference: str, estimates: Sequence[str]) -> Pairing:
         raise errors.InputError(_nothing_fits(reference, recordings, sources, found))
     return Pairing(
         pairs=[
-            Pair(
+            FilePair(
                 name=key,
                 recording_id=key,
                 reference=recordings[key],
@@ -254,7 +254,7 @@ def read_table(path: pathlib.Path) -> Pairing:
 
 def _table_row(
     cells: Mapping[str, str], head: Sequence[str], *, path: pathlib.Path, line: int
-) -> Pair:
+) -> FilePair:
     """A row of a table of pairs."""
     files = {}
     for column in head:
@@ -270,7 +270,7 @@ def _table_row(
     reference = files.pop(REFERENCE_COLUMN)
     if rows_lib.RECORDING in files or any(not name for name in files):
         raise errors.InputError(f"--pairs={path}: a column without a system's name.")
-    return Pair(
+    return FilePair(
         name=re.sub(r"\.\w+$", "", cells[REFERENCE_COLUMN]),
         recording_id=cells.get(UNIT_COLUMN) or cells[REFERENCE_COLUMN],
         reference=reference,

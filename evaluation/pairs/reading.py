@@ -34,7 +34,7 @@ class JudgedClip:
     renderings: dict[str, np.ndarray]
 
 
-def choose_rate(pairs: Sequence[pairing.Pair]) -> int:
+def choose_rate(pairs: Sequence[pairing.FilePair]) -> int:
     """Chooses the rate of judging: the highest that no file lies below.
 
     Raises:
@@ -85,7 +85,7 @@ def read_audio(path: pathlib.Path, sample_rate: int) -> np.ndarray:
 
 
 def read_pair(
-    pair: pairing.Pair, *, sample_rate: int
+    pair: pairing.FilePair, *, sample_rate: int
 ) -> tuple[list[JudgedClip], dict[str, alignment.Alignment]]:
     """Reads a pair, aligns each system with the recording, and cuts all into clips.
 

@@ -8,9 +8,9 @@ from typing import Any
 from evaluation.report import tables
 from evaluation.scoring import rows as rows_lib
 from evaluation.summary import verdict
+from prep import checked_json
 from prep import errors
 
-Json = dict[str, Any]
 _MARKUP = re.compile(r"[\\`*|]|(?<=\])[\[(:]")  # also what makes brackets a link
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
@@ -31,7 +31,7 @@ def escape(value: Any) -> str:
     return _MARKUP.sub(r"\\\g<0>", text)
 
 
-def kind_rows(systems: Sequence[Mapping[str, Any]]) -> list[Json]:
+def kind_rows(systems: Sequence[Mapping[str, Any]]) -> list[checked_json.Json]:
     """The kinds of collapse as a table, where the page draws bars.
 
     Args:
@@ -57,7 +57,7 @@ def _two(value: float | None) -> str:
     return tables.number(value, decimals=2)
 
 
-def clip_lines(view: Mapping[str, Any]) -> list[Json]:
+def clip_lines(view: Mapping[str, Any]) -> list[checked_json.Json]:
     """The page's table of all clips, a line for each clip and run.
 
     Args:
@@ -78,7 +78,7 @@ def clip_lines(view: Mapping[str, Any]) -> list[Json]:
     return lines
 
 
-def describe_cost(cost: Json) -> Json:
+def describe_cost(cost: checked_json.Json) -> checked_json.Json:
     """Returns what a run costs, as text."""
     render = cost["render_secs"]
     step = cost["step_ms"]
@@ -102,7 +102,7 @@ def _milliseconds(value: float | None) -> str:
     return tables.DASH if value is None else f"{value:.0f} ms"
 
 
-def describe_runs(document: Json) -> list[Json]:
+def describe_runs(document: checked_json.Json) -> list[checked_json.Json]:
     """Facts of each run."""
     return [
         {
@@ -124,7 +124,7 @@ def describe_runs(document: Json) -> list[Json]:
     ]
 
 
-def describe_alignment(document: Json) -> list[Json]:
+def describe_alignment(document: checked_json.Json) -> list[checked_json.Json]:
     """Lists delay, level and ends of every pair of files.
 
     Args:
@@ -147,7 +147,7 @@ def describe_alignment(document: Json) -> list[Json]:
     ]
 
 
-def _delay(alignment: Json) -> str:
+def _delay(alignment: checked_json.Json) -> str:
     """A pair's delay, and whether it was removed."""
     secs = alignment["delay_secs"]
     if secs is None:
@@ -156,7 +156,7 @@ def _delay(alignment: Json) -> str:
     return text if alignment["is_removed"] or not secs else f"{text}, not removed"
 
 
-def _ends(alignment: Json) -> str:
+def _ends(alignment: checked_json.Json) -> str:
     """Returns what one of a pair's files has and the other has not."""
     missing, extra = alignment["missing_secs"], alignment["extra_secs"]
     parts = [f"lacks {missing:.2f} s"] if missing else []
@@ -164,7 +164,7 @@ def _ends(alignment: Json) -> str:
     return ", ".join(parts)
 
 
-def _run_settings(document: Json) -> list[tuple[str, str]]:
+def _run_settings(document: checked_json.Json) -> list[tuple[str, str]]:
     """Lists where runs were judged."""
     settings, dataset = document["settings"], document["dataset"]
     return [
@@ -180,7 +180,7 @@ def _run_settings(document: Json) -> list[tuple[str, str]]:
     ]
 
 
-def _audio_settings(document: Json) -> list[tuple[str, str]]:
+def _audio_settings(document: checked_json.Json) -> list[tuple[str, str]]:
     """Lists where files were judged."""
     dataset = document["dataset"]
     return [
@@ -200,7 +200,7 @@ def _audio_settings(document: Json) -> list[tuple[str, str]]:
     ]
 
 
-def describe_settings(document: Json) -> list[tuple[str, str]]:
+def describe_settings(document: checked_json.Json) -> list[tuple[str, str]]:
     """Lists the settings of the measurement, line by line."""
     settings = document["settings"]
     masks = settings["masks"]

@@ -15,8 +15,8 @@ from models.data import provider
 from models.measures import frame_masks
 from models.runs import loading as runs_lib
 from models.runs import record
+from prep import checked_json
 
-Json = dict[str, Any]
 CURVE_KEYS = {
     "losses/total_loss": "Training loss",
     "held_out/spectral_distance": "Spectral loss on the held-out batch",
@@ -29,8 +29,8 @@ MAX_CURVE_POINTS = 200
 
 
 def describe_run(
-    run: runs_lib.Run, *, cost: rendering.Cost, rows: Sequence[training_log.Row]
-) -> Json:
+    run: runs_lib.Run, *, cost: rendering.Cost, rows: Sequence[training_log.LogRow]
+) -> checked_json.Json:
     """Describes a run for the summary: facts, cost and training curves.
 
     Args:
@@ -58,7 +58,7 @@ def describe_run(
     }
 
 
-def training_curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
+def training_curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, checked_json.Json]:
     """Curves of metrics.jsonl that the report plots, thinned out.
 
     Args:
@@ -80,7 +80,9 @@ def training_curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
     return curves
 
 
-def describe_settings(options: judged_runs.Options, *, capacity: str) -> Json:
+def describe_settings(
+    options: judged_runs.JudgingOptions, *, capacity: str
+) -> checked_json.Json:
     """Describes the settings of the measurement."""
     return {
         "checkpoint": options.checkpoint,
@@ -90,7 +92,9 @@ def describe_settings(options: judged_runs.Options, *, capacity: str) -> Json:
     }
 
 
-def measuring_settings(*, crepe_capacity: str, masks: frame_masks.MaskSettings) -> Json:
+def measuring_settings(
+    *, crepe_capacity: str, masks: frame_masks.MaskSettings
+) -> checked_json.Json:
     """Describes what is the same for runs and for files."""
     return {
         "crepe_capacity": crepe_capacity,
@@ -104,7 +108,9 @@ def measuring_settings(*, crepe_capacity: str, masks: frame_masks.MaskSettings) 
     }
 
 
-def describe_dataset(dataset: provider.PreparedDataset, *, split: str) -> Json:
+def describe_dataset(
+    dataset: provider.PreparedDataset, *, split: str
+) -> checked_json.Json:
     """Describes the dataset of the measurement."""
     info = dataset.info
     return {

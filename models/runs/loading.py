@@ -7,7 +7,6 @@ that two runs of one process never mix; a model that is built keeps its own.
 import dataclasses
 import pathlib
 import re
-from typing import Any
 
 import gin
 import tensorflow as tf
@@ -18,6 +17,7 @@ from models.config import vetting
 from models.runs import checkpoints
 from models.runs import layout
 from models.runs import record
+from prep import checked_json
 
 _OWN_IMPORT = re.compile(r"^import models\..*\n", re.MULTILINE)
 
@@ -41,7 +41,7 @@ class Run:
     step: int
     checkpoint: str
     config_text: str
-    info: dict[str, Any]
+    info: checked_json.Json
     data_dir: pathlib.Path
 
 
@@ -106,7 +106,9 @@ def current_imports(config_text: str) -> str:
     return f"import models.registry\n{lines}"
 
 
-def find_checkpoint(run_dir: pathlib.Path, checkpoint: str) -> checkpoints.Found:
+def find_checkpoint(
+    run_dir: pathlib.Path, checkpoint: str
+) -> checkpoints.FoundCheckpoint:
     """The checkpoint meant by 'best', 'last' or a step.
 
     Raises:
@@ -136,7 +138,7 @@ def find_checkpoint(run_dir: pathlib.Path, checkpoint: str) -> checkpoints.Found
     return found
 
 
-def build_model(config_text: str, *, lengths: dict[str, Any]) -> tf.keras.Model:
+def build_model(config_text: str, *, lengths: checked_json.Json) -> tf.keras.Model:
     """Builds the model of a configuration, its variables created.
 
     Args:
@@ -181,7 +183,7 @@ def build_variables(model: tf.keras.Model, *, n_samples: int, n_frames: int) -> 
     )
 
 
-def find_weights(place: str) -> checkpoints.Found:
+def find_weights(place: str) -> checkpoints.FoundCheckpoint:
     """The checkpoint meant by a run directory or by a checkpoint's own path.
 
     Raises:
@@ -192,5 +194,5 @@ def find_weights(place: str) -> checkpoints.Found:
     if name == "ckpt" and step.isdigit():
         whole = str(path).removesuffix(".index")
         if pathlib.Path(whole + ".index").exists():
-            return checkpoints.Found(whole, int(step))
+            return checkpoints.FoundCheckpoint(whole, int(step))
     return find_checkpoint(path, "best")
