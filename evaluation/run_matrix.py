@@ -43,7 +43,9 @@ EXIT_FAILED = 1
 def define_flags(groups: command_line.FlagGroups) -> None:
     """Defines the command line."""
     groups.group("what is run")
-    groups.choice("preset", "smoke", ["smoke", "minimum", "full"], "Which experiments.")
+    groups.choice(
+        "preset", "smoke", list(matrix_experiments.PRESETS), "Which experiments."
+    )
     groups.listing("experiments", "", "Experiments of the preset; all by default.")
     groups.listing("rungs", "", "Rungs of the ladder; all by default.")
     groups.real("scale", 1.0, "Multiplies the numbers of steps.")

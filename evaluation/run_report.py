@@ -121,7 +121,7 @@ def run(values: flags.FlagValues) -> int:
         document = evaluate.evaluate(
             choice, output=unfinished, options=make_options(values)
         )
-        page.write(unfinished)
+        page.write(unfinished, place=output)
         placement.replace(unfinished, output)
     print(errors.printable(document["verdict"]["headline"]))
     print(f"Report: {output / page.PAGE_NAME}")
