@@ -113,7 +113,8 @@ def test_the_past_reaches_the_future(rng, name):
 @ALL
 def test_examples_of_a_batch_do_not_mix(rng, name):
     decoder, inputs = DECODERS[name](), make_inputs(rng)
-    changed = {key: value + [[[0.0]], [[3.0]]] for key, value in inputs.items()}
+    of_second = tf.reshape([0.0, 3.0], [2, 1, 1])
+    changed = {key: value + of_second for key, value in inputs.items()}
     before, after = decoder(inputs), decoder(changed)
     for key, value in before.items():
         np.testing.assert_array_equal(value[0], after[key][0])
