@@ -14,6 +14,7 @@ from evaluation import run_render
 from evaluation.render import job
 from evaluation.render import renderer
 from evaluation.scoring import rendering
+from models.runs import instrument_page
 from models.runs import loading
 from prep import command_line
 from prep import errors
@@ -247,5 +248,20 @@ def test_a_model_that_plays_no_numbers_is_one_sentence(opened, tmp_path, monkeyp
     monkeypatch.setattr(renderer.Renderer, "synthesize", spoiled)
     source = render_helpers.write_tone(tmp_path / "tone.wav")
     with pytest.raises(errors.InputError, match=r"no number at 0\.\d+ s"):
-        job.Session(opened, job.Request()).render_file(source, tmp_path / "out.wav")
+        job.Session(opened, job.RenderRequest()).render_file(
+            source, tmp_path / "out.wav"
+        )
     assert not list(tmp_path.glob("*out*"))
+
+
+@pytest.mark.slow
+def test_gallery_links_the_page_that_plays_a_run(opened, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_dir = tmp_path / "r"
+    run_dir.mkdir()
+    (run_dir / instrument_page.PAGE_NAME).write_text("played")
+    tune = render_helpers.write_midi(tmp_path / "tune.mid", [(100, 69, 0.0, 0.2)])
+    arguments = ["--gallery=page.html", f"--input={tune}", "--dry"]
+    assert call("--run=r", "--run=s", *arguments) == 0
+    text = (tmp_path / "page.html").read_text("utf-8")
+    assert text.count('(<a href="r/instrument.html">play it</a>)') == 1
