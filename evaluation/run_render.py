@@ -196,10 +196,12 @@ def _check_flags(values: flags.FlagValues, wanted: str) -> None:
             f"--{idle[0]} says nothing to --{wanted}; leave it out, or ask for "
             "--output."
         )
+    # "nan" and "inf" pass for numbers on a command line.
     for name in ("transpose", "loudness_shift", "suppress_noise", "gain_db"):
         number = values[name].value
         if number is None or not math.isfinite(number):
             raise command_line.UsageError(f"--{name}={number} is no number.")
+    # Ranges, and flags that contradict each other.
     if abs(values.gain_db) > MAX_GAIN_DB:
         raise command_line.UsageError(
             f"--gain_db={values.gain_db:g}: give {-MAX_GAIN_DB:g} to {MAX_GAIN_DB:g}."

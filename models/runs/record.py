@@ -207,6 +207,7 @@ def started(
     start["first_step"] = settings.get("first_step", 0)
     for name in ("plan_hash", "gin_digest"):
         start[name] = settings.get(name, "")
+    # What is true of the run now, whatever earlier starts said.
     record = {
         "schema_version": SCHEMA_VERSION,
         **settings,
