@@ -1,4 +1,4 @@
-"""A few of the kills of benchmarks.kill_everything, on all programs."""
+"""A few of the kills of benchmarks.faults.kill_everything, on all programs."""
 
 import pathlib
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from benchmarks import killed_programs
+from benchmarks.faults import killed_programs
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 
@@ -16,7 +16,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 def test_programs_that_are_killed_or_started_twice_lose_nothing(names):
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "benchmarks.kill_everything"),
+            *(sys.executable, "-m", "benchmarks.faults.kill_everything"),
             *("--kills=1", "--sigterms=1", "--pairs=1", f"--programs={names}"),
         ],
         cwd=REPOSITORY,

@@ -1,7 +1,7 @@
 """Kills every program at random moments and looks at what is left: nothing is lost.
 
-    python -m benchmarks.kill_everything --kills=20 --sigterms=5 --pairs=3
-    python -m benchmarks.kill_everything --programs=train,render --kills=3 --seed=1
+    python -m benchmarks.faults.kill_everything --kills=20 --sigterms=5 --pairs=3
+    python -m benchmarks.faults.kill_everything --programs=train,render --kills=3
 
 Each program works on seconds of made-up audio with tiny models. It is killed (SIGKILL)
 or asked to end (SIGTERM) at a random moment of its work. What is in its place then is
@@ -32,7 +32,7 @@ import types
 from absl import app
 from absl import flags
 
-from benchmarks import killed_programs
+from benchmarks.faults import killed_programs
 from evaluation import evaluate
 from evaluation.matrix import invocation
 from evaluation.matrix import runner
@@ -220,7 +220,7 @@ def try_all(program: killed_programs.Subject, place: pathlib.Path) -> list[Trial
 def main(argv: list[str]) -> int:
     """Kills, goes on, compares; returns an exit code."""
     del argv
-    os.chdir(pathlib.Path(__file__).resolve().parents[1])
+    os.chdir(pathlib.Path(__file__).resolve().parents[2])
     prepare_to_fork()
     forked.adopt_orphans()
     outcomes: dict[str, list[Trial]] = collections.defaultdict(list)

@@ -1,7 +1,7 @@
 """What many files, long files, many clips and many steps cost, an item.
 
-    python -m benchmarks.growth                 # all four; an hour of two idle cores
-    python -m benchmarks.growth --cases=files --share=0.1
+    python -m benchmarks.faults.growth          # all four; an hour of two idle cores
+    python -m benchmarks.faults.growth --cases=files --share=0.1
 
 Each case runs at a tenth of its size and at its size, each in a process of its own:
 10,000 recordings of 0.3 s, one recording of three hours, a report of 1,000 clips, a
@@ -25,8 +25,8 @@ import soundfile
 from absl import app
 from absl import flags
 
-from benchmarks import kill_everything
-from benchmarks import killed_programs
+from benchmarks.faults import kill_everything
+from benchmarks.faults import killed_programs
 from models.runs import layout
 from prep import files
 from tests.helpers import forked
@@ -34,7 +34,7 @@ from tests.helpers import prep_helpers
 from tests.helpers import training_helpers
 from tests.helpers import training_toy
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 SMALL = 0.1  # of the size, to compare with
 FILE_SECS = 0.3
 _SHARE = flags.DEFINE_float("share", 1.0, "Share of the sizes, e.g. to try it.")
