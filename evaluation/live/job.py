@@ -173,7 +173,7 @@ def host_blocks(
     held = np.zeros(0, np.float32)
     n_samples = 0
     try:
-        for part in performance.monohost_blocks(source, sample_rate=sample_rate):
+        for part in performance.mono_blocks(source, sample_rate=sample_rate):
             n_samples += len(part)
             held = np.concatenate([held, part])
             n_whole = len(held) // BLOCK_SIZE * BLOCK_SIZE

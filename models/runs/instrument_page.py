@@ -1,4 +1,4 @@
-"""The web page that plays a run, remembered in the run's folder so that reports link it.
+"""The web page that plays a run, remembered in its folder so that reports link it.
 
 `ddsp_render --instrument` writes the page wherever a person wants it and leaves a note;
 a page that lies in the run's folder under the usual name needs none.
@@ -16,7 +16,7 @@ NOTE_NAME = "instrument.txt"  # where else the page lies, seen from the run
 
 
 def remember(run_dir: pathlib.Path, page: pathlib.Path) -> None:
-    """Notes where the page of a run lies; a folder that takes no note stays as it is."""
+    """Notes where a run's page lies; a folder that takes no note stays as it is."""
     place = os.path.relpath(page.resolve(), run_dir.resolve())
     with contextlib.suppress(OSError):
         files.write_text(run_dir / NOTE_NAME, f"{place}\n")
