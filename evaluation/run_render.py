@@ -33,6 +33,8 @@ RENDERING_FLAGS = (
     *("auto_tune", "a4", "dry", "stems", "dump_controls", "controls_out", "gain_db"),
     *("tail_secs", "seed", "crepe_capacity"),
 )
+MAX_GAIN_DB = 200.0  # float32's own precision is 150 dB
+MAX_TAIL_SECS = 600.0  # no room rings so long
 # Of these, what is not known before the performance is over.
 WHOLE_FLAGS = (
     *("match", "mask_unvoiced", "suppress_noise", "auto_tune", "a4", "stems"),
@@ -198,9 +200,14 @@ def _check_flags(values: flags.FlagValues, wanted: str) -> None:
         number = values[name].value
         if number is None or not math.isfinite(number):
             raise command_line.UsageError(f"--{name}={number} is no number.")
-    if not 0.0 <= values.tail_secs < math.inf:
+    if abs(values.gain_db) > MAX_GAIN_DB:
         raise command_line.UsageError(
-            f"--tail_secs={values.tail_secs}: give 0 or more."
+            f"--gain_db={values.gain_db:g}: give {-MAX_GAIN_DB:g} to {MAX_GAIN_DB:g}."
+        )
+    if not 0.0 <= values.tail_secs <= MAX_TAIL_SECS:
+        raise command_line.UsageError(
+            f"--tail_secs={values.tail_secs:g}: give 0 or more, up to "
+            f"{MAX_TAIL_SECS:g}."
         )
     if values.dry and values.tail_secs:
         raise command_line.UsageError(

@@ -118,7 +118,7 @@ def play_file(
             kept = played[n_before:]
             n_played += len(kept)
             nothing = np.zeros_like(kept)
-            sink.write(renderer.(kept, nothing, nothing))
+            sink.write(renderer.Stems(kept, nothing, nothing))
     sink.report_level()
     if instrument.n_restarts:
         logging.warning(

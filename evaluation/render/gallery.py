@@ -6,7 +6,6 @@ report's players, colours and script.
 
 import dataclasses
 import pathlib
-import tempfile
 from collections.abc import Mapping
 from collections.abc import Sequence
 
@@ -105,13 +104,13 @@ def write(
         job.Session(rendering.open_run(path, checkpoint=checkpoint), request)
         for path in run_dirs
     ]
-    with tempfile.TemporaryDirectory(prefix="ddsp_gallery_") as folder:
+    with whole_files.scratch_folder("ddsp_gallery") as folder:
         clips = [
             _make_clip(
                 number,
                 source,
                 dict(zip(names, sessions, strict=True)),
-                folder=pathlib.Path(folder),
+                folder=folder,
             )
             for number, source in enumerate(sources, start=1)
         ]

@@ -10,7 +10,6 @@ import functools
 import math
 import pathlib
 import shutil
-import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +19,7 @@ from absl import logging
 from models.measures import measured_controls
 from prep import errors
 from prep import features
+from prep import files as whole_files
 from prep.dataset import layout
 from prep.pitch import tracker as pitch_tracker
 from prep.recordings import channels
@@ -106,8 +106,8 @@ def listen(
     """
     if not path.is_file():
         raise errors.InputError(f"there is no recording at {path}.")
-    with tempfile.TemporaryDirectory(prefix="ddsp_render_") as folder:
-        spool = pathlib.Path(folder) / "audio_16k.f32"
+    with whole_files.scratch_folder("ddsp_render") as folder:
+        spool = folder / "audio_16k.f32"
         try:
             n_samples = _spool(path, spool)
         except decode.UnreadableError as error:

@@ -12,9 +12,9 @@ import pathlib
 import jinja2
 import markupsafe
 
-from evaluation.metrics import catalogue
 from evaluation.report import charts
 from evaluation.report import clip_views
+from evaluation.report import tables
 from evaluation.report import text as report_text
 from evaluation.report import view as report_view
 from evaluation.scoring import rows as rows_lib
@@ -48,8 +48,8 @@ def write(folder: pathlib.Path, *, place: pathlib.Path | None = None) -> pathlib
     rows = rows_lib.read_rows(folder / rows_lib.SCORES_NAME)
     view = report_view.build(document, rows)
     for run in view["runs"]:
-        page = pathlib.Path(run["instrument"]) if run["instrument"] else None
-        run["instrument"] = instrument_page.link(page, place or folder)
+        played = pathlib.Path(run["instrument"]) if run["instrument"] else None
+        run["instrument"] = instrument_page.link(played, place or folder)
     shown, left_out = embed_clips(document, rows, folder)
     environment = make_environment()
     page = environment.get_template("report.html.j2").render(
@@ -106,7 +106,7 @@ def embed_clips(
     shown: list[clip_views.ClipView] = []
     left_out: list[str] = []
     # What the table of all clips takes is not there for media.
-    n_cells = len(rows) * len(catalogue.HEADLINE) * len(document["runs"])
+    n_cells = len(rows) * len(tables.headline(document)) * len(document["runs"])
     size = CELL_BYTES * n_cells
     for clip in document["clips"]:
         if size > MAX_PAGE_BYTES and shown:

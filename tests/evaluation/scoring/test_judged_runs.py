@@ -198,6 +198,17 @@ def test_a_dataset_of_other_rates_is_refused(tmp_path):
         rendering.check_rates([FakeRun("a", "1", sample_rate=44100)], dataset)
 
 
+def test_a_run_of_several_datasets_is_refused(tmp_path):
+    """It may have trained on what the last one kept for judging."""
+    dataset = rendering.open_dataset(training_helpers.write_dataset(tmp_path / "data"))
+    mixed = FakeRun("a", "2")
+    mixed.info |= {"plan_hash": "2", "starts": [{"plan_hash": "1"}, {"plan_hash": "2"}]}
+    with pytest.raises(errors.InputError, match=r"(?s)1.*2"):
+        rendering.check_rates([mixed], dataset)
+    mixed.info["starts"] = [{"plan_hash": "2"}, {"plan_hash": "2"}]
+    rendering.check_rates([mixed], dataset)
+
+
 def test_clips_are_spread_over_recordings():
     recordings = ["a"] * 5 + ["b"] * 5 + ["c"]
     chosen = dataset_clips.spread(3, recordings)
