@@ -33,13 +33,13 @@ RENDERING_FLAGS = (
     *("auto_tune", "a4", "dry", "stems", "dump_controls", "controls_out", "gain_db"),
     *("tail_secs", "seed", "crepe_capacity"),
 )
-MAX_GAIN_DB = 200.0  # float32's own precision is 150 dB
-MAX_TAIL_SECS = 600.0  # no room rings so long
 # Of these, what is not known before the performance is over.
 WHOLE_FLAGS = (
     *("match", "mask_unvoiced", "suppress_noise", "auto_tune", "a4", "stems"),
     *("dump_controls", "controls_out", "tail_secs"),
 )
+MAX_GAIN_DB = 200.0  # float32's own precision is 150 dB
+MAX_TAIL_SECS = 600.0  # no room rings so long
 # What a kind of output knows nothing of.
 IDLE_FLAGS = {
     "output": (),
