@@ -33,13 +33,13 @@ RENDERING_FLAGS = (
     *("auto_tune", "a4", "dry", "stems", "dump_controls", "controls_out", "gain_db"),
     *("tail_secs", "seed", "crepe_capacity"),
 )
-MAX_GAIN_DB = 200.0  # float32's own precision is 150 dB
-MAX_TAIL_SECS = 600.0  # no room rings so long
 # Of these, what is not known before the performance is over.
 WHOLE_FLAGS = (
     *("match", "mask_unvoiced", "suppress_noise", "auto_tune", "a4", "stems"),
     *("dump_controls", "controls_out", "tail_secs"),
 )
+MAX_GAIN_DB = 200.0  # float32's own precision is 150 dB
+MAX_TAIL_SECS = 600.0  # no room rings so long
 # What a kind of output knows nothing of.
 IDLE_FLAGS = {
     "output": (),
@@ -196,10 +196,12 @@ def _check_flags(values: flags.FlagValues, wanted: str) -> None:
             f"--{idle[0]} says nothing to --{wanted}; leave it out, or ask for "
             "--output."
         )
+    # "nan" and "inf" pass for numbers on a command line.
     for name in ("transpose", "loudness_shift", "suppress_noise", "gain_db"):
         number = values[name].value
         if number is None or not math.isfinite(number):
             raise command_line.UsageError(f"--{name}={number} is no number.")
+    # Ranges, and flags that contradict each other.
     if abs(values.gain_db) > MAX_GAIN_DB:
         raise command_line.UsageError(
             f"--gain_db={values.gain_db:g}: give {-MAX_GAIN_DB:g} to {MAX_GAIN_DB:g}."

@@ -125,6 +125,7 @@ def _describe_head(head: heads.Head) -> checked_json.Json:
             f"the head {type(head).__name__} cannot be played in a page; "
             f"{', '.join(kind.__name__ for kind in HEAD_KINDS)} can."
         )
+    # Numbers that every head has, then those of the one that has more.
     names = {function: name for name, function in heads.NOISE_ACTIVATIONS.items()}
     described = {
         "kind": HEAD_KINDS[type(head)],

@@ -209,6 +209,7 @@ def _analyse(
         )
         done = min(1.0, (segment + 1) * features.SEGMENT_SECS * frame_rate / n_frames)
         logging.info("measured %.0f %% of %.0f s", 100 * done, n_frames / frame_rate)
+    # All segments as one; its share off pitch is the median of the voiced frames.
     f0_hz, f0_confidence, loudness_db = np.concatenate(segments, axis=1)
     shares = np.concatenate(off_pitch)
     share = float(np.median(shares)) if len(shares) else float("nan")
@@ -251,6 +252,7 @@ def check_audible(played: Performance, *, name: str) -> None:
             f"{name} is silent: its loudest moment has {loudest:.1f} dB, and below "
             f"{MIN_LOUDNESS_DB:g} dB nothing is played."
         )
+    # Usable but suspect: no pitch, or a pitch that most of the sound does not share.
     if played.voiced_share < LOW_VOICED_SHARE:
         logging.warning(
             "Only %.0f %% of the audible part of %s has a clear pitch: is it "

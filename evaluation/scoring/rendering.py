@@ -232,6 +232,7 @@ def _unpack(
         raise errors.InputError(
             f"{run.path} plays NaN or infinity on {info.data_dir}; it cannot be judged."
         )
+    # One rendering a row, with the ends of the head's amplitude scale.
     amps_limits = model_outputs.find_amps_limits(run.model)
     for row in range(audio.shape[0]):
         yield clips.Rendering(
@@ -281,12 +282,14 @@ def check_rates(
     info = dataset.info
     for run in opened:
         trained_on = record.hashes_of(run.info)
+        # One dataset: what another kept for evaluation it may have trained on.
         if len(trained_on) > 1:
             raise errors.InputError(
                 f"{run.path} was trained on {len(trained_on)} datasets "
                 f"({', '.join(trained_on)}): it may have trained on what it would be "
                 "judged by. Train it anew on one (--resume=never)."
             )
+        # Rates and lengths of its training against those of the clips.
         facts = run.info.get("dataset") or {}
         differing = [
             f"{key} {facts[key]} where the dataset has {getattr(info, key)}"

@@ -125,6 +125,7 @@ def find_checkpoint(
     elif checkpoint == "last":
         found = checkpoints.newest_sound(run_dir)
     else:
+        # A step: of the run itself, or of its best.
         there = checkpoints.found_in(run_dir) + checkpoints.found_in(best_dir)
         found = next(
             (item for item in there if str(item.step) == str(checkpoint)), None

@@ -129,6 +129,7 @@ def _measure_aside(
     """Measures a split into the files of an empty folder."""
     n_all = provider.n_examples
     sizes = dict(zip(teacher.KEYS, (n_harmonics, n_noise_bands, 2), strict=True))
+    # One file a key, written example by example: memory stays that of a chunk.
     files = {
         key: np.lib.format.open_memmap(
             aside / f"{key}.npy",
@@ -138,6 +139,7 @@ def _measure_aside(
         )
         for key, size in sizes.items()
     }
+    # Whether a band is quiet is judged by the loudest frame of the whole dataset.
     loudest = max(power.max() for power in _powers(provider))
 
     def measure(audio: np.ndarray, f0_hz: np.ndarray, confidence: np.ndarray):
@@ -212,6 +214,7 @@ def _targets(
     weights = measured_controls.teaching_weights(
         measured, confidence, loudest_power=loudest_power
     )
+    # Where nothing sounds the target is silence, asked for with a small weight.
     is_quiet = weights.noise == 0.0
     both = np.stack(
         [

@@ -1,4 +1,8 @@
-"""A dataset's rates and lengths in a configuration: bound once, contradicted never."""
+"""What a configuration takes from its dataset: records, rates and lengths.
+
+Rates and lengths are bound once and contradicted never; gin does no arithmetic, so
+lengths in seconds become samples in `n_samples_of`.
+"""
 
 import copy
 import pathlib
@@ -8,8 +12,13 @@ import gin
 
 from models.config import gin_config
 from models.config import gin_names
+from prep import errors
 from prep.dataset import info as dataset_info
 
+DEFAULT_DATA_DIR = "data"
+STOCK_TRAIN = "ddsp.training.train_util.train"
+STOCK_RECORDS = "ddsp.training.data.TFRecordProvider"
+OWN_RECORDS = "models.data.PreparedDataset"
 # Parameters that state a rate or a length, and what the dataset calls them.
 RATE_PARAMETERS = {
     "sample_rate": "sample_rate",
@@ -19,6 +28,58 @@ RATE_PARAMETERS = {
     "n_frames": "n_frames",
 }
 RATE_MACROS = ("SAMPLE_RATE", "FRAME_RATE", "N_SAMPLES", "TIME_STEPS", "EXAMPLE_SECS")
+
+
+def dataset_of_config(data_dir: str | None) -> dataset_info.DatasetInfo | None:
+    """Finds the prepared dataset that a configuration means.
+
+    Args:
+        data_dir: What the command line says, or None.
+
+    Returns:
+        Its facts; None if the data comes from elsewhere, e.g. TFDS.
+
+    Raises:
+        errors.InputError: If the dataset is missing, unfinished or damaged.
+    """
+    if data_dir is not None:
+        return _read(data_dir)
+    pattern = gin_config.parameter(STOCK_RECORDS, "file_pattern")
+    if pattern:  # records of ddsp's own kind may have no dataset_info.json
+        directory = pathlib.Path(pattern).parent
+        has_info = (directory / dataset_info.INFO_NAME).is_file()
+        return _read(directory) if has_info else None
+    provider = gin_config.bound_class(STOCK_TRAIN, "data_provider")
+    if provider not in (None, STOCK_RECORDS, OWN_RECORDS):
+        return None
+    return _read(gin_config.macro_value("DATA_DIR") or DEFAULT_DATA_DIR)
+
+
+def _read(directory: str | pathlib.Path) -> dataset_info.DatasetInfo:
+    """Reads a dataset's facts; what is wrong with it is a person's to put right."""
+    try:
+        return dataset_info.read_dataset_info(directory)
+    except (FileNotFoundError, ValueError) as error:
+        raise errors.InputError(str(error)) from error
+
+
+def bind_provider_defaults(info: dataset_info.DatasetInfo) -> None:
+    """Lets configurations that name no data read the prepared dataset."""
+    bindings = []
+    for block, name in (
+        ("train", ""),
+        ("evaluate", "eval_data/"),
+        ("sample", "eval_data/"),
+    ):
+        if not gin_config.is_bound(block, "data_provider"):
+            provider = f"@{name}models.data.PreparedDataset()"
+            bindings.append(f"{block}.data_provider = {provider}")
+    if not gin_config.is_bound(STOCK_RECORDS, "file_pattern"):
+        pattern = info.record_pattern("train")
+        bindings.append(f"TFRecordProvider.file_pattern = {str(pattern)!r}")
+    if not gin_config.is_bound(OWN_RECORDS, "data_dir"):
+        bindings.append("models.data.PreparedDataset.data_dir = %DATA_DIR")
+    gin_config.parse_bindings(bindings)
 
 
 def bind_dataset(
@@ -98,3 +159,25 @@ def _locate(name: str) -> pathlib.Path | None:
         if path.is_file():
             return path.resolve()
     return None
+
+
+@gin.register(module="models.rates")
+def n_samples_of(secs: float, rate: int) -> int:
+    """Samples in a stretch of time.
+
+    Args:
+        secs: Seconds, above 0.
+        rate: Samples per second.
+
+    Returns:
+        The nearest whole number of samples.
+
+    Raises:
+        ValueError: If that is less than one sample.
+    """
+    n_samples = round(secs * rate)
+    if n_samples < 1:
+        raise ValueError(
+            f"{secs} s at {rate} Hz is {secs * rate:.3f} samples, below one."
+        )
+    return n_samples
