@@ -51,9 +51,9 @@ ARROWS = {
         autoencoder: controls decoders losses
         runs: config prep.dataset prep.files
         streaming: autoencoder controls decoders synths
-        export: autoencoder runs streaming synths
+        export: autoencoder prep.files runs streaming synths
         monitoring: data losses measures synths
-        teaching: data losses measures runs
+        teaching: data losses measures prep.files runs
         training: config data losses memory monitoring prep.dataset prep.files runs
             synths teaching
         registry: autoencoder config controls data decoders layers losses schedules
@@ -64,9 +64,9 @@ ARROWS = {
         metrics: models.measures
         collapse_index: models.measures
         scoring: collapse_index metrics models.data models.measures models.memory
-            models.runs models.synths prep.features
+            models.runs models.synths prep.features prep.files
         summary: collapse_index metrics models.data models.measures models.runs scoring
-        report: collapse_index metrics models.measures scoring summary
+        report: collapse_index metrics models.measures models.runs scoring summary
         evaluate: models.runs prep.pitch prep.progress report scoring summary
         matrix: models.config models.runs prep.dataset prep.files prep.progress report
             scoring summary
@@ -80,7 +80,9 @@ ARROWS = {
         run_demo: prep.command_line
         run_fad: metrics prep.command_line prep.files prep.recordings scoring summary
         run_matrix: matrix prep.command_line scoring
-        run_render: instrument models.export prep.command_line render scoring
+        live: models.runs models.streaming prep.features prep.loudness prep.pitch
+            prep.recordings render
+        run_render: instrument live models.export prep.command_line render scoring
         run_report: evaluate models.measures prep.command_line report scoring summary
         pairs: prep.recordings scoring
         evaluate_pairs: collapse_index metrics models.measures pairs prep.pitch

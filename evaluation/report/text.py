@@ -109,6 +109,7 @@ def describe_runs(document: checked_json.Json) -> list[checked_json.Json]:
             "name": name,
             "system": rows_lib.system_name(name),
             "path": run["path"],
+            "instrument": run.get("instrument"),
             "step": run["step"],
             "seed": run["seed"],
             "config_hash": run["config_hash"] or tables.DASH,

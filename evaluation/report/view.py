@@ -99,7 +99,7 @@ def build(
 def _title(document: checked_json.Json, candidates: Sequence[str]) -> str:
     """Who is compared with whom."""
     baseline = document["baseline"]
-    if not candidates and verdict.is_of_audio(document):
+    if not candidates and len(document["runs"]) < 2:
         return f"{baseline} against its recordings"
     if not candidates:
         return f"{baseline}, trained {len(document['runs'])} times"
@@ -162,7 +162,7 @@ def _card(system: checked_json.Json, document: checked_json.Json) -> Card:
     )
     return Card(
         name=system["name"],
-        role="baseline" if system["is_baseline"] else "candidate",
+        role=_role(system) if document["comparisons"] else "",
         slot=tables.slots(document)[system["name"]],
         state=told["state"],
         sentence=told["sentence"],
@@ -171,6 +171,11 @@ def _card(system: checked_json.Json, document: checked_json.Json) -> Card:
         marks="grey: each training" if trainings else "",
         lines=lines,
     )
+
+
+def _role(system: checked_json.Json) -> str:
+    """Returns what a system is among several."""
+    return "baseline" if system["is_baseline"] else "candidate"
 
 
 def _components(systems: Sequence[checked_json.Json]) -> markupsafe.Markup:

@@ -13,6 +13,7 @@ from evaluation.scoring import training_log
 from evaluation.summary import paired
 from models.data import provider
 from models.measures import frame_masks
+from models.runs import instrument_page
 from models.runs import loading as runs_lib
 from models.runs import record
 from prep import checked_json
@@ -38,9 +39,11 @@ def describe_run(
         cost: Of rendering.
         rows: Of its metrics.jsonl.
     """
+    page = instrument_page.find(run.path)
     facts = ("seed", "versions", "commit", "machine", "gin_files", "config_hash")
     return {
         "path": str(run.path),
+        "instrument": str(page) if page else None,
         "step": run.step,
         **{key: run.info.get(key) for key in facts},
         "data_dir": str(run.data_dir),
