@@ -10,6 +10,8 @@ DEFAULT_DATA_DIR = "data"
 STOCK_TRAIN = "ddsp.training.train_util.train"
 STOCK_RECORDS = "ddsp.training.data.TFRecordProvider"
 OWN_RECORDS = "models.data.PreparedDataset"
+STOCK_AUTOENCODER = "ddsp.training.models.autoencoder.Autoencoder"
+POWER_PREPROCESSOR = "ddsp.training.preprocessing.OnlineF0PowerPreprocessor"
 
 
 def dataset_of_config(data_dir: str | None) -> dataset_info.DatasetInfo | None:
@@ -37,10 +39,23 @@ def dataset_of_config(data_dir: str | None) -> dataset_info.DatasetInfo | None:
     return _read(gin_config.macro_value("DATA_DIR") or DEFAULT_DATA_DIR)
 
 
+def frame_rate_of_config() -> int | None:
+    """Returns the frames a second that a configuration reads, if it says so.
+
+    It is what `models.data.PreparedDataset.frame_rate` is bound to, or the rate that
+    ddsp's preprocessor of power works at (models/vst/vst.gin).
+    """
+    if gin_config.is_bound(OWN_RECORDS, "frame_rate"):
+        return gin_config.parameter(OWN_RECORDS, "frame_rate")
+    return gin_config.parameter(POWER_PREPROCESSOR, "frame_rate")
+
+
 def _read(directory: str | pathlib.Path) -> dataset_info.DatasetInfo:
     """Reads a dataset's facts; what is wrong with it is a person's to put right."""
     try:
-        return dataset_info.read_dataset_info(directory)
+        info = dataset_info.read_dataset_info(directory)
+        frame_rate = frame_rate_of_config()
+        return info.at_frame_rate(frame_rate) if frame_rate else info
     except (FileNotFoundError, ValueError) as error:
         raise errors.InputError(str(error)) from error
 
@@ -59,6 +74,12 @@ def bind_provider_defaults(info: dataset_info.DatasetInfo) -> None:
     if not gin_config.is_bound(STOCK_RECORDS, "file_pattern"):
         pattern = info.record_pattern("train")
         bindings.append(f"TFRecordProvider.file_pattern = {str(pattern)!r}")
+    if gin_config.bound_class(STOCK_AUTOENCODER, "preprocessor") == POWER_PREPROCESSOR:
+        # It wants frames of its own rate, and one at the very end of the audio.
+        bindings += [
+            f"models.data.PreparedDataset.frame_rate = {info.frame_rate}",
+            "models.data.PreparedDataset.with_end_frame = True",
+        ]
     if not gin_config.is_bound(OWN_RECORDS, "data_dir"):
         bindings.append("models.data.PreparedDataset.data_dir = %DATA_DIR")
     gin_config.parse_bindings(bindings)

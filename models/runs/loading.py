@@ -12,6 +12,7 @@ from typing import Any
 import gin
 import tensorflow as tf
 from ddsp.training import models as ddsp_models
+from ddsp.training import preprocessing
 from ddsp.training import train_util
 
 from models.config import vetting
@@ -169,6 +170,10 @@ def build_model(config_text: str, *, lengths: dict[str, Any]) -> tf.keras.Model:
 
 def build_variables(model: tf.keras.Model, *, n_samples: int, n_frames: int) -> None:
     """Runs a model once on a made-up example, which creates its variables."""
+    if isinstance(
+        getattr(model, "preprocessor", None), preprocessing.OnlineF0PowerPreprocessor
+    ):
+        n_frames += 1  # it has one at the very end of the audio too
     frames = tf.ones([1, n_frames, 1])
     model(
         {
@@ -176,6 +181,7 @@ def build_variables(model: tf.keras.Model, *, n_samples: int, n_frames: int) -> 
             "f0_hz": 440.0 * frames,
             "f0_confidence": frames,
             "loudness_db": -30.0 * frames,
+            "power_db": -30.0 * frames,
         },
         training=False,
     )

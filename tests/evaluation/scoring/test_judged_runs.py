@@ -198,6 +198,18 @@ def test_a_dataset_of_other_rates_is_refused(tmp_path):
         rendering.check_rates([FakeRun("a", "1", sample_rate=44100)], dataset)
 
 
+def test_a_run_of_fewer_frames_is_judged_with_them(tmp_path):
+    data = training_helpers.write_dataset(tmp_path / "data")
+    run = FakeRun("a", "1", frame_rate=50)
+    dataset = rendering.open_dataset_of(run, data, split="eval")
+    assert dataset.info.frame_rate == 50
+    rendering.check_rates([run], dataset)
+    stock = FakeRun("b", "1")  # says nothing
+    assert rendering.open_dataset_of(stock, data).info.frame_rate == 250
+    with pytest.raises(errors.InputError, match="--frame_rate=40"):
+        rendering.open_dataset_of(FakeRun("c", "1", frame_rate=40), data)
+
+
 def test_clips_are_spread_over_recordings():
     recordings = ["a"] * 5 + ["b"] * 5 + ["c"]
     chosen = dataset_clips.spread(3, recordings)
