@@ -60,6 +60,25 @@ def _read(directory: str | pathlib.Path) -> dataset_info.DatasetInfo:
         raise errors.InputError(str(error)) from error
 
 
+def _vst_bindings(info: dataset_info.DatasetInfo) -> list[str]:
+    """Returns what ddsp's models/vst/vst.gin needs of a prepared dataset.
+
+    It takes frames of its own rate, one more at the very end of the audio, and synths
+    that play a hop more, which it crops.
+    """
+    if info.sample_rate != gin_config.macro_value("sample_rate"):
+        raise errors.InputError(
+            f"the gin file is for {gin_config.macro_value('sample_rate')} Hz and the "
+            f"dataset at {info.data_dir} has {info.sample_rate}; prepare one with that "
+            "--sample_rate."
+        )
+    return [
+        f"n_samples = {info.n_samples + info.hop_size}",
+        f"models.data.PreparedDataset.frame_rate = {info.frame_rate}",
+        "models.data.PreparedDataset.with_end_frame = True",
+    ]
+
+
 def bind_provider_defaults(info: dataset_info.DatasetInfo) -> None:
     """Lets configurations that name no data read the prepared dataset."""
     bindings = []
@@ -75,11 +94,7 @@ def bind_provider_defaults(info: dataset_info.DatasetInfo) -> None:
         pattern = info.record_pattern("train")
         bindings.append(f"TFRecordProvider.file_pattern = {str(pattern)!r}")
     if gin_config.bound_class(STOCK_AUTOENCODER, "preprocessor") == POWER_PREPROCESSOR:
-        # It wants frames of its own rate, and one at the very end of the audio.
-        bindings += [
-            f"models.data.PreparedDataset.frame_rate = {info.frame_rate}",
-            "models.data.PreparedDataset.with_end_frame = True",
-        ]
+        bindings += _vst_bindings(info)
     if not gin_config.is_bound(OWN_RECORDS, "data_dir"):
         bindings.append("models.data.PreparedDataset.data_dir = %DATA_DIR")
     gin_config.parse_bindings(bindings)
