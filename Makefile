@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
 INPUT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-ddsp check format lint-js lock bench bench-prep \
+.PHONY: help setup demo test test-ddsp lint check format lint-js lock bench bench-prep \
 	bench-training bench-ladder bench-render bench-instrument bench-report
 
 help:  ## lists the words
@@ -39,10 +39,12 @@ test-ddsp: $(READY)  ## ddsp 3.7.0's own tests in this environment
 	PYTHONPATH=tests/helpers PYTEST_ADDOPTS="-p ddsp_suite -p no:cacheprovider -o python_files=*_test.py --pyargs" \
 		$(BIN)/python -m pytest ddsp
 
-check: $(READY)  ## format, lint, types and the fast tests
+lint: $(READY)  ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy ddsp_compat.py prep models evaluation benchmarks
+
+check: lint  ## lint and the fast tests
 	$(PYTEST) -m "not slow and not browser"
 
 format: $(READY)  ## writes the format that check asks for

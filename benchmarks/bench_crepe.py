@@ -52,7 +52,7 @@ TORCH_BATCH = 512  # frames; torchcrepe's documented choice for speed
 
 
 @dataclasses.dataclass
-class System:
+class Contender:
     """One way to compute activations.
 
     Attributes:
@@ -92,7 +92,7 @@ def load_audio(path: str | None, n_samples: int) -> np.ndarray:
     return np.resize(audio, max(n_samples, len(audio)))
 
 
-def torch_system(frames: np.ndarray, capacity: str) -> System | None:
+def torch_system(frames: np.ndarray, capacity: str) -> Contender | None:
     """Torchcrepe's network on normalised frames; None without torch."""
     if importlib.util.find_spec("torch") is None:
         print("torch is not installed: no comparison with torchcrepe.")
@@ -121,10 +121,10 @@ def torch_system(frames: np.ndarray, capacity: str) -> System | None:
             batches = torch.from_numpy(frames).split(TORCH_BATCH)
             return torch.cat([network(batch) for batch in batches]).numpy()
 
-    return System("torchcrepe", run, len(frames))
+    return Contender("torchcrepe", run, len(frames))
 
 
-def make_systems() -> tuple[list[System], float]:
+def make_systems() -> tuple[list[Contender], float]:
     """Ours, crepe's, maybe torchcrepe's, all warmed up; and our largest error."""
     audio = load_audio(FLAGS.audio, FLAGS.fast_frames * HOP_SIZE)
     audio = audio[: FLAGS.fast_frames * HOP_SIZE]
@@ -135,12 +135,12 @@ def make_systems() -> tuple[list[System], float]:
     frames = np.ascontiguousarray(frames[start : start + FLAGS.slow_frames])
     keras = keras_model.build_model(weights.load_weights(FLAGS.capacity))
     systems = [
-        System(
+        Contender(
             "ours",
             lambda: network.activations(audio, HOP_SIZE, n_frames=FLAGS.fast_frames),
             FLAGS.fast_frames,
         ),
-        System(
+        Contender(
             "crepe",
             lambda: keras.predict(frames, batch_size=KERAS_BATCH, verbose=0),
             FLAGS.slow_frames,

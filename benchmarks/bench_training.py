@@ -63,8 +63,6 @@ _PEAK_OF = flags.DEFINE_string(
     "peak_of", None, "Only run this model's steps and print the peak; for own use."
 )
 
-Function = collections.abc.Callable[[], object]
-
 
 def make_batch(batch_size: int) -> dict[str, tf.Tensor]:
     """Clips of a wandering tone with nine harmonics and the features of it."""
@@ -83,7 +81,9 @@ def make_batch(batch_size: int) -> dict[str, tf.Tensor]:
     return {key: tf.constant(value, tf.float32) for key, value in features.items()}
 
 
-def stock_step(batch: dict[str, tf.Tensor]) -> tuple[Function, tf.keras.Model]:
+def stock_step(
+    batch: dict[str, tf.Tensor],
+) -> tuple[training_parts.Function, tf.keras.Model]:
     """A training step of ddsp's own solo_instrument with ddsp's trainer."""
     gin.clear_config()
     gin.add_config_file_search_path(str(STOCK_GIN))
@@ -96,7 +96,7 @@ def stock_step(batch: dict[str, tf.Tensor]) -> tuple[Function, tf.keras.Model]:
 
 def rung_step(
     name: str, batch: dict[str, tf.Tensor]
-) -> tuple[Function, tf.keras.Model]:
+) -> tuple[training_parts.Function, tf.keras.Model]:
     """A training step of one of our gin files with our trainer."""
     gin_config.parse_files(gin_config.Sources(gin_files=(f"gin/{name}.gin",)))
     gin_config.parse_bindings(["models.trainer.LadderTrainer.accumulate_steps = 1"])

@@ -30,7 +30,7 @@ from models.decoders import transformer
 from models.layers import recurrences
 from models.losses import terms as loss_terms
 
-Pair = tuple[tf.Tensor, tf.Tensor]
+TensorPair = tuple[tf.Tensor, tf.Tensor]
 SPLITS = (("amps", 1), ("harmonic_distribution", 60), ("noise_magnitudes", 65))
 SHARED: dict[str, Any] = {
     "input_keys": ("ld_scaled", "f0_scaled"),
@@ -51,13 +51,13 @@ def copy_decoder(source: tf.keras.layers.Layer, target: tf.keras.layers.Layer) -
         b.set_weights(a.get_weights())
 
 
-def exp_sigmoid() -> Pair:
+def exp_sigmoid() -> TensorPair:
     """Activation."""
     raw = 5.0 * normal(100000)
     return heads.exp_sigmoid(raw), ddsp.core.exp_sigmoid(raw)
 
 
-def nyquist_mask() -> Pair:
+def nyquist_mask() -> TensorPair:
     """Masked and normalised distribution."""
     share = heads.exp_sigmoid(normal(4, 1000, 60))
     f0_hz = 100.0 + 900.0 * tf.random.stateless_uniform([4, 1000, 1], seed=[3, 4])
@@ -65,7 +65,7 @@ def nyquist_mask() -> Pair:
     return ours, ddsp.core.normalize_harmonics(share, f0_hz, 16000)
 
 
-def spectral_loss() -> Pair:
+def spectral_loss() -> TensorPair:
     """Sum of both terms with ddsp's own logarithm."""
     ref, est = 0.1 * normal(2, 64000), 0.1 * normal(3, 64000)[1:]
     loss = loss_terms.SpectralTerms(log_epsilon=0.0)
@@ -74,7 +74,7 @@ def spectral_loss() -> Pair:
     return tf.add_n(list(terms.values())), stock(ref, est)
 
 
-def gru_decoder() -> Pair:
+def gru_decoder() -> TensorPair:
     """`GruDecoder` with the weights of `RnnFcDecoder`, paper size."""
     features = bench_ladder.make_batch(2)
     inputs = {
@@ -89,7 +89,7 @@ def gru_decoder() -> Pair:
     return join(ours(inputs)), join(expected)
 
 
-def solo_instrument(exact_phase: bool) -> Pair:
+def solo_instrument(exact_phase: bool) -> TensorPair:
     """stage5 and ddsp's solo_instrument with the same weights and noise, as audio."""
     batch = bench_ladder.make_batch(1)
     ours = bench_ladder.build(str(bench_ladder.GIN / "stage5.gin"))
@@ -113,7 +113,7 @@ def solo_instrument(exact_phase: bool) -> Pair:
     return audio[0], audio[1]
 
 
-def scan() -> Pair:
+def scan() -> TensorPair:
     """MinGRU's parallel scan against its loop."""
     gates, inputs = tf.sigmoid(normal(2, 1000, 8)), normal(2, 1000, 8)
     state, states = tf.zeros([2, 8]), []
@@ -123,7 +123,7 @@ def scan() -> Pair:
     return recurrences.linear_scan(gates, inputs), tf.stack(states, axis=1)
 
 
-def smoother(layer: filters.Smoother) -> Pair:
+def smoother(layer: filters.Smoother) -> TensorPair:
     """A smoother's parallel form against its steps."""
     frames = normal(2, 1000, 3)
     state, outputs = layer.initial_state(frames[:, 0]), []
@@ -133,7 +133,7 @@ def smoother(layer: filters.Smoother) -> Pair:
     return layer(frames), tf.concat(outputs, axis=1)
 
 
-def steps(decoder: tf.keras.layers.Layer) -> Pair:
+def steps(decoder: tf.keras.layers.Layer) -> TensorPair:
     """A decoder's sequence form against single frames, 200 frames."""
     inputs = {key: normal(1, 200, 1) for key in SHARED["input_keys"]}
     whole = decoder(inputs)["harmonic_distribution"]
@@ -145,7 +145,7 @@ def steps(decoder: tf.keras.layers.Layer) -> Pair:
     return tf.concat(outputs, axis=1), whole
 
 
-COMPARISONS: dict[str, tuple[float, Callable[[], Pair]]] = {
+COMPARISONS: dict[str, tuple[float, Callable[[], TensorPair]]] = {
     "exp_sigmoid, ddsp": (1e-6, exp_sigmoid),
     "Nyquist mask, ddsp": (1e-6, nyquist_mask),
     "spectral loss, ddsp": (1e-3, spectral_loss),

@@ -5,7 +5,6 @@ import pathlib
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
-from typing import Any
 
 from evaluation.report import media
 from evaluation.report import shown_clips
@@ -19,20 +18,19 @@ from evaluation.scoring import rows as rows_lib
 from evaluation.summary import builder
 from evaluation.summary import run_facts
 from models.runs import loading as runs_lib
+from prep import checked_json
 from prep import errors
 from prep import progress
 from prep.pitch import tracker as pitch_tracker
 
-Json = dict[str, Any]
-
 
 def evaluate(
-    choice: judged_runs.Choice,
+    choice: judged_runs.RunChoice,
     *,
     output: pathlib.Path,
-    options: judged_runs.Options,
-    tracker: clips.Tracker | None = None,
-) -> Json:
+    options: judged_runs.JudgingOptions,
+    tracker: clips.PitchTracker | None = None,
+) -> checked_json.Json:
     """Evaluates runs and writes everything but the page.
 
     Args:
@@ -91,8 +89,8 @@ def evaluate(
 class Trackers:
     """Pitch trackers of recordings and of renderings."""
 
-    recordings: clips.Tracker
-    renderings: clips.Tracker
+    recordings: clips.PitchTracker
+    renderings: clips.PitchTracker
 
 
 def _make_trackers(capacity: str, data_dir: pathlib.Path) -> Trackers:
@@ -116,7 +114,7 @@ def _score_runs(
     indices: Sequence[int],
     *,
     trackers: Trackers,
-    options: judged_runs.Options,
+    options: judged_runs.JudgingOptions,
 ) -> tuple[
     list[clips.Reference],
     dict[str, list[clips.Scored]],
@@ -166,8 +164,8 @@ def _score_runs(
 def _measure_references(
     found: list[clips.Clip],
     *,
-    tracker: clips.Tracker,
-    options: judged_runs.Options,
+    tracker: clips.PitchTracker,
+    options: judged_runs.JudgingOptions,
     tick: Callable[[], object],
 ) -> list[clips.Reference]:
     """Measures what the recordings say of each clip."""
@@ -181,7 +179,7 @@ def _measure_references(
     return references
 
 
-def _row_facts(opened: Mapping[str, runs_lib.Run]) -> dict[str, Json]:
+def _row_facts(opened: Mapping[str, runs_lib.Run]) -> dict[str, checked_json.Json]:
     """Returns what every row says of a run."""
     return {
         name: {

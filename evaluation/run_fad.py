@@ -13,7 +13,6 @@ and `fad.json` written beside the report. Exit code 2 when something cannot be u
 import json
 import pathlib
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +21,7 @@ from absl import flags
 from evaluation.metrics import frechet
 from evaluation.scoring import rows as rows_lib
 from evaluation.summary import builder
+from prep import checked_json
 from prep import command_line
 from prep import errors
 from prep import files
@@ -64,7 +64,7 @@ def load_embedding(path: pathlib.Path) -> Embedding:
     return embed
 
 
-def measure(report: pathlib.Path, embed: Embedding) -> dict[str, Any]:
+def measure(report: pathlib.Path, embed: Embedding) -> checked_json.Json:
     """Distance of every system from the recordings.
 
     Args:

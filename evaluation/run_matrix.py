@@ -43,7 +43,9 @@ EXIT_FAILED = 1
 def define_flags(groups: command_line.FlagGroups) -> None:
     """Defines the command line."""
     groups.group("what is run")
-    groups.choice("preset", "smoke", ["smoke", "minimum", "full"], "Which experiments.")
+    groups.choice(
+        "preset", "smoke", list(matrix_experiments.PRESETS), "Which experiments."
+    )
     groups.listing("experiments", "", "Experiments of the preset; all by default.")
     groups.listing("rungs", "", "Rungs of the ladder; all by default.")
     groups.real("scale", 1.0, "Multiplies the numbers of steps.")
@@ -150,7 +152,7 @@ def run(values: flags.FlagValues) -> int:
     dataset = rendering.open_dataset(values.data_dir).info
     _make_folder(folder)
     # Train, judge, and join with what the folder holds.
-    job = invocation.Job(
+    job = invocation.Invocation(
         experiments=experiments,
         folder=folder,
         data_dir=values.data_dir,

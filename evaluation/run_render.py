@@ -86,14 +86,14 @@ def define_flags(groups: command_line.FlagGroups) -> None:
     groups.whole("seed", 0, "Which noise.")
 
 
-def make_request(values: flags.FlagValues) -> "job.Request":
+def make_request(values: flags.FlagValues) -> "job.RenderRequest":
     """Makes the request that the flags stand for."""
     from evaluation.render import job
     from evaluation.render import renderer
     from evaluation.render import transfer
 
     path = lambda name: pathlib.Path(name).expanduser() if name else None
-    return job.Request(
+    return job.RenderRequest(
         adjustments=transfer.Adjustments(
             match=values.match,
             transpose=values.transpose,
@@ -102,7 +102,7 @@ def make_request(values: flags.FlagValues) -> "job.Request":
             auto_tune=values.auto_tune,
             a4=values.a4,
         ),
-        options=renderer.Options(
+        options=renderer.RenderOptions(
             dry=values.dry,
             mask_unvoiced=values.mask_unvoiced,
             seed=values.seed,
@@ -230,7 +230,7 @@ def _render(
     run_dir: pathlib.Path,
     source: pathlib.Path,
     output: pathlib.Path,
-    request: "job.Request",
+    request: "job.RenderRequest",
     checkpoint: str,
 ) -> None:
     """Renders one file and says so."""

@@ -70,7 +70,7 @@ def define_flags(groups: command_line.FlagGroups) -> None:
     groups.whole("seed", 0, "Decides the noise, the same for all runs.")
 
 
-def make_options(values: flags.FlagValues) -> "judged_runs.Options":
+def make_options(values: flags.FlagValues) -> "judged_runs.JudgingOptions":
     """Returns how the flags want runs to be evaluated."""
     from evaluation.scoring import judged_runs
     from models.measures import frame_masks
@@ -79,7 +79,7 @@ def make_options(values: flags.FlagValues) -> "judged_runs.Options":
         "min_confidence": values.min_confidence,
         "range_db": values.audible_range_db,
     }
-    return judged_runs.Options(
+    return judged_runs.JudgingOptions(
         checkpoint=values.checkpoint,
         data_dir=values.data_dir,
         split=values.split,

@@ -116,7 +116,7 @@ def check(values: flags.FlagValues) -> None:
         default_save_dir(values.gin_file, staged=values.staged)
 
 
-def request_of_flags(values: flags.FlagValues) -> "request.Request":
+def request_of_flags(values: flags.FlagValues) -> "request.TrainingRequest":
     """Returns what the command line asks for."""
     from models.training import request
 
@@ -125,7 +125,7 @@ def request_of_flags(values: flags.FlagValues) -> "request.Request":
     save_dir = values.save_dir or default_save_dir(
         values.gin_file, staged=values.staged
     )
-    return request.Request(
+    return request.TrainingRequest(
         save_dir=os.path.expanduser(save_dir),
         restore_dir=os.path.expanduser(values.restore_dir),
         init_from=os.path.expanduser(values.init_from),

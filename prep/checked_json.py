@@ -12,6 +12,7 @@ import typing
 from typing import Any
 
 T = typing.TypeVar("T")
+Json = dict[str, Any]  # an object as `json` reads and writes it
 
 
 class DamagedError(ValueError):

@@ -37,7 +37,7 @@ Say = Callable[[str], None]
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
+class PreparationRequest:
     """What the command line asks for.
 
     Attributes:
@@ -69,7 +69,7 @@ class Request:
     quiet: bool = False
 
 
-def prepare(request: Request, say: Say) -> None:
+def prepare(request: PreparationRequest, say: Say) -> None:
     """Makes a dataset, or finishes one that was begun.
 
     Args:
@@ -120,7 +120,7 @@ def _disk_errors_explained() -> Iterator[None]:
         raise settings_lib.PrepError(runners.explain(error)) from error
 
 
-def _find(patterns: Sequence[str], flag: str) -> find.Found:
+def _find(patterns: Sequence[str], flag: str) -> find.FoundFiles:
     try:
         return find.find_recordings(patterns, flag=flag)
     except FileNotFoundError as error:
@@ -128,9 +128,9 @@ def _find(patterns: Sequence[str], flag: str) -> find.Found:
 
 
 def _plan(
-    request: Request,
-    found: find.Found,
-    eval_found: find.Found | None,
+    request: PreparationRequest,
+    found: find.FoundFiles,
+    eval_found: find.FoundFiles | None,
     *,
     layout: dataset_layout.Layout | None,
 ) -> plan_lib.Plan:
@@ -145,7 +145,7 @@ def _plan(
     ):
 
         def probe(
-            what: find.Found,
+            what: find.FoundFiles,
         ) -> list[recordings_lib.Probe | recordings_lib.Rejection]:
             return probe_lib.probe_recordings(
                 what,
@@ -184,7 +184,7 @@ def _write_rejections(
 
 
 def _is_complete(
-    plan: plan_lib.Plan, layout: dataset_layout.Layout, request: Request
+    plan: plan_lib.Plan, layout: dataset_layout.Layout, request: PreparationRequest
 ) -> bool:
     """Compares the plan with what `output` holds; clears it if `overwrite`.
 
@@ -268,7 +268,7 @@ def _cached_secs(plan: plan_lib.Plan, layout: dataset_layout.Layout) -> float:
     )
 
 
-def _compute(job: steps.Job, request: Request) -> None:
+def _compute(job: steps.Job, request: PreparationRequest) -> None:
     plan, layout = job.plan, job.layout
     if not steps.unfinished_sources(job):
         return

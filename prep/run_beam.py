@@ -153,7 +153,7 @@ def main(values: flags.FlagValues, beam_args: Sequence[str]) -> int:
         raise command_line.UsageError(str(error)) from error
     if not values.input:
         raise command_line.UsageError(f"--input is missing: {INPUT_HELP}")
-    request = preparation.Request(
+    request = preparation.PreparationRequest(
         inputs=values.input,
         eval_inputs=values.eval_input,
         output=values.output,

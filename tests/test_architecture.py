@@ -4,7 +4,9 @@
 """
 
 import ast
+import collections
 import configparser
+import functools
 import pathlib
 import re
 
@@ -27,8 +29,8 @@ ARROWS = {
         recordings: loudness
         features: loudness recordings settings
         checked_json:
-        plan: checked_json features loudness recordings settings
-        dataset: checked_json features files loudness plan recordings settings
+        plan: features loudness recordings settings
+        dataset: features files loudness plan recordings settings
         beam: dataset features loudness pitch plan recordings settings
         report: beam pitch plan settings
         preparation: beam dataset plan progress recordings report settings
@@ -82,8 +84,8 @@ ARROWS = {
         run_report: evaluate models.measures prep.command_line report scoring summary
     """,
 }
-# What a user sees of a mistake is the same everywhere.
-GROUND = {"prep.errors"}
+# What a user sees of a mistake is the same everywhere, and so is an object of JSON.
+GROUND = {"prep.errors", "prep.checked_json"}
 MAX_LINES = 500  # a module above this holds a second topic
 MAX_MODULES = 14  # of a folder; more do not fit on one screen of a newcomer's
 # A program stands at the top of its package, where nobody imports it.
@@ -149,10 +151,16 @@ def imported_modules(tree: ast.AST, *, deferred: bool) -> set[str]:
     return found & set(MODULES)
 
 
-def imports_of(name: str, *, deferred: bool = True) -> set[str]:
+@functools.cache
+def tree_of(name: str) -> ast.Module:
+    """The syntax tree of a module, parsed once."""
+    return ast.parse(MODULES[name].read_text("utf-8"))
+
+
+@functools.cache
+def imports_of(name: str, *, deferred: bool = True) -> frozenset[str]:
     """Modules of the project that the module of a name imports."""
-    tree = ast.parse(MODULES[name].read_text("utf-8"))
-    return imported_modules(tree, deferred=deferred)
+    return frozenset(imported_modules(tree_of(name), deferred=deferred))
 
 
 def find_cycle(graph: dict[str, set[str]]) -> list[str]:
@@ -238,9 +246,22 @@ def test_programs_are_imported_by_nobody():
             assert not imports_of(name) & (PROGRAMS - {name}), name
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_module_holds_one_topic(name):
-    assert len(MODULES[name].read_text("utf-8").splitlines()) <= MAX_LINES
+def test_module_holds_one_topic():
+    for name, path in MODULES.items():
+        assert len(path.read_text("utf-8").splitlines()) <= MAX_LINES, name
+
+
+def test_a_type_name_means_one_thing():
+    """Classes of all packages, and the types that a module gives a name of its own."""
+    places = collections.defaultdict(list)
+    for name in MODULES:
+        for node in tree_of(name).body:
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(name)
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                if re.fullmatch(r"([A-Z][a-z]+)+", alias := node.targets[0].id):
+                    places[alias].append(name)
+    assert {word: found for word, found in places.items() if len(found) > 1} == {}
 
 
 def test_folders_stay_small_and_say_what_they_are():
@@ -248,7 +269,7 @@ def test_folders_stay_small_and_say_what_they_are():
         modules = [p for p in path.glob("*.py") if p.name != "__init__.py"]
         assert len(modules) <= MAX_MODULES, f"{path.name} holds {len(modules)} modules"
         if path.parent != ROOT:
-            tree = ast.parse((path / "__init__.py").read_text("utf-8"))
+            tree = tree_of(".".join(path.relative_to(ROOT).parts))
             text = " ".join((ast.get_docstring(tree) or "").split())
             assert "enter" in text and "leave" in text and "Begin at `" in text, path
 
@@ -311,7 +332,7 @@ def test_only_programs_print():
             continue
         lines = [
             node.lineno
-            for node in ast.walk(ast.parse(text))
+            for node in ast.walk(tree_of(name))
             if isinstance(node, ast.Call)
             and isinstance(node.func, ast.Name)
             and node.func.id == "print"

@@ -33,7 +33,7 @@ class Tracker(prep_helpers.StubTracker):
 def train(rung: str, *, data: pathlib.Path, runs: pathlib.Path) -> None:
     """A step of a shrunken rung."""
     session.train(
-        request.Request(
+        request.TrainingRequest(
             save_dir=str(runs / rung),
             gin_files=(
                 str(REPOSITORY / f"gin/{rung}.gin"),

@@ -71,6 +71,13 @@ DIFFERENCES = {
         SMOOTHING,
     ),
     "gin/recommended.gin": ("stage3", RECIPE),
+    "gin/experiments/no_warm_up.gin": ("recommended", ("models.teaching.Lessons.",)),
+    "gin/experiments/no_data_start.gin": ("recommended", ("models.teaching.Lessons.",)),
+    "gin/experiments/no_anchor.gin": (
+        "recommended",
+        ("models.losses.TaughtControls.weight",),
+    ),
+    "gin/experiments/untaught.gin": ("stage3", RECIPE),
     "gin/experiments/mingru.gin": ("stage4", DECODER),
     "gin/experiments/anti_collapse.gin": (
         "stage2",

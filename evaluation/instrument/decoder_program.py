@@ -19,6 +19,7 @@ from models.controls import control_smoothing
 from models.decoders import base
 from models.decoders import mlp
 from models.decoders import recurrent
+from prep import checked_json
 from prep import errors
 
 # A decoder's outputs in the page's order.
@@ -45,7 +46,7 @@ class Operation:
     target: str
     options: dict[str, str | float] = dataclasses.field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> checked_json.Json:
         """As the page reads it."""
         return {
             "kind": self.kind,
@@ -203,7 +204,7 @@ def _(decoder: recurrent.GruDecoder, builder: Builder, inputs: Sequence[str]) ->
     return builder.stack(builder.concat([stacked, state]), decoder.out_stack)
 
 
-def describe(decoder: base.LadderDecoder, packer: tensors.Packer) -> dict[str, Any]:
+def describe(decoder: base.LadderDecoder, packer: tensors.Packer) -> checked_json.Json:
     """Describes a decoder for the page.
 
     Args:

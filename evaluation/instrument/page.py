@@ -10,7 +10,6 @@ import base64
 import dataclasses
 import json
 import pathlib
-from typing import Any
 
 import jinja2
 import markupsafe
@@ -23,6 +22,7 @@ from evaluation.render import files
 from evaluation.render import transfer
 from evaluation.report import page as report_page
 from models.runs import loading
+from prep import checked_json
 from prep import errors
 from prep import files as whole_files
 
@@ -124,7 +124,7 @@ def write(
     return Written(path, len(text.encode("utf-8")), program.eight_bits)
 
 
-def read_profile(data_dir: pathlib.Path) -> dict[str, Any]:
+def read_profile(data_dir: pathlib.Path) -> checked_json.Json:
     """Returns what the model has heard, as the page reads it.
 
     Args:
@@ -151,7 +151,11 @@ def read_profile(data_dir: pathlib.Path) -> dict[str, Any]:
 
 
 def make_page(
-    program: program_lib.Program, profile: dict[str, Any], *, name: str, facts: str
+    program: program_lib.EngineProgram,
+    profile: checked_json.Json,
+    *,
+    name: str,
+    facts: str,
 ) -> str:
     """The page as text; the same model gives the same bytes.
 
@@ -193,7 +197,7 @@ def _include_raw(name: str) -> markupsafe.Markup:
     return markupsafe.Markup((folder / name).read_text("utf-8"))
 
 
-def _facts(run: loading.Run, program: program_lib.Program) -> str:
+def _facts(run: loading.Run, program: program_lib.EngineProgram) -> str:
     """A sentence about the model."""
     bits = "8 bits" if program.eight_bits else "32 bits"
     return (

@@ -7,7 +7,6 @@ numbers it needs, read from the public attributes of the model's parts.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 from ddsp import spectral_ops
@@ -22,6 +21,7 @@ from models.controls import heads
 from models.controls import smoothing as smoothing_lib
 from models.streaming import block_model
 from models.streaming import noise_filter
+from prep import checked_json
 
 # More weights than this are stored in 8 bits: in 32 they would be 5 MB of page.
 MAX_FLOAT_WEIGHTS = 900_000
@@ -39,7 +39,7 @@ HEAD_KINDS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Program:
+class EngineProgram:
     """What the page's engine plays.
 
     Attributes:
@@ -49,7 +49,7 @@ class Program:
         eight_bits: Whether matrices are in 8 bits.
     """
 
-    description: dict[str, Any]
+    description: checked_json.Json
     content: bytes
     n_weights: int
     eight_bits: bool
@@ -57,7 +57,7 @@ class Program:
 
 def describe(
     model: autoencoder.LadderAutoencoder, *, eight_bits: bool | None = None
-) -> Program:
+) -> EngineProgram:
     """Describes a model for the page.
 
     Args:
@@ -97,12 +97,12 @@ def describe(
         },
         "tensors": [dataclasses.asdict(entry) for entry in packer.entries],
     }
-    return Program(description, packer.content, n_weights, eight_bits)
+    return EngineProgram(description, packer.content, n_weights, eight_bits)
 
 
 def _describe_conditioning(
     conditioning: conditioning_lib.Conditioning,
-) -> dict[str, Any]:
+) -> checked_json.Json:
     """Scales of the decoder's inputs."""
     if conditioning.level != conditioning_lib.LOUDNESS:
         raise decoder_program.InstrumentError(
@@ -123,7 +123,7 @@ def _describe_conditioning(
     }
 
 
-def _describe_head(head: heads.Head) -> dict[str, Any]:
+def _describe_head(head: heads.Head) -> checked_json.Json:
     """A head's kind and numbers."""
     if type(head) not in HEAD_KINDS:
         raise decoder_program.InstrumentError(
@@ -151,7 +151,7 @@ def _describe_head(head: heads.Head) -> dict[str, Any]:
 
 def _describe_smoothing(
     layer: control_smoothing.ControlSmoothing | None,
-) -> dict[str, Any] | None:
+) -> checked_json.Json | None:
     """Filters of every smoothed control."""
     if layer is None:
         return None
@@ -165,7 +165,7 @@ def _describe_smoothing(
     }
 
 
-def _describe_smoother(smoother: filters.Smoother) -> dict[str, Any]:
+def _describe_smoother(smoother: filters.Smoother) -> checked_json.Json:
     """A smoother's filters in series, or its taps."""
     if isinstance(smoother, smoothing_lib.Fir):
         return {"taps": list(smoothing_lib.FIR_TAPS)}

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 
 RUNGS = ("stage0", "stage1", "stage2", "stage3", "stage4", "transformer", "stage5")
-EXPERIMENTS = ("overfit", "fixed", "fixed32", "shuffled", "transformer")
+LADDER_EXPERIMENTS = ("overfit", "fixed", "fixed32", "shuffled", "transformer")
+TEACHER_EXPERIMENTS = ("recipe", "parts", "taught_rungs", "lasting")
+EXPERIMENTS = (*LADDER_EXPERIMENTS, *TEACHER_EXPERIMENTS)
+PRESETS = ("smoke", "minimum", "full", "teacher")
 TRANSFORMER_RUNS = ("a_mlp_fir", "b_mlp", "c_transformer", "d_transformer_onepole")
 # Runs that are compared make equally many steps; shorter ones than gin/base.gin's
 # patience allows cannot stop early anyhow.
@@ -16,6 +19,14 @@ EARLIEST_STOP = 2000  # steps
 # They only weigh the runs against each other where the time left is told.
 COSTS = {"stage5": 8.0}
 BATCHES = (16, 32)  # clips, of the plan's fixed batches
+RECIPE = "recommended"
+# What the recipe is compared with; "untaught" has neither its lessons nor its anchor.
+PARTS = ("no_warm_up", "no_anchor", "no_data_start", "untaught")
+TAUGHT_STEPS = 400  # of the recipe
+# Spectral steps in the time of the recipe's warm-up and its own steps, as a multiple of
+# these (docs/results.md, "With and without").
+EQUAL_TIME = 1.5
+LASTING_STEPS = 3000
 NO_EARLY_STOP = ("--gin_param=models.loop.LoopOptions.patience=0",)
 
 
@@ -35,6 +46,7 @@ class Experiment:
         judged: Whether a scorecard over the eval split is written.
         step_cost: Of a step, relative to the other experiments'.
         min_clips: Training clips that it needs.
+        lengths: Of single rungs, as multiples of `n_steps`.
     """
 
     name: str
@@ -50,6 +62,11 @@ class Experiment:
     judged: bool = False
     step_cost: float = 1.0
     min_clips: int = 1
+    lengths: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    def steps_of(self, rung: str) -> int:
+        """Returns the number of updates of one of its rungs."""
+        return max(2, round(self.n_steps * self.lengths.get(rung, 1.0)))
 
     def why_skipped(self, n_train: int) -> str:
         """Why it cannot be done with so many training clips; empty if it can."""
@@ -89,7 +106,7 @@ def plan(
     """The experiments of a preset.
 
     Args:
-        preset: "smoke", "minimum" or "full".
+        preset: "smoke", "minimum", "full" or "teacher".
         rungs: Which rungs take part.
         scale: Multiplies the numbers of steps.
         n_seeds: Seeds of the judged experiments; the preset's own by default.
@@ -99,16 +116,20 @@ def plan(
     Raises:
         ValueError: If the preset or a rung is unknown or the scale not positive.
     """
-    if preset not in ("smoke", "minimum", "full"):
-        raise ValueError(f"preset={preset!r}; there are smoke, minimum and full.")
+    if preset not in PRESETS:
+        raise ValueError(f"preset={preset!r}; there are {', '.join(PRESETS)}.")
     if scale <= 0:
         raise ValueError(f"scale={scale} must be above 0.")
     files = stage_files(rungs)
     own = dict(rung_overlays or {})
-    unknown = sorted(set(own) - {*RUNGS, *TRANSFORMER_RUNS})
+    known = (*RUNGS, *TRANSFORMER_RUNS, RECIPE, *PARTS)
+    unknown = sorted(set(own) - set(known))
     if unknown:
-        names = ", ".join((*RUNGS, *TRANSFORMER_RUNS))
-        raise ValueError(f"rung_overlays for {unknown}: there are {names}.")
+        raise ValueError(f"rung_overlays for {unknown}: there are {', '.join(known)}.")
+    if preset == "teacher":
+        return _teacher(
+            files, scale=scale, n_seeds=n_seeds or 3, overlays=overlays, own=own
+        )
     smoke = preset == "smoke"
     seeds = n_seeds or {"smoke": 1, "minimum": 1, "full": 3}[preset]
     on_top = (("gin/overlays/tiny.gin",) if smoke else ()) + tuple(overlays)
@@ -161,6 +182,82 @@ def plan(
             rung_overlays=own,
             n_seeds=seeds,
             judged=True,
+        ),
+    ]
+
+
+def _teacher(
+    files: dict[str, str],
+    *,
+    scale: float,
+    n_seeds: int,
+    overlays: Sequence[str],
+    own: Mapping[str, tuple[str, ...]],
+) -> list[Experiment]:
+    """Trainings with and without a teacher (docs/training.md, "The teacher").
+
+    Args:
+        files: Gin file of each rung.
+        scale: Multiplies the numbers of steps.
+        n_seeds: Trainings of each.
+        overlays: Gin files put on top of every run's.
+        own: Gin files put on top of these, by the name of the run.
+    """
+    recipe = {RECIPE: f"gin/{RECIPE}.gin"}
+    without = {part: f"gin/experiments/{part}.gin" for part in PARTS}
+    short = max(2, round(TAUGHT_STEPS * scale))
+    # Every rung twice; the untaught one is given the time of the other's lessons.
+    twins = {
+        f"{rung}_{kind}": files[rung]
+        for rung in files
+        for kind in ("taught", "untaught")
+    }
+    demo = "gin/overlays/demo.gin"
+    twin_overlays = {
+        name: (
+            demo,
+            *(("gin/overlays/demo_gru.gin",) if name.startswith("stage5") else ()),
+            *(("gin/overlays/teacher.gin",) if name.endswith("_taught") else ()),
+            *own.get(name.rpartition("_")[0], ()),
+        )
+        for name in twins
+    }
+    untaught = {name: EQUAL_TIME for name in twins if name.endswith("_untaught")}
+    judged = {"overlays": tuple(overlays), "n_seeds": n_seeds, "judged": True}
+    return [
+        Experiment(
+            name="recipe",
+            title="The recommended recipe as it is",
+            rungs=recipe,
+            n_steps=short,
+            rung_overlays=own,
+            **judged,
+        ),
+        Experiment(
+            name="parts",
+            title="The recipe without each of its parts, in equal time without all",
+            rungs=recipe | without,
+            n_steps=short,
+            rung_overlays=own,
+            lengths={"untaught": EQUAL_TIME},
+            **judged,
+        ),
+        Experiment(
+            name="taught_rungs",
+            title="Every rung with and without a teacher, in equal time",
+            rungs=twins,
+            n_steps=short,
+            rung_overlays=twin_overlays,
+            lengths=untaught,
+            **judged,
+        ),
+        Experiment(
+            name="lasting",
+            title="Does it last? With and without a teacher, for longer",
+            rungs=recipe | {"untaught": without["untaught"]},
+            n_steps=max(2, round(LASTING_STEPS * scale)),
+            rung_overlays=own,
+            **judged,
         ),
     ]
 
@@ -221,7 +318,7 @@ def command(
         f"--data_dir={data_dir}",
         f"--save_dir={run_dir}",
         f"--seed={seed}",
-        f"--steps={experiment.n_steps}",
+        f"--steps={experiment.steps_of(rung)}",
         "--quiet",
         *(NO_EARLY_STOP if experiment.n_steps > EARLIEST_STOP else ()),
         *experiment.flags,

@@ -19,6 +19,7 @@ from evaluation.matrix import runner
 from evaluation.summary import builder
 from models.runs import layout
 from models.runs import record as run_record
+from prep import checked_json
 from prep.dataset import info
 
 JSON_NAME = "matrix.json"
@@ -27,10 +28,9 @@ RUNS_NAME = "runs"  # folder of all runs, beside matrix.json
 REPORT_NAME = "report-{}"  # folder of an experiment's scorecard, there too
 PLAN = matrix_experiments.EXPERIMENTS
 _RUNGS = (*matrix_experiments.RUNGS, *matrix_experiments.TRANSFORMER_RUNS)
-Json = dict[str, Any]
 
 
-def read(folder: pathlib.Path, dataset: info.DatasetInfo) -> Json:
+def read(folder: pathlib.Path, dataset: info.DatasetInfo) -> checked_json.Json:
     """Reads what is to be kept of the earlier results in a folder.
 
     Args:
@@ -40,7 +40,7 @@ def read(folder: pathlib.Path, dataset: info.DatasetInfo) -> Json:
     Returns:
         `commands`, `experiments`, `runs`, `reports` and `skipped` of matrix.json.
     """
-    empty: Json = {
+    empty: checked_json.Json = {
         "commands": [],
         "experiments": [],
         "runs": [],
@@ -80,7 +80,7 @@ def read(folder: pathlib.Path, dataset: info.DatasetInfo) -> Json:
     }
 
 
-def facts(dataset: info.DatasetInfo) -> Json:
+def facts(dataset: info.DatasetInfo) -> checked_json.Json:
     """Returns the facts of a dataset that matrix.json states."""
     return {
         "data_dir": str(dataset.data_dir),
@@ -95,7 +95,7 @@ def _identity(dataset: Mapping[str, Any]) -> str:
     return str(dataset["plan_hash"] or dataset["data_dir"])
 
 
-def _of_version_1(found: Json) -> Json:
+def _of_version_1(found: checked_json.Json) -> checked_json.Json:
     """An older matrix.json in the form of today."""
     runs = []
     for row in found["runs"]:
@@ -105,7 +105,7 @@ def _of_version_1(found: Json) -> Json:
     return {**found, "commands": [found["command"]], "runs": runs, "skipped": {}}
 
 
-def _moved(row: Json, folder: pathlib.Path) -> Json:
+def _moved(row: checked_json.Json, folder: pathlib.Path) -> checked_json.Json:
     """A row with the place where its run is now, if the whole folder was moved."""
     path = folder / RUNS_NAME / row["experiment"] / row["run"]
     return {**row, "path": str(path)}
@@ -119,7 +119,7 @@ def _moved_report(report: str, name: str, folder: pathlib.Path) -> str:
     return str(place) if is_place and there else report
 
 
-def _still_holds(row: Json) -> bool:
+def _still_holds(row: checked_json.Json) -> bool:
     """Tells if a run that a row calls done is still the one in its folder."""
     if row["state"] not in runner.DONE:
         return True
@@ -134,14 +134,14 @@ def _still_holds(row: Json) -> bool:
 
 
 def merge(
-    earlier: Json,
+    earlier: checked_json.Json,
     *,
-    experiments: Sequence[Json],
-    rows: Sequence[Json],
+    experiments: Sequence[checked_json.Json],
+    rows: Sequence[checked_json.Json],
     reports: Mapping[str, str | None],
     skipped: Mapping[str, str],
     command: Sequence[str],
-) -> Json:
+) -> checked_json.Json:
     """Earlier results and new ones; where both have something, the new one counts.
 
     Args:
@@ -174,11 +174,13 @@ def merge(
     }
 
 
-def _joined(before: Json | None, now: Json) -> Json:
+def _joined(
+    before: checked_json.Json | None, now: checked_json.Json
+) -> checked_json.Json:
     """An experiment with the rungs that it had before, too."""
     if before is None:
         return now
-    both: Json = {
+    both: checked_json.Json = {
         key: {**before[key], **now[key]}
         for key in ("rungs", "rung_overlays")
         if key in before
@@ -191,7 +193,7 @@ def _place(name: str, order: Sequence[str]) -> int:
     return order.index(name) if name in order else len(order)
 
 
-def _place_of_row(row: Json) -> tuple[int, int, int]:
+def _place_of_row(row: checked_json.Json) -> tuple[int, int, int]:
     return (
         _place(row["experiment"], PLAN),
         _place(row["rung"], _RUNGS),

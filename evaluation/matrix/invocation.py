@@ -13,12 +13,13 @@ from evaluation.matrix import history
 from evaluation.matrix import results
 from evaluation.matrix import runner
 from models.runs import processes
+from prep import checked_json
 from prep import progress
 from prep.dataset import info
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
+class Invocation:
     """What an invocation is to do.
 
     Attributes:
@@ -44,7 +45,7 @@ class Job:
         reasons = {one.name: one.why_skipped(n_train) for one in self.experiments}
         return {name: reason for name, reason in reasons.items() if reason}
 
-    def run(self) -> list[runner.Json]:
+    def run(self) -> list[checked_json.Json]:
         """Does it; writes the results after every run, so that they can be read.
 
         Returns:
@@ -56,12 +57,12 @@ class Job:
             data_dir=self.data_dir,
             plan_hash=self.dataset.plan_hash,
         )
-        rows: list[runner.Json] = []
+        rows: list[checked_json.Json] = []
         reports: dict[str, str | None] = {}
         number = {one.title: place for place, one in enumerate(runs, start=1)}
         left = sum(one.cost for one in runs if not one.finished())
 
-        def tick(one: runner.Run, n_steps: float) -> None:
+        def tick(one: runner.MatrixTraining, n_steps: float) -> None:
             bar.set_description(f"[{number[one.title]}/{len(runs)}] {one.title}")
             bar.update(n_steps * one.experiment.cost(one.rung))
 
@@ -88,8 +89,8 @@ class Job:
         return rows
 
     def _write(
-        self, rows: list[runner.Json], reports: dict[str, str | None]
-    ) -> runner.Json:
+        self, rows: list[checked_json.Json], reports: dict[str, str | None]
+    ) -> checked_json.Json:
         """Writes the results so far; returns what matrix.json says now."""
         return results.write(
             self.folder,
@@ -102,7 +103,7 @@ class Job:
         )
 
 
-def _say_what_is_unknown(rows: Sequence[runner.Json]) -> None:
+def _say_what_is_unknown(rows: Sequence[checked_json.Json]) -> None:
     """Warns of runs that were made before the matrix noted what they depend on."""
     names = [f"{row['experiment']}/{row['run']}" for row in rows if not row["compared"]]
     if names:
@@ -116,7 +117,7 @@ def _say_what_is_unknown(rows: Sequence[runner.Json]) -> None:
 
 def judge(
     experiment: experiments.Experiment,
-    rows: list[runner.Json],
+    rows: list[checked_json.Json],
     *,
     folder: pathlib.Path,
     crepe_capacity: str,

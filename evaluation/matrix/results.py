@@ -14,6 +14,7 @@ from evaluation.matrix import runner
 from evaluation.report import tables
 from evaluation.summary import builder
 from models.runs import record
+from prep import checked_json
 from prep import errors
 from prep import files
 from prep.dataset import info
@@ -44,7 +45,7 @@ def write(
     dataset: info.DatasetInfo,
     command: Sequence[str],
     skipped: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
+) -> checked_json.Json:
     """Writes both files; earlier results of the folder that are not replaced stay.
 
     Args:

@@ -14,7 +14,6 @@ import subprocess
 import time
 from collections.abc import Callable
 from collections.abc import Sequence
-from typing import Any
 
 from absl import logging
 
@@ -26,16 +25,16 @@ from models.runs import metrics_log
 from models.runs import outcomes
 from models.runs import processes
 from models.runs import record
+from prep import checked_json
 
 DONE = tuple(item for item in outcomes.Outcome if item.is_done)
 FAILED = "failed"
 LOG_LINES = 8  # of a failed run's output that are shown
 POLL_SECS = 1.0  # between two looks at how far a run is
-Json = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class MatrixTraining:
     """One training of the matrix.
 
     Attributes:
@@ -69,7 +68,12 @@ class Run:
     @property
     def cost(self) -> float:
         """Of the whole run, in steps of a small MLP."""
-        return self.experiment.n_steps * self.experiment.cost(self.rung)
+        return self.n_steps * self.experiment.cost(self.rung)
+
+    @property
+    def n_steps(self) -> int:
+        """Updates that it makes."""
+        return self.experiment.steps_of(self.rung)
 
     @property
     def basis(self) -> matrix_note.Basis:
@@ -82,7 +86,7 @@ class Run:
             dataset=self.dataset,
         )
 
-    def finished(self) -> Json | None:
+    def finished(self) -> checked_json.Json | None:
         """The row of a run that is done; None for one that is to be trained.
 
         It is done if it ended by a rule of its own and was made by this command, with
@@ -114,7 +118,7 @@ def list_runs(
     folder: pathlib.Path,
     data_dir: str,
     plan_hash: str = "",
-) -> list[Run]:
+) -> list[MatrixTraining]:
     """Every run of some experiments, in order.
 
     Args:
@@ -124,7 +128,7 @@ def list_runs(
         plan_hash: Of its content; empty if it does not say.
     """
     return [
-        Run(
+        MatrixTraining(
             experiment=experiment,
             rung=rung,
             seed=seed,
@@ -140,7 +144,9 @@ def list_runs(
     ]
 
 
-def run_one(run: Run, *, tick: Callable[[Run, float], object]) -> Json:
+def run_one(
+    run: MatrixTraining, *, tick: Callable[[MatrixTraining, float], object]
+) -> checked_json.Json:
     """Trains a run if it is not done, and tracks it.
 
     Args:
@@ -169,7 +175,9 @@ def run_one(run: Run, *, tick: Callable[[Run, float], object]) -> Json:
     }
 
 
-def train(run: Run, *, tick: Callable[[Run, float], object]) -> Json:
+def train(
+    run: MatrixTraining, *, tick: Callable[[MatrixTraining, float], object]
+) -> checked_json.Json:
     """Trains a run; never raises for one that fails.
 
     Args:
@@ -212,7 +220,10 @@ def train(run: Run, *, tick: Callable[[Run, float], object]) -> Json:
 
 
 def _wait_for(
-    words: list[str], run: Run, *, tick: Callable[[Run, float], object]
+    words: list[str],
+    run: MatrixTraining,
+    *,
+    tick: Callable[[MatrixTraining, float], object],
 ) -> int:
     """Runs a command to its end and tells how far it is; returns its exit code.
 
@@ -238,7 +249,7 @@ def _wait_for(
         except BaseException:
             _end(child)
             raise
-    tick(run, max(0, run.experiment.n_steps - told))
+    tick(run, max(0, run.n_steps - told))
     return child.returncode
 
 
@@ -253,6 +264,6 @@ def _end(child: subprocess.Popen) -> None:
         raise
 
 
-def last_step(run: Run) -> int:
+def last_step(run: MatrixTraining) -> int:
     """The step of the last row that a run has logged; 0 before it has begun."""
     return metrics_log.last_step(run.run_dir) if run.has_begun else 0

@@ -143,7 +143,7 @@ class Sink:
     def __exit__(self, *raised: object) -> bool | None:
         return self._stack.__exit__(*raised)  # type: ignore[arg-type]
 
-    def write(self, part: renderer.Part) -> None:
+    def write(self, part: renderer.Stems) -> None:
         """Writes a part to all files."""
         size = np.abs(part.mix * self._gain)
         self.peak = max(self.peak, float(size.max(initial=0.0)))

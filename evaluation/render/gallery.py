@@ -47,7 +47,7 @@ class Track:
 
 
 @dataclasses.dataclass(frozen=True)
-class Clip:
+class GalleryClip:
     """An input with all its tracks.
 
     Attributes:
@@ -70,7 +70,7 @@ def write(
     run_dirs: Sequence[pathlib.Path],
     sources: Sequence[pathlib.Path],
     *,
-    request: job.Request,
+    request: job.RenderRequest,
     checkpoint: str,
 ) -> int:
     """Renders all inputs with all runs and writes the page.
@@ -127,7 +127,7 @@ def write(
 
 
 def make_page(
-    clips: Sequence[Clip], *, systems: Sequence[str], adjustments: Sequence[str]
+    clips: Sequence[GalleryClip], *, systems: Sequence[str], adjustments: Sequence[str]
 ) -> str:
     """The page as text; the same clips give the same bytes.
 
@@ -142,7 +142,7 @@ def make_page(
     )
 
 
-def describe(request: job.Request) -> list[str]:
+def describe(request: job.RenderRequest) -> list[str]:
     """Describes what a request does to inputs, a line each."""
     adjustments, options = request.adjustments, request.options
     lines = {
@@ -173,7 +173,7 @@ def _make_clip(
     sessions: dict[str, job.Session],
     *,
     folder: pathlib.Path,
-) -> Clip:
+) -> GalleryClip:
     """Renders an input with every run."""
     tracks: list[Track] = []
     heard = _read_start(source)
@@ -189,7 +189,7 @@ def _make_clip(
     note = f"{played.voiced_share:.0%} of what is audible has a pitch"
     if played.secs > MAX_SECS:
         note += f"; the first {MAX_SECS:.0f} of {played.secs:.0f} s"
-    return Clip(number, source.name, min(played.secs, MAX_SECS), note, tracks)
+    return GalleryClip(number, source.name, min(played.secs, MAX_SECS), note, tracks)
 
 
 def _read_start(source: pathlib.Path) -> tuple[np.ndarray, int] | None:

@@ -28,7 +28,7 @@ DEFAULT_CAPACITY, DEFAULT_DECODER = "full", "viterbi"  # where no dataset says o
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
+class RenderRequest:
     """What is wanted beside the sound of the model.
 
     Attributes:
@@ -46,7 +46,9 @@ class Request:
     adjustments: transfer.Adjustments = dataclasses.field(
         default_factory=transfer.Adjustments
     )
-    options: renderer.Options = dataclasses.field(default_factory=renderer.Options)
+    options: renderer.RenderOptions = dataclasses.field(
+        default_factory=renderer.RenderOptions
+    )
     gain_db: float = 0.0
     stems: bool = False
     dump_controls: bool = False
@@ -66,7 +68,7 @@ class Request:
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
+class Rendered:
     """What was made.
 
     Attributes:
@@ -95,7 +97,7 @@ class Session:
         errors.InputError: If its model cannot be rendered.
     """
 
-    def __init__(self, run: loading.Run, request: Request):
+    def __init__(self, run: loading.Run, request: RenderRequest):
         self.run = run
         self.request = request
         self.data_dir = request.data_dir or run.data_dir
@@ -165,7 +167,7 @@ class Session:
                 )
         return self.renderer.decode(played)
 
-    def render_file(self, source: pathlib.Path, output: pathlib.Path) -> Outcome:
+    def render_file(self, source: pathlib.Path, output: pathlib.Path) -> Rendered:
         """Renders an input into files.
 
         Args:
@@ -200,7 +202,7 @@ class Session:
             for part in self.renderer.synthesize(controls, n_frames=played.n_frames):
                 sink.write(part)
         sink.report_level()
-        return Outcome(
+        return Rendered(
             secs=sink.n_samples / self.renderer.sample_rate,
             peak=sink.peak,
             n_clipped=sink.n_clipped,

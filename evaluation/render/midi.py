@@ -33,7 +33,7 @@ CONFIDENCE = 0.95  # of frames inside notes
 REST_SECS = 0.5  # after the last note, for its release
 
 
-# By channel and controller, times and values of its changes; see `midi_file.Score`.
+# Times and values of the changes by channel and controller: `SheetMusic.curves`.
 Curves = Mapping[tuple[int, int], Sequence[tuple[float, float]]]
 
 
@@ -158,7 +158,7 @@ def play_notes(
         frame_rate: Frames per second.
         heard: The training data's quantiles, for loudness.
         phrasing: How notes are played.
-        curves: Controllers of their channels, see `midi_file.Score`.
+        curves: Controllers of their channels, see `midi_file.SheetMusic`.
     """
     n_frames = int(np.ceil((notes[-1].end + REST_SECS) * frame_rate))
     time = np.arange(n_frames) / frame_rate
@@ -249,7 +249,7 @@ def _follow(
     """A controller's value at each frame, of the frame's channel.
 
     Args:
-        curves: See `midi_file.Score`.
+        curves: See `midi_file.SheetMusic`.
         name: Of the controller.
         time: Seconds, shape [n_frames].
         channels: Number of the frame's channel, same shape.

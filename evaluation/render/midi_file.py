@@ -55,7 +55,7 @@ class ScoreNote:
 
 
 @dataclasses.dataclass
-class Score:
+class SheetMusic:
     """What a file plays.
 
     Attributes:
@@ -81,7 +81,7 @@ class _Message:
     second: int
 
 
-def read_score(data: bytes) -> Score:
+def read_score(data: bytes) -> SheetMusic:
     """Reads a file's content.
 
     Raises:
@@ -98,7 +98,7 @@ def read_score(data: bytes) -> Score:
     clock = _Clock(division)
     # Format 2 holds tunes of their own; the tracks of the others sound together.
     parts = [[track] for track in tracks] if kind == 2 else [tracks]
-    score = Score([], collections.defaultdict(list), [])
+    score = SheetMusic([], collections.defaultdict(list), [])
     begin = 0.0
     for part in parts:
         messages = sorted((m for track in part for m in track), key=lambda m: m.tick)
@@ -257,7 +257,7 @@ class _Channel:
 def _play(
     messages: Iterator[tuple[float, _Message]],
     begin: float,
-    score: Score,
+    score: SheetMusic,
     passed_over: collections.Counter[str],
 ) -> float:
     """Plays messages into a score; returns when they end."""
@@ -311,7 +311,9 @@ def _lift_pedal(channel: _Channel, secs: float) -> None:
     channel.pedal = False
 
 
-def _control(channel: _Channel, message: _Message, secs: float, score: Score) -> None:
+def _control(
+    channel: _Channel, message: _Message, secs: float, score: SheetMusic
+) -> None:
     """Follows a controller."""
     number, value = message.first, message.second
     if number in (MOD_WHEEL, BREATH, EXPRESSION):

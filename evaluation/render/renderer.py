@@ -27,11 +27,9 @@ from models.streaming import white_noise
 BLOCK_FRAMES = 250  # frames computed at once
 WINDOW_FRAMES = 1000  # of decoders that have no state: the usual example length
 
-Controls = decoding.Controls
-
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class RenderOptions:
     """How to play.
 
     Attributes:
@@ -52,7 +50,7 @@ class Options:
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
+class Stems:
     """A stretch of sound, float32 [n_samples] each.
 
     Attributes:
@@ -70,12 +68,12 @@ class Part:
         """All together."""
         return self.harmonic + self.noise + self.reverb
 
-    def __getitem__(self, samples: slice) -> Part:
+    def __getitem__(self, samples: slice) -> Stems:
         """Some of its samples."""
-        return Part(*(getattr(self, stem)[samples] for stem in STEMS))
+        return Stems(*(getattr(self, stem)[samples] for stem in STEMS))
 
 
-STEMS = tuple(field.name for field in dataclasses.fields(Part))
+STEMS = tuple(field.name for field in dataclasses.fields(Stems))
 
 
 class Renderer:
@@ -91,10 +89,10 @@ class Renderer:
     """
 
     def __init__(
-        self, model: autoencoder.LadderAutoencoder, options: Options | None = None
+        self, model: autoencoder.LadderAutoencoder, options: RenderOptions | None = None
     ):
         self.model = model
-        self.options = options or Options()
+        self.options = options or RenderOptions()
         self._synth = block_model.make_synth(model)
         # Compiled, because the bank's intermediates then stay in cache.
         self._play = tf.function(
@@ -110,7 +108,7 @@ class Renderer:
             else None
         )
 
-    def play(self, played: performance.Performance) -> Iterator[Part]:
+    def play(self, played: performance.Performance) -> Iterator[Stems]:
         """Plays a performance.
 
         Args:
@@ -123,7 +121,7 @@ class Renderer:
 
     # ---- features -> controls
 
-    def decode(self, played: performance.Performance) -> Iterator[Controls]:
+    def decode(self, played: performance.Performance) -> Iterator[decoding.Controls]:
         """Features -> controls that sound.
 
         Args:
@@ -167,8 +165,8 @@ class Renderer:
     # ---- controls -> audio
 
     def synthesize(
-        self, stretches: Iterator[Controls], *, n_frames: int
-    ) -> Iterator[Part]:
+        self, stretches: Iterator[decoding.Controls], *, n_frames: int
+    ) -> Iterator[Stems]:
         """Controls -> stems.
 
         Args:
@@ -224,12 +222,12 @@ class _Reverb:
             self._convolver = convolvers.make_convolver(response, n_block)
             self._state = self._convolver.initial_state()
 
-    def add(self, harmonic: np.ndarray, noise: np.ndarray) -> Part:
+    def add(self, harmonic: np.ndarray, noise: np.ndarray) -> Stems:
         """A block of all three stems."""
         wet = np.zeros_like(harmonic)
         if self._convolver is not None:
             wet = self._convolver.process(harmonic + noise, self._state)
-        return Part(harmonic, noise, wet)
+        return Stems(harmonic, noise, wet)
 
 
 def _until(end: int, start: int, n_samples: int) -> np.ndarray:
@@ -238,9 +236,11 @@ def _until(end: int, start: int, n_samples: int) -> np.ndarray:
     return ((time >= 0) & (time < end)).astype(np.float32)
 
 
-def _reblock(stretches: Iterator[Controls], size: int) -> Iterator[Controls]:
+def _reblock(
+    stretches: Iterator[decoding.Controls], size: int
+) -> Iterator[decoding.Controls]:
     """Cuts stretches of any length anew; the last block holds its last frame."""
-    waiting: list[Controls] = []
+    waiting: list[decoding.Controls] = []
     n_waiting = 0
     for stretch in stretches:
         waiting.append(stretch)
@@ -260,7 +260,7 @@ def _reblock(stretches: Iterator[Controls], size: int) -> Iterator[Controls]:
         yield _join([joined, _held(joined, size - n_waiting)])
 
 
-def _join(stretches: list[Controls]) -> Controls:
+def _join(stretches: list[decoding.Controls]) -> decoding.Controls:
     """Stretches one after another."""
     return {
         key: np.concatenate([s[key] for s in stretches])
@@ -268,7 +268,7 @@ def _join(stretches: list[Controls]) -> Controls:
     }
 
 
-def _held(controls: Controls | None, n_frames: int) -> Controls:
+def _held(controls: decoding.Controls | None, n_frames: int) -> decoding.Controls:
     """The last frame, repeated."""
     assert controls is not None
     return {

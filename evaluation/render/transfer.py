@@ -11,7 +11,6 @@ Differs: pitch is corrected towards the note of the moment and keeps its vibrato
 import dataclasses
 import json
 import pathlib
-from typing import Any
 
 import numpy as np
 import scipy.ndimage
@@ -19,6 +18,7 @@ from absl import logging
 
 from evaluation.render import performance
 from evaluation.render import tuning as tuning_lib
+from prep import checked_json
 from prep import errors
 from prep import loudness as loudness_lib
 from prep.dataset import layout
@@ -99,7 +99,7 @@ def read_heard(data_dir: pathlib.Path) -> Heard:
     """
     path = data_dir / layout.STATISTICS
     try:
-        statistics: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        statistics: checked_json.Json = json.loads(path.read_text("utf-8"))
         return Heard(
             np.array(statistics["pitch_midi"]["quantiles"], np.float64),
             np.array(statistics["loudness_db_voiced"]["quantiles"], np.float64),

@@ -4,13 +4,13 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Callable
-from typing import Any
 
 import markupsafe
 
 from evaluation.report import charts
 from evaluation.report import tables
 from evaluation.scoring import rows as rows_lib
+from prep import checked_json
 
 PLOTS = (
     ("loudness_db", "Loudness", "dB, A-weighted"),
@@ -77,10 +77,10 @@ ROLES = {
 
 
 def build(
-    clip: dict[str, Any],
+    clip: checked_json.Json,
     *,
-    row: dict[str, Any],
-    document: dict[str, Any],
+    row: checked_json.Json,
+    document: checked_json.Json,
     folder: pathlib.Path,
     embed: Callable[[pathlib.Path], str],
 ) -> ClipView:

@@ -8,7 +8,6 @@ import json
 import math
 import pathlib
 from collections.abc import Mapping
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -24,6 +23,7 @@ from models.measures import control_arrays
 from models.measures import distributions
 from models.measures import frame_masks
 from models.measures import levels
+from prep import checked_json
 
 MEDIA_NAME = "media"  # folder beside report.html
 PICTURE_COLUMNS = 480  # pixels along time
@@ -35,12 +35,10 @@ PICTURE_HARMONICS = 40  # harmonics in the timbre picture, at most
 N_COLOURS = 64
 CURVE_POINTS = 240  # points of a curve, the mean over what lies between
 
-Json = dict[str, Any]
-
 
 def write_clip(
     ref: clips.Reference, scored: Mapping[str, clips.Scored], folder: pathlib.Path
-) -> list[Json]:
+) -> list[checked_json.Json]:
     """Writes audio, pictures and curves of one clip.
 
     Args:
@@ -201,7 +199,7 @@ def control_curves(
     played: control_arrays.ControlArrays,
     masks: frame_masks.Masks,
     hearing: clips.Hearing,
-) -> Json:
+) -> checked_json.Json:
     """Curves of a clip that the report plots, with gaps where nothing is defined.
 
     Args:

@@ -8,7 +8,6 @@ bytes.
 import base64
 import dataclasses
 import pathlib
-from typing import Any
 
 import jinja2
 import markupsafe
@@ -20,6 +19,7 @@ from evaluation.report import text as report_text
 from evaluation.report import view as report_view
 from evaluation.scoring import rows as rows_lib
 from evaluation.summary import builder
+from prep import checked_json
 
 PAGE_NAME = "report.html"
 TEXT_NAME = "report.md"
@@ -86,7 +86,7 @@ def _include_raw(name: str) -> markupsafe.Markup:
 
 
 def embed_clips(
-    document: dict[str, Any], rows: list[dict[str, Any]], folder: pathlib.Path
+    document: checked_json.Json, rows: list[checked_json.Json], folder: pathlib.Path
 ) -> tuple[list[clip_views.ClipView], list[str]]:
     """Clips with all their files as data addresses, as many as the page can hold.
 

@@ -3,23 +3,21 @@
 import pathlib
 from collections.abc import Mapping
 from collections.abc import Sequence
-from typing import Any
 
 from evaluation.report import media
 from evaluation.scoring import clips
 from evaluation.scoring import dataset_clips
-
-Json = dict[str, Any]
+from prep import checked_json
 
 
 def write_media(
     references: list[clips.Reference],
     scored: Mapping[str, list[clips.Scored]],
     *,
-    rows: Sequence[Json],
+    rows: Sequence[checked_json.Json],
     folder: pathlib.Path,
     n_media: int,
-) -> list[Json]:
+) -> list[checked_json.Json]:
     """Writes audio and pictures of chosen clips.
 
     Args:
@@ -56,7 +54,7 @@ def write_media(
 
 
 def choose_clips(
-    rows: Sequence[Json], *, run: str, n_wanted: int
+    rows: Sequence[checked_json.Json], *, run: str, n_wanted: int
 ) -> list[tuple[int, str]]:
     """Picks the clips to show: the typical one first, then the extremes, then others.
 

@@ -13,8 +13,8 @@ from evaluation.metrics import catalogue
 from evaluation.metrics import metric as metric_lib
 from evaluation.scoring import rows as rows_lib
 from evaluation.summary import paired
+from prep import checked_json
 
-Json = dict[str, Any]
 DASH = "–"
 MARKS = {paired.BETTER: "▲ better", paired.WORSE: "▼ worse"}
 
@@ -84,7 +84,7 @@ def signed(*values: float | None) -> list[str]:
     return texts
 
 
-def slots(document: Json) -> dict[str, int]:
+def slots(document: checked_json.Json) -> dict[str, int]:
     """Colour of each run and system: 0 the recording, 1 the baseline, then the rest."""
     found = {rows_lib.RECORDING: 0}
     ordered = sorted(document["systems"], key=lambda system: not system["is_baseline"])
@@ -94,7 +94,7 @@ def slots(document: Json) -> dict[str, int]:
     return found
 
 
-def systems_in_order(document: Json) -> list[Json]:
+def systems_in_order(document: checked_json.Json) -> list[checked_json.Json]:
     """Systems with the baseline first."""
     return sorted(document["systems"], key=lambda system: not system["is_baseline"])
 
@@ -108,7 +108,7 @@ def _aim(metric: metric_lib.Metric) -> str:
     }[metric.better]
 
 
-def score_row(metric: metric_lib.Metric, document: Json) -> ScoreRow:
+def score_row(metric: metric_lib.Metric, document: checked_json.Json) -> ScoreRow:
     """A metric with one cell a system, baseline first."""
     systems = systems_in_order(document)
     pairs = {pair["candidate"]: pair for pair in document["comparisons"]}
@@ -132,7 +132,9 @@ def score_row(metric: metric_lib.Metric, document: Json) -> ScoreRow:
     )
 
 
-def make_cell(aggregate: Json, *, comparison: Json | None) -> Cell:
+def make_cell(
+    aggregate: checked_json.Json, *, comparison: checked_json.Json | None
+) -> Cell:
     """A system's number with what the comparison says."""
     value = aggregate["mean"]
     text = number(value)
@@ -151,7 +153,7 @@ def make_cell(aggregate: Json, *, comparison: Json | None) -> Cell:
     )
 
 
-def mark_of(comparison: Json) -> tuple[str, str]:
+def mark_of(comparison: checked_json.Json) -> tuple[str, str]:
     """Better or worse, and whether that is decided."""
     outcome = comparison["outcome"]
     if outcome in MARKS:
@@ -163,13 +165,15 @@ def mark_of(comparison: Json) -> tuple[str, str]:
     return f"{leaning}, not decided", "open"
 
 
-def interval_text(interval: Json) -> str:
+def interval_text(interval: checked_json.Json) -> str:
     """A difference of badness with its interval."""
     mean, low, high = signed(interval["mean"], interval["low"], interval["high"])
     return mean if interval["low"] is None else f"{mean} [{low}, {high}]"
 
 
-def full_rows(metric: metric_lib.Metric, document: Json) -> Json:
+def full_rows(
+    metric: metric_lib.Metric, document: checked_json.Json
+) -> checked_json.Json:
     """Everything that is known of a metric, for the researcher's table."""
     pairs = {pair["candidate"]: pair for pair in document["comparisons"]}
     lines = []
@@ -204,14 +208,14 @@ def full_rows(metric: metric_lib.Metric, document: Json) -> Json:
     }
 
 
-def _range(interval: Json) -> str:
+def _range(interval: checked_json.Json) -> str:
     """An interval's ends."""
     if interval["low"] is None:
         return DASH
     return f"[{number(interval['low'])}, {number(interval['high'])}]"
 
 
-def _signed_range(interval: Json) -> str:
+def _signed_range(interval: checked_json.Json) -> str:
     """The ends of a difference's interval."""
     if interval["low"] is None:
         return DASH
@@ -219,7 +223,7 @@ def _signed_range(interval: Json) -> str:
     return f"[{low}, {high}]"
 
 
-def _skipped(aggregate: Json) -> str:
+def _skipped(aggregate: checked_json.Json) -> str:
     """Says how many clips were skipped and why."""
     if not aggregate["n_skipped"]:
         return "0"
@@ -227,7 +231,7 @@ def _skipped(aggregate: Json) -> str:
     return f"{aggregate['n_skipped']}: {reasons}"
 
 
-def _comparison(comparison: Json | None) -> Json | None:
+def _comparison(comparison: checked_json.Json | None) -> checked_json.Json | None:
     """A comparison as text."""
     if comparison is None or comparison["difference"]["mean"] is None:
         return None

@@ -8,9 +8,9 @@ from typing import Any
 from evaluation.metrics import catalogue
 from evaluation.report import tables
 from evaluation.scoring import rows as rows_lib
+from prep import checked_json
 from prep import errors
 
-Json = dict[str, Any]
 _MARKUP = re.compile(r"[\\`*|]|(?<=\])[\[(:]")  # also what makes brackets a link
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
@@ -31,7 +31,7 @@ def escape(value: Any) -> str:
     return _MARKUP.sub(r"\\\g<0>", text)
 
 
-def kind_rows(systems: Sequence[Mapping[str, Any]]) -> list[Json]:
+def kind_rows(systems: Sequence[Mapping[str, Any]]) -> list[checked_json.Json]:
     """The kinds of collapse as a table, where the page draws bars.
 
     Args:
@@ -57,7 +57,7 @@ def _two(value: float | None) -> str:
     return tables.number(value, decimals=2)
 
 
-def clip_lines(view: Mapping[str, Any]) -> list[Json]:
+def clip_lines(view: Mapping[str, Any]) -> list[checked_json.Json]:
     """The page's table of all clips, a line for each clip and run.
 
     Args:
@@ -78,7 +78,7 @@ def clip_lines(view: Mapping[str, Any]) -> list[Json]:
     return lines
 
 
-def describe_cost(cost: Json) -> Json:
+def describe_cost(cost: checked_json.Json) -> checked_json.Json:
     """Returns what a run costs, as text."""
     render = cost["render_secs"]
     step = cost["step_ms"]
@@ -100,7 +100,7 @@ def _milliseconds(value: float | None) -> str:
     return tables.DASH if value is None else f"{value:.0f} ms"
 
 
-def describe_runs(document: Json) -> list[Json]:
+def describe_runs(document: checked_json.Json) -> list[checked_json.Json]:
     """Facts of each run."""
     return [
         {
@@ -122,7 +122,7 @@ def describe_runs(document: Json) -> list[Json]:
     ]
 
 
-def describe_settings(document: Json) -> list[tuple[str, str]]:
+def describe_settings(document: checked_json.Json) -> list[tuple[str, str]]:
     """Lists the settings of the measurement, line by line."""
     settings, dataset = document["settings"], document["dataset"]
     masks = settings["masks"]

@@ -19,8 +19,7 @@ from evaluation.report import tables
 from evaluation.report import text
 from evaluation.summary import run_facts
 from evaluation.summary import verdict
-
-Json = dict[str, Any]
+from prep import checked_json
 
 COMPONENT_TEXTS = {
     "frozen": "Movement of the timbre that is missing, against the recording.",
@@ -46,7 +45,9 @@ class Card:
     lines: list[str]
 
 
-def build(document: Json, rows: Sequence[Mapping[str, Any]]) -> Json:
+def build(
+    document: checked_json.Json, rows: Sequence[Mapping[str, Any]]
+) -> checked_json.Json:
     """Builds all that the templates need but the clips' media.
 
     Args:
@@ -93,7 +94,7 @@ def build(document: Json, rows: Sequence[Mapping[str, Any]]) -> Json:
     }
 
 
-def _title(document: Json, candidates: Sequence[str]) -> str:
+def _title(document: checked_json.Json, candidates: Sequence[str]) -> str:
     """Who is compared with whom."""
     baseline = document["baseline"]
     if not candidates:
@@ -103,7 +104,7 @@ def _title(document: Json, candidates: Sequence[str]) -> str:
     return f"{', '.join(candidates)} against {baseline}"
 
 
-def _summary_line(document: Json) -> str:
+def _summary_line(document: checked_json.Json) -> str:
     """Returns what was judged, in a line."""
     dataset = document["dataset"]
     n_clips = document["n_clips"]
@@ -120,7 +121,7 @@ def _summary_line(document: Json) -> str:
     )
 
 
-def _card(system: Json, document: Json) -> Card:
+def _card(system: checked_json.Json, document: checked_json.Json) -> Card:
     """A system's verdict."""
     told = document["verdict"]["systems"][system["name"]]
     interval = system["index"]["interval"]
@@ -161,7 +162,7 @@ def _card(system: Json, document: Json) -> Card:
     )
 
 
-def _components(systems: Sequence[Json]) -> markupsafe.Markup:
+def _components(systems: Sequence[checked_json.Json]) -> markupsafe.Markup:
     """Chart of the index's components."""
     severities = {system["name"]: system["index"]["severities"] for system in systems}
     return markupsafe.Markup(
@@ -169,7 +170,7 @@ def _components(systems: Sequence[Json]) -> markupsafe.Markup:
     )
 
 
-def _leaderboard(document: Json) -> list[Json]:
+def _leaderboard(document: checked_json.Json) -> list[checked_json.Json]:
     """Systems in order of merit."""
     by_name = {system["name"]: system for system in document["systems"]}
     rows = []
@@ -191,7 +192,7 @@ def _leaderboard(document: Json) -> list[Json]:
     return rows
 
 
-def _clip_columns(document: Json) -> list[Json]:
+def _clip_columns(document: checked_json.Json) -> list[checked_json.Json]:
     """Columns of the table of all clips: a headline metric of a run each."""
     return [
         {"metric": catalogue.BY_KEY[key].title, "key": key, "run": run}
@@ -200,7 +201,9 @@ def _clip_columns(document: Json) -> list[Json]:
     ]
 
 
-def _clip_rows(document: Json, rows: Sequence[Mapping[str, Any]]) -> list[Json]:
+def _clip_rows(
+    document: checked_json.Json, rows: Sequence[Mapping[str, Any]]
+) -> list[checked_json.Json]:
     """The table of all clips."""
     columns = _clip_columns(document)
     found = []
@@ -217,7 +220,7 @@ def _clip_rows(document: Json, rows: Sequence[Mapping[str, Any]]) -> list[Json]:
     return found
 
 
-def _training(document: Json) -> list[markupsafe.Markup]:
+def _training(document: checked_json.Json) -> list[markupsafe.Markup]:
     """Charts of what training logged."""
     colours = tables.slots(document)
     found = []

@@ -25,7 +25,7 @@ from prep import features
 FEATURE_RATE = 16000  # samples a second at which pitch and loudness are measured
 N_REFERENCE_HARMONICS = 100  # at most; what lies above Nyquist is zero
 
-Tracker = Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray]]
+PitchTracker = Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Scored:
     scores: dict[str, metric_lib.Score]
 
 
-def hear(audio: np.ndarray, *, clip: Clip, tracker: Tracker) -> Hearing:
+def hear(audio: np.ndarray, *, clip: Clip, tracker: PitchTracker) -> Hearing:
     """Measures loudness and pitch of a signal as long as the clip.
 
     Args:
@@ -162,7 +162,7 @@ def count_frames(clip: Clip) -> int:
 
 
 def measure_reference(
-    clip: Clip, *, tracker: Tracker, settings: frame_masks.MaskSettings
+    clip: Clip, *, tracker: PitchTracker, settings: frame_masks.MaskSettings
 ) -> Reference:
     """Measures all that a recording says of a clip.
 
@@ -213,7 +213,7 @@ def score_rendering(
     ref: Reference,
     rendering: Rendering,
     *,
-    tracker: Tracker,
+    tracker: PitchTracker,
     settings: frame_masks.MaskSettings,
 ) -> Scored:
     """Scores what a system makes of a clip.

@@ -23,7 +23,7 @@ from prep import errors
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class JudgingOptions:
     """How runs are evaluated.
 
     Attributes:
@@ -54,7 +54,7 @@ class Options:
 
 
 @dataclasses.dataclass(frozen=True)
-class Choice:
+class RunChoice:
     """The runs of a report.
 
     Attributes:
@@ -70,7 +70,7 @@ class Choice:
 
 def find_runs(
     *, baseline: str, candidates: Sequence[str], patterns: Sequence[str]
-) -> Choice:
+) -> RunChoice:
     """The runs to judge, the baseline first, each once.
 
     Args:
@@ -95,7 +95,7 @@ def find_runs(
         )
     _check_names(list(named.values()))
     asked_for = {path.resolve() for path in explicit}
-    return Choice(
+    return RunChoice(
         baseline=explicit[0],
         run_dirs=tuple(named.values()),
         optional=frozenset(p for real, p in named.items() if real not in asked_for),
@@ -142,7 +142,7 @@ def _check_names(run_dirs: Sequence[pathlib.Path]) -> None:
         taken[path.name] = path
 
 
-def describe_twins(choice: Choice) -> str:
+def describe_twins(choice: RunChoice) -> str:
     """Says what becomes of the baseline's further trainings; empty without any.
 
     Args:
@@ -173,7 +173,7 @@ class OpenedRuns:
         skipped: `{"run": name, "reason": sentence}` of each skipped run.
     """
 
-    def __init__(self, choice: Choice, *, options: Options):
+    def __init__(self, choice: RunChoice, *, options: JudgingOptions):
         """Opens all runs.
 
         Args:
@@ -185,7 +185,7 @@ class OpenedRuns:
                 no candidate is left.
         """
         self.runs: dict[str, runs_lib.Run] = {}
-        self.logs: dict[str, list[training_log.Row]] = {}
+        self.logs: dict[str, list[training_log.LogRow]] = {}
         self.skipped: list[dict[str, str]] = []
         self._options = options
         self._baseline = choice.baseline.name

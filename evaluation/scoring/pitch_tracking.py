@@ -38,7 +38,7 @@ class SparseTracker:
         tracker: The other one.
     """
 
-    tracker: clips.Tracker
+    tracker: clips.PitchTracker
 
     def __call__(
         self, audio_16k: np.ndarray, frame_rate: float
@@ -81,7 +81,7 @@ class CachedTracker:
         folder: Of the entries; made if needed.
     """
 
-    tracker: clips.Tracker
+    tracker: clips.PitchTracker
     tracker_id: str
     folder: pathlib.Path
 

@@ -17,6 +17,7 @@ from typing import Any
 from evaluation.metrics import metric as metric_lib
 from evaluation.scoring import across_clips
 from evaluation.scoring import clips
+from prep import checked_json
 from prep import errors
 
 SCORES_NAME = "scores.jsonl"
@@ -35,7 +36,7 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
+def read_rows(path: pathlib.Path) -> list[checked_json.Json]:
     """Reads scores.jsonl.
 
     Raises:
@@ -71,8 +72,8 @@ def make_rows(
     references: list[clips.Reference],
     scored: Mapping[str, list[clips.Scored]],
     *,
-    runs: Mapping[str, dict[str, Any]],
-) -> list[dict[str, Any]]:
+    runs: Mapping[str, checked_json.Json],
+) -> list[checked_json.Json]:
     """Rows of scores.jsonl, one a clip.
 
     Args:

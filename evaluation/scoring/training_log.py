@@ -22,7 +22,7 @@ EARLY_SHARE = (
 )
 MIN_POINTS = 4  # logged steps; fewer show no slope
 LOSS_KEYS = ("held_out/spectral_distance", "losses/total_loss")
-Row = Mapping[str, Any]
+LogRow = Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Tracked:
     alarms: tuple[str, ...]
 
 
-def read_rows(run_dir: pathlib.Path) -> list[Row]:
+def read_rows(run_dir: pathlib.Path) -> list[LogRow]:
     """Reads a run's metrics.jsonl; lines that are no rows are left out.
 
     Args:
@@ -76,7 +76,7 @@ def read_rows(run_dir: pathlib.Path) -> list[Row]:
         InputError: If a row holds something else than numbers where they belong.
     """
     try:
-        rows: list[Row] = list(metrics_log.read_metrics(run_dir))
+        rows: list[LogRow] = list(metrics_log.read_metrics(run_dir))
     except OSError as error:
         raise errors.InputError(
             f"{run_dir}: its log cannot be read: {error}."
@@ -92,7 +92,7 @@ def read_rows(run_dir: pathlib.Path) -> list[Row]:
     return rows
 
 
-def track(rows: Sequence[Row]) -> Tracked:
+def track(rows: Sequence[LogRow]) -> Tracked:
     """Reads the figures off a log.
 
     Args:
@@ -124,7 +124,7 @@ def track(rows: Sequence[Row]) -> Tracked:
     )
 
 
-def _series(rows: Sequence[Row], key: str) -> tuple[np.ndarray, np.ndarray]:
+def _series(rows: Sequence[LogRow], key: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps and values of a key, without gaps."""
     known = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
     if not known:
@@ -159,25 +159,25 @@ def _slope(xs: np.ndarray, ys: np.ndarray) -> float:
     return float(np.polyfit(xs, ys, 1)[0])
 
 
-def median(rows: Sequence[Row], key: str) -> float:
+def median(rows: Sequence[LogRow], key: str) -> float:
     """Median of a key's values; NaN without any."""
     _, values = _series(rows, key)
     return float(np.median(values)) if values.size else math.nan
 
 
-def largest(rows: Sequence[Row], key: str) -> float:
+def largest(rows: Sequence[LogRow], key: str) -> float:
     """Largest of a key's values; NaN without any."""
     _, values = _series(rows, key)
     return float(values.max()) if values.size else math.nan
 
 
-def _last(rows: Sequence[Row], key: str) -> float:
+def _last(rows: Sequence[LogRow], key: str) -> float:
     """Last of a key's values."""
     _, values = _series(rows, key)
     return float(values[-1]) if values.size else math.nan
 
 
-def _alarm_names(rows: Sequence[Row]) -> list[str]:
+def _alarm_names(rows: Sequence[LogRow]) -> list[str]:
     """Alarms of the last row that lists any field of that name."""
     listed = [row["alarms"] for row in rows if isinstance(row.get("alarms"), list)]
     return [str(name) for name in listed[-1]] if listed else []

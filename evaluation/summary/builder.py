@@ -25,6 +25,7 @@ from evaluation.summary import index_intervals
 from evaluation.summary import paired
 from evaluation.summary import score_table
 from evaluation.summary import verdict
+from prep import checked_json
 from prep import errors
 
 SUMMARY_NAME = "summary.json"
@@ -38,7 +39,6 @@ PARTS = {  # what every summary has, and what it is in Python
     "clips": list,
     "runs": dict,
 }
-Json = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,12 +109,12 @@ class Pair:
 def build(
     rows: Sequence[Mapping[str, Any]],
     *,
-    runs: Mapping[str, Json],
+    runs: Mapping[str, checked_json.Json],
     baseline: str,
-    settings: Json,
-    dataset: Json,
-    skipped_runs: Sequence[Json] = (),
-) -> Json:
+    settings: checked_json.Json,
+    dataset: checked_json.Json,
+    skipped_runs: Sequence[checked_json.Json] = (),
+) -> checked_json.Json:
     """Builds the summary.
 
     Args:
@@ -167,7 +167,7 @@ def build(
         "config_differences": configurations.differences(runs),
     }
     # JSON from here on: the verdict reads what the file holds.
-    document: Json = to_json(facts)
+    document: checked_json.Json = to_json(facts)
     document["leaderboard"] = _leaderboard(document["systems"])
     document["verdict"] = verdict.write(document)
     return document
@@ -287,10 +287,10 @@ def _compare_systems(
     )
 
 
-def _leaderboard(systems: Sequence[Json]) -> list[Json]:
+def _leaderboard(systems: Sequence[checked_json.Json]) -> list[checked_json.Json]:
     """Systems in order: those not collapsed first, by spectral loss."""
 
-    def rank(system: Json) -> tuple[bool, float]:
+    def rank(system: checked_json.Json) -> tuple[bool, float]:
         loss = system["metrics"]["spectral_loss"]["mean"]
         return verdict.has_collapsed(system), math.inf if loss is None else loss
 
@@ -316,13 +316,13 @@ def to_json(value: Any) -> Any:
     return value
 
 
-def write_summary(document: Json, path: pathlib.Path) -> None:
+def write_summary(document: checked_json.Json, path: pathlib.Path) -> None:
     """Writes summary.json."""
     text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def read_summary(path: pathlib.Path) -> Json:
+def read_summary(path: pathlib.Path) -> checked_json.Json:
     """Reads summary.json.
 
     Raises:

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Iterable
 from collections.abc import Mapping
-from typing import Any
 
-Json = dict[str, Any]
+from prep import checked_json
+
 _SEED_BINDING = re.compile(r"(^|[._])seed$", re.IGNORECASE)
 
 
-def differences(runs: Mapping[str, Json]) -> list[Json]:
+def differences(runs: Mapping[str, checked_json.Json]) -> list[checked_json.Json]:
     """Bindings of the operative configurations that are not the same in all runs.
 
     Args:
@@ -53,7 +53,9 @@ def parse_bindings(config: str) -> dict[str, str]:
     return bindings
 
 
-def beyond_the_seed(runs: Mapping[str, Json], names: Iterable[str]) -> list[str]:
+def beyond_the_seed(
+    runs: Mapping[str, checked_json.Json], names: Iterable[str]
+) -> list[str]:
     """Bindings in which trainings of one system differ, though only seeds should.
 
     Where the data lies is left out too: datasets are compared by their content.

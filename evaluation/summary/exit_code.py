@@ -1,12 +1,12 @@
 """The exit code of `ddsp_report --fail_if_collapsed`."""
 
-from typing import Any
+from prep import checked_json
 
 EXIT_COLLAPSED = 1
 EXIT_UNJUDGED = 3
 
 
-def decide(document: dict[str, Any], *, baseline_run: str) -> tuple[int, list[str]]:
+def decide(document: checked_json.Json, *, baseline_run: str) -> tuple[int, list[str]]:
     """Returns whether a report lets its candidates pass, training by training.
 
     A candidate is every run but the baseline run itself: another training of the

@@ -14,8 +14,8 @@ from evaluation.summary import paired
 from models.data import provider
 from models.runs import loading as runs_lib
 from models.runs import record
+from prep import checked_json
 
-Json = dict[str, Any]
 CURVE_KEYS = {
     "losses/total_loss": "Training loss",
     "held_out/spectral_distance": "Spectral loss on the held-out batch",
@@ -28,8 +28,8 @@ MAX_CURVE_POINTS = 200
 
 
 def describe_run(
-    run: runs_lib.Run, *, cost: rendering.Cost, rows: Sequence[training_log.Row]
-) -> Json:
+    run: runs_lib.Run, *, cost: rendering.Cost, rows: Sequence[training_log.LogRow]
+) -> checked_json.Json:
     """Describes a run for the summary: facts, cost and training curves.
 
     Args:
@@ -57,7 +57,7 @@ def describe_run(
     }
 
 
-def training_curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
+def training_curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, checked_json.Json]:
     """Curves of metrics.jsonl that the report plots, thinned out.
 
     Args:
@@ -79,7 +79,9 @@ def training_curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
     return curves
 
 
-def describe_settings(options: judged_runs.Options, *, capacity: str) -> Json:
+def describe_settings(
+    options: judged_runs.JudgingOptions, *, capacity: str
+) -> checked_json.Json:
     """Describes the settings of the measurement."""
     return {
         "checkpoint": options.checkpoint,
@@ -96,7 +98,9 @@ def describe_settings(options: judged_runs.Options, *, capacity: str) -> Json:
     }
 
 
-def describe_dataset(dataset: provider.PreparedDataset, *, split: str) -> Json:
+def describe_dataset(
+    dataset: provider.PreparedDataset, *, split: str
+) -> checked_json.Json:
     """Describes the dataset of the measurement."""
     info = dataset.info
     return {

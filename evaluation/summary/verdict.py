@@ -1,13 +1,13 @@
 """The verdict in words, for somebody who plays the instrument and reads no tables."""
 
 import math
-from typing import Any
 
 from evaluation.collapse_index import index as collapse_index
 from evaluation.summary import configurations
 from evaluation.summary import index_intervals
 from evaluation.summary import paired
 from evaluation.summary import verdict_pairs
+from prep import checked_json
 
 KINDS = {
     "frozen": "its timbre hardly moves",
@@ -36,7 +36,7 @@ N_NAMED_BINDINGS = 2  # bindings that a note names; more are counted
 COVERED = 0.1  # of the index below the threshold: so much less is lost to the ear
 
 
-def write(summary: dict[str, Any]) -> dict[str, Any]:
+def write(summary: checked_json.Json) -> checked_json.Json:
     """Puts a summary into sentences.
 
     Args:
@@ -80,7 +80,7 @@ def write(summary: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def has_collapsed(system: dict[str, Any]) -> bool:
+def has_collapsed(system: checked_json.Json) -> bool:
     """Returns whether a system has collapsed: on average, or in one of its trainings.
 
     A mean over trainings would hide one that collapsed behind one that did not.
@@ -89,7 +89,7 @@ def has_collapsed(system: dict[str, Any]) -> bool:
     return on_average or bool(collapsed_runs(system))
 
 
-def collapsed_runs(system: dict[str, Any]) -> list[str]:
+def collapsed_runs(system: checked_json.Json) -> list[str]:
     """The trainings of a system whose own index says collapsed."""
     by_run = system["index"]["by_run"].items()
     return [
@@ -99,13 +99,13 @@ def collapsed_runs(system: dict[str, Any]) -> list[str]:
     ]
 
 
-def unjudged_runs(system: dict[str, Any]) -> list[str]:
+def unjudged_runs(system: checked_json.Json) -> list[str]:
     """The trainings of a system that have no index."""
     by_run = system["index"]["by_run"].items()
     return [name for name, value in by_run if not _is_number(value)]
 
 
-def _headline(subjects: list[dict[str, Any]], runs: dict[str, Any]) -> str:
+def _headline(subjects: list[checked_json.Json], runs: checked_json.Json) -> str:
     """One sentence over all candidates."""
     if len(subjects) == 1:
         return describe_system(subjects[0], runs)["sentence"]
@@ -127,7 +127,9 @@ def _qualifiers(state: str) -> str:
     return " ".join(state.replace("collapsed", "").split())
 
 
-def describe_system(system: dict[str, Any], runs: dict[str, Any]) -> dict[str, str]:
+def describe_system(
+    system: checked_json.Json, runs: checked_json.Json
+) -> dict[str, str]:
     """A system's state and a sentence; what is still learning has collapsed so far.
 
     Where the mean is healthy and one of several trainings is not, it has partly
@@ -163,7 +165,7 @@ def _listed(words: list[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
-def _lost_kinds(index: dict[str, Any]) -> list[str]:
+def _lost_kinds(index: checked_json.Json) -> list[str]:
     """The kinds of collapse beyond the threshold, the worst first; at least one."""
     severities = {
         kind: value for kind, value in index["severities"].items() if _is_number(value)
@@ -173,7 +175,7 @@ def _lost_kinds(index: dict[str, Any]) -> list[str]:
     return lost or [index["kind"]]
 
 
-def describe_doubts(system: dict[str, Any], runs: dict[str, Any]) -> list[str]:
+def describe_doubts(system: checked_json.Json, runs: checked_json.Json) -> list[str]:
     """Lists what weakens a system's verdict."""
     notes = describe_trainings(system, runs)
     heard = system["metrics"]["heard_collapse_index"]["mean"]
@@ -195,7 +197,7 @@ def describe_doubts(system: dict[str, Any], runs: dict[str, Any]) -> list[str]:
     return notes
 
 
-def describe_trainings(system: dict[str, Any], runs: dict[str, Any]) -> list[str]:
+def describe_trainings(system: checked_json.Json, runs: checked_json.Json) -> list[str]:
     """Describes a system that was trained several times."""
     names = system["runs"]
     if len(names) == 1:
@@ -228,7 +230,9 @@ def describe_trainings(system: dict[str, Any], runs: dict[str, Any]) -> list[str
     return notes
 
 
-def _describe_early_choices(system: dict[str, Any], runs: dict[str, Any]) -> list[str]:
+def _describe_early_choices(
+    system: checked_json.Json, runs: checked_json.Json
+) -> list[str]:
     """A note on runs whose judged checkpoint is of the first half of training."""
     curve = "held_out/spectral_distance"
     steps = [
@@ -245,13 +249,13 @@ def _describe_early_choices(system: dict[str, Any], runs: dict[str, Any]) -> lis
     ]
 
 
-def _fall_of(system: dict[str, Any], runs: dict[str, Any]) -> float:
+def _fall_of(system: checked_json.Json, runs: checked_json.Json) -> float:
     """The largest late fall of a system's runs; 0 where none is known."""
     falls = [late_fall(runs[name]["training"]) for name in system["runs"]]
     return max((fall for fall in falls if _is_number(fall)), default=0.0)
 
 
-def late_fall(training: dict[str, Any]) -> float:
+def late_fall(training: checked_json.Json) -> float:
     """Share by which the second half of training lowered the best held-out loss."""
     curve = training.get("held_out/spectral_distance")
     if not curve:
@@ -272,7 +276,7 @@ def _is_number(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def _caution(summary: dict[str, Any]) -> str:
+def _caution(summary: checked_json.Json) -> str:
     """Lists what limits the conclusions."""
     n_recordings = summary["n_recordings"]
     if summary["unit"] == "clip":

@@ -2,10 +2,10 @@
 
 import dataclasses
 import math
-from typing import Any
 
 from evaluation.metrics import catalogue
 from evaluation.summary import paired
+from prep import checked_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ TOLD = (
 )
 
 
-def compare_plainly(comparisons: list[dict[str, Any]]) -> str:
+def compare_plainly(comparisons: list[checked_json.Json]) -> str:
     """Returns which of two comes closer to the recording; empty for more than two."""
     if len(comparisons) != 1:
         return ""
@@ -74,7 +74,9 @@ def compare_plainly(comparisons: list[dict[str, Any]]) -> str:
     return f"Whether it sounds closer to the recording than {baseline} is not decided."
 
 
-def describe_pair(pair: dict[str, Any], systems: list[dict[str, Any]]) -> list[str]:
+def describe_pair(
+    pair: checked_json.Json, systems: list[checked_json.Json]
+) -> list[str]:
     """Returns what a listener would notice between a candidate and the baseline."""
     by_name = {system["name"]: system for system in systems}
     sentences = []
@@ -89,7 +91,7 @@ def describe_pair(pair: dict[str, Any], systems: list[dict[str, Any]]) -> list[s
     return sentences
 
 
-def _tell(told: Told, comparison: dict[str, Any], *, own: float, base: float) -> str:
+def _tell(told: Told, comparison: checked_json.Json, *, own: float, base: float) -> str:
     """One score of a pair as a sentence."""
     unit = catalogue.BY_KEY[told.key].unit
     digits = told.decimals

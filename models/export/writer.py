@@ -19,7 +19,6 @@ import os
 import pathlib
 import shutil
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import soundfile
@@ -32,6 +31,7 @@ from models.runs import loading
 from models.runs import record
 from models.streaming import block_model
 from models.streaming import lite
+from prep import checked_json
 from prep import errors
 
 DECODER, SYNTH, STEP = "decoder", "synth", "step.tflite"
@@ -139,7 +139,7 @@ def describe(
     step: lite.FlatStep,
     response: np.ndarray,
     parity: dict[str, float],
-) -> dict[str, Any]:
+) -> checked_json.Json:
     """Makes the model card: rates, sizes, inputs, outputs, parity.
 
     Args:

@@ -12,9 +12,19 @@ import typing
 
 import tensorflow as tf
 
+_CONSTANTS = (int, float, str, type(None))
+
 
 def _detached(value: typing.Any) -> typing.Any:
     return tf.stop_gradient(value) if tf.is_tensor(value) else value
+
+
+def _call(
+    kernel: collections.abc.Callable[..., typing.Any],
+    constants: tuple[typing.Any, ...],
+    *tensors: typing.Any,
+) -> typing.Any:
+    return kernel(*tensors, *constants)
 
 
 def compiled(
@@ -23,18 +33,29 @@ def compiled(
     """Compiles a function of tensors that is used inside `tf.custom_gradient`.
 
     Args:
-        kernel: Takes float or complex tensors, and numbers or strings that are constant
-            for the compiled code.
+        kernel: Takes float or complex tensors, then numbers and strings, which are
+            constants of the compiled code.
 
     Returns:
         A function of the same arguments. No gradient flows through it: the caller's
         hand-written one replaces it, and without the detachment a tape would keep every
         intermediate value.
     """
-    jitted = tf.function(kernel, jit_compile=True)
+
+    # A function for each set of constants, because TensorFlow warns of a function that
+    # is traced five times. It tells partials apart, but not closures of the same code.
+    @functools.lru_cache(maxsize=None, typed=True)
+    def jitted(*constants: typing.Any) -> typing.Any:
+        return tf.function(
+            functools.partial(_call, kernel, constants), jit_compile=True
+        )
 
     @functools.wraps(kernel)
     def call(*arguments: typing.Any) -> typing.Any:
-        return jitted(*tf.nest.map_structure(_detached, arguments))
+        n_tensors = len(arguments)
+        while n_tensors and isinstance(arguments[n_tensors - 1], _CONSTANTS):
+            n_tensors -= 1
+        tensors = tf.nest.map_structure(_detached, arguments[:n_tensors])
+        return jitted(*arguments[n_tensors:])(*tensors)
 
     return call

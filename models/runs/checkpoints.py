@@ -28,7 +28,7 @@ _INDEX = re.compile(r"^ckpt-(\d+)\.index$")
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class FoundCheckpoint:
     """A checkpoint on disk: its path without suffix, for TensorFlow, and its step."""
 
     path: str
@@ -41,7 +41,7 @@ class Found:
         return hashlib.sha256(content).hexdigest()[:12]
 
 
-def found_in(directory: str | pathlib.Path) -> list[Found]:
+def found_in(directory: str | pathlib.Path) -> list[FoundCheckpoint]:
     """All checkpoints of a directory by their index files, newest first; unverified."""
     directory = pathlib.Path(directory)
     if not directory.is_dir():
@@ -52,7 +52,7 @@ def found_in(directory: str | pathlib.Path) -> list[Found]:
         if match
     ]
     return [
-        Found(str(directory / f"{PREFIX}{step}"), step)
+        FoundCheckpoint(str(directory / f"{PREFIX}{step}"), step)
         for step in sorted(steps, reverse=True)
     ]
 
@@ -72,7 +72,7 @@ def verify(path: str) -> str:
     return ""
 
 
-def newest_sound(directory: str | pathlib.Path) -> Found | None:
+def newest_sound(directory: str | pathlib.Path) -> FoundCheckpoint | None:
     """The newest checkpoint that is whole; warns of broken ones that it skips."""
     for found in found_in(directory):
         problem = verify(found.path)
@@ -112,7 +112,7 @@ class CheckpointStore:
         self.keep = keep
         self._checkpoint = tf.train.Checkpoint(**trackables)
 
-    def save(self, step: int, *, keep_all: bool = False) -> Found:
+    def save(self, step: int, *, keep_all: bool = False) -> FoundCheckpoint:
         """Writes `ckpt-<step>`, then removes what is too old."""
         self.directory.mkdir(parents=True, exist_ok=True)
         aside = self.directory / f"{_WRITING}{os.getpid()}-{step}"
@@ -128,9 +128,9 @@ class CheckpointStore:
         if not keep_all:
             self._remove_old()
         self._write_state()
-        return Found(str(self.directory / name), step)
+        return FoundCheckpoint(str(self.directory / name), step)
 
-    def save_only(self, step: int) -> Found:
+    def save_only(self, step: int) -> FoundCheckpoint:
         """Writes `ckpt-<step>`, then removes every other, newer ones too."""
         written = self.save(step, keep_all=True)
         for found in found_in(self.directory):
@@ -167,7 +167,7 @@ class CheckpointStore:
         self._write_state()
 
 
-def remove(found: Found) -> None:
+def remove(found: FoundCheckpoint) -> None:
     """Deletes a checkpoint, its index first, so that no reader finds half of it."""
     path = pathlib.Path(found.path)
     pathlib.Path(found.path + ".index").unlink(missing_ok=True)

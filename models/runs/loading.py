@@ -7,7 +7,6 @@ that two runs of one process never mix; a model that is built keeps its own.
 import dataclasses
 import pathlib
 import re
-from typing import Any
 
 import gin
 import tensorflow as tf
@@ -19,6 +18,7 @@ from models.config import vetting
 from models.runs import checkpoints
 from models.runs import layout
 from models.runs import record
+from prep import checked_json
 
 _OWN_IMPORT = re.compile(r"^import models\..*\n", re.MULTILINE)
 
@@ -42,7 +42,7 @@ class Run:
     step: int
     checkpoint: str
     config_text: str
-    info: dict[str, Any]
+    info: checked_json.Json
     data_dir: pathlib.Path
 
 
@@ -107,7 +107,9 @@ def current_imports(config_text: str) -> str:
     return f"import models.registry\n{lines}"
 
 
-def find_checkpoint(run_dir: pathlib.Path, checkpoint: str) -> checkpoints.Found:
+def find_checkpoint(
+    run_dir: pathlib.Path, checkpoint: str
+) -> checkpoints.FoundCheckpoint:
     """The checkpoint meant by 'best', 'last' or a step.
 
     Raises:
@@ -137,7 +139,7 @@ def find_checkpoint(run_dir: pathlib.Path, checkpoint: str) -> checkpoints.Found
     return found
 
 
-def build_model(config_text: str, *, lengths: dict[str, Any]) -> tf.keras.Model:
+def build_model(config_text: str, *, lengths: checked_json.Json) -> tf.keras.Model:
     """Builds the model of a configuration, its variables created.
 
     Args:
@@ -187,7 +189,7 @@ def build_variables(model: tf.keras.Model, *, n_samples: int, n_frames: int) -> 
     )
 
 
-def find_weights(place: str) -> checkpoints.Found:
+def find_weights(place: str) -> checkpoints.FoundCheckpoint:
     """The checkpoint meant by a run directory or by a checkpoint's own path.
 
     Raises:
@@ -198,5 +200,5 @@ def find_weights(place: str) -> checkpoints.Found:
     if name == "ckpt" and step.isdigit():
         whole = str(path).removesuffix(".index")
         if pathlib.Path(whole + ".index").exists():
-            return checkpoints.Found(whole, int(step))
+            return checkpoints.FoundCheckpoint(whole, int(step))
     return find_checkpoint(path, "best")

@@ -13,7 +13,6 @@ import pathlib
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
 from typing import TextIO
 
 import tensorflow as tf
@@ -21,11 +20,12 @@ from absl import logging
 
 from models.runs import event_files
 from models.runs import layout
+from prep import checked_json
 from prep import files
 
 PACE_WEIGHT = 0.3  # of the newest row in the estimate of the time left
 TAIL_SIZE = 1 << 16  # bytes; holds several rows, of which one has about 2,000
-Row = dict[str, Any]
+Row = checked_json.Json
 _OLD_NAMES = {
     "held_out/spectral_loss": "held_out/spectral_distance",
     "controls/harmonic_distribution_entropy": "controls/entropy_nats",
@@ -234,8 +234,8 @@ def progress_text(
     return "  ".join(parts)
 
 
-class Means:
-    """Means of what was added since the last row."""
+class RowMeans:
+    """RowMeans of what was added since the last row."""
 
     def __init__(self) -> None:
         """Begins with nothing."""
@@ -243,7 +243,7 @@ class Means:
         self._latest: dict[str, float] = {}
         self._fixed: dict[str, float] = {}
 
-    def add(self, values: dict[str, Any]) -> None:
+    def add(self, values: checked_json.Json) -> None:
         """Adds a step's numbers."""
         for key, value in values.items():
             self._latest[key] = float(value)

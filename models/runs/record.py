@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from models.runs import layout
 from models.runs import outcomes
+from prep import checked_json
 from prep import files
 from prep.dataset import info as dataset_info
 
@@ -70,7 +71,7 @@ class Start:
     command: tuple[str, ...]
     plan_hash: str
     gin_digest: str
-    fields: dict[str, Any]
+    fields: checked_json.Json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +88,7 @@ class RunRecord:
     outcome: outcomes.Outcome | None = None
     starts: tuple[Start, ...] = ()
     config: str = ""
-    fields: dict[str, Any] = dataclasses.field(default_factory=dict)
+    fields: checked_json.Json = dataclasses.field(default_factory=dict)
 
     @property
     def is_done(self) -> bool:
@@ -102,11 +103,11 @@ class RunRecord:
     @property
     def best_measure(self) -> float:
         """Measure of its best checkpoint; infinity before there is one."""
-        loss = self.fields.get("best_loss", math.inf)
+        loss: float = self.fields.get("best_loss", math.inf)
         return float(self.fields.get("best_measure", loss))
 
 
-def hashes_of(fields: dict[str, Any]) -> tuple[str, ...]:
+def hashes_of(fields: checked_json.Json) -> tuple[str, ...]:
     """The datasets that a checked run.json names, in order, each once."""
     of_starts = [start.get("plan_hash") for start in fields.get("starts") or ()]
     known = [*of_starts, fields.get("plan_hash")]
@@ -171,12 +172,12 @@ def _check_type(name: str, value: Any, kind: type | types.UnionType) -> None:
         raise TypeError(f"{name} is {value!r:.40}")
 
 
-def read_run(run_dir: str | pathlib.Path) -> dict[str, Any]:
+def read_run(run_dir: str | pathlib.Path) -> checked_json.Json:
     """The content of run.json, {} where there is none; see `read_record`."""
     return read_record(run_dir).fields
 
 
-def write_run(run_dir: str | pathlib.Path, record: dict[str, Any]) -> None:
+def write_run(run_dir: str | pathlib.Path, record: checked_json.Json) -> None:
     """Replaces run.json in one step."""
     path = pathlib.Path(run_dir) / layout.RUN_NAME
     files.write_text(path, json.dumps(record, indent=2, default=str) + "\n")
@@ -187,8 +188,8 @@ def started(
     *,
     info: dataset_info.DatasetInfo | None,
     config_text: str,
-    settings: dict[str, Any],
-) -> dict[str, Any]:
+    settings: checked_json.Json,
+) -> checked_json.Json:
     """Notes the start of a run, or of its continuation, and writes run.json.
 
     Args:
@@ -225,7 +226,7 @@ def started(
 
 
 def ended(
-    run_dir: str | pathlib.Path, *, outcome: outcomes.Outcome, facts: dict[str, Any]
+    run_dir: str | pathlib.Path, *, outcome: outcomes.Outcome, facts: checked_json.Json
 ) -> None:
     """Notes how a run ended."""
     record = read_run(run_dir)
@@ -239,7 +240,7 @@ def config_hash(config_text: str) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def _dataset_facts(info: dataset_info.DatasetInfo) -> dict[str, Any]:
+def _dataset_facts(info: dataset_info.DatasetInfo) -> checked_json.Json:
     return {
         "plan_hash": info.plan_hash,
         "sample_rate": info.sample_rate,
@@ -279,7 +280,7 @@ def commit() -> str:
     return head + "+changes" if head and changed else head
 
 
-def machine() -> dict[str, Any]:
+def machine() -> checked_json.Json:
     """Describes the machine that a run ran on."""
     return {
         "platform": platform.platform(),

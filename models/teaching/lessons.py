@@ -242,9 +242,9 @@ def _advance(
     store: checkpoints.CheckpointStore,
     run_dir: pathlib.Path,
     show: Callable[[str], None],
-) -> warm_up_lib.Means:
+) -> warm_up_lib.RecentDistances:
     """Makes the warm-up's steps; logs each few, saves now and then."""
-    means = warm_up_lib.Means(float("nan"), float("nan"))
+    means = warm_up_lib.RecentDistances(float("nan"), float("nan"))
     saved = time.monotonic()
     with (run_dir / LOG_NAME).open("a", encoding="utf-8") as log:
         while not warm_up.is_done:

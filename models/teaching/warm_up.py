@@ -23,7 +23,7 @@ CLIP_NORM = 10.0  # of the gradient, dB a unit
 
 
 @dataclasses.dataclass(frozen=True)
-class Means:
+class RecentDistances:
     """Distances over the last steps, in dB.
 
     Attributes:
@@ -35,7 +35,7 @@ class Means:
     noise: float
 
 
-class Progress(tf.Module):
+class WarmUpProgress(tf.Module):
     """How far a warm-up has come; saved with its checkpoints."""
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class WarmUp:
             if model.decoder.has_memory
             else (FRAMES, 1)
         )
-        self.progress = Progress()
+        self.progress = WarmUpProgress()
         self.optimizer = tf.keras.optimizers.Adam(
             tf.keras.optimizers.schedules.CosineDecay(learning_rate, n_steps),
             jit_compile=False,
@@ -175,9 +175,9 @@ class WarmUp:
         """Returns whether all steps are made."""
         return int(self.progress.step.numpy()) >= self.n_steps
 
-    def advance(self) -> Means:
+    def advance(self) -> RecentDistances:
         """Makes the next few steps."""
         left = self.n_steps - int(self.progress.step.numpy())
         n_steps = tf.constant(min(STEPS_PER_CALL, left), tf.int64)
         harmonics, noise = self._steps(n_steps)
-        return Means(float(harmonics), float(noise))
+        return RecentDistances(float(harmonics), float(noise))

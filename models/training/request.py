@@ -17,7 +17,7 @@ LOOP_BLOCK = "models.loop.LoopOptions"
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
+class TrainingRequest:
     """What a person asks for; the fields are the flags of `ddsp_run`."""
 
     save_dir: str
@@ -37,7 +37,7 @@ class Request:
     quiet: bool = False
 
 
-def configure(request: Request) -> dataset_info.DatasetInfo | None:
+def configure(request: TrainingRequest) -> dataset_info.DatasetInfo | None:
     """Puts the configuration of a request in force, checked.
 
     Returns:
@@ -69,7 +69,7 @@ def configure(request: Request) -> dataset_info.DatasetInfo | None:
     return info
 
 
-def all_bindings(request: Request) -> list[str]:
+def all_bindings(request: TrainingRequest) -> list[str]:
     """The request's bindings, and its flags that stand for bindings."""
     bindings = list(request.bindings)
     if request.num_steps is not None:

@@ -49,7 +49,7 @@ def check_writable(directory: pathlib.Path) -> None:
 
 def find_start(
     save_dir: pathlib.Path, *, restore_dir: pathlib.Path | None, mode: str
-) -> checkpoints.Found | None:
+) -> checkpoints.FoundCheckpoint | None:
     """The checkpoint that a run goes on from, None for a fresh start.
 
     Args:
@@ -88,7 +88,7 @@ def find_start(
     return found
 
 
-def check_dataset(found: checkpoints.Found | None, *, plan_hash: str) -> None:
+def check_dataset(found: checkpoints.FoundCheckpoint | None, *, plan_hash: str) -> None:
     """Checks that a run goes on with the dataset that it began with.
 
     Another split would put recordings that it has trained on into what it is judged by.
@@ -126,7 +126,7 @@ def _move_aside(save_dir: pathlib.Path) -> None:
     logging.warning("--resume=never: the earlier run's files are now in %s.", aside)
 
 
-def restore(training: assembly.Training, *, found: checkpoints.Found) -> str:
+def restore(training: assembly.Training, *, found: checkpoints.FoundCheckpoint) -> str:
     """Loads model, optimiser and progress; returns the line that says so.
 
     Raises:

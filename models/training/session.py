@@ -37,7 +37,7 @@ from prep import files
 from prep.dataset import info as dataset_info
 
 
-def make_strategy(request: run_request.Request) -> tf.distribute.Strategy:
+def make_strategy(request: run_request.TrainingRequest) -> tf.distribute.Strategy:
     """Makes ddsp's strategy, or TensorFlow's plain one for one device."""
     is_plain = not request.tpu and not request.cluster_config
     # Listing devices starts TensorFlow, after which workers cannot be joined.
@@ -55,7 +55,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def train(
-    request: run_request.Request, *, say: Callable[[str], None] = logging.info
+    request: run_request.TrainingRequest, *, say: Callable[[str], None] = logging.info
 ) -> training_options.TrainingResult:
     """Trains as a request says.
 
@@ -87,7 +87,7 @@ def train(
 
 
 def _train_in(
-    request: run_request.Request,
+    request: run_request.TrainingRequest,
     info: dataset_info.DatasetInfo | None,
     *,
     strategy: tf.distribute.Strategy,
@@ -141,8 +141,8 @@ def _train_in(
 def start_weights(
     training: assembly.Training,
     *,
-    found: checkpoints.Found | None,
-    request: run_request.Request,
+    found: checkpoints.FoundCheckpoint | None,
+    request: run_request.TrainingRequest,
 ) -> str:
     """Sets what a training starts from; returns the line that says what that was."""
     if found is not None:
@@ -214,7 +214,7 @@ def saying_full_disk() -> Iterator[None]:
 
 
 def _settings(
-    request: run_request.Request, info: dataset_info.DatasetInfo | None
+    request: run_request.TrainingRequest, info: dataset_info.DatasetInfo | None
 ) -> dict[str, Any]:
     """Returns what made a run, for its record and its dumps."""
     return {
@@ -237,7 +237,7 @@ def _last_line(save_dir: pathlib.Path, result: training_options.TrainingResult) 
 
 
 def _train_with_stock_loop(
-    request: run_request.Request, trainer: Any
+    request: run_request.TrainingRequest, trainer: Any
 ) -> training_options.TrainingResult:
     """Runs ddsp's own loop for a trainer that is not ours."""
     train_util.train(
@@ -254,7 +254,7 @@ def _train_with_stock_loop(
 
 
 def evaluate_or_sample(
-    request: run_request.Request, *, mode: str, run_once: bool
+    request: run_request.TrainingRequest, *, mode: str, run_once: bool
 ) -> None:
     """Runs ddsp's evaluation or sampling on the eval split.
 

@@ -33,6 +33,7 @@ from models.training import options as training_options
 from models.training import request as run_request
 from models.training import session
 from models.training import stopping
+from prep import checked_json
 from prep import errors
 from prep import files
 
@@ -104,7 +105,7 @@ PHASES = (
 
 
 def train_staged(
-    request: run_request.Request,
+    request: run_request.TrainingRequest,
     *,
     say: Callable[[str], None],
     phases: tuple[Phase, ...] = PHASES,
@@ -173,7 +174,7 @@ def _of_what_is_left(
 
 
 def _train_phase(
-    request: run_request.Request, phase: Phase, *, say: Callable[[str], None]
+    request: run_request.TrainingRequest, phase: Phase, *, say: Callable[[str], None]
 ) -> training_options.TrainingResult:
     """Trains a phase, unless an earlier start has done so."""
     done = run_record.read_record(request.save_dir)
@@ -200,7 +201,7 @@ def _promote(
 ) -> None:
     """Makes the whole a run with the best phase's weights and configuration."""
     record = run_record.read_run(best)
-    summary: dict[str, Any] = {
+    summary: checked_json.Json = {
         "best_phase": best.name,
         "measure": "held-out spectral loss, the same for all phases, with the penalty "
         "for collapse",

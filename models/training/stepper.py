@@ -39,7 +39,7 @@ class Stepper:
             progress: Counts attempts and skipped steps.
             max_skipped_in_row: Give up after so many.
         """
-        self.means = metrics_log.Means()
+        self.means = metrics_log.RowMeans()
         self._trainer = trainer
         self._provider = provider
         self._progress = progress

@@ -46,7 +46,7 @@ def make_plan(
     usable, rejections = recordings_lib.reject_duplicates([*eval_probes, *probes])
     prepared = [material_lib.find_material(probe, settings) for probe in usable]
     rejections.extend(p for p in prepared if isinstance(p, recordings_lib.Rejection))
-    kept = [p for p in prepared if isinstance(p, material_lib.Material)]
+    kept = [p for p in prepared if isinstance(p, material_lib.RecordingCuts)]
     n_found = len(probes) + len(eval_probes)
     if not kept:
         raise NothingLeftError(_nothing_left(rejections, n_found), rejections)
@@ -79,10 +79,10 @@ def _nothing_left(rejections: Sequence[recordings_lib.Rejection], n_found: int) 
 
 
 def _assign(
-    usable: list[material_lib.Material],
+    usable: list[material_lib.RecordingCuts],
     eval_probes: Probes,
     settings: settings_lib.Settings,
-) -> list[material_lib.Material]:
+) -> list[material_lib.RecordingCuts]:
     """Gives every recording its split, or splits the only one in time."""
     # The person says which recordings evaluate.
     if eval_probes:
@@ -111,12 +111,12 @@ def _assign(
     return [material_lib.for_evaluation(u) if _id(u) in chosen else u for u in usable]
 
 
-def _id(usable: material_lib.Material) -> str:
+def _id(usable: material_lib.RecordingCuts) -> str:
     return usable.probe.recording.recording_id
 
 
 def _lay_out(
-    assigned: list[material_lib.Material],
+    assigned: list[material_lib.RecordingCuts],
     rejections: list[recordings_lib.Rejection],
     *,
     settings: settings_lib.Settings,
@@ -158,7 +158,9 @@ class _Drafts:
     """Sources, packs and examples of a plan while it is made."""
 
     def __init__(
-        self, materials: list[material_lib.Material], settings: settings_lib.Settings
+        self,
+        materials: list[material_lib.RecordingCuts],
+        settings: settings_lib.Settings,
     ):
         self._materials = materials
         self._settings = settings
@@ -169,7 +171,7 @@ class _Drafts:
         self.seconds = dict.fromkeys(self.examples, 0.0)
 
     def add_long(
-        self, material: material_lib.Material, index: int, cents: float
+        self, material: material_lib.RecordingCuts, index: int, cents: float
     ) -> None:
         """Cuts a recording into examples."""
         settings = self._settings
@@ -185,7 +187,7 @@ class _Drafts:
             self.sources.append(source)
 
     def add_short(
-        self, material: material_lib.Material, index: int, cents: float
+        self, material: material_lib.RecordingCuts, index: int, cents: float
     ) -> None:
         """Notes a recording that will stand in a pack."""
         source = material_lib.excerpt_source(
@@ -209,7 +211,7 @@ class _Drafts:
                 packs.append(pack)
         return packs
 
-    def _material_of(self, source: int) -> material_lib.Material:
+    def _material_of(self, source: int) -> material_lib.RecordingCuts:
         return self._materials[self.sources[source].recording]
 
     def _cut(self, pack: plan_lib.Pack, split: str, cents: float) -> list[int]:

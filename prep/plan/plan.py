@@ -300,7 +300,7 @@ class Plan:
             del rejection["path"], rejection["reason"], rejection["numbers"]
         return _hash(identity)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> checked_json.Json:
         """Plain values for JSON; what there is none of is left out."""
         values = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
         for source in values["sources"]:

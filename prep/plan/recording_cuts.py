@@ -20,7 +20,7 @@ MIN_SECS = 0.1  # s, of a recording that is worth laying behind others
 
 
 @dataclasses.dataclass(frozen=True)
-class Material:
+class RecordingCuts:
     """A probed recording, the parts that are cut and the account of its frames.
 
     `is_short` says that it stands in a pack with others, because its only part is
@@ -40,7 +40,7 @@ class Material:
 
 def find_material(
     probe: recordings_lib.Probe, settings: settings_lib.Settings
-) -> Material | recordings_lib.Rejection:
+) -> RecordingCuts | recordings_lib.Rejection:
     """The part of a recording that can be cut, or why there is none."""
     recording = probe.recording
     n_frames = _n_at(recording, settings.frame_rate, cents=0.0)
@@ -63,7 +63,7 @@ def find_material(
     if is_short:  # its examples hold all of it but what is silent
         leftovers.mark(begin, end, cutting.SILENT)
     part = cutting.Part(splits.TRAIN, begin, end)
-    return Material(probe, (part,), leftovers, is_short)
+    return RecordingCuts(probe, (part,), leftovers, is_short)
 
 
 def _too_short(
@@ -95,13 +95,15 @@ def _too_short(
     )
 
 
-def for_evaluation(material: Material) -> Material:
+def for_evaluation(material: RecordingCuts) -> RecordingCuts:
     """The same, all of it for evaluation."""
     part = dataclasses.replace(material.parts[0], split=splits.EVAL)
     return dataclasses.replace(material, parts=(part,))
 
 
-def split_in_time(material: Material, settings: settings_lib.Settings) -> Material:
+def split_in_time(
+    material: RecordingCuts, settings: settings_lib.Settings
+) -> RecordingCuts:
     """The same, the beginning for training and the end for evaluation.
 
     Raises:
@@ -123,7 +125,11 @@ def split_in_time(material: Material, settings: settings_lib.Settings) -> Materi
 
 
 def cut_source(
-    material: Material, index: int, *, cents: float, settings: settings_lib.Settings
+    material: RecordingCuts,
+    index: int,
+    *,
+    cents: float,
+    settings: settings_lib.Settings,
 ) -> tuple[plan_lib.Source, dict[str, list[int]]]:
     """A recording as transposed by `cents`, and its examples by split."""
     cuts: dict[str, list[int]] = {}
@@ -153,7 +159,11 @@ def cut_source(
 
 
 def excerpt_source(
-    material: Material, index: int, *, cents: float, settings: settings_lib.Settings
+    material: RecordingCuts,
+    index: int,
+    *,
+    cents: float,
+    settings: settings_lib.Settings,
 ) -> plan_lib.Source:
     """A short recording as transposed by `cents`, to stand in a pack."""
     recording, part = material.probe.recording, material.parts[0]
@@ -174,7 +184,7 @@ def excerpt_source(
 
 
 def loudest_in_span(
-    material: Material, span: plan_lib.Span, *, cents: float, frame_rate: int
+    material: RecordingCuts, span: plan_lib.Span, *, cents: float, frame_rate: int
 ) -> float:
     """Highest loudness of a short recording within a span of its frames, dB."""
     begin = material.parts[0].begin / plan_lib.frequency_ratio(cents)
@@ -187,7 +197,7 @@ def loudest_in_span(
 
 
 def _cut_part(
-    material: Material,
+    material: RecordingCuts,
     part: cutting.Part,
     *,
     cents: float,
@@ -226,7 +236,7 @@ def _transposed(part: cutting.Part, cents: float, *, n_frames: int) -> cutting.P
 
 
 def lost_parts(
-    material: Material, frame_rate: int
+    material: RecordingCuts, frame_rate: int
 ) -> Iterator[recordings_lib.Rejection]:
     """The parts of a recording that no example holds."""
     recording = material.probe.recording

@@ -15,7 +15,7 @@ CANCELLED_DB = 20.0  # that the average loses when channels are out of phase
 
 
 @dataclasses.dataclass(frozen=True)
-class Choice:
+class ChannelChoice:
     """Channels that are averaged.
 
     Attributes:
@@ -49,29 +49,29 @@ class Levels:
         self._sums += exact.sum(axis=0)
         self._products += exact.T @ exact
 
-    def choose(self) -> Choice:
+    def choose(self) -> ChannelChoice:
         """Decides from all blocks so far."""
         if not self._n_samples:
-            return Choice()
+            return ChannelChoice()
         means = self._sums / self._n_samples
         covariance = self._products / self._n_samples - np.outer(means, means)
         powers = np.maximum(np.diag(covariance), 0.0)  # [n_channels]
         loudest = int(np.argmax(powers))
         is_loud = powers > powers[loudest] * 10 ** (-SILENT_DB / 10)
         if not is_loud.any():
-            return Choice()
+            return ChannelChoice()
         used = np.flatnonzero(is_loud)
         # The power of an average is the mean of the covariances of what is averaged.
         mixed = covariance[np.ix_(used, used)].mean()
         if mixed < powers[used].mean() * 10 ** (-CANCELLED_DB / 10):
-            return Choice(
+            return ChannelChoice(
                 (loudest,),
                 "its channels cancel each other in the downmix (out of phase?): "
                 f"{_name([loudest])} of {len(powers)} is used alone",
             )
         if is_loud.all():
-            return Choice()
-        return Choice(
+            return ChannelChoice()
+        return ChannelChoice(
             tuple(int(place) for place in used),
             f"{_name(np.flatnonzero(~is_loud))} of {len(powers)} silent beside the "
             "others: not averaged in",

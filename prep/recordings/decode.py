@@ -316,7 +316,7 @@ def load_start(
         return channels_lib.downmix(samples, levels.choose().used), file.sample_rate
 
 
-def choose_channels(path: str | pathlib.Path) -> channels_lib.Choice:
+def choose_channels(path: str | pathlib.Path) -> channels_lib.ChannelChoice:
     """Decides which channels of a recording are averaged; decodes it once for that.
 
     Raises:

@@ -24,7 +24,7 @@ _GLOB_CHARACTERS = "*?["
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class FoundFiles:
     """What a search found.
 
     Attributes:
@@ -97,7 +97,7 @@ def _expand(pattern: str, named: str) -> tuple[str, list[str], list[str]]:
     raise FileNotFoundError(f"{named}: no such file or folder ({path}).")
 
 
-def find_recordings(patterns: Iterable[str], *, flag: str = "--input") -> Found:
+def find_recordings(patterns: Iterable[str], *, flag: str = "--input") -> FoundFiles:
     """Lists the files that `patterns` name.
 
     Args:
@@ -125,7 +125,7 @@ def find_recordings(patterns: Iterable[str], *, flag: str = "--input") -> Found:
             passed_over[_kind(path, root)] += 1
     ordered = sorted(names, key=lambda path: (names[path], path))
     unique = collections.Counter(names.values())
-    return Found(
+    return FoundFiles(
         paths=tuple(ordered),
         names=tuple(names[p] if unique[names[p]] == 1 else p for p in ordered),
         passed_over=dict(sorted(passed_over.items())),

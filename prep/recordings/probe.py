@@ -40,7 +40,7 @@ _READ_BYTES = 1 << 20
 
 
 @dataclasses.dataclass
-class _Tally:
+class _SampleSums:
     """What is summed while the blocks pass.
 
     Attributes:
@@ -111,11 +111,11 @@ class _Listened:
     """What is known when a recording has passed: sums, loudness, pitch range."""
 
     facts: _Facts
-    tally: _Tally
+    tally: _SampleSums
     envelope: np.ndarray
     out_of_range: pitch_range.Shares
     rough_hz: float | None
-    channels: channels_lib.Choice
+    channels: channels_lib.ChannelChoice
 
 
 def hash_file(path: str) -> str:
@@ -231,7 +231,7 @@ def _listen(
     used: tuple[int, ...] = (),
 ) -> _Listened:
     """Decodes a recording once; fills `numbers` as it learns them."""
-    tally = _Tally(used)
+    tally = _SampleSums(used)
     with decode.open_recording(path) as file:
         rate = numbers["sample_rate"] = file.sample_rate
         if rate < min_input_rate:
@@ -371,7 +371,7 @@ def _length_notes(listened: _Listened) -> Iterator[str]:
 
 
 def probe_recordings(
-    found: find.Found,
+    found: find.FoundFiles,
     *,
     min_loudness_db: float,
     min_input_rate: int,

@@ -5,9 +5,10 @@ to half a bin.
 """
 
 import dataclasses
-from typing import Any
 
 import numpy as np
+
+from prep import checked_json
 
 N_QUANTILES = 101  # 0 %, 1 %, ..., 100 %
 DIGITS = 4  # after the point, in files
@@ -79,7 +80,7 @@ class Distribution:
         values = np.interp(share, reached, borders)
         return np.clip(values, self._min, self._max)
 
-    def summary(self) -> dict[str, Any] | None:
+    def summary(self) -> checked_json.Json | None:
         """For JSON; None if there were no values."""
         if not self.n:
             return None
@@ -95,7 +96,7 @@ class Distribution:
             "quantiles": np.round(quantiles, DIGITS).tolist(),
         }
 
-    def histogram(self) -> dict[str, Any]:
+    def histogram(self) -> checked_json.Json:
         """Counts in coarse bins: `low`, `step`, `counts`."""
         grid = self._grid
         counts = self._counts.reshape(-1, grid.coarse).sum(axis=1)

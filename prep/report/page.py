@@ -7,12 +7,12 @@ same dataset gives the same bytes.
 import base64
 import io
 import pathlib
-from typing import Any
 
 import jinja2
 import numpy as np
 import soundfile
 
+from prep import checked_json
 from prep import settings as settings_lib
 from prep.beam import steps
 from prep.pitch import tracker
@@ -27,7 +27,7 @@ _CURVE_POINTS = 400  # of a player's pitch and loudness curves
 _CURVE = (640.0, 56.0)  # px, width and height of a curve
 
 
-def render(job: steps.Job, statistics: dict[str, Any]) -> str:
+def render(job: steps.Job, statistics: checked_json.Json) -> str:
     """The page.
 
     Args:
@@ -79,20 +79,20 @@ def _left_out(job: steps.Job) -> list[tuple[str, float]]:
     return list(by_reason.items())
 
 
-def _charts(statistics: dict[str, Any]) -> list[dict[str, Any]]:
+def _charts(statistics: checked_json.Json) -> list[checked_json.Json]:
     """Histograms, cut to where there is something."""
     described = (
         ("pitch_midi", "Pitch of voiced frames", "semitones", _note_above),
         ("loudness_db", "Loudness of all frames", "dB", _plain),
         ("f0_confidence", "Confidence of the pitch tracker", "0 to 1", _plain),
     )
-    charts: list[dict[str, Any]] = []
+    charts: list[checked_json.Json] = []
     for key, title, unit, name in described:
         histogram = statistics["histograms"][key]
         counts = np.array(histogram["counts"])
         filled = np.flatnonzero(counts)
         if not len(filled):
-            empty: dict[str, Any] = {"title": title, "unit": unit, "bars": []}
+            empty: checked_json.Json = {"title": title, "unit": unit, "bars": []}
             charts.append(empty)
             continue
         # One empty bin on either side shows that the values end there.
@@ -121,7 +121,7 @@ def _plain(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _bars(shares: np.ndarray, labels: list[str]) -> list[dict[str, Any]]:
+def _bars(shares: np.ndarray, labels: list[str]) -> list[checked_json.Json]:
     """Bars of a chart that is 100 wide and 100 high."""
     width = 100.0 / len(shares)
     every = max(1, -(-len(shares) // 12))  # about a dozen labels fit
@@ -152,7 +152,7 @@ def _choose(job: steps.Job) -> list[tuple[int, int]]:
     return [chosen[int(i * step)] for i in range(min(N_PLAYERS, len(chosen)))]
 
 
-def _player(job: steps.Job, track: int, start: int) -> dict[str, Any]:
+def _player(job: steps.Job, track: int, start: int) -> checked_json.Json:
     """An example to listen to, with its curves."""
     plan, settings = job.plan, job.plan.settings
     example = plan.example(track, start)

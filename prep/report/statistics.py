@@ -9,10 +9,10 @@ a quantile is exact to half a bin (`prep.report.distribution`).
 import collections
 import itertools
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
+from prep import checked_json
 from prep.beam import steps
 from prep.pitch import tracker
 from prep.plan import plan as plan_lib
@@ -28,7 +28,7 @@ NOISY_DB = 20.0  # dB under the pitched ones; frames without pitch should be fai
 _DIGITS = distribution.DIGITS
 
 
-class _Tally:
+class _Distributions:
     """The distributions of one recording, or of all."""
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ def _used_frames(
         yield source, split, joined
 
 
-def measure(job: steps.Job) -> dict[str, Any]:
+def measure(job: steps.Job) -> checked_json.Json:
     """Measures a dataset whose features are all computed.
 
     Args:
@@ -100,15 +100,15 @@ def measure(job: steps.Job) -> dict[str, Any]:
         For statistics.json; the same dataset gives the same values.
     """
     plan = job.plan
-    whole = _Tally()
-    by_split = {split: _Tally() for split in plan.split_names()}
-    rows: list[dict[str, Any]] = []
+    whole = _Distributions()
+    by_split = {split: _Distributions() for split in plan.split_names()}
+    rows: list[checked_json.Json] = []
     # One recording after another: its tally is 0.13 MB and is not kept.
     by_recording = itertools.groupby(
         _used_frames(plan), key=lambda used: plan.sources[used[0]].recording
     )
     for recording, used in by_recording:
-        own, found_in = _Tally(), []
+        own, found_in = _Distributions(), []
         for source, split, spans in used:
             found_in.append(split)
             for begin, end in spans:
@@ -150,7 +150,7 @@ def _pieces(
         )
 
 
-def _describe(tally: _Tally, plan: plan_lib.Plan) -> dict[str, Any]:
+def _describe(tally: _Distributions, plan: plan_lib.Plan) -> checked_json.Json:
     return {
         "seconds": round(tally.loudness_db.n / plan.settings.frame_rate, 3),
         "voiced_share": round(tally.voiced_share, _DIGITS),
@@ -162,8 +162,8 @@ def _describe(tally: _Tally, plan: plan_lib.Plan) -> dict[str, Any]:
 
 
 def _describe_recording(
-    plan: plan_lib.Plan, index: int, tally: _Tally, found_in: list[str]
-) -> dict[str, Any]:
+    plan: plan_lib.Plan, index: int, tally: _Distributions, found_in: list[str]
+) -> checked_json.Json:
     recording = plan.recordings[index]
     return {
         "recording_id": recording.recording_id,
@@ -197,7 +197,7 @@ def _median(values: distribution.Distribution) -> float | None:
     return round(float(values.quantile(0.5)), _DIGITS)
 
 
-def _doubts(tally: _Tally) -> Iterator[str]:
+def _doubts(tally: _Distributions) -> Iterator[str]:
     """Names what speaks against training on a recording."""
     if tally.pitch_midi.n < LOW_VOICED_SHARE * tally.confidence_loud.n:
         low, high = tracker.cents_to_hz(
@@ -224,7 +224,7 @@ def note_name(midi: float) -> str:
     return f"{names[nearest % 12]}{nearest // 12 - 1}"
 
 
-def summarize(statistics: dict[str, Any]) -> list[str]:
+def summarize(statistics: checked_json.Json) -> list[str]:
     """Lines for a terminal."""
     loudness = statistics["loudness_db"]["quantiles"]
     line = f"voiced {statistics['voiced_share']:.0%}"

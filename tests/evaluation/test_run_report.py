@@ -48,7 +48,7 @@ def trained(tmp_path_factory):
     data = training_helpers.write_dataset(place / "data", n_eval=5, example_secs=0.5)
     for rung in ("stage1", "stage2"):
         session.train(
-            request.Request(
+            request.TrainingRequest(
                 save_dir=str(place / "runs" / rung),
                 gin_files=(
                     str(REPOSITORY / f"gin/{rung}.gin"),

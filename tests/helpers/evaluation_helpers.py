@@ -167,7 +167,7 @@ def references(
 
 
 def copies(
-    refs: Sequence[clips.Reference], trackers: Sequence[clips.Tracker]
+    refs: Sequence[clips.Reference], trackers: Sequence[clips.PitchTracker]
 ) -> list[clips.Scored]:
     """A system that plays the recordings themselves."""
     return [
@@ -266,7 +266,9 @@ def write_report_inputs(
         rows,
         runs=facts,
         baseline=baseline,
-        settings=run_facts.describe_settings(judged_runs.Options(), capacity="tiny"),
+        settings=run_facts.describe_settings(
+            judged_runs.JudgingOptions(), capacity="tiny"
+        ),
         dataset={
             "data_dir": "data",
             "split": "eval",

@@ -58,7 +58,7 @@ def run_node(*arguments: str) -> str:
     return done.stdout
 
 
-def write_program(folder: pathlib.Path, program: program_lib.Program) -> None:
+def write_program(folder: pathlib.Path, program: program_lib.EngineProgram) -> None:
     """Writes what the JavaScript's engine reads."""
     described = {**program.description, "profile": PROFILE}
     (folder / "program.json").write_text(json.dumps(described), "utf-8")

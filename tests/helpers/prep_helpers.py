@@ -69,7 +69,7 @@ def make_request(source, output, **changed):
     settings = {k: v for k, v in changed.items() if k in names}
     others = {k: v for k, v in changed.items() if k not in names}
     sources = [source] if isinstance(source, str | pathlib.Path) else source
-    return preparation.Request(
+    return preparation.PreparationRequest(
         **{
             "inputs": [str(s) for s in sources],
             "output": str(output),

@@ -58,7 +58,7 @@ def main() -> None:
     else:
         _at_step(int(count), _die if mode == "step" else _fail)
     session.train(
-        request.Request(
+        request.TrainingRequest(
             save_dir=save_dir, gin_files=(gin_file,), data_dir=data_dir, quiet=True
         )
     )

@@ -30,7 +30,7 @@ def main() -> None:
         devices = ["/cpu:0", "/cpu:1"]
         session.make_strategy = lambda request: tf.distribute.MirroredStrategy(devices)
     session.train(
-        run_request.Request(
+        run_request.TrainingRequest(
             save_dir=save_dir,
             gin_files=(gin_file,),
             data_dir=data_dir,

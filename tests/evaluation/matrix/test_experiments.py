@@ -95,7 +95,7 @@ def test_presets_hold_the_plan_s_experiments():
         one.name: one
         for one in experiments.plan("minimum", rungs=experiments.RUNGS, scale=1)
     }
-    assert tuple(minimum) == experiments.EXPERIMENTS
+    assert tuple(minimum) == experiments.LADDER_EXPERIMENTS
     assert 100 <= minimum["overfit"].n_steps <= 500
     assert "--dump_controls_every=20" in minimum["overfit"].flags
     for name, batch in (("fixed", 16), ("fixed32", 32)):
@@ -144,12 +144,45 @@ def test_more_seeds_keep_the_names_of_fewer():
     assert names(3) == ["stage1", "stage1-seed1", "stage1-seed2"]
 
 
-@pytest.mark.parametrize("preset", ["smoke", "minimum", "full"])
+def test_teacher_s_experiments_give_the_untaught_equal_time(tmp_path):
+    planned = {
+        one.name: one
+        for one in experiments.plan("teacher", rungs=["stage3", "stage5"], scale=0.5)
+    }
+    assert tuple(planned) == experiments.TEACHER_EXPERIMENTS
+    parts = planned["parts"]
+    assert parts.steps_of("no_anchor") == 200 and parts.n_seeds == 3
+    assert parts.steps_of("untaught") == 200 * experiments.EQUAL_TIME
+
+    def words(name, rung):
+        return experiments.command(
+            planned[name], rung, seed=1, run_dir=tmp_path, data_dir="data"
+        )
+
+    taught = words("taught_rungs", "stage5_taught")
+    files = [word.partition("=")[2] for word in taught if "--gin_file" in word]
+    assert files == [
+        "gin/stage5.gin",
+        "gin/overlays/demo.gin",
+        "gin/overlays/demo_gru.gin",
+        "gin/overlays/teacher.gin",
+    ]
+    untaught = words("taught_rungs", "stage3_untaught")
+    assert not any("overlays/teacher" in word for word in untaught)
+    assert f"--steps={round(200 * experiments.EQUAL_TIME)}" in untaught
+    assert "--steps=200" in words("parts", "no_anchor")
+
+
+@pytest.mark.parametrize("preset", experiments.PRESETS)
 def test_every_gin_file_of_the_plan_exists(preset):
     files = {
         name
         for one in experiments.plan(preset, rungs=experiments.RUNGS, scale=1)
-        for name in (*one.rungs.values(), *one.overlays)
+        for name in (
+            *one.rungs.values(),
+            *one.overlays,
+            *(file for files in one.rung_overlays.values() for file in files),
+        )
     }
     assert files
     assert [name for name in sorted(files) if not (REPOSITORY / name).is_file()] == []

@@ -25,7 +25,7 @@ def assert_same_sound(actual, expected):
 def join(parts):
     """All parts of a rendering as one."""
     parts = list(parts)
-    return renderer.Part(
+    return renderer.Stems(
         *(np.concatenate([getattr(p, stem) for p in parts]) for stem in renderer.STEMS)
     )
 
@@ -38,13 +38,13 @@ def model():
 @pytest.fixture(scope="module")
 def whole(model):
     played = render_helpers.make_performance()
-    options = renderer.Options(block_frames=played.n_frames)
+    options = renderer.RenderOptions(block_frames=played.n_frames)
     return join(renderer.Renderer(model, options).play(played))
 
 
 def test_blocks_have_no_joints(model, whole):
     played = render_helpers.make_performance()
-    options = renderer.Options(block_frames=17)
+    options = renderer.RenderOptions(block_frames=17)
     blocks = join(renderer.Renderer(model, options).play(played))
     for stem in renderer.STEMS:
         expected = getattr(whole, stem)
@@ -55,7 +55,9 @@ def test_blocks_have_no_joints(model, whole):
 
 def test_dry_leaves_the_reverb_out_and_nothing_else(model, whole):
     played = render_helpers.make_performance()
-    options = renderer.Options(block_frames=played.n_frames, dry=True, tail_secs=1.0)
+    options = renderer.RenderOptions(
+        block_frames=played.n_frames, dry=True, tail_secs=1.0
+    )
     dry = join(renderer.Renderer(model, options).play(played))
     assert not dry.reverb.any()
     np.testing.assert_allclose(dry.mix, whole.harmonic + whole.noise, atol=1e-6)
@@ -63,7 +65,7 @@ def test_dry_leaves_the_reverb_out_and_nothing_else(model, whole):
 
 def test_tail_rings_on_after_the_end(model, whole):
     played = render_helpers.make_performance()
-    options = renderer.Options(block_frames=25, tail_secs=0.05)
+    options = renderer.RenderOptions(block_frames=25, tail_secs=0.05)
     long = join(renderer.Renderer(model, options).play(played))
     n_samples = whole.mix.size
     assert long.mix.size == n_samples + 800
@@ -75,7 +77,7 @@ def test_tail_rings_on_after_the_end(model, whole):
 
 def test_seed_decides_the_noise_alone(model, whole):
     played = render_helpers.make_performance()
-    other = join(renderer.Renderer(model, renderer.Options(seed=1)).play(played))
+    other = join(renderer.Renderer(model, renderer.RenderOptions(seed=1)).play(played))
     np.testing.assert_allclose(other.harmonic, whole.harmonic, atol=1e-5)
     assert np.abs(other.noise - whole.noise).max() > 0.01
 
@@ -85,7 +87,7 @@ def test_masked_frames_have_no_harmonics(model):
     confidence = played.f0_confidence.copy()
     confidence[:30] = 0.0
     played = played.replace(f0_confidence=confidence)
-    options = renderer.Options(mask_unvoiced=True, dry=True)
+    options = renderer.RenderOptions(mask_unvoiced=True, dry=True)
     part = join(renderer.Renderer(model, options).play(played))
     assert not part.harmonic[: 20 * 64].any()
     assert np.abs(part.noise[: 20 * 64]).max() > 1e-3
@@ -147,7 +149,7 @@ def test_transformer_renders_in_windows():
     model = render_helpers.build_model("transformer")
     assert not decoding.runs_in_blocks(model.decoder)
     played = render_helpers.make_performance(90)
-    options = renderer.Options(window_frames=40, block_frames=30)
+    options = renderer.RenderOptions(window_frames=40, block_frames=30)
     part = join(renderer.Renderer(model, options).play(played))
     assert part.mix.shape == (90 * 64,)
     assert np.isfinite(part.mix).all()

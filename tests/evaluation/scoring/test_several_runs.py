@@ -33,7 +33,7 @@ def world(tmp_path, monkeypatch):
 
 def choose(*names, optional=()):
     dirs = {name: pathlib.Path("runs") / name for name in ("stage5", *names)}
-    return judged_runs.Choice(
+    return judged_runs.RunChoice(
         dirs["stage5"],
         tuple(dirs.values()),
         frozenset(dirs[name] for name in optional),
@@ -52,33 +52,36 @@ UNSOUND = {
 @pytest.mark.parametrize(("name", "reason"), UNSOUND.items(), ids=list(UNSOUND))
 def test_an_unsound_run_is_skipped_only_where_a_glob_found_it(world, name, reason):
     found = judged_runs.OpenedRuns(
-        choose("stage1", name, optional=[name]), options=judged_runs.Options()
+        choose("stage1", name, optional=[name]), options=judged_runs.JudgingOptions()
     )
     assert list(found.runs) == ["stage5", "stage1"]
     (skipped,) = found.skipped
     assert skipped["run"] == name and reason in skipped["reason"]
     with pytest.raises(errors.InputError, match=reason):
-        judged_runs.OpenedRuns(choose("stage1", name), options=judged_runs.Options())
+        judged_runs.OpenedRuns(
+            choose("stage1", name), options=judged_runs.JudgingOptions()
+        )
 
 
 def test_an_unsound_baseline_is_refused(world):
     dirs = (pathlib.Path("runs/torn"), pathlib.Path("runs/stage1"))
-    choice = judged_runs.Choice(dirs[0], dirs, frozenset({dirs[1]}))
+    choice = judged_runs.RunChoice(dirs[0], dirs, frozenset({dirs[1]}))
     with pytest.raises(errors.InputError, match="no sound checkpoint"):
-        judged_runs.OpenedRuns(choice, options=judged_runs.Options())
+        judged_runs.OpenedRuns(choice, options=judged_runs.JudgingOptions())
 
 
 def test_a_baseline_alone_is_refused_with_the_reasons(world):
     names = ("torn", "elsewhere")
     with pytest.raises(errors.InputError, match=r"no run is left .* torn: .* else"):
         judged_runs.OpenedRuns(
-            choose(*names, optional=names), options=judged_runs.Options()
+            choose(*names, optional=names), options=judged_runs.JudgingOptions()
         )
 
 
 def test_a_run_that_plays_no_numbers_is_skipped_too(world, monkeypatch):
     found = judged_runs.OpenedRuns(
-        choose("stage1", "stage2", optional=["stage2"]), options=judged_runs.Options()
+        choose("stage1", "stage2", optional=["stage2"]),
+        options=judged_runs.JudgingOptions(),
     )
 
     def render(run, dataset, indices, *, seed, batch_size):
@@ -93,7 +96,7 @@ def test_a_run_that_plays_no_numbers_is_skipped_too(world, monkeypatch):
         found,
         [0],
         trackers=evaluate.Trackers(None, None),
-        options=judged_runs.Options(),
+        options=judged_runs.JudgingOptions(),
     )
     assert list(scored) == list(found.runs) == ["stage5", "stage1"]
     assert found.skipped == [{"run": "stage2", "reason": "it plays NaN"}]
@@ -141,12 +144,12 @@ def test_a_damaged_log_is_found_before_any_clip_is_scored(world, tmp_path, conte
         path.mkdir()
     (dirs[0] / "metrics.jsonl").write_text('{"step": 1, "losses/total_loss": 2.0}\n')
     (dirs[2] / "metrics.jsonl").write_bytes(content)
-    named = judged_runs.Choice(dirs[0], tuple(dirs))
+    named = judged_runs.RunChoice(dirs[0], tuple(dirs))
     with pytest.raises(errors.InputError, match=r"metrics\.jsonl") as error:
-        judged_runs.OpenedRuns(named, options=judged_runs.Options())
+        judged_runs.OpenedRuns(named, options=judged_runs.JudgingOptions())
     assert len(str(error.value).splitlines()) == 1
-    by_glob = judged_runs.Choice(dirs[0], tuple(dirs), frozenset(dirs[1:]))
-    found = judged_runs.OpenedRuns(by_glob, options=judged_runs.Options())
+    by_glob = judged_runs.RunChoice(dirs[0], tuple(dirs), frozenset(dirs[1:]))
+    found = judged_runs.OpenedRuns(by_glob, options=judged_runs.JudgingOptions())
     assert list(found.runs) == ["stage5", "stage1"]
     assert "metrics.jsonl" in found.skipped[0]["reason"]
     assert found.logs["stage5"][0]["losses/total_loss"] == 2.0

@@ -24,7 +24,7 @@ def _clean_gin():
 
 def _request(tmp_path, dataset_dir, *bindings, gin_file=None, **kwargs):
     gin_file = gin_file or training_toy.write_toy_gin(tmp_path)
-    return request.Request(
+    return request.TrainingRequest(
         save_dir=str(tmp_path / "run"),
         gin_files=(str(gin_file),),
         bindings=bindings,

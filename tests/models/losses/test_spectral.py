@@ -1,5 +1,7 @@
 """The shared-work spectral distance against ddsp's SpectralLoss and by hand."""
 
+from unittest import mock
+
 import ddsp
 import numpy as np
 import pytest
@@ -60,6 +62,12 @@ def test_each_size_is_told_apart(signals):
         alone.logmag_weight = float(name == "logmag")
         expected = alone(signals[1], signals[0]).numpy()
         assert terms[f"{name}_256"].numpy() == pytest.approx(expected, rel=1e-5)
+
+
+def test_six_sizes_are_compiled_without_a_word_of_retracing(signals):
+    with mock.patch.object(tf.get_logger(), "warning") as warning:
+        spectral.stft_magnitudes(signals[0], fft_sizes=(8, 16, 24, 32, 40, 48))
+    warning.assert_not_called()
 
 
 def test_known_magnitudes_spare_the_target(signals):

@@ -70,7 +70,7 @@ def test_training_goes_on_from_it_by_its_saved_configuration_alone(tmp_path):
     training_helpers.write_dataset(tmp_path / "data", example_secs=0.5)
     (known,) = run_record.read_record(tmp_path / "run").plan_hashes
     training_helpers.set_plan_hash(tmp_path / "data", known)
-    request = run_request.Request(
+    request = run_request.TrainingRequest(
         save_dir=str(tmp_path / "run"),
         data_dir=str(tmp_path / "data"),
         num_steps=LAST_STEP + 2,

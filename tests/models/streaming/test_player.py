@@ -130,7 +130,7 @@ def test_blocks_equal_the_models_own_synths():
     model = render_helpers.build_model("stage2")
     played = render_helpers.make_performance()
     harmonic, noise = whole_audio(model, played)
-    options = renderer.Options(dry=True, block_frames=25)
+    options = renderer.RenderOptions(dry=True, block_frames=25)
     parts = list(renderer.Renderer(model, options).play(played))
     got = np.concatenate([part.harmonic for part in parts])
     assert got.shape == harmonic.shape
@@ -200,7 +200,7 @@ def test_convolution_in_blocks_equals_the_whole(rng, block_size, n_taps):
 def test_player_equals_the_offline_render(name, frames_per_step):
     model = render_helpers.build_model(*STREAMED[name])
     played = render_helpers.make_performance()
-    parts = list(renderer.Renderer(model, renderer.Options(seed=4)).play(played))
+    parts = list(renderer.Renderer(model, renderer.RenderOptions(seed=4)).play(played))
     expected = np.concatenate([part.mix for part in parts])
     player = streaming_player.Player(model, frames_per_step=frames_per_step, seed=4)
     state, samples = player.initial_state(), []

@@ -244,7 +244,7 @@ def test_settings_that_cannot_work_are_refused(arguments):
 
 
 def request(data_dir, run_dir, *, num_steps):
-    return run_request.Request(
+    return run_request.TrainingRequest(
         save_dir=str(run_dir),
         gin_files=("gin/recommended.gin", "gin/overlays/tiny.gin"),
         data_dir=str(data_dir),

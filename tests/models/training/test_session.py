@@ -54,7 +54,7 @@ def place(tmp_path_factory):
 
 
 def _request(place, save_dir, *bindings, **kwargs):
-    return run_request.Request(
+    return run_request.TrainingRequest(
         save_dir=str(save_dir),
         gin_files=(str(place / "toy.gin"),),
         data_dir=str(place / "data"),
