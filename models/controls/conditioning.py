@@ -134,10 +134,11 @@ class Conditioning(nn.DictLayer):
         use_confidence: bool = True,
         **kwargs,
     ):
-        level = {known[1:]: known for known in LEVELS}.get(tuple(level_keys))
-        if level is None:
+        matching = [one for one in LEVELS if one[1:] == tuple(level_keys)]
+        if not matching:
             allowed = " or ".join(str(known[1:]) for known in LEVELS)
             raise ValueError(f"level_keys={tuple(level_keys)} is not {allowed}.")
+        level = matching[0]
         trends = (TREND_KEY, level.trend) if with_trends else ()
         super().__init__(
             output_keys=[*OUTPUT_KEYS, level.feature, level.scaled, *trends], **kwargs

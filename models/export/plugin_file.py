@@ -28,6 +28,7 @@ from models.export import ddsp_vst
 from models.export import stock_twin
 from models.runs import loading
 from models.runs import record
+from prep import checked_json
 from prep import files
 
 SUFFIX = ".tflite"
@@ -195,7 +196,7 @@ def operations(content: bytes) -> set[tuple[str, int]]:
     }
 
 
-def describe(run: loading.Run, heard: ddsp_vst.HeardRange) -> dict[str, object]:
+def describe(run: loading.Run, heard: ddsp_vst.HeardRange) -> checked_json.Json:
     """Makes the metadata that the plug-in reads, and where the model comes from.
 
     Args:
@@ -221,7 +222,7 @@ def describe(run: loading.Run, heard: ddsp_vst.HeardRange) -> dict[str, object]:
     }
 
 
-def with_metadata(content: bytes, metadata: dict[str, object]) -> bytes:
+def with_metadata(content: bytes, metadata: checked_json.Json) -> bytes:
     """Appends the zip with the metadata to a program.
 
     Args:
