@@ -437,7 +437,7 @@ VST_GIN = (
 def test_a_run_is_trained_and_exported(tmp_path, capsys, gin_files, bindings):
     data = training_helpers.write_dataset(tmp_path / "data")
     result = session.train(
-        request.Request(
+        request.TrainingRequest(
             save_dir=str(tmp_path / "reed"),
             gin_files=gin_files,
             bindings=(*SHORT, *bindings),
@@ -460,7 +460,7 @@ def test_a_dataset_of_another_rate_does_not_train_vst_gin(tmp_path):
     data = training_helpers.write_dataset(tmp_path / "data", sample_rate=44100)
     with pytest.raises(errors.InputError, match="is for 16000 Hz"):
         request.configure(
-            request.Request(
+            request.TrainingRequest(
                 save_dir=str(tmp_path / "run"),
                 gin_files=("models/vst/vst.gin",),
                 data_dir=str(data),
