@@ -10,7 +10,7 @@ DEFAULT_DATA_DIR = "data"
 STOCK_TRAIN = "ddsp.training.train_util.train"
 STOCK_RECORDS = "ddsp.training.data.TFRecordProvider"
 OWN_RECORDS = "models.data.PreparedDataset"
-STOCK_AUTOENCODER = "ddsp.training.models.autoencoder.Autoencoder"
+STOCK_AUTOENCODER = "ddsp.training.models.Autoencoder"
 POWER_PREPROCESSOR = "ddsp.training.preprocessing.OnlineF0PowerPreprocessor"
 
 
@@ -60,6 +60,12 @@ def _read(directory: str | pathlib.Path) -> dataset_info.DatasetInfo:
         raise errors.InputError(str(error)) from error
 
 
+def is_vst_config() -> bool:
+    """Tells if the configuration is ddsp's for its plug-in (models/vst/vst.gin)."""
+    preprocessor = gin_config.bound_class(STOCK_AUTOENCODER, "preprocessor")
+    return preprocessor == POWER_PREPROCESSOR
+
+
 def _vst_bindings(info: dataset_info.DatasetInfo) -> list[str]:
     """Returns what ddsp's models/vst/vst.gin needs of a prepared dataset.
 
@@ -93,7 +99,7 @@ def bind_provider_defaults(info: dataset_info.DatasetInfo) -> None:
     if not gin_config.is_bound(STOCK_RECORDS, "file_pattern"):
         pattern = info.record_pattern("train")
         bindings.append(f"TFRecordProvider.file_pattern = {str(pattern)!r}")
-    if gin_config.bound_class(STOCK_AUTOENCODER, "preprocessor") == POWER_PREPROCESSOR:
+    if is_vst_config():
         bindings += _vst_bindings(info)
     if not gin_config.is_bound(OWN_RECORDS, "data_dir"):
         bindings.append("models.data.PreparedDataset.data_dir = %DATA_DIR")

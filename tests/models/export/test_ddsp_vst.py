@@ -457,7 +457,7 @@ def test_a_run_is_trained_and_exported(tmp_path, capsys, gin_files, bindings):
 
 
 def test_a_dataset_of_another_rate_does_not_train_vst_gin(tmp_path):
-    data = training_helpers.write_dataset(tmp_path / "data", sample_rate=44100)
+    data = training_helpers.write_dataset(tmp_path / "data", sample_rate=48000)
     with pytest.raises(errors.InputError, match="is for 16000 Hz"):
         request.configure(
             request.TrainingRequest(
