@@ -297,6 +297,12 @@ def check_rates(
     """
     info = dataset.info
     for run in opened:
+        if loading.has_end_frame(run.model):
+            raise errors.InputError(
+                f"{run.path} is ddsp's model for its plug-in, with a frame more than a "
+                "clip has; export it (ddsp_render --export --for=ddsp_vst), or train a "
+                "rung with gin/overlays/ddsp_vst.gin to have it judged."
+            )
         trained_on = record.hashes_of(run.info)
         if len(trained_on) > 1:
             raise errors.InputError(

@@ -170,12 +170,15 @@ def build_model(config_text: str, *, lengths: checked_json.Json) -> tf.keras.Mod
     return model
 
 
+def has_end_frame(model: tf.keras.Model) -> bool:
+    """Tells models with a frame at the very end of the audio too (ddsp's vst.gin)."""
+    preprocessor = getattr(model, "preprocessor", None)
+    return isinstance(preprocessor, preprocessing.OnlineF0PowerPreprocessor)
+
+
 def build_variables(model: tf.keras.Model, *, n_samples: int, n_frames: int) -> None:
     """Runs a model once on a made-up example, which creates its variables."""
-    if isinstance(
-        getattr(model, "preprocessor", None), preprocessing.OnlineF0PowerPreprocessor
-    ):
-        n_frames += 1  # it has one at the very end of the audio too
+    n_frames += has_end_frame(model)
     frames = tf.ones([1, n_frames, 1])
     model(
         {
