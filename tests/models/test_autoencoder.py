@@ -423,7 +423,7 @@ def test_each_input_is_switched_by_its_key(rng, key):
             lambda: conditioning.Conditioning(level_keys=conditioning.POWER[1:])(
                 {"f0_hz": tf.ones([1, 3, 1])}
             ),
-            r"no power_db; prepare the data with prep/run_beam.py\.$",
+            r"no power_db; prepare the data with prep/run_beam.py\.",
         ),
         (
             lambda: conditioning.Conditioning(level_keys=("ld_scaled", "power_trend")),
