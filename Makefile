@@ -9,10 +9,12 @@ TEST_JOBS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
 # Recordings for `make demo`; without it the demo plays its own instrument.
 INPUT ?=
+unexport INPUT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-ddsp lint check format lint-js lock bench bench-prep \
-	bench-training bench-ladder bench-render bench-instrument bench-report
+.PHONY: help setup demo test test-ddsp lint check format notebook lint-js lock bench \
+	bench-prep bench-training bench-ladder bench-render bench-instrument bench-report \
+	bench-pitch
 
 help:  ## lists the words
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -28,8 +30,10 @@ $(READY): requirements.txt setup.cfg pyproject.toml
 
 setup: $(READY)  ## makes .venv with everything pinned, and installs the project in it
 
+demo: export DEMO_INPUT := $(value INPUT)
 demo: $(READY)  ## recordings to report in minutes; INPUT=my_wavs/ takes your own
-	$(BIN)/python -m evaluation.run_demo $(if $(INPUT),--input="$(INPUT)")
+	@# The shell gets the name by its environment, where nothing in it is a command.
+	$(BIN)/python -m evaluation.run_demo $${DEMO_INPUT:+--input="$$DEMO_INPUT"}
 
 test: $(READY)  ## all tests, without network
 	$(PYTEST) --durations=20
@@ -51,6 +55,9 @@ format: $(READY)  ## writes the format that check asks for
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+notebook: $(READY)  ## makes docs/ddsp_ladder.ipynb of its source
+	$(BIN)/jupytext --quiet --update --to ipynb docs/ddsp_ladder.py
+
 lint-js:  ## the instrument's JavaScript; needs node, and eslint from npm
 	npx --yes eslint@9 evaluation/instrument/js tests/evaluation/instrument/js
 
@@ -60,7 +67,7 @@ lock:  ## regenerates requirements.txt from setup.cfg
 		--no-annotate --extra dev --override requirements-overrides.txt setup.cfg \
 		--output-file requirements.txt
 
-bench: bench-prep bench-training bench-ladder bench-render bench-instrument bench-report  ## every benchmark
+bench: bench-prep bench-training bench-ladder bench-render bench-instrument bench-report bench-pitch  ## every benchmark
 
 bench-prep: $(READY)  ## CREPE and the pipeline against the stock libraries
 	$(BIN)/python -m benchmarks.bench_crepe
@@ -77,6 +84,9 @@ bench-render: $(READY)  ## playing live and to a file, against real time
 
 bench-report: $(READY)  ## judging two systems, against the program as it was
 	$(BIN)/python -m benchmarks.bench_report
+
+bench-pitch: $(READY)  ## the pitch tracker on tones whose pitch is known
+	$(BIN)/python -m benchmarks.bench_pitch
 
 bench-instrument: $(READY)  ## the web page's engine in Chromium, against real time
 	$(BIN)/python -m benchmarks.bench_instrument

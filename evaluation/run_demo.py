@@ -102,6 +102,18 @@ def plan_steps(folder: pathlib.Path, recordings: pathlib.Path | None) -> list[St
                 ),
             )
         )
+    # Before the report, which links to it.
+    steps.append(
+        Step(
+            f"make an instrument of {CANDIDATE}",
+            (
+                "evaluation.run_render",
+                f"--run={runs / CANDIDATE}",
+                f"--instrument={instrument_path(folder, recordings)}",
+                "--overwrite",
+            ),
+        )
+    )
     steps.append(
         Step(
             "judge both against the recordings",
@@ -110,17 +122,6 @@ def plan_steps(folder: pathlib.Path, recordings: pathlib.Path | None) -> list[St
                 f"--baseline={runs / BASELINE}",
                 f"--candidate={runs / CANDIDATE}",
                 f"--output={folder / 'report'}",
-                "--overwrite",
-            ),
-        )
-    )
-    steps.append(
-        Step(
-            f"make an instrument of {CANDIDATE}",
-            (
-                "evaluation.run_render",
-                f"--run={runs / CANDIDATE}",
-                f"--instrument={instrument_path(folder, recordings)}",
                 "--overwrite",
             ),
         )
@@ -179,10 +180,11 @@ def main(values: flags.FlagValues) -> int:
         print_result(folder / "report")
         page = instrument_path(folder, recordings or folder / "recordings")
         print(
-            f"Next: open {page} and play {CANDIDATE} with keys, a MIDI keyboard or a "
-            f"microphone, or hear it in place of any recording with ddsp_render "
-            f"--run={folder / 'runs' / CANDIDATE} --input=any.wav --output=out.wav"
+            f"Next: hear {CANDIDATE} in place of any recording with ddsp_render "
+            f"--run={folder / 'runs' / CANDIDATE} --input=any.wav --output=out.wav, or "
+            "open its page and play it with keys, a MIDI keyboard or a microphone."
         )
+        print(f"play it: {page}")
     return code
 
 

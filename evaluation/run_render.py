@@ -5,6 +5,7 @@ r"""Plays a trained model with any recording, MIDI file or drawn curves.
     ddsp_render --run runs/stage2 --input tune.mid --output tune.wav --stems
     ddsp_render --run runs/stage2 --input a.wav --input b.wav --run runs/stage5 \
         --gallery listen.html
+    ddsp_render --run runs/stage2 --live --input singing.wav --output flute.wav
     ddsp_render --run runs/stage2 --export exported/
     ddsp_render --run runs/flute --export plugin/ --for=ddsp_vst
     ddsp_render --run runs/stage2 --instrument flute.html
@@ -33,12 +34,19 @@ RENDERING_FLAGS = (
     *("auto_tune", "a4", "dry", "stems", "dump_controls", "controls_out", "gain_db"),
     *("tail_secs", "seed", "crepe_capacity"),
 )
+MAX_GAIN_DB = 200.0  # float32's own precision is 150 dB
+MAX_TAIL_SECS = 600.0  # no room rings so long
+# Of these, what is not known before the performance is over.
+WHOLE_FLAGS = (
+    *("match", "mask_unvoiced", "suppress_noise", "auto_tune", "a4", "stems"),
+    *("dump_controls", "controls_out", "tail_secs"),
+)
 # What a kind of output knows nothing of.
 IDLE_FLAGS = {
     "output": ("for",),
-    "gallery": ("for", "stems", "dump_controls", "controls_out"),
-    "export": RENDERING_FLAGS,
-    "instrument": ("for", *RENDERING_FLAGS),
+    "gallery": ("for", "stems", "dump_controls", "controls_out", "live"),
+    "export": (*RENDERING_FLAGS, "live"),
+    "instrument": ("for", *RENDERING_FLAGS, "live"),
 }
 
 
@@ -53,7 +61,7 @@ def define_flags(groups: command_line.FlagGroups) -> None:
         "crepe_capacity",
         "",
         ["", "tiny", "full"],
-        "Size of the pitch tracker; the dataset's by default.",
+        "Size of the pitch tracker; the dataset's by default, live tiny.",
     )
     groups.group("what is written, one of the first four")
     groups.text("output", None, "Audio file: .wav, .flac, .aiff or .ogg.")
@@ -71,6 +79,7 @@ def define_flags(groups: command_line.FlagGroups) -> None:
     groups.switch("dump_controls", "Also write the synthesiser's controls as CSV.")
     groups.text("controls_out", None, "CSV of pitch and loudness, as adjusted.")
     groups.group("how it is played")
+    groups.switch("live", "In blocks, as a live host hears and plays.")
     groups.switch("match", "Fit pitch (octaves) and loudness to the training data.")
     groups.real("transpose", 0.0, "Semitones.")
     groups.real("loudness_shift", 0.0, "dB.")
@@ -132,6 +141,11 @@ def check(values: flags.FlagValues) -> None:
             f"{' and '.join(wanted) or 'none'} was given."
         )
     _check_flags(values, wanted[0])
+    if late := [name for name in WHOLE_FLAGS if values.live and values[name].present]:
+        raise command_line.UsageError(
+            f"--{late[0]} needs the whole performance, of which --live knows the past "
+            "alone; leave one of them out."
+        )
     if wanted != ["gallery"]:
         _check_single(values, has_input=wanted == ["output"])
 
@@ -182,6 +196,8 @@ def run(values: flags.FlagValues) -> int:
             target, opened, data_dir=request.data_dir, overwrite=values.overwrite
         )
         print(written)
+    elif values.live:
+        _play_live(run_dirs[0], sources[0], target, request, values.checkpoint)
     else:
         _render(run_dirs[0], sources[0], target, request, values.checkpoint)
     return 0
@@ -199,9 +215,14 @@ def _check_flags(values: flags.FlagValues, wanted: str) -> None:
         number = values[name].value
         if number is None or not math.isfinite(number):
             raise command_line.UsageError(f"--{name}={number} is no number.")
-    if not 0.0 <= values.tail_secs < math.inf:
+    if abs(values.gain_db) > MAX_GAIN_DB:
         raise command_line.UsageError(
-            f"--tail_secs={values.tail_secs}: give 0 or more."
+            f"--gain_db={values.gain_db:g}: give {-MAX_GAIN_DB:g} to {MAX_GAIN_DB:g}."
+        )
+    if not 0.0 <= values.tail_secs <= MAX_TAIL_SECS:
+        raise command_line.UsageError(
+            f"--tail_secs={values.tail_secs:g}: give 0 or more, up to "
+            f"{MAX_TAIL_SECS:g}."
         )
     if values.dry and values.tail_secs:
         raise command_line.UsageError(
@@ -260,6 +281,38 @@ def _render(
     )
 
 
+def _play_live(
+    run_dir: pathlib.Path,
+    source: pathlib.Path,
+    output: pathlib.Path,
+    request: "job.RenderRequest",
+    checkpoint: str,
+) -> None:
+    """Plays one file as a live host would, and says how late and how fast."""
+    import soundfile
+
+    from evaluation.live import instrument
+    from evaluation.live import job as live_job
+    from evaluation.scoring import rendering
+
+    moved = request.adjustments
+    wanted = live_job.LiveRequest(
+        shift=instrument.Shift(moved.transpose, moved.loudness_shift),
+        capacity=request.crepe_capacity,
+        dry=request.options.dry,
+        seed=request.options.seed,
+        gain_db=request.gain_db,
+        overwrite=request.overwrite,
+    )
+    run = rendering.open_run(run_dir, checkpoint=checkpoint)
+    try:
+        print(live_job.play_file(run, source, output, request=wanted))
+    except soundfile.LibsndfileError as error:
+        raise errors.InputError(
+            f"writing failed, is the disk full? ({error})"
+        ) from error
+
+
 PROGRAM = command_line.Program(
     name="ddsp_render",
     summary="Plays a trained model with any recording, MIDI file or drawn curves, "
@@ -268,6 +321,7 @@ PROGRAM = command_line.Program(
         "ddsp_render --run runs/stage2 --input singing.wav --output flute.wav --match",
         "ddsp_render --run runs/stage2 --input tune.mid --output tune.wav --stems",
         "ddsp_render --run runs/a --run runs/b --input a.wav --gallery listen.html",
+        "ddsp_render --run runs/stage2 --live --input singing.wav --output flute.wav",
         "ddsp_render --run runs/stage2 --export exported/",
         "ddsp_render --run runs/flute --export plugin/ --for=ddsp_vst",
         "ddsp_render --run runs/stage2 --instrument flute.html",
@@ -278,6 +332,7 @@ PROGRAM = command_line.Program(
     exit_codes="0 all is written; 2 something given cannot be used; 70 a fault of "
     "ours; 130 interrupted.",
     loads=(
+        "evaluation.live.job",
         "evaluation.render.gallery",
         "evaluation.instrument.page",
         "models.export.plugin_file",

@@ -1,19 +1,21 @@
 #!/usr/bin/env python3
 r"""Judges trained runs and writes one page about them.
 
+    ddsp_report --candidate runs/recommended
     ddsp_report --baseline runs/stage5 --candidate runs/stage2
     ddsp_report --baseline runs/stage5 --runs 'runs/*' --fail_if_collapsed
 
+compares a run with its recordings and with other runs; it
 writes report/scores.jsonl (a row a clip), report/summary.json, report/report.md and
 report/report.html, one file that works offline. Runs that only a glob found are skipped
 when they cannot be judged, and listed; a run that was named ends the program.
 
 Exit code 0 when all went well; with --fail_if_collapsed 1 when a training of a
 candidate has collapsed (another training of the baseline's system counts as one, the
-baseline run itself does not) and 3 when none has but one could not be judged or was
-skipped; 2 when flags cannot be read or something given cannot be evaluated; 70 for an
-error of the program itself, 130 when interrupted. Without a finished report nothing is
-replaced: what was there stays as it was.
+run that --baseline names does not) and 3 when none has but one could not be judged or
+was skipped; 2 when flags cannot be read or something given cannot be evaluated; 70 for
+an error of the program itself, 130 when interrupted. Without a finished report nothing
+is replaced: what was there stays as it was.
 """
 
 import pathlib
@@ -33,7 +35,7 @@ def define_flags(groups: command_line.FlagGroups) -> None:
     """Defines the command line."""
     groups.group("what is judged")
     groups.text(
-        "baseline", None, "Run that the others are compared with.", required=True
+        "baseline", "", "Run that the others are compared with; by default the first."
     )
     groups.several("candidate", "Run to judge; may be given several times.")
     groups.several("runs", "Glob of runs, e.g. 'runs/*'; unsound ones are skipped.")
@@ -121,14 +123,15 @@ def run(values: flags.FlagValues) -> int:
         document = evaluate.evaluate(
             choice, output=unfinished, options=make_options(values)
         )
-        page.write(unfinished)
+        page.write(unfinished, place=output)
         placement.replace(unfinished, output)
     print(errors.printable(document["verdict"]["headline"]))
     print(f"Report: {output / page.PAGE_NAME}")
     # The gate for scripts.
     if not values.fail_if_collapsed:
         return 0
-    code, told = exit_code.decide(document, baseline_run=choice.baseline.name)
+    excused = choice.baseline.name if values.baseline and choice.has_others else ""
+    code, told = exit_code.decide(document, baseline_run=excused)
     _complain(*told)
     return code
 
@@ -143,7 +146,7 @@ PROGRAM = command_line.Program(
     name="ddsp_report",
     summary="Judges trained runs and writes one page about them.",
     examples=(
-        "ddsp_report --baseline runs/stage5 --candidate runs/stage2",
+        "ddsp_report --candidate runs/recommended",
         "ddsp_report --baseline runs/stage5 --runs 'runs/*' --output ranking",
         "ddsp_report --baseline runs/stage5 --runs 'runs/*' --fail_if_collapsed",
     ),

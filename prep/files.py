@@ -3,18 +3,32 @@
 A file is written aside, flushed to the disk and renamed over the old one: a reader, and
 a machine that loses its power, finds the old content or the new one. The name aside
 holds the host, the process and the thread, so two writers never share it; what a
-killed process leaves is known by it (`remove_abandoned`).
+killed process leaves is known by it, and the next program that writes there removes it.
+Scratch folders are named alike.
 """
 
 import contextlib
+import functools
 import os
 import pathlib
 import re
+import shutil
 import socket
+import tempfile
 import threading
+import tokenize
 from collections.abc import Iterator
 
-_ASIDE = re.compile(r"\..+\.(?P<host>[^/]+)-(?P<process>\d+)-\d+\.tmp")
+# What NumPy raises for damaged .npy files, whose headers it parses as Python.
+ARRAY_ERRORS = (
+    *(OSError, ValueError, EOFError, SyntaxError, MemoryError, OverflowError),
+    tokenize.TokenError,
+)
+_ASIDE = re.compile(
+    rf"\.(?P<name>.+)\.{re.escape(socket.gethostname())}"
+    r"-(?P<process>\d+)-\d+\.tmp",
+    re.DOTALL,
+)
 
 
 @contextlib.contextmanager
@@ -31,8 +45,8 @@ def replacing(
     folder = path.parent
     if temporary is not None and os.stat(temporary).st_dev == os.stat(folder).st_dev:
         folder = temporary
-    owner = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
-    aside = folder / f".{path.name}.{owner}.tmp"
+    _clear_once(folder)
+    aside = folder / _aside_name(path.name)
     try:
         yield aside
         with open(aside, "rb+") as file:
@@ -68,15 +82,63 @@ def write_text(path: pathlib.Path, text: str, *, errors: str = "strict") -> None
         aside.write_bytes(content)
 
 
-def remove_abandoned(folder: pathlib.Path) -> None:
-    """Removes what writers of this machine that are gone left half-written."""
-    for path in folder.glob(".*.tmp"):
-        match = _ASIDE.fullmatch(path.name)
-        if not match or match["host"] != socket.gethostname():
+@contextlib.contextmanager
+def scratch_folder(
+    name: str, parent: pathlib.Path | None = None
+) -> Iterator[pathlib.Path]:
+    """Gives a folder for what is needed meanwhile; it is removed in the end.
+
+    Args:
+        name: Begins the folder's name; what killed processes left of it goes first.
+        parent: Where it is made; the system's folder for temporary files if None.
+    """
+    parent = parent or pathlib.Path(tempfile.gettempdir())
+    remove_abandoned(parent, name)
+    folder = parent / _aside_name(name)
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _aside_name(name: str) -> str:
+    owner = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
+    return f".{name}.{owner}.tmp"
+
+
+@functools.cache
+def _clear_once(folder: pathlib.Path) -> None:
+    """Removes what is abandoned in a folder, once a process: it reads the folder."""
+    remove_abandoned(folder)
+
+
+def remove_abandoned(folder: pathlib.Path, name: str | None = None) -> None:
+    """Removes what writers of this machine that are gone left half-written.
+
+    Args:
+        folder: Where it lies.
+        name: Of the file that they were writing; None for any.
+    """
+    entries = []
+    with contextlib.suppress(OSError):  # no folder, or one that may not be read
+        entries = list(os.scandir(folder))
+    for entry in entries:
+        match = _ASIDE.fullmatch(entry.name)
+        if not match or name not in (None, match["name"]):
             continue
         try:
             os.kill(int(match["process"]), 0)
         except ProcessLookupError:
-            path.unlink(missing_ok=True)
+            _remove(pathlib.Path(entry.path))
         except PermissionError:  # alive, and another person's
             continue
+
+
+def _remove(path: pathlib.Path) -> None:
+    """Removes a file, a link or a folder, as far as that is permitted."""
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

@@ -53,7 +53,7 @@ ARROWS = {
         streaming: autoencoder controls decoders synths
         export: autoencoder controls data decoders prep.files runs streaming synths
         monitoring: data losses measures synths
-        teaching: data losses measures runs
+        teaching: data losses measures prep.files runs
         training: config data losses memory monitoring prep.dataset prep.files runs
             synths teaching
         registry: autoencoder config controls data decoders layers losses schedules
@@ -64,9 +64,9 @@ ARROWS = {
         metrics: models.measures
         collapse_index: models.measures
         scoring: collapse_index metrics models.data models.measures models.memory
-            models.runs models.synths prep.features
-        summary: collapse_index metrics models.data models.runs scoring
-        report: collapse_index metrics models.measures scoring summary
+            models.runs models.synths prep.features prep.files
+        summary: collapse_index metrics models.data models.measures models.runs scoring
+        report: collapse_index metrics models.measures models.runs scoring summary
         evaluate: models.runs prep.pitch prep.progress report scoring summary
         matrix: models.config models.runs prep.dataset prep.files prep.progress report
             scoring summary
@@ -80,8 +80,14 @@ ARROWS = {
         run_demo: prep.command_line
         run_fad: metrics prep.command_line prep.files prep.recordings scoring summary
         run_matrix: matrix prep.command_line scoring
-        run_render: instrument models.export prep.command_line render scoring
+        live: models.runs models.streaming prep.features prep.loudness prep.pitch
+            prep.recordings render
+        run_render: instrument live models.export prep.command_line render scoring
         run_report: evaluate models.measures prep.command_line report scoring summary
+        pairs: prep.recordings scoring
+        evaluate_pairs: collapse_index metrics models.measures pairs prep.pitch
+            prep.progress report scoring summary
+        run_score: evaluate_pairs models.measures pairs prep.command_line report summary
     """,
 }
 # What a user sees of a mistake is the same everywhere, and so is an object of JSON.
@@ -94,6 +100,7 @@ PROGRAMS = {
     "prep.demo",
     "models.ddsp_run",
     "evaluation.run_report",
+    "evaluation.run_score",
     "evaluation.run_matrix",
     "evaluation.run_render",
     "evaluation.run_demo",

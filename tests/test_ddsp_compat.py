@@ -206,3 +206,13 @@ def test_a_deferred_module_that_fails_says_why_each_time(tmp_path):
         PYTHONPATH=path,
     )
     assert result.stdout.splitlines() == ["no library"] * 2, result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "line",
+    ["from models.streaming import player", "from evaluation.render import job"],
+)
+def test_packages_set_up_what_they_need_in_any_order(line):
+    """As docs/render.md types it; ddsp alone would miss `crepe`."""
+    subprocess.run([sys.executable, "-c", line], cwd=ROOT, check=True)

@@ -21,6 +21,7 @@ little to follow weighs little. Source: own.
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -39,6 +40,15 @@ MIDPOINTS = {
     "narrow": 0.5,
     "flat": 0.55,
     "noisy": 0.5,
+    "silent": 0.5,
+}
+
+# The same for controls that are measured from audio (benchmarks/bench_heard_index.py).
+HEARD_MIDPOINTS = {
+    "frozen": 0.6,
+    "narrow": 0.65,
+    "flat": 0.65,
+    "noisy": 0.6,
     "silent": 0.5,
 }
 
@@ -61,7 +71,10 @@ def components(sums: sums_lib.Sums) -> dict[str, np.ndarray]:
     n_pitched, n_audible = np.asarray(sums.n_pitched), np.asarray(sums.n_audible)
     return {
         "frozen": _lost(
-            sums.ref_movement, sums.est_movement, n=n_pitched, least=MIN_MOVEMENT
+            np.asarray(sums.ref_movement) - sums.floor_movement,
+            np.asarray(sums.est_movement) - sums.floor_movement,
+            n=n_pitched,
+            least=MIN_MOVEMENT,
         ),
         "narrow": _lost(
             sums.ref_spread, sums.est_spread, n=n_pitched, least=MIN_SPREAD
@@ -115,30 +128,42 @@ def _noisiness(sums: sums_lib.Sums, *, n: np.ndarray) -> np.ndarray:
     return _one_minus(est_tone, ref_tone, known=known)
 
 
-def severity(component: str, value: levels.Numbers) -> np.ndarray:
+def severity(
+    component: str,
+    value: levels.Numbers,
+    *,
+    midpoints: Mapping[str, float] = MIDPOINTS,
+) -> np.ndarray:
     """Maps a component to the common scale, on which 0.5 is the threshold.
 
     Args:
         component: One of `COMPONENTS`.
         value: The component in [0, 1], or NaN; a number or an array.
+        midpoints: Component at which the severity is 0.5.
 
     Returns:
         Severity in [0, 1], linear on both sides of the midpoint; NaN for NaN.
     """
-    middle = MIDPOINTS[component]
+    middle = midpoints[component]
     return np.asarray(np.interp(value, [0.0, middle, 1.0], [0.0, 0.5, 1.0]))
 
 
-def indices(sums: sums_lib.Sums) -> np.ndarray:
+def indices(
+    sums: sums_lib.Sums, *, midpoints: Mapping[str, float] = MIDPOINTS
+) -> np.ndarray:
     """Computes the index alone, of many sets of clips at once.
 
     Args:
         sums: Each field of shape [n_sets].
+        midpoints: Of the components.
 
     Returns:
         The index of each set, NaN where no component is determined. Shape [n_sets].
     """
-    severities = [severity(name, value) for name, value in components(sums).items()]
+    severities = [
+        severity(name, value, midpoints=midpoints)
+        for name, value in components(sums).items()
+    ]
     return np.fmax.reduce(severities)
 
 
@@ -164,17 +189,23 @@ class Verdict:
         return self.index >= THRESHOLD
 
 
-def judge(sums: sums_lib.Sums) -> Verdict:
+def judge(
+    sums: sums_lib.Sums, *, midpoints: Mapping[str, float] = MIDPOINTS
+) -> Verdict:
     """Computes the index of a clip or of a set of clips.
 
     Args:
         sums: Numbers, added over the clips.
+        midpoints: Of the components; `HEARD_MIDPOINTS` where they are of audio.
 
     Returns:
         The index with its components.
     """
     values = {name: float(value) for name, value in components(sums).items()}
-    severities = {name: float(severity(name, v)) for name, v in values.items()}
+    severities = {
+        name: float(severity(name, value, midpoints=midpoints))
+        for name, value in values.items()
+    }
     known = {k: v for k, v in severities.items() if not math.isnan(v)}
     kind = max(known, key=lambda name: known[name]) if known else ""
     return Verdict(

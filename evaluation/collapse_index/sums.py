@@ -46,6 +46,8 @@ class Sums:
         y: Level of the system.
         xx: Square of the recording's level.
         xy: Product of both.
+        floor_movement: Movement that is measured, from audio, of a distribution that
+            does not move: noise and a room move it. 0 of controls.
     """
 
     n_pitched: levels.Numbers
@@ -63,6 +65,7 @@ class Sums:
     y: levels.Numbers
     xx: levels.Numbers
     xy: levels.Numbers
+    floor_movement: levels.Numbers = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +116,8 @@ def clip_sums(
     est_typical: Typical,
     ref_power: np.ndarray,
     est_power: np.ndarray,
+    floor_movement: float = 0.0,
+    levels_heard: bool = False,
 ) -> Sums:
     """Sums of one clip from which components of any set of clips follow.
 
@@ -127,6 +132,8 @@ def clip_sums(
         est_power: The same of the system's audio. Presence alone is judged where it
             is heard: a trained reverb may add 10 dB to what the controls say. The
             level's movement is that of the controls.
+        floor_movement: See `Sums`.
+        levels_heard: Whether the level's movement is that of the audio too.
 
     Returns:
         The sums; adding those of clips gives the sums of the set.
@@ -137,8 +144,8 @@ def clip_sums(
     return Sums(
         n_pitched=float(n_pitched),
         n_audible=float(np.count_nonzero(audible)),
-        ref_movement=_movement(ref, masks, typical=ref_typical),
-        est_movement=_movement(est, masks, typical=est_typical),
+        ref_movement=movement(ref, masks, typical=ref_typical),
+        est_movement=movement(est, masks, typical=est_typical),
         ref_spread=ref_spread,
         est_spread=est_spread,
         ref_power=float(np.sum(ref.power[masks.pitched])),
@@ -146,14 +153,19 @@ def clip_sums(
         est_power=float(np.sum(est.power[masks.pitched])),
         est_noise=float(np.sum(est.noise_power[masks.pitched])),
         presence=float(np.sum(_presence(ref_power, est_power)[audible])),
-        **_level_sums(ref, est, audible=audible),
+        floor_movement=floor_movement,
+        **_level_sums(
+            ref_power if levels_heard else ref.power,
+            est_power if levels_heard else est.power,
+            audible=audible,
+        ),
     )
 
 
-def _movement(
+def movement(
     clip: control_arrays.ControlArrays, masks: frame_masks.Masks, *, typical: Typical
 ) -> float:
-    """Summed distance of the smoothed distribution from the system's average."""
+    """Sums the distance of the smoothed distribution from the system's average."""
     frames = masks.pitched & clip.has_harmonics
     if not np.any(frames):
         return 0.0
@@ -198,16 +210,13 @@ def _presence(ref_power: np.ndarray, est_power: np.ndarray) -> np.ndarray:
 
 
 def _level_sums(
-    ref: control_arrays.ControlArrays,
-    est: control_arrays.ControlArrays,
-    *,
-    audible: np.ndarray,
+    ref_power: np.ndarray, est_power: np.ndarray, *, audible: np.ndarray
 ) -> dict[str, float]:
     """Sums for the regression of the system's level on the recording's."""
     if not np.any(audible):
         return dict.fromkeys(("x", "y", "xx", "xy"), 0.0)
-    ref_level = levels.power_db(ref.power)[audible]
-    est_level = levels.power_db(est.power)[audible]
+    ref_level = levels.power_db(ref_power)[audible]
+    est_level = levels.power_db(est_power)[audible]
     floor = np.max(ref_level) - levels.SPAN_DB
     x = np.maximum(ref_level, floor)
     y = np.maximum(est_level, floor)

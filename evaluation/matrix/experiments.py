@@ -1,6 +1,7 @@
 """The plan's experiment matrix: which trainings there are, and the command of each."""
 
 import dataclasses
+import functools
 import pathlib
 import sys
 from collections.abc import Mapping
@@ -223,41 +224,39 @@ def _teacher(
         for name in twins
     }
     untaught = {name: EQUAL_TIME for name in twins if name.endswith("_untaught")}
-    judged = {"overlays": tuple(overlays), "n_seeds": n_seeds, "judged": True}
+    judged = functools.partial(
+        Experiment, overlays=tuple(overlays), n_seeds=n_seeds, judged=True
+    )
     return [
-        Experiment(
+        judged(
             name="recipe",
             title="The recommended recipe as it is",
             rungs=recipe,
             n_steps=short,
             rung_overlays=own,
-            **judged,
         ),
-        Experiment(
+        judged(
             name="parts",
             title="The recipe without each of its parts, in equal time without all",
             rungs=recipe | without,
             n_steps=short,
             rung_overlays=own,
             lengths={"untaught": EQUAL_TIME},
-            **judged,
         ),
-        Experiment(
+        judged(
             name="taught_rungs",
             title="Every rung with and without a teacher, in equal time",
             rungs=twins,
             n_steps=short,
             rung_overlays=twin_overlays,
             lengths=untaught,
-            **judged,
         ),
-        Experiment(
+        judged(
             name="lasting",
             title="Does it last? With and without a teacher, for longer",
             rungs=recipe | {"untaught": without["untaught"]},
             n_steps=max(2, round(LASTING_STEPS * scale)),
             rung_overlays=own,
-            **judged,
         ),
     ]
 

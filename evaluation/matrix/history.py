@@ -5,7 +5,7 @@ does not touch is kept, as long as it is of the same dataset and the run folders
 hold it.
 """
 
-import json
+import dataclasses
 import pathlib
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -23,11 +23,90 @@ from prep import checked_json
 from prep.dataset import info
 
 JSON_NAME = "matrix.json"
-SCHEMA_VERSION = 2  # 1 had one command and called the movement within clips diversity
+SCHEMA_VERSION = 2
 RUNS_NAME = "runs"  # folder of all runs, beside matrix.json
 REPORT_NAME = "report-{}"  # folder of an experiment's scorecard, there too
 PLAN = matrix_experiments.EXPERIMENTS
 _RUNGS = (*matrix_experiments.RUNGS, *matrix_experiments.TRANSFORMER_RUNS)
+MAX_NAME = 200  # bytes; file systems allow 255, of which REPORT_NAME takes some
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tracked:
+    """What is read of a row's `tracked`; a number that is not known is null."""
+
+    last_step: int
+    alarms: tuple[str, ...]
+    best_loss: float | None = None
+    best_step: float | None = None
+    slope: float | None = None
+    entropy_first: float | None = None
+    entropy_last: float | None = None
+    entropy_trend: float | None = None
+    movement: float | None = None
+    clip_diversity: float | None = None
+    step_ms: float | None = None
+    backward_ms: float | None = None
+    memory_mb: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Row:
+    """What is read of a row of matrix.json."""
+
+    experiment: str
+    run: str
+    rung: str
+    seed: int
+    state: str
+    tracked: _Tracked
+    command: tuple[str, ...] = ()
+    exit_code: int = 0
+    outcome: str = ""
+    said: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Experiment:
+    """What is read of an experiment."""
+
+    name: str
+    title: str
+    rungs: dict[str, str]
+    rung_overlays: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Dataset:
+    """What is read of the dataset's facts."""
+
+    data_dir: str
+    plan_hash: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Document:
+    """What is read of matrix.json."""
+
+    schema_version: int
+    dataset: _Dataset
+    experiments: tuple[_Experiment, ...]
+    runs: tuple[_Row, ...]
+    reports: dict[str, str]
+    commands: tuple[tuple[str, ...], ...]
+    skipped: dict[str, str]
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for another version, and for names of no folders."""
+        if self.schema_version != SCHEMA_VERSION:
+            raise ValueError(
+                f"schema_version {self.schema_version} is not {SCHEMA_VERSION}, which "
+                "this version of the project reads"
+            )
+        rows = [name for row in self.runs for name in (row.experiment, row.run)]
+        for name in (*rows, *self.reports):
+            if "/" in name or "\0" in name or not 0 < len(name.encode()) <= MAX_NAME:
+                raise ValueError(f"{name[:40]!r} names no folder")
 
 
 def read(folder: pathlib.Path, dataset: info.DatasetInfo) -> checked_json.Json:
@@ -51,27 +130,27 @@ def read(folder: pathlib.Path, dataset: info.DatasetInfo) -> checked_json.Json:
     if not path.exists():
         return empty
     try:
-        found = json.loads(path.read_text("utf-8"))
-    except json.JSONDecodeError as error:
-        logging.warning("%s is damaged (%s); its rows are not kept.", path, error)
+        found = checked_json.load(path.read_bytes(), str(path))
+        document = checked_json.build(_Document, found, str(path))
+    except checked_json.DamagedError as error:
+        logging.warning("%s; its rows are not kept.", error)
         return empty
-    if _identity(found["dataset"]) != _identity(facts(dataset)):
+    identity = document.dataset.plan_hash or document.dataset.data_dir
+    if identity != _identity(facts(dataset)):
         logging.warning(
             "%s is about the dataset %s; its rows are not kept beside those on %s.",
             path,
-            _identity(found["dataset"]),
+            identity,
             _identity(facts(dataset)),
         )
         return empty
-    if found["schema_version"] < SCHEMA_VERSION:
-        found = _of_version_1(found)
     # Rows whose run folder was replaced or taken away are not kept.
     kept = [_moved(row, folder) for row in found["runs"]]
     gone = [row["path"] for row in kept if not _still_holds(row)]
     if gone:
         logging.warning("%d runs are not as %s says: %s.", len(gone), path, gone)
     return {
-        **{key: found[key] for key in empty},
+        **{key: found.get(key, empty[key]) for key in empty},
         "runs": [row for row in kept if row["path"] not in gone],
         "reports": {
             name: _moved_report(report, name, folder)
@@ -93,16 +172,6 @@ def facts(dataset: info.DatasetInfo) -> checked_json.Json:
 def _identity(dataset: Mapping[str, Any]) -> str:
     """Returns a dataset's hash, or its place where that is not known."""
     return str(dataset["plan_hash"] or dataset["data_dir"])
-
-
-def _of_version_1(found: checked_json.Json) -> checked_json.Json:
-    """An older matrix.json in the form of today."""
-    runs = []
-    for row in found["runs"]:
-        tracked = dict(row["tracked"])
-        tracked["movement"] = tracked.pop("diversity")
-        runs.append({**row, "tracked": tracked})
-    return {**found, "commands": [found["command"]], "runs": runs, "skipped": {}}
 
 
 def _moved(row: checked_json.Json, folder: pathlib.Path) -> checked_json.Json:

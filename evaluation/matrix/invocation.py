@@ -153,7 +153,8 @@ def judge(
         words.append(f"--crepe_capacity={crepe_capacity}")
     # A process of its own: what it holds in memory ends with it.
     log_path = output.with_name(output.name + ".log")
-    with log_path.open("w", encoding="utf-8") as log:
+    with runner.own_log(log_path) as log:
+        log.truncate(0)
         code = subprocess.run(
             words,
             stdout=log,

@@ -91,8 +91,8 @@ def standing(wanted: Basis, run_dir: pathlib.Path) -> Standing:
 
 def read_secs(run_dir: pathlib.Path) -> float:
     """Seconds that the run in a folder took so far; 0 where nothing is noted."""
-    text = files.read_text(run_dir / NOTE_NAME)
     try:
+        text = files.read_text(run_dir / NOTE_NAME)
         return float(json.loads(text or "{}")["secs"])
     except (KeyError, TypeError, ValueError, RecursionError):
         return 0.0

@@ -1,9 +1,13 @@
 """What came out of the experiment matrix, as matrix.json and matrix.md."""
 
+import contextlib
 import dataclasses
+import fcntl
 import json
 import math
+import os
 import pathlib
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -62,29 +66,40 @@ def write(
         The content of matrix.json. Versions, machine and commit are those of the last
         invocation; each run's own are in its run.json.
     """
-    # Read anew each time: another part of the matrix may run beside this one.
-    document = builder.to_json(
-        {
-            "schema_version": history.SCHEMA_VERSION,
-            "dataset": history.facts(dataset),
-            "versions": record.versions(),
-            "machine": record.machine(),
-            "commit": record.commit(),
-            **history.merge(
-                history.read(folder, dataset),
-                experiments=[dataclasses.asdict(one) for one in experiments],
-                rows=[dict(row) for row in rows],
-                reports=reports,
-                skipped=skipped or {},
-                command=command,
-            ),
-        }
-    )
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(document, indent=1, allow_nan=False)
-    files.write_text(folder / JSON_NAME, text + "\n")
-    files.write_text(folder / TEXT_NAME, to_text(document))
+    facts = {
+        "schema_version": history.SCHEMA_VERSION,
+        "dataset": history.facts(dataset),
+        "versions": record.versions(),
+        "machine": record.machine(),
+        "commit": record.commit(),
+    }
+    # Read anew each time: another part of the matrix may run beside this one.
+    with _alone_in(folder):
+        joined = history.merge(
+            history.read(folder, dataset),
+            experiments=[dataclasses.asdict(one) for one in experiments],
+            rows=[dict(row) for row in rows],
+            reports=reports,
+            skipped=skipped or {},
+            command=command,
+        )
+        document = builder.to_json({**facts, **joined})
+        text = json.dumps(document, indent=1, allow_nan=False)
+        files.write_text(folder / JSON_NAME, text + "\n")
+        files.write_text(folder / TEXT_NAME, to_text(document))
     return dict(document)
+
+
+@contextlib.contextmanager
+def _alone_in(folder: pathlib.Path) -> Iterator[None]:
+    """Keeps other matrices from a folder's results while these are read and written."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def to_text(document: Mapping[str, Any]) -> str:
@@ -147,16 +162,89 @@ def _number(value: float | None, decimals: int) -> str:
 
 def _failure(row: Mapping[str, Any]) -> str:
     """Why a run is not done."""
-    if not row["exit_code"]:
+    code, outcome = row.get("exit_code", 0), row.get("outcome", "")
+    if not code:
         return (
-            f"**{row['run']} is not done**: it ended by {row['outcome']!r}; the same "
+            f"**{row['run']} is not done**: it ended by {outcome!r}; the same "
             "command goes on with it.\n"
         )
     said = "\n".join(f"    {line}" for line in row.get("said", []))
     return (
-        f"**{row['run']} failed**: exit code {row['exit_code']}, outcome "
-        f"{row['outcome']!r}. It said last:\n\n{said}\n"
+        f"**{row['run']} failed**: exit code {code}, outcome "
+        f"{outcome!r}. It said last:\n\n{said}\n"
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Mean:
+    """A metric of a system, as far as the table shows it."""
+
+    mean: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Index:
+    """The collapse index of a system."""
+
+    interval: _Mean
+
+
+@dataclasses.dataclass(frozen=True)
+class _System:
+    """A system of a scorecard."""
+
+    name: str
+    index: _Index
+    metrics: dict[str, _Mean]
+
+
+@dataclasses.dataclass(frozen=True)
+class _State:
+    """How the verdict calls a system."""
+
+    state: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _Verdict:
+    """The verdict of a scorecard."""
+
+    headline: str
+    caution: str
+    systems: dict[str, _State]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """A place of the leaderboard."""
+
+    system: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _Gate:
+    """A decision of the plan."""
+
+    question: str
+    answer: str
+    evidence: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Scorecard:
+    """What the results show of a scorecard's summary.json."""
+
+    verdict: _Verdict
+    leaderboard: tuple[_Place, ...]
+    systems: tuple[_System, ...]
+    gates: tuple[_Gate, ...]
+
+    def __post_init__(self) -> None:
+        """Raises ValueError if the leaderboard names what is not there."""
+        names = {system.name for system in self.systems} & set(self.verdict.systems)
+        missing = {place.system for place in self.leaderboard} - names
+        if missing:
+            raise ValueError(f"nothing is said of {sorted(missing)}")
 
 
 def _verdict(report: str) -> str:
@@ -165,30 +253,30 @@ def _verdict(report: str) -> str:
     if not path.is_file():
         return f"{report}.\n"
     try:
-        document = builder.read_summary(path)
-    except errors.InputError as error:
+        found = checked_json.build(_Scorecard, builder.read_summary(path), str(path))
+    except (errors.InputError, checked_json.DamagedError) as error:
         return f"{error}\n"
-    lines = [f"**{document['verdict']['headline']}** {document['verdict']['caution']}"]
+    lines = [f"**{found.verdict.headline}** {found.verdict.caution}"]
     lines.append("")
     head = ["System", "Collapse index", "State", "Spectral loss", "Loudness, dB"]
     head.append("Diversity across clips, bits")
     lines.append(f"| {' | '.join(head)} |")
     lines.append("|---" * len(head) + "|")
     # One row a system, the best first.
-    for entry in document["leaderboard"]:
-        system = next(s for s in document["systems"] if s["name"] == entry["system"])
-        metrics = system["metrics"]
+    systems = {system.name: system for system in found.systems}
+    for place in found.leaderboard:
+        system = systems[place.system]
+        means = {key: metric.mean for key, metric in system.metrics.items()}
         cells = [
-            _cell(system["name"]),
-            tables.number(system["index"]["interval"]["mean"], decimals=2),
-            document["verdict"]["systems"][system["name"]]["state"],
-            tables.number(metrics["spectral_loss"]["mean"]),
-            tables.number(metrics["loudness_distance"]["mean"]),
-            tables.number(metrics["clip_diversity"]["mean"]),
+            _cell(system.name),
+            tables.number(system.index.interval.mean, decimals=2),
+            found.verdict.systems[system.name].state,
+            tables.number(means.get("spectral_loss")),
+            tables.number(means.get("loudness_distance")),
+            tables.number(means.get("clip_diversity")),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     lines.append("")
-    for gate in document["gates"]:
-        evidence = " ".join(gate["evidence"])
-        lines.append(f"- {gate['question']} **{gate['answer']}**. {evidence}")
+    for gate in found.gates:
+        lines.append(f"- {gate.question} **{gate.answer}**. {' '.join(gate.evidence)}")
     return "\n".join(lines) + "\n"

@@ -8,12 +8,16 @@ one goes on where it stopped, and what was made with others is started anew (see
 waits for, which saves before it does.
 """
 
+import contextlib
 import dataclasses
+import fcntl
 import pathlib
 import subprocess
 import time
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
+from typing import TextIO
 
 from absl import logging
 
@@ -156,7 +160,11 @@ def run_one(
     Returns:
         Its row: name, state, command, and what the plan tracks.
     """
-    result = run.finished() or train(run, tick=tick)
+    result = run.finished()
+    if result is None:
+        # Of two matrices in one folder, one trains the run and the other waits for it.
+        with own_log(run.log_path) as log:
+            result = run.finished() or train(run, log=log, tick=tick)
     if result["state"] == FAILED:
         logging.warning(
             "%s failed (%s); the others go on", run.title, result["outcome"]
@@ -175,13 +183,34 @@ def run_one(
     }
 
 
+@contextlib.contextmanager
+def own_log(path: pathlib.Path) -> Iterator[TextIO]:
+    """Waits until no other process writes a log, and keeps others from it.
+
+    Args:
+        path: Of the log; its folder is made if needed.
+
+    Yields:
+        The log, open at its end. A child that writes to it holds the lock too, until
+        it ends: also when this process is killed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as log:
+        fcntl.flock(log, fcntl.LOCK_EX)
+        yield log
+
+
 def train(
-    run: MatrixTraining, *, tick: Callable[[MatrixTraining, float], object]
+    run: MatrixTraining,
+    *,
+    log: TextIO,
+    tick: Callable[[MatrixTraining, float], object],
 ) -> checked_json.Json:
     """Trains a run; never raises for one that fails.
 
     Args:
         run: What to train.
+        log: Takes what its training prints; what is in it is replaced.
         tick: As for `run_one`.
 
     Returns:
@@ -199,7 +228,8 @@ def train(
     run.run_dir.mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()
     anew = ["--resume=never"] if standing.is_other else []
-    code = _wait_for([*run.command, *anew], run, tick=tick)
+    log.truncate(0)
+    code = _wait_for([*run.command, *anew], run, log=log, tick=tick)
     secs = round(time.monotonic() - begin + before, 1)
     outcome = "not begun"  # run.json may still be that of the run to be replaced
     if run.has_begun:
@@ -223,6 +253,7 @@ def _wait_for(
     words: list[str],
     run: MatrixTraining,
     *,
+    log: TextIO,
     tick: Callable[[MatrixTraining, float], object],
 ) -> int:
     """Runs a command to its end and tells how far it is; returns its exit code.
@@ -231,24 +262,23 @@ def _wait_for(
     process alone, which asks the child to save and end.
     """
     told = 0
-    with run.log_path.open("w", encoding="utf-8") as log:
-        child = subprocess.Popen(
-            words,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=processes.end_with_parent(),
-        )
-        # Steps are told as they are logged; none twice after an interruption.
-        try:
-            while child.poll() is None:
-                made = last_step(run)
-                tick(run, max(0, made - told))
-                told = max(told, made)
-                time.sleep(POLL_SECS)
-        except BaseException:
-            _end(child)
-            raise
+    child = subprocess.Popen(
+        words,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        preexec_fn=processes.end_with_parent(),
+    )
+    # Steps are told as they are logged; none twice after an interruption.
+    try:
+        while child.poll() is None:
+            made = last_step(run)
+            tick(run, max(0, made - told))
+            told = max(told, made)
+            time.sleep(POLL_SECS)
+    except BaseException:
+        _end(child)
+        raise
     tick(run, max(0, run.n_steps - told))
     return child.returncode
 

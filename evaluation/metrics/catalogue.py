@@ -12,6 +12,7 @@ no gain that could stick to its limits.
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 from evaluation.metrics import metric as metric_lib
 from models.measures import spectra
@@ -57,7 +58,7 @@ HEARD_INDEX = dataclasses.replace(
     INDEX,
     key="heard_collapse_index",
     title="Collapse index as heard",
-    plain="The same, from the sound instead of the controls; a mean over clips.",
+    plain="How much of the instrument's life is lost in the sound, worst kind first.",
 )
 
 COLLAPSE = (
@@ -401,3 +402,13 @@ HEADLINE = (
     "top1_share",
     "noise_share",
 )
+
+
+def headline(indices: Sequence[str]) -> tuple[str, ...]:
+    """The headline of a report that has some of the two indices only.
+
+    Args:
+        indices: Keys of those that it has.
+    """
+    absent = {INDEX.key, HEARD_INDEX.key} - set(indices)
+    return tuple(key for key in HEADLINE if key not in absent)

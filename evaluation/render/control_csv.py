@@ -32,6 +32,7 @@ from prep import loudness as loudness_lib
 PERFORMANCE_COLUMNS = ("f0_hz", "loudness_db", "f0_confidence")
 DIGITS = 7  # float32 comes back as it was, to 1e-6 of itself
 BLOCK_ROWS = 1000
+MAX_NUMBER = float(np.finfo(np.float32).max)  # beyond, models would get infinity
 
 
 class Writer:
@@ -164,7 +165,7 @@ class Table:
                 f"{len(self._names)} columns."
             )
         for name, text in zip(self._names, row, strict=True):
-            if not math.isfinite(_number(text)):
+            if not abs(_number(text)) <= MAX_NUMBER:
                 raise errors.InputError(
                     f"{self._path}, line {place}: {name} is {text!r}, not a finite "
                     "number."

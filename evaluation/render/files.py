@@ -144,8 +144,20 @@ class Sink:
         return self._stack.__exit__(*raised)  # type: ignore[arg-type]
 
     def write(self, part: renderer.Stems) -> None:
-        """Writes a part to all files."""
+        """Writes a part to all files.
+
+        Raises:
+            errors.InputError: If a sample is no number, which a file would hold as
+                full scale.
+        """
         size = np.abs(part.mix * self._gain)
+        if not np.isfinite(size).all():
+            secs = (self.n_samples + int(np.argmin(np.isfinite(size)))) / self._rate
+            raise errors.InputError(
+                f"what the model plays is no number at {secs:.2f} s: its weights are "
+                "damaged or diverged, or pitch or loudness lie far outside what it has "
+                "learned. Try another --checkpoint, or --match."
+            )
         self.peak = max(self.peak, float(size.max(initial=0.0)))
         self.n_clipped += int(np.count_nonzero(size > 1.0))
         self.n_samples += len(size)

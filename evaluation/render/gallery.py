@@ -6,7 +6,7 @@ report's players, colours and script.
 
 import dataclasses
 import pathlib
-import tempfile
+from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +17,7 @@ from evaluation.render import performance
 from evaluation.report import media
 from evaluation.report import page as report_page
 from evaluation.scoring import rendering
+from models.runs import instrument_page
 from prep import errors
 from prep import files as whole_files
 from prep.recordings import decode
@@ -103,18 +104,22 @@ def write(
         job.Session(rendering.open_run(path, checkpoint=checkpoint), request)
         for path in run_dirs
     ]
-    with tempfile.TemporaryDirectory(prefix="ddsp_gallery_") as folder:
+    with whole_files.scratch_folder("ddsp_gallery") as folder:
         clips = [
             _make_clip(
                 number,
                 source,
                 dict(zip(names, sessions, strict=True)),
-                folder=pathlib.Path(folder),
+                folder=folder,
             )
             for number, source in enumerate(sources, start=1)
         ]
     # Write the page, unless no browser would open it with ease.
-    text = make_page(clips, systems=names, adjustments=describe(request))
+    links = {
+        name: instrument_page.link(instrument_page.find(run_dir), page.parent)
+        for name, run_dir in zip(names, run_dirs, strict=True)
+    }
+    text = make_page(clips, systems=links, adjustments=describe(request))
     if len(text) > MAX_PAGE_BYTES:
         raise errors.InputError(
             f"the page would have {len(text) / 1e6:.0f} MB, more than the "
@@ -127,19 +132,20 @@ def write(
 
 
 def make_page(
-    clips: Sequence[GalleryClip], *, systems: Sequence[str], adjustments: Sequence[str]
+    clips: Sequence[GalleryClip],
+    *,
+    systems: Mapping[str, str | None],
+    adjustments: Sequence[str],
 ) -> str:
     """The page as text; the same clips give the same bytes.
 
     Args:
         clips: What to show.
-        systems: Names of the runs.
+        systems: Names of the runs, each with the address of the page that plays it.
         adjustments: What was done to all inputs.
     """
     template = report_page.make_environment().get_template(TEMPLATE)
-    return template.render(
-        clips=clips, systems=list(systems), adjustments=list(adjustments)
-    )
+    return template.render(clips=clips, systems=systems, adjustments=list(adjustments))
 
 
 def describe(request: job.RenderRequest) -> list[str]:

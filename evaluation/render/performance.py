@@ -10,7 +10,7 @@ import functools
 import math
 import pathlib
 import shutil
-import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from absl import logging
 from models.measures import measured_controls
 from prep import errors
 from prep import features
+from prep import files as whole_files
 from prep.dataset import layout
 from prep.dataset import records
 from prep.pitch import tracker as pitch_tracker
@@ -113,8 +114,8 @@ def listen(
     """
     if not path.is_file():
         raise errors.InputError(f"there is no recording at {path}.")
-    with tempfile.TemporaryDirectory(prefix="ddsp_render_") as folder:
-        spool = pathlib.Path(folder) / "audio_16k.f32"
+    with whole_files.scratch_folder("ddsp_render") as folder:
+        spool = folder / "audio_16k.f32"
         try:
             n_samples = _spool(path, spool)
         except decode.UnreadableError as error:
@@ -128,14 +129,27 @@ def listen(
     return played
 
 
-def _spool(path: pathlib.Path, spool: pathlib.Path) -> int:
-    """Writes a recording as raw mono float32 at 16 kHz; returns its samples."""
-    n_samples = 0
+def mono_blocks(
+    path: pathlib.Path, *, sample_rate: int, spool: pathlib.Path | None = None
+) -> Iterator[np.ndarray]:
+    """Reads a recording block by block, and warns of what is odd in it.
+
+    Args:
+        path: Audio of any length and sample rate.
+        sample_rate: Of what comes out, samples/s.
+        spool: Where the blocks will lie, if on a disk, which must have room for them.
+
+    Yields:
+        Mono float32 [n_samples] each, finite.
+
+    Raises:
+        decode.UnreadableError: If it cannot be read, or the disk cannot hold it.
+    """
     choice = decode.choose_channels(path)
     if choice.note:
         logging.warning("%s: %s.", path, choice.note)
-    with decode.open_recording(path) as file, open(spool, "wb") as raw:
-        if file.n_declared is not None:
+    with decode.open_recording(path) as file:
+        if spool is not None and file.n_declared is not None:
             _check_space(file.n_declared / file.sample_rate, spool)
         if file.sample_rate < LOW_RATE:
             logging.warning(
@@ -145,22 +159,24 @@ def _spool(path: pathlib.Path, spool: pathlib.Path) -> int:
                 file.sample_rate,
                 LOW_RATE,
             )
-        resampler = resample.Resampler(file.sample_rate, features.CREPE_RATE)
+        resampler = resample.Resampler(file.sample_rate, sample_rate)
         for block in file.blocks():
             if not np.isfinite(block).all():
                 raise decode.UnreadableError("holds samples that are NaN or infinite")
-            n_samples += _append(
-                raw, resampler.push(channels.downmix(block, choice.used))
-            )
-        n_samples += _append(raw, resampler.finish())
+            yield resampler.push(channels.downmix(block, choice.used))
+        yield resampler.finish()
         for remark in file.remarks:
             logging.warning("%s: %s.", path, remark)
+
+
+def _spool(path: pathlib.Path, spool: pathlib.Path) -> int:
+    """Writes a recording as raw mono float32 at 16 kHz; returns its samples."""
+    n_samples = 0
+    with open(spool, "wb") as raw:
+        for block in mono_blocks(path, sample_rate=features.CREPE_RATE, spool=spool):
+            raw.write(np.ascontiguousarray(block, np.float32).tobytes())
+            n_samples += len(block)
     return n_samples
-
-
-def _append(raw, samples: np.ndarray) -> int:
-    raw.write(np.ascontiguousarray(samples, np.float32).tobytes())
-    return len(samples)
 
 
 def _check_space(secs: float, spool: pathlib.Path) -> None:

@@ -9,7 +9,6 @@ Differs: pitch is corrected towards the note of the moment and keeps its vibrato
 """
 
 import dataclasses
-import json
 import pathlib
 
 import numpy as np
@@ -22,6 +21,7 @@ from prep import checked_json
 from prep import errors
 from prep import loudness as loudness_lib
 from prep.dataset import layout
+from prep.report import distribution
 from prep.report import statistics as dataset_statistics
 
 SEMITONES = 12  # in an octave
@@ -30,6 +30,7 @@ EDGE_SECS = 0.02  # over which passages fade into one another
 MIN_A4, MAX_A4 = 380.0, 500.0  # Hz; French baroque has 392, the old choir pitch 466
 CONCERT_A4 = 440.0  # Hz, of MIDI note 69
 MAX_F0_HZ = 8192.0  # what the synthesiser's phase is made for
+MIN_F0_HZ = 20.0  # below, nobody hears a pitch
 MIN_NOTE_SECS = 0.05  # shorter gaps and blips do not end or make a note
 
 
@@ -99,10 +100,11 @@ def read_heard(data_dir: pathlib.Path) -> Heard:
     """
     path = data_dir / layout.STATISTICS
     try:
-        statistics: checked_json.Json = json.loads(path.read_text("utf-8"))
+        parsed = checked_json.load(path.read_bytes(), str(path))
+        found = checked_json.build(_Statistics, parsed, str(path))
         return Heard(
-            np.array(statistics["pitch_midi"]["quantiles"], np.float64),
-            np.array(statistics["loudness_db_voiced"]["quantiles"], np.float64),
+            np.array(found.pitch_midi.quantiles, np.float64),
+            np.array(found.loudness_db_voiced.quantiles, np.float64),
         )
     except OSError as error:
         raise errors.InputError(
@@ -110,10 +112,35 @@ def read_heard(data_dir: pathlib.Path) -> Heard:
             "statistics of the dataset that the run was trained on; say where it is "
             "with --data_dir, or leave --match out."
         ) from error
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except checked_json.DamagedError as error:
         raise errors.InputError(
-            f"{path} says nothing of pitch and loudness; prepare the dataset again."
+            f"{error}: it says nothing of pitch and loudness; prepare the dataset "
+            "again."
         ) from error
+
+
+@dataclasses.dataclass(frozen=True)
+class _Distribution:
+    """What is read of a distribution in statistics.json."""
+
+    quantiles: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what is no row of quantiles."""
+        values = np.array(self.quantiles, np.float64)
+        is_whole = len(values) == distribution.N_QUANTILES
+        if not is_whole or not np.isfinite(values).all() or np.any(np.diff(values) < 0):
+            raise ValueError(
+                f"its quantiles are not {distribution.N_QUANTILES} rising numbers"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Statistics:
+    """What is read of statistics.json."""
+
+    pitch_midi: _Distribution
+    loudness_db_voiced: _Distribution
 
 
 def adjust(
@@ -125,6 +152,9 @@ def adjust(
         played: The performance.
         adjustments: What to do.
         heard: The training data's quantiles; needed to match.
+
+    Raises:
+        errors.InputError: If what comes out cannot be played.
     """
     if adjustments.match:
         if heard is None:
@@ -136,6 +166,7 @@ def adjust(
         played = shift_loudness(played, adjustments.loudness_shift)
     if adjustments.suppress_noise:
         played = suppress_noise(played, adjustments.suppress_noise)
+    check_playable(played)
     if adjustments.auto_tune:
         played = auto_tune(played, adjustments.auto_tune, a4=adjustments.a4)
     check_playable(played)
@@ -143,10 +174,11 @@ def adjust(
 
 
 def check_playable(played: performance.Performance) -> None:
-    """Refuses what the synthesiser has no pitch for.
+    """Refuses what the synthesiser has no pitch or no loudness for.
 
     Raises:
-        errors.InputError: If a frame lies beyond `MAX_F0_HZ`.
+        errors.InputError: If a frame lies beyond `MAX_F0_HZ`, all of them lie below
+            `MIN_F0_HZ`, or a loudness is no number.
     """
     highest = float(played.f0_hz.max(initial=0.0))
     if highest > MAX_F0_HZ:
@@ -155,22 +187,34 @@ def check_playable(played: performance.Performance) -> None:
             "that the synthesiser plays up to; bring it down with --transpose=-12 or "
             "--match."
         )
+    if highest < MIN_F0_HZ:
+        raise errors.InputError(
+            f"its highest pitch, {highest:.2g} Hz, lies below the {MIN_F0_HZ:.0f} Hz "
+            "from which a pitch is heard; bring it up with --transpose=12 or --match."
+        )
+    if not np.isfinite(played.loudness_db).all():
+        raise errors.InputError(
+            "its loudness is no number everywhere, and would be none in the output; "
+            "give smaller numbers for --loudness_shift and --suppress_noise."
+        )
 
 
 def transpose(
     played: performance.Performance, semitones: float
 ) -> performance.Performance:
-    """Moves the pitch by semitones."""
-    return played.replace(f0_hz=played.f0_hz * 2.0 ** (semitones / SEMITONES))
+    """Moves the pitch by semitones; what float32 cannot say becomes infinite."""
+    with np.errstate(over="ignore"):
+        ratio = np.exp2(np.float32(semitones / SEMITONES))
+        return played.replace(f0_hz=played.f0_hz * ratio)
 
 
 def shift_loudness(
     played: performance.Performance, decibels: float
 ) -> performance.Performance:
     """Moves the loudness by decibels, down to the floor."""
-    return played.replace(
-        loudness_db=np.maximum(played.loudness_db + decibels, loudness_lib.MIN_DB)
-    )
+    with np.errstate(over="ignore"):  # `check_playable` refuses what is infinite
+        moved = played.loudness_db + np.float32(decibels)
+    return played.replace(loudness_db=np.maximum(moved, loudness_lib.MIN_DB))
 
 
 def match(played: performance.Performance, heard: Heard) -> performance.Performance:
@@ -249,7 +293,10 @@ def suppress_noise(
     played: performance.Performance, decibels: float
 ) -> performance.Performance:
     """Makes passages without notes quieter by so many decibels."""
-    quieter = played.loudness_db - decibels * (1.0 - note_weight(played))
+    with np.errstate(over="ignore", invalid="ignore"):  # refused by `check_playable`
+        quieter = played.loudness_db - np.float32(decibels) * (
+            1.0 - note_weight(played)
+        )
     return played.replace(loudness_db=np.maximum(quieter, loudness_lib.MIN_DB))
 
 

@@ -51,6 +51,7 @@ class ClipView:
         number: From 1.
         name: Recording and start.
         role: What it stands for.
+        secs: Its length, seconds.
         tracks: Players, recording first.
         plots: Charts of the controls.
         table: Rows of scores: metric, recording, one cell a run.
@@ -61,6 +62,7 @@ class ClipView:
     number: int
     name: str
     role: str
+    secs: str
     tracks: list[TrackView]
     plots: list[markupsafe.Markup]
     table: list[tables.ScoreRow]
@@ -112,6 +114,7 @@ def build(
         number=0,
         name=clip["clip"],
         role=ROLES[clip["role"]],
+        secs=f"{row['n_frames'] / document['dataset']['frame_rate']:g}",
         tracks=tracks,
         plots=_plots(media / "curves.json", slots=slots),
         table=tables.clip_scores(row, runs=list(row["runs"])),

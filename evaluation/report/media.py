@@ -62,7 +62,7 @@ def write_clip(
     audios = {rows_lib.RECORDING: ref.clip.audio}
     audios |= {name: one.rendering.audio for name, one in scored.items()}
     played = {rows_lib.RECORDING: ref.controls}
-    played |= {name: one.rendering.controls for name, one in scored.items()}
+    played |= {name: one.controls for name, one in scored.items()}
     rate = ref.clip.sample_rate
     # One scale for all pictures of a clip, or they could not be compared.
     loudest = np.max(spectrogram(ref.clip.audio, sample_rate=rate))

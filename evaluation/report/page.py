@@ -12,13 +12,14 @@ import pathlib
 import jinja2
 import markupsafe
 
-from evaluation.metrics import catalogue
 from evaluation.report import charts
 from evaluation.report import clip_views
+from evaluation.report import tables
 from evaluation.report import text as report_text
 from evaluation.report import view as report_view
 from evaluation.scoring import rows as rows_lib
 from evaluation.summary import builder
+from models.runs import instrument_page
 from prep import checked_json
 
 PAGE_NAME = "report.html"
@@ -30,11 +31,12 @@ TEMPLATES = pathlib.Path(__file__).resolve().parent / "templates"
 MIME_TYPES = {".flac": "audio/flac", ".png": "image/png"}
 
 
-def write(folder: pathlib.Path) -> pathlib.Path:
+def write(folder: pathlib.Path, *, place: pathlib.Path | None = None) -> pathlib.Path:
     """Renders the page and the text of a report folder.
 
     Args:
         folder: With summary.json, scores.jsonl and media/.
+        place: Where the folder's files will lie, for links; None if they stay.
 
     Returns:
         The page.
@@ -45,6 +47,9 @@ def write(folder: pathlib.Path) -> pathlib.Path:
     document = builder.read_summary(folder / builder.SUMMARY_NAME)
     rows = rows_lib.read_rows(folder / rows_lib.SCORES_NAME)
     view = report_view.build(document, rows)
+    for run in view["runs"]:
+        played = pathlib.Path(run["instrument"]) if run["instrument"] else None
+        run["instrument"] = instrument_page.link(played, place or folder)
     shown, left_out = embed_clips(document, rows, folder)
     environment = make_environment()
     page = environment.get_template("report.html.j2").render(
@@ -101,7 +106,7 @@ def embed_clips(
     shown: list[clip_views.ClipView] = []
     left_out: list[str] = []
     # What the table of all clips takes is not there for media.
-    n_cells = len(rows) * len(catalogue.HEADLINE) * len(document["runs"])
+    n_cells = len(rows) * len(tables.headline(document)) * len(document["runs"])
     size = CELL_BYTES * n_cells
     for clip in document["clips"]:
         if size > MAX_PAGE_BYTES and shown:

@@ -61,6 +61,21 @@ def number(value: float | None, *, decimals: int = 3) -> str:
     return f"{value:.2e}"
 
 
+def headline(document: checked_json.Json) -> list[str]:
+    """Keys of the metrics that the report shows first."""
+    return list(document["settings"]["headline"])
+
+
+def index_title(document: checked_json.Json) -> str:
+    """Name of the index that decides the states."""
+    return catalogue.BY_KEY[document.get("index_key", catalogue.INDEX.key)].title
+
+
+def sort_key(value: float | None) -> str:
+    """A number for sorting; empty when missing."""
+    return "" if value is None else repr(value)
+
+
 def signed(*values: float | None) -> list[str]:
     """Differences with their signs, all with the digits that the largest needs.
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
-from evaluation.metrics import catalogue
 from evaluation.report import tables
 from evaluation.scoring import rows as rows_lib
+from evaluation.summary import verdict
 from prep import checked_json
 from prep import errors
 
@@ -73,7 +73,7 @@ def clip_lines(view: Mapping[str, Any]) -> list[checked_json.Json]:
             for column, cell in zip(view["clip_columns"], row["cells"], strict=True)
         }
         for run in view["run_names"]:
-            cells = [placed[key, run] for key in catalogue.HEADLINE]
+            cells = [cell for (_, of), cell in placed.items() if of == run]
             lines.append({**row, "run": run, "cells": cells})
     return lines
 
@@ -83,7 +83,9 @@ def describe_cost(cost: checked_json.Json) -> checked_json.Json:
     render = cost["render_secs"]
     step = cost["step_ms"]
     return {
-        "parameters": f"{cost['n_parameters']:,}",
+        "parameters": tables.DASH
+        if cost["n_parameters"] is None
+        else f"{cost['n_parameters']:,}",
         "render": tables.DASH if render is None else f"{render:.3f} s",
         "step_time": _milliseconds(step),
         "backward_time": _milliseconds(cost["forward_backward_ms"]),
@@ -107,6 +109,7 @@ def describe_runs(document: checked_json.Json) -> list[checked_json.Json]:
             "name": name,
             "system": rows_lib.system_name(name),
             "path": run["path"],
+            "instrument": run.get("instrument"),
             "step": run["step"],
             "seed": run["seed"],
             "config_hash": run["config_hash"] or tables.DASH,
@@ -122,10 +125,49 @@ def describe_runs(document: checked_json.Json) -> list[checked_json.Json]:
     ]
 
 
-def describe_settings(document: checked_json.Json) -> list[tuple[str, str]]:
-    """Lists the settings of the measurement, line by line."""
+def describe_alignment(document: checked_json.Json) -> list[checked_json.Json]:
+    """Lists delay, level and ends of every pair of files.
+
+    Args:
+        document: The summary; only one of files has any.
+    """
+    return [
+        {
+            "system": name,
+            "pair": one["pair"],
+            "delay": _delay(one),
+            "gain": tables.DASH
+            if one["gain_db"] is None
+            else f"{tables.signed(one['gain_db'])[0]} dB",
+            "ends": _ends(one),
+            "delay_sort": tables.sort_key(one["delay_secs"]),
+            "gain_sort": tables.sort_key(one["gain_db"]),
+        }
+        for name, run in document["runs"].items()
+        for one in run.get("alignment", [])
+    ]
+
+
+def _delay(alignment: checked_json.Json) -> str:
+    """A pair's delay, and whether it was removed."""
+    secs = alignment["delay_secs"]
+    if secs is None:
+        return "not determined"
+    text = f"{tables.signed(1000 * secs)[0]} ms"
+    return text if alignment["is_removed"] or not secs else f"{text}, not removed"
+
+
+def _ends(alignment: checked_json.Json) -> str:
+    """Returns what one of a pair's files has and the other has not."""
+    missing, extra = alignment["missing_secs"], alignment["extra_secs"]
+    parts = [f"lacks {missing:.2f} s"] if missing else []
+    parts += [f"{extra:.2f} s more, not judged"] if extra else []
+    return ", ".join(parts)
+
+
+def _run_settings(document: checked_json.Json) -> list[tuple[str, str]]:
+    """Lists where runs were judged."""
     settings, dataset = document["settings"], document["dataset"]
-    masks = settings["masks"]
     return [
         (
             "Dataset",
@@ -136,6 +178,39 @@ def describe_settings(document: checked_json.Json) -> list[tuple[str, str]]:
         ),
         ("Checkpoint", str(settings["checkpoint"])),
         ("Noise seed", str(settings["seed"])),
+    ]
+
+
+def _audio_settings(document: checked_json.Json) -> list[tuple[str, str]]:
+    """Lists where files were judged."""
+    dataset = document["dataset"]
+    return [
+        ("Recordings", str(dataset["data_dir"])),
+        (
+            "Rates",
+            f"everything brought to {dataset['sample_rate']} Hz, "
+            f"{dataset['frame_rate']} frames/s",
+        ),
+        ("Clips", f"files cut into equal parts of about {dataset['example_secs']:g} s"),
+        ("Controls", "measured from the audio of both sides, as heard"),
+        (
+            "Delays and levels",
+            f"delays up to {1000 * document['settings']['max_delay_secs']:g} ms "
+            "removed; differences of level left as they are",
+        ),
+    ]
+
+
+def describe_settings(document: checked_json.Json) -> list[tuple[str, str]]:
+    """Lists the settings of the measurement, line by line."""
+    settings = document["settings"]
+    masks = settings["masks"]
+    return [
+        *(
+            _audio_settings(document)
+            if verdict.is_of_audio(document)
+            else _run_settings(document)
+        ),
         (
             "Pitch tracker",
             f"CREPE {settings['crepe_capacity']}, centred frames, on both sides",

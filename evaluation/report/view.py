@@ -61,7 +61,7 @@ def build(
     systems = tables.systems_in_order(document)
     names = [system["name"] for system in systems]
     candidates = [name for name in names if name != document["baseline"]]
-    headline = [catalogue.BY_KEY[key] for key in catalogue.HEADLINE]
+    headline = [catalogue.BY_KEY[key] for key in tables.headline(document)]
     return {
         "title": _title(document, candidates),
         "headline": document["verdict"]["headline"],
@@ -71,6 +71,7 @@ def build(
         "skipped_runs": document["skipped_runs"],
         "summary_line": _summary_line(document),
         "cards": [_card(system, document) for system in systems],
+        "index_title": tables.index_title(document),
         "systems": names,
         "baseline": document["baseline"],
         "scores": [tables.score_row(metric, document) for metric in headline],
@@ -89,14 +90,17 @@ def build(
         "run_names": list(document["runs"]),
         "settings": text.describe_settings(document),
         "glossary": catalogue.ALL[: -len(catalogue.SCALES)],
-        "n_tests": len(catalogue.HEADLINE),
-        "clip_secs": f"{document['dataset']['example_secs']:g}",
+        "n_tests": len(headline),
+        "of_audio": verdict.is_of_audio(document),
+        "alignment": text.describe_alignment(document),
     }
 
 
 def _title(document: checked_json.Json, candidates: Sequence[str]) -> str:
     """Who is compared with whom."""
     baseline = document["baseline"]
+    if not candidates and len(document["runs"]) < 2:
+        return f"{baseline} against its recordings"
     if not candidates:
         return f"{baseline}, trained {len(document['runs'])} times"
     if len(candidates) > 2:
@@ -112,6 +116,12 @@ def _summary_line(document: checked_json.Json) -> str:
         f"{n_clips} clip{'s' if n_clips != 1 else ''} of {dataset['example_secs']:g} s"
     )
     plural = "s" if document["n_recordings"] != 1 else ""
+    if verdict.is_of_audio(document):
+        return (
+            f"{n_clips} clip{'s' if n_clips != 1 else ''} from "
+            f"{document['n_recordings']} recording{plural}, judged by audio alone at "
+            f"{dataset['sample_rate']} Hz"
+        )
     n_skipped = len(document["skipped_runs"])
     skipped = f"; {n_skipped} run{'s' if n_skipped > 1 else ''} skipped, see Runs"
     return (
@@ -138,7 +148,8 @@ def _card(system: checked_json.Json, document: checked_json.Json) -> Card:
     if interval["low"] is not None:
         index += f" [{tables.number(interval['low'], decimals=2)}, "
         index += f"{tables.number(interval['high'], decimals=2)}]"
-    label = f"Collapse index {index}; collapsed from {collapse_index.THRESHOLD}"
+    title = tables.index_title(document)
+    label = f"{title} {index}; collapsed from {collapse_index.THRESHOLD}"
     by_run = [one for one in system["index"]["by_run"].values() if one is not None]
     trainings = by_run if len(system["runs"]) > 1 else []
     meter = bar_charts.meter(
@@ -151,7 +162,7 @@ def _card(system: checked_json.Json, document: checked_json.Json) -> Card:
     )
     return Card(
         name=system["name"],
-        role="baseline" if system["is_baseline"] else "candidate",
+        role=_role(system) if document["comparisons"] else "",
         slot=tables.slots(document)[system["name"]],
         state=told["state"],
         sentence=told["sentence"],
@@ -160,6 +171,11 @@ def _card(system: checked_json.Json, document: checked_json.Json) -> Card:
         marks="grey: each training" if trainings else "",
         lines=lines,
     )
+
+
+def _role(system: checked_json.Json) -> str:
+    """Returns what a system is among several."""
+    return "baseline" if system["is_baseline"] else "candidate"
 
 
 def _components(systems: Sequence[checked_json.Json]) -> markupsafe.Markup:
@@ -183,7 +199,7 @@ def _leaderboard(document: checked_json.Json) -> list[checked_json.Json]:
                 "state": document["verdict"]["systems"][entry["system"]]["state"],
                 "cells": [
                     tables.make_cell(system["metrics"][key], comparison=None)
-                    for key in catalogue.HEADLINE
+                    for key in tables.headline(document)
                 ],
                 "cost": text.describe_cost(document["runs"][system["runs"][0]]["cost"]),
                 "n_runs": len(system["runs"]),
@@ -196,7 +212,7 @@ def _clip_columns(document: checked_json.Json) -> list[checked_json.Json]:
     """Columns of the table of all clips: a headline metric of a run each."""
     return [
         {"metric": catalogue.BY_KEY[key].title, "key": key, "run": run}
-        for key in catalogue.HEADLINE
+        for key in tables.headline(document)
         for run in document["runs"]
     ]
 

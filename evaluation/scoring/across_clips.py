@@ -1,19 +1,37 @@
 """Scores of a clip that need the other clips: its diversity and its collapse index."""
 
+import dataclasses
+
 import numpy as np
 
 from evaluation.collapse_index import index
 from evaluation.collapse_index import sums as index_sums
 from evaluation.metrics import metric as metric_lib
 from evaluation.scoring import clips
+from evaluation.scoring import heard_sums
 from models.measures import control_arrays
 from models.measures import frame_masks
+
+ONLY_AUDIO = "only audio was given"
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipSums:
+    """What the two indices are made of, of one clip.
+
+    Attributes:
+        controls: Sums of the system's controls; None where only audio is given.
+        heard: Sums of controls measured from its audio.
+    """
+
+    controls: index_sums.Sums | None
+    heard: index_sums.Sums
 
 
 def compare_across_clips(
     references: list[clips.Reference], scored: list[clips.Scored]
-) -> list[index_sums.Sums]:
-    """Adds the scores that need all clips of a system; returns the index's sums.
+) -> list[ClipSums]:
+    """Adds the scores that need all clips of a system; returns the indices' sums.
 
     Args:
         references: The clips, in order.
@@ -23,21 +41,33 @@ def compare_across_clips(
     Returns:
         The sums of `index_sums.clip_sums`, clip by clip.
     """
-    played = [one.rendering.controls for one in scored]
-    sums = _all_sums(references, scored, played)
-    heard = _all_sums(references, scored, [one.heard for one in scored])
+    played = [one.controls for one in scored]
+    has_controls = all(one.rendering.controls is not None for one in scored)
+    sums = _all_sums(references, scored, played) if has_controls else []
+    heard = heard_sums.measure(
+        references,
+        audios=[one.rendering.audio for one in scored],
+        heard=[one.heard for one in scored],
+        powers=[one.hearing.power for one in scored],
+    )
     masks = [ref.masks for ref in references]
     diversities = clip_diversities(played, masks)
     reason = "the recording determines no component"
     for place, one in enumerate(scored):
-        one.scores["collapse_index"] = metric_lib.guarded(
-            index.judge(sums[place]).index, reason=reason
+        one.scores["collapse_index"] = (
+            metric_lib.guarded(index.judge(sums[place]).index, reason=reason)
+            if has_controls
+            else metric_lib.missing(ONLY_AUDIO)
         )
         one.scores["heard_collapse_index"] = metric_lib.guarded(
-            index.judge(heard[place]).index, reason=reason
+            index.judge(heard[place], midpoints=index.HEARD_MIDPOINTS).index,
+            reason=reason,
         )
         one.scores["clip_diversity"] = diversities[place]
-    return sums
+    return [
+        ClipSums(controls=sums[place] if has_controls else None, heard=one)
+        for place, one in enumerate(heard)
+    ]
 
 
 def _all_sums(

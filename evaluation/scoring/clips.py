@@ -73,6 +73,8 @@ class Reference:
         hearing: Loudness and pitch of the recording.
         masks: Frames that count.
         controls: The recording's own controls.
+        noise_magnitudes: Colour of its noise, gains of bands up to Nyquist. Shape
+            [n_frames, n_bands].
         scores: Collapse metrics of the recording.
     """
 
@@ -80,6 +82,7 @@ class Reference:
     hearing: Hearing
     masks: frame_masks.Masks
     controls: control_arrays.ControlArrays
+    noise_magnitudes: np.ndarray
     scores: dict[str, metric_lib.Score]
 
 
@@ -89,13 +92,13 @@ class Rendering:
 
     Attributes:
         audio: Shape [n_samples].
-        controls: The synthesiser controls behind it.
+        controls: The synthesiser controls behind it; None where only audio is given.
         amps_limits: Lowest and highest amplitude that the model's head can give,
             linear; None where it has no such limits.
     """
 
     audio: np.ndarray
-    controls: control_arrays.ControlArrays
+    controls: control_arrays.ControlArrays | None = None
     amps_limits: tuple[float, float] | None = None
 
 
@@ -114,6 +117,13 @@ class Scored:
     hearing: Hearing
     heard: control_arrays.ControlArrays
     scores: dict[str, metric_lib.Score]
+
+    @property
+    def controls(self) -> control_arrays.ControlArrays:
+        """The system's controls; where it gave none, those measured from its audio."""
+        return (
+            self.heard if self.rendering.controls is None else self.rendering.controls
+        )
 
 
 def hear(audio: np.ndarray, *, clip: Clip, tracker: PitchTracker) -> Hearing:
@@ -175,7 +185,7 @@ def measure_reference(
     masks = frame_masks.make_masks(
         hearing.loudness_db, hearing.pitch.confidence, settings=settings
     )
-    measured = _measure_controls(clip.audio, clip=clip, hearing=hearing, masks=masks)
+    measured = measure_heard(clip.audio, clip=clip, hearing=hearing, masks=masks)
     own_scores = collapse.measure(
         measured,
         masks,
@@ -188,11 +198,28 @@ def measure_reference(
     )
     own_scores["saturation_rate"] = metric_lib.missing("a recording has no gain limits")
     return Reference(
-        clip=clip, hearing=hearing, masks=masks, controls=measured, scores=own_scores
+        clip=clip,
+        hearing=hearing,
+        masks=masks,
+        controls=measured,
+        noise_magnitudes=_measure_noise(clip, measured.f0_hz),
+        scores=own_scores,
     )
 
 
-def _measure_controls(
+def _measure_noise(clip: Clip, f0_hz: np.ndarray) -> np.ndarray:
+    """Bands of a recording's noise around a pitch that is corrected already."""
+    return measured_controls.measure(
+        np.asarray(clip.audio, np.float64),
+        f0_hz,
+        sample_rate=clip.sample_rate,
+        frame_rate=clip.frame_rate,
+        n_harmonics=1,
+        refine_f0=False,
+    ).noise_magnitudes
+
+
+def measure_heard(
     audio: np.ndarray, *, clip: Clip, hearing: Hearing, masks: frame_masks.Masks
 ) -> control_arrays.ControlArrays:
     """Controls of audio around the recording's pitch, where it has one."""
@@ -223,16 +250,18 @@ def score_rendering(
         rendering: The system's audio and controls.
         tracker: See `hear`.
         settings: What counts as pitched and audible.
+
+    Returns:
+        The rendering with its scores; without controls the metrics of controls are
+        those of what is measured from the audio, as of the recording.
     """
     hearing = hear(rendering.audio, clip=ref.clip, tracker=tracker)
     recording = np.asarray(ref.clip.audio, np.float64)
     audio = np.asarray(rendering.audio, np.float64)
     # Controls once more, from the sound: a reverb may hide what they do.
-    heard = _measure_controls(
-        audio, clip=ref.clip, hearing=ref.hearing, masks=ref.masks
-    )
+    heard = measure_heard(audio, clip=ref.clip, hearing=ref.hearing, masks=ref.masks)
     result = collapse.measure(
-        rendering.controls,
+        heard if rendering.controls is None else rendering.controls,
         ref.masks,
         loudness_db=ref.hearing.loudness_db,
         ref_power=ref.hearing.power,

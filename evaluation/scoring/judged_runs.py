@@ -67,6 +67,11 @@ class RunChoice:
     run_dirs: tuple[pathlib.Path, ...]
     optional: frozenset[pathlib.Path] = frozenset()
 
+    @property
+    def has_others(self) -> bool:
+        """Returns whether there is more than the baseline."""
+        return len(self.run_dirs) > 1
+
 
 def find_runs(
     *, baseline: str, candidates: Sequence[str], patterns: Sequence[str]
@@ -74,29 +79,34 @@ def find_runs(
     """The runs to judge, the baseline first, each once.
 
     Args:
-        baseline: Directory.
+        baseline: Directory; empty for the first of the others.
         candidates: Directories.
         patterns: Globs; what they match and is no run is left out, with a note.
 
     Raises:
-        errors.InputError: If a glob matches no run, nothing but the baseline is
-            left, or two runs have one name.
+        errors.InputError: If there is no run, a glob matches none, all that is given
+            beside the baseline is the baseline, or two runs have one name.
     """
-    explicit = [pathlib.Path(baseline), *map(pathlib.Path, candidates)]
+    if not (baseline or candidates or patterns):
+        raise errors.InputError(
+            "there is no run to judge; say --candidate runs/recommended for one beside "
+            "its recordings, or --baseline runs/stage5 --runs 'runs/*' for many."
+        )
+    explicit = [pathlib.Path(name) for name in (baseline, *candidates) if name]
     matched = [path for pattern in patterns for path in match_runs(pattern)]
     named: dict[pathlib.Path, pathlib.Path] = {}
     for path in [*explicit, *matched]:
         named.setdefault(path.resolve(), path)
-    if len(named) < 2:
-        given = ", ".join([*candidates, *patterns]) or "nothing"
+    others = ", ".join([*candidates, *patterns])
+    if baseline and others and len(named) < 2:
         raise errors.InputError(
-            f"there is no run to compare with {baseline} ({given} was given); say "
+            f"there is no run to compare with {baseline} ({others} was given); say "
             "--candidate runs/stage2 or --runs 'runs/*'."
         )
     _check_names(list(named.values()))
     asked_for = {path.resolve() for path in explicit}
     return RunChoice(
-        baseline=explicit[0],
+        baseline=next(iter(named.values())),
         run_dirs=tuple(named.values()),
         optional=frozenset(p for real, p in named.items() if real not in asked_for),
     )
@@ -182,13 +192,14 @@ class OpenedRuns:
 
         Raises:
             errors.InputError: If a named run or the dataset cannot be used, or if
-                no candidate is left.
+                none of several candidates is left.
         """
         self.runs: dict[str, runs_lib.Run] = {}
         self.logs: dict[str, list[training_log.LogRow]] = {}
         self.skipped: list[dict[str, str]] = []
         self._options = options
         self._baseline = choice.baseline.name
+        self._n_asked = len(choice.run_dirs)
         self._optional = {path.name for path in choice.optional}
         first, *others = choice.run_dirs
         baseline = _open(first, checkpoint=options.checkpoint)
@@ -235,12 +246,12 @@ class OpenedRuns:
         self.skipped.append({"run": name, "reason": str(error)})
 
     def check_left(self) -> None:
-        """Refuses to go on with the baseline alone.
+        """Refuses to go on with the baseline alone, unless it was asked for alone.
 
         Raises:
             errors.InputError: If every candidate was skipped.
         """
-        if len(self.runs) > 1:
+        if len(self.runs) > 1 or self._n_asked == 1:
             return
         listed = " ".join(f"{one['run']}: {one['reason']}" for one in self.skipped)
         raise errors.InputError(

@@ -13,13 +13,13 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import io
-import os
 import pathlib
 import zlib
 
 import numpy as np
 
 from evaluation.scoring import clips
+from prep import files
 
 MIN_TRACKED_RATE = 60  # answers a second, at least, unless the frames are fewer
 # Between answers that differ by more there is a new note and no glide: a vibrato of
@@ -115,7 +115,7 @@ def _read_entry(path: pathlib.Path) -> np.ndarray | None:
         if zlib.crc32(body).to_bytes(4, "little") != checksum:
             return None
         return np.load(io.BytesIO(body), allow_pickle=False)
-    except (OSError, ValueError):
+    except files.ARRAY_ERRORS:
         return None
 
 
@@ -125,9 +125,5 @@ def _write_entry(path: pathlib.Path, answer: np.ndarray) -> None:
     body = io.BytesIO()
     np.save(body, answer)
     content = body.getvalue()
-    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
+    with files.replacing(path) as unfinished:
         unfinished.write_bytes(zlib.crc32(content).to_bytes(4, "little") + content)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -21,6 +21,8 @@ from prep import checked_json
 from prep import errors
 
 SCORES_NAME = "scores.jsonl"
+# Where a row keeps what an index is made of, by the index.
+SUMS = {"collapse_index": "sums", "heard_collapse_index": "heard_sums"}
 RECORDING = "recording"  # stands for the recording among tracks and colours
 _SEED_SUFFIX = re.compile(r"[-_.]?seed[-_]?\d+$")
 
@@ -101,13 +103,19 @@ def make_rows(
                     name: {
                         **runs[name],
                         **metric_lib.to_json(ones[place].scores),
-                        "sums": dataclasses.asdict(sums[name][place]),
+                        **_sums_to_json(sums[name][place]),
                     }
                     for name, ones in scored.items()
                 },
             }
         )
     return rows
+
+
+def _sums_to_json(sums: across_clips.ClipSums) -> checked_json.Json:
+    """The sums that there are, under the names that `SUMS` gives them."""
+    parts = {"collapse_index": sums.controls, "heard_collapse_index": sums.heard}
+    return {SUMS[key]: dataclasses.asdict(part) for key, part in parts.items() if part}
 
 
 def _finite(value: float) -> float | None:

@@ -136,15 +136,26 @@ def build(
         raise KeyError(
             f"baseline {baseline!r} is not among the systems {sorted(table.systems)}"
         )
-    # The index decides states and gates, so it comes first.
-    indices = index_intervals.every_index(table)
+    # The index decides states and gates, so it comes first: that of the controls, or
+    # where only audio is given, that of what is heard.
+    found = {
+        metric.key: index_intervals.every_index(table, metric.key)
+        for metric in (catalogue.INDEX, catalogue.HEARD_INDEX)
+        if table.has_sums(metric.key)
+    }
+    decisive, indices = next(iter(found.items()))
     # Each system by itself, then each candidate beside the baseline.
     systems = [
-        _describe_system(table, name, index=index, is_baseline=name == baseline)
-        for name, index in indices.items()
+        _describe_system(
+            table,
+            name,
+            indices={key: every[name] for key, every in found.items()},
+            is_baseline=name == baseline,
+        )
+        for name in table.systems
     ]
     comparisons = [
-        _compare_systems(table, baseline, name)
+        _compare_systems(table, baseline, name, indices=list(found))
         for name in table.systems
         if name != baseline
     ]
@@ -161,7 +172,10 @@ def build(
         "recording": _describe_recordings(table),
         "systems": systems,
         "comparisons": comparisons,
-        "gates": gates.decide_all(table, indices),
+        "index_key": decisive,
+        "gates": gates.decide_all(table, indices)
+        if decisive == catalogue.INDEX.key
+        else [],
         "runs": dict(runs),
         "skipped_runs": list(skipped_runs),
         "config_differences": configurations.differences(runs),
@@ -185,26 +199,27 @@ def _describe_system(
     table: score_table.ScoreTable,
     name: str,
     *,
-    index: index_intervals.SystemIndex,
+    indices: Mapping[str, index_intervals.SystemIndex],
     is_baseline: bool,
 ) -> System:
-    """Aggregates of one system."""
+    """Aggregates of one system; the first of the indices decides its state."""
     aggregates = {
         metric.key: _aggregate(table, name, metric.key) for metric in catalogue.ALL
     }
-    # The index of all clips is not the mean of the clips' indices.
-    aggregates[catalogue.INDEX.key] = dataclasses.replace(
-        aggregates[catalogue.INDEX.key],
-        mean=index.interval.mean,
-        low=index.interval.low,
-        high=index.interval.high,
-        by_run=index.by_run,
-    )
+    # An index of all clips is not the mean of the clips' indices.
+    for key, index in indices.items():
+        aggregates[key] = dataclasses.replace(
+            aggregates[key],
+            mean=index.interval.mean,
+            low=index.interval.low,
+            high=index.interval.high,
+            by_run=index.by_run,
+        )
     return System(
         name=name,
         is_baseline=is_baseline,
         runs=table.systems[name],
-        index=index,
+        index=next(iter(indices.values())),
         threshold=collapse_index.THRESHOLD,
         metrics=aggregates,
     )
@@ -260,25 +275,31 @@ def _distance(table: score_table.ScoreTable, system: str, key: str) -> np.ndarra
 
 
 def _compare_systems(
-    table: score_table.ScoreTable, baseline: str, candidate: str
+    table: score_table.ScoreTable,
+    baseline: str,
+    candidate: str,
+    *,
+    indices: Sequence[str],
 ) -> Pair:
     """All comparisons of a candidate with the baseline."""
-    n_tests = len(catalogue.HEADLINE)
+    headline = catalogue.headline(indices)
+    n_tests = len(headline)
     # Metrics of the headline share one error rate, the rest another.
     found = {
         metric.key: paired.compare(
             table.badness(baseline, metric.key),
             table.badness(candidate, metric.key),
             recordings=table.recordings,
-            n_tests=n_tests if metric.key in catalogue.HEADLINE else len(catalogue.ALL),
+            n_tests=n_tests if metric.key in headline else len(catalogue.ALL),
         )
         for metric in catalogue.ALL
-        if metric is not catalogue.INDEX
+        if metric.key not in indices
     }
-    # The index is resampled from its sums and not from clips.
-    found[catalogue.INDEX.key] = index_intervals.compare_index(
-        table, baseline, candidate, n_tests=n_tests
-    )
+    # An index is resampled from its sums and not from clips.
+    for key in indices:
+        found[key] = index_intervals.compare_index(
+            table, baseline, candidate, n_tests=n_tests, key=key
+        )
     return Pair(
         baseline=baseline,
         candidate=candidate,

@@ -1,4 +1,4 @@
-"""Intervals of the collapse index: of a system, and between two.
+"""Intervals of the collapse index, of controls or as heard: of a system, between two.
 
 The index of a set of clips is not a mean over clips, so units are resampled and the
 index computed anew. Both systems of a pair are resampled alike.
@@ -13,6 +13,7 @@ import numpy as np
 
 from evaluation.collapse_index import index
 from evaluation.collapse_index import sums as index_sums
+from evaluation.metrics import catalogue
 from evaluation.summary import paired
 from evaluation.summary import score_table
 
@@ -52,11 +53,15 @@ class SystemIndex:
 class _RunSums:
     """Sums of a system's runs by unit, added up for many sets of units at once."""
 
-    def __init__(self, table: score_table.ScoreTable, system: str):
+    def __init__(
+        self, table: score_table.ScoreTable, system: str, key: str = "collapse_index"
+    ):
         self._keys = [field.name for field in dataclasses.fields(index_sums.Sums)]
+        is_heard = key == catalogue.HEARD_INDEX.key
+        self._midpoints = index.HEARD_MIDPOINTS if is_heard else index.MIDPOINTS
         self.arrays = [  # a run each, [n_units, n_keys]
             np.stack([getattr(sums, key) for key in self._keys], axis=1)
-            for sums in map(table.unit_sums, table.systems[system])
+            for sums in (table.unit_sums(run, key) for run in table.systems[system])
         ]
 
     def verdicts(self) -> list[index.Verdict]:
@@ -65,7 +70,8 @@ class _RunSums:
             index.judge(
                 index_sums.Sums(
                     **dict(zip(self._keys, array.sum(axis=0).tolist(), strict=True))
-                )
+                ),
+                midpoints=self._midpoints,
             )
             for array in self.arrays
         ]
@@ -74,7 +80,7 @@ class _RunSums:
         """Index of one run for every row of counts of units. Shape [n_sets]."""
         totals = counts @ self.arrays[run]  # [n_sets, n_keys]
         columns = dict(zip(self._keys, totals.T, strict=True))
-        return index.indices(index_sums.Sums(**columns))
+        return index.indices(index_sums.Sums(**columns), midpoints=self._midpoints)
 
     def indices(self, counts: np.ndarray) -> np.ndarray:
         """Mean index of the runs for every row of counts. Shape [n_sets]."""
@@ -82,19 +88,24 @@ class _RunSums:
         return np.mean([self.run_indices(counts, run=run) for run in runs], axis=0)
 
 
-def every_index(table: score_table.ScoreTable) -> dict[str, SystemIndex]:
-    """The index of each system by its name."""
-    return {name: system_index(table, name) for name in table.systems}
+def every_index(
+    table: score_table.ScoreTable, key: str = "collapse_index"
+) -> dict[str, SystemIndex]:
+    """An index of each system by its name."""
+    return {name: system_index(table, name, key) for name in table.systems}
 
 
-def system_index(table: score_table.ScoreTable, system: str) -> SystemIndex:
-    """Computes the index of a system over all clips.
+def system_index(
+    table: score_table.ScoreTable, system: str, key: str = "collapse_index"
+) -> SystemIndex:
+    """Computes an index of a system over all clips.
 
     Args:
         table: All scores.
         system: Its name.
+        key: Which: of controls, or as heard.
     """
-    sums = _RunSums(table, system)
+    sums = _RunSums(table, system, key)
     units, unit = table.units()
     # The interval, over units resampled with all their clips.
     interval = paired.resample(len(units), sums.indices).interval(bounds=(0.0, 1.0))
@@ -156,17 +167,24 @@ def _state(low: float, high: float) -> str:
 
 
 def compare_index(
-    table: score_table.ScoreTable, baseline: str, candidate: str, *, n_tests: int
+    table: score_table.ScoreTable,
+    baseline: str,
+    candidate: str,
+    *,
+    n_tests: int,
+    key: str = "collapse_index",
 ) -> paired.Comparison:
-    """Compares the index of two systems over the same clips.
+    """Compares an index of two systems over the same clips.
 
     Args:
         table: All scores.
         baseline: Name of the baseline system.
         candidate: Name of the candidate system.
         n_tests: How many metrics are judged together.
+        key: Which: of controls, or as heard.
     """
-    first, second = _RunSums(table, baseline), _RunSums(table, candidate)
+    first = _RunSums(table, baseline, key)
+    second = _RunSums(table, candidate, key)
     units, unit = table.units()
     # Both systems are resampled over the same units: the difference is paired.
     resampled = paired.resample(
@@ -174,8 +192,8 @@ def compare_index(
     )
     wide = resampled.interval(confidence=1 - (1 - paired.CONFIDENCE) / n_tests)
     clips = paired.compare(
-        table.badness(baseline, "collapse_index"),
-        table.badness(candidate, "collapse_index"),
+        table.badness(baseline, key),
+        table.badness(candidate, key),
         recordings=table.recordings,
         n_tests=n_tests,
     )

@@ -12,6 +12,8 @@ from evaluation.scoring import rendering
 from evaluation.scoring import training_log
 from evaluation.summary import paired
 from models.data import provider
+from models.measures import frame_masks
+from models.runs import instrument_page
 from models.runs import loading as runs_lib
 from models.runs import record
 from prep import checked_json
@@ -37,9 +39,11 @@ def describe_run(
         cost: Of rendering.
         rows: Of its metrics.jsonl.
     """
+    page = instrument_page.find(run.path)
     facts = ("seed", "versions", "commit", "machine", "gin_files", "config_hash")
     return {
         "path": str(run.path),
+        "instrument": str(page) if page else None,
         "step": run.step,
         **{key: run.info.get(key) for key in facts},
         "data_dir": str(run.data_dir),
@@ -86,9 +90,18 @@ def describe_settings(
     return {
         "checkpoint": options.checkpoint,
         "seed": options.seed,
-        "crepe_capacity": capacity,
-        "masks": dataclasses.asdict(options.masks),
         "max_clips": options.max_clips,
+        **measuring_settings(crepe_capacity=capacity, masks=options.masks),
+    }
+
+
+def measuring_settings(
+    *, crepe_capacity: str, masks: frame_masks.MaskSettings
+) -> checked_json.Json:
+    """Describes what is the same for runs and for files."""
+    return {
+        "crepe_capacity": crepe_capacity,
+        "masks": dataclasses.asdict(masks),
         "confidence": paired.CONFIDENCE,
         "n_resamples": paired.N_RESAMPLES,
         "headline": list(catalogue.HEADLINE),

@@ -84,14 +84,25 @@ class ScoreTable:
         owner = np.asarray(self.recordings)
         return [np.flatnonzero(owner == name) for name in names], "recording"
 
-    def unit_sums(self, run: str) -> index_sums.Sums:
-        """The collapse index's sums of a run, an array over units in each field."""
-        clips = [row["runs"][run]["sums"] for row in self.rows]
+    def has_sums(self, key: str) -> bool:
+        """Returns whether every run has what an index is made of."""
+        return all(
+            rows_lib.SUMS[key] in row["runs"][run]
+            for row in self.rows
+            for run in self.runs
+        )
+
+    def unit_sums(self, run: str, key: str = "collapse_index") -> index_sums.Sums:
+        """An index's sums of a run, an array over units in each field."""
+        clips = [row["runs"][run][rows_lib.SUMS[key]] for row in self.rows]
         units, _ = self.units()
         return index_sums.Sums(
             **{
                 field.name: np.array(
-                    [sum(float(clips[i][field.name]) for i in unit) for unit in units]
+                    [
+                        sum(float(clips[i].get(field.name, 0.0)) for i in unit)
+                        for unit in units
+                    ]
                 )
                 for field in dataclasses.fields(index_sums.Sums)
             }

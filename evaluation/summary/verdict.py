@@ -3,6 +3,7 @@
 import math
 
 from evaluation.collapse_index import index as collapse_index
+from evaluation.metrics import catalogue
 from evaluation.summary import configurations
 from evaluation.summary import index_intervals
 from evaluation.summary import paired
@@ -54,7 +55,10 @@ def write(summary: checked_json.Json) -> checked_json.Json:
     told = {
         system["name"]: {
             **describe_system(system, summary["runs"]),
-            "notes": describe_doubts(system, summary["runs"]),
+            "notes": [
+                *describe_doubts(system, summary["runs"]),
+                *(note for run in system["runs"] for note in _run_notes(summary, run)),
+            ],
         }
         for system in summary["systems"]
     }
@@ -74,10 +78,16 @@ def write(summary: checked_json.Json) -> checked_json.Json:
         "systems": told,
         "comparisons": pairs,
         "caution": _caution(summary),
-        "single_training": SINGLE_TRAINING
-        if all(len(system["runs"]) == 1 for system in summary["systems"])
-        else "",
+        "single_training": ""
+        if is_of_audio(summary)
+        or any(len(system["runs"]) > 1 for system in summary["systems"])
+        else SINGLE_TRAINING,
     }
+
+
+def is_of_audio(summary: checked_json.Json) -> bool:
+    """Returns whether systems are judged by their audio, without controls."""
+    return summary.get("index_key") == catalogue.HEARD_INDEX.key
 
 
 def has_collapsed(system: checked_json.Json) -> bool:
@@ -103,6 +113,11 @@ def unjudged_runs(system: checked_json.Json) -> list[str]:
     """The trainings of a system that have no index."""
     by_run = system["index"]["by_run"].items()
     return [name for name, value in by_run if not _is_number(value)]
+
+
+def _run_notes(summary: checked_json.Json, run: str) -> list[str]:
+    """Returns what is known of a run's files: delay, level, missing ends."""
+    return list(summary["runs"][run].get("notes", []))
 
 
 def _headline(subjects: list[checked_json.Json], runs: checked_json.Json) -> str:

@@ -185,7 +185,9 @@ def _parse(parse: Any) -> None:
     except OSError as error:
         raise ConfigError(one_line(error).rstrip(".") + ".") from error
     except ImportError as error:
-        raise ConfigError(f"a gin file imports what is not there: {error}.") from error
+        raise ConfigError(
+            f"a gin file imports what is not there: {one_line(error)}."
+        ) from error
     except (RecursionError, MemoryError) as error:
         raise ConfigError(
             "a gin file includes itself, or nests brackets too deeply."

@@ -33,6 +33,7 @@ from models.streaming import block_model
 from models.streaming import lite
 from prep import checked_json
 from prep import errors
+from prep import files
 
 DECODER, SYNTH, STEP = "decoder", "synth", "step.tflite"
 REVERB, CARD, EXAMPLE = "reverb_ir.wav", "model_card.json", "load_example.py"
@@ -69,14 +70,14 @@ def export_run(
         ExportError: If the folder holds anything else, or may not be replaced.
         models.streaming.block_controls.StreamError: If the model cannot be streamed.
     """
+    _recover(folder)
     check_folder(folder, overwrite=overwrite)
     block = block_model.BlockModel(run.model)
     response = block_model.impulse_response(run.model)
 
     # Everything is written beside the folder and moved into place at the end.
-    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    unfinished.mkdir(parents=True)
-    try:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with files.scratch_folder(folder.name, folder.parent) as unfinished:
         step = lite.FlatStep(block)
         content = lite.convert(step)
         (unfinished / STEP).write_bytes(content)
@@ -97,17 +98,31 @@ def export_run(
         (unfinished / CARD).write_text(json.dumps(card, indent=2) + "\n", "utf-8")
         example = pathlib.Path(__file__).with_name("example.py")
         shutil.copyfile(example, unfinished / EXAMPLE)
+        replaced = _replaced(folder)
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.rename(replaced)
         unfinished.rename(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
     for name in sorted(os.listdir(folder)):
         yield str(folder / name)
     if not onnx.is_available():
         yield f"no {onnx.NAME}: tf2onnx is not installed here"
     for name, difference in parity.items():
         yield f"largest difference from the model, {name}: {difference:.1e}"
+
+
+def _replaced(folder: pathlib.Path) -> pathlib.Path:
+    """Where an export waits while another takes its place."""
+    return folder.with_name(f".{folder.name}.replaced")
+
+
+def _recover(folder: pathlib.Path) -> None:
+    """Brings back an export whose replacement was killed between two renames."""
+    replaced = _replaced(folder)
+    if replaced.is_dir() and not folder.exists():
+        replaced.rename(folder)
+    elif replaced.is_dir():
+        shutil.rmtree(replaced, ignore_errors=True)
 
 
 def check_folder(folder: pathlib.Path, *, overwrite: bool) -> None:

@@ -86,6 +86,7 @@ def read_config(run_dir: pathlib.Path) -> str:
 
     Raises:
         layout.NoRunError: If the directory is no run.
+        layout.RunError: If its configuration is no text.
     """
     try:
         name = train_util.get_latest_file(str(run_dir), "operative_config-", ".gin")
@@ -94,7 +95,10 @@ def read_config(run_dir: pathlib.Path) -> str:
             f"no run at {run_dir}: it has no operative_config-<step>.gin; train one "
             f"with `ddsp_run --gin_file=gin/stage2.gin --save_dir={run_dir}`."
         ) from error
-    return current_imports(pathlib.Path(name).read_text(encoding="utf-8"))
+    try:
+        return current_imports(pathlib.Path(name).read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise layout.RunError(f"{name} is damaged: {error}.") from error
 
 
 def current_imports(config_text: str) -> str:

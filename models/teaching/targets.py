@@ -8,7 +8,6 @@ be written to has them in the run's own folder.
 """
 
 import concurrent.futures
-import json
 import os
 import pathlib
 import shutil
@@ -21,6 +20,7 @@ from absl import logging
 from models.data import provider as provider_lib
 from models.losses import teacher
 from models.measures import measured_controls
+from prep import files as whole_files
 
 FOLDER = "measured_controls"
 VERSION = 2  # of the analysis; another one is measured anew
@@ -59,11 +59,35 @@ def measured_for(
     folder = pathlib.Path(provider.info.data_dir) / FOLDER / name
     if not folder.is_dir() and not _can_write(folder.parent):
         folder = fallback_dir / FOLDER / name
-    if not folder.is_dir():
+    found = read(folder, n_examples=provider.n_examples)
+    if found is None:
+        shutil.rmtree(folder, ignore_errors=True)
         _measure_into(
             folder, provider, n_harmonics=n_harmonics, n_noise_bands=n_noise_bands
         )
-    return {key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in teacher.KEYS}
+        found = read(folder, n_examples=provider.n_examples)
+        assert found is not None
+    return found
+
+
+def read(folder: pathlib.Path, *, n_examples: int) -> dict[str, np.ndarray] | None:
+    """Reads a folder of measured controls; None if there is none that is whole.
+
+    Args:
+        folder: As `measured_for` names it.
+        n_examples: How many rows there must be.
+    """
+    try:
+        found = {
+            key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in teacher.KEYS
+        }
+    except whole_files.ARRAY_ERRORS:
+        return None
+    is_whole = all(
+        values.dtype == np.float16 and values.ndim == 3 and len(values) == n_examples
+        for values in found.values()
+    )
+    return found if is_whole else None
 
 
 def _can_write(folder: pathlib.Path) -> bool:
@@ -85,9 +109,26 @@ def _measure_into(
     """Measures a split and writes it as a whole."""
     begin = time.monotonic()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = folder.with_name(f".{folder.name}-{os.getpid()}")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
+    with whole_files.scratch_folder(folder.name, folder.parent) as aside:
+        _measure_aside(
+            aside, provider, n_harmonics=n_harmonics, n_noise_bands=n_noise_bands
+        )
+        _replace(aside, folder)
+    secs = time.monotonic() - begin
+    audio_secs = provider.n_examples * provider.info.example_secs
+    logging.info(
+        "Measured the controls of %.0f s of audio in %.1f s.", audio_secs, secs
+    )
+
+
+def _measure_aside(
+    aside: pathlib.Path,
+    provider: provider_lib.PreparedDataset,
+    *,
+    n_harmonics: int,
+    n_noise_bands: int,
+) -> None:
+    """Measures a split into the files of an empty folder."""
     n_all = provider.n_examples
     sizes = dict(zip(teacher.KEYS, (n_harmonics, n_noise_bands, 2), strict=True))
     files = {
@@ -119,14 +160,6 @@ def _measure_into(
                     files[key][first + offset] = values
     for values in files.values():
         values.flush()
-    secs = time.monotonic() - begin
-    audio_secs = n_all * provider.info.example_secs
-    facts = {"measuring_secs": round(secs, 2), "audio_secs": audio_secs}
-    (aside / "facts.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
-    _replace(aside, folder)
-    logging.info(
-        "Measured the controls of %.0f s of audio in %.1f s.", audio_secs, secs
-    )
 
 
 def _replace(aside: pathlib.Path, folder: pathlib.Path) -> None:
@@ -136,7 +169,6 @@ def _replace(aside: pathlib.Path, folder: pathlib.Path) -> None:
     except OSError:
         if not folder.is_dir():
             raise
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _chunks(

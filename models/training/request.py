@@ -9,6 +9,7 @@ from models.config import gin_config
 from models.config import gin_contents
 from models.config import gin_data
 from models.config import gin_rates
+from models.config import value_types
 from models.config import vetting
 from models.runs import loading
 from prep.dataset import info as dataset_info
@@ -67,6 +68,7 @@ def configure(request: TrainingRequest) -> dataset_info.DatasetInfo | None:
             gin_rates.check_rates(info)
     checks.check_complete(request.bindings)
     checks.check_parameters()
+    value_types.check_values()
     return info
 
 

@@ -11,6 +11,7 @@ import struct
 import google_crc32c
 import numpy as np
 
+from prep import files
 from prep.dataset import layout as dataset_layout
 
 _MARK = b"crc32c"
@@ -50,7 +51,7 @@ def read(path: pathlib.Path) -> np.ndarray | None:
             return None
     try:
         features = np.load(io.BytesIO(content), allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, MemoryError):
+    except files.ARRAY_ERRORS:
         return None
     is_whole = features.ndim == 2 and len(features) == 3 and np.isfinite(features).all()
     return features if is_whole else None

@@ -26,6 +26,8 @@ A complex product takes three real ones: with `P1 = Xr Kr`, `P2 = Xi Ki` and
 Source: own; three-product complex multiplication is Gauss's.
 """
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 
@@ -38,12 +40,64 @@ _LEFT_TAPS = 31  # taps before the current position ("same")
 _CHANNELS_PER_CHUNK = 64  # of a kernel's float64 transform at a time
 
 
+@dataclasses.dataclass(frozen=True)
+class LayerConstants:
+    """What one of the convolutions 2 to 6 computes with.
+
+    Attributes:
+        upper_table: Bias and padding of positions T/2 .. T-1, [T/2, n_out], in the
+            order of `even_then_odd`, as `lower_table` and the rows of `inverse`.
+        lower_table: The same of positions T/2 - 1 .. 0.
+        forward: Matrices [N/2, T/2] to the real and the imaginary part.
+        kernels: `K_k`: real, imaginary, their sum; each [N/2, n_in, n_out].
+        inverse: Matrices [T/2, N/2] to `e` and `o`.
+    """
+
+    upper_table: np.ndarray
+    lower_table: np.ndarray
+    forward: list[np.ndarray]
+    kernels: list[np.ndarray]
+    inverse: list[np.ndarray]
+
+
+def layer_constants(
+    weights: crepe_weights.ConvolutionWeights,
+    previous: crepe_weights.ConvolutionWeights,
+    *,
+    n_positions: int,
+) -> LayerConstants:
+    """Computes the constants of a layer, float32.
+
+    Args:
+        weights: Of this layer.
+        previous: Of the layer before, whose normalisation is folded in here.
+        n_positions: T, the positions that come in; a key of `TRANSFORM_SIZES`.
+    """
+    # Tables: what bias and folded shift add to each position.
+    scale, shift = previous.affine()
+    half = n_positions // 2
+    order = first_layer.even_then_odd(half)
+    table = _same_padding_table(weights.kernel, shift, n_positions=n_positions)
+    table = (table + weights.bias).astype(np.float32)  # [T, n_out]
+    # Transforms over positions, there and back.
+    angles = _angles(n_positions) * (np.arange(half) + 0.5)  # [N/2, T/2]
+    gain = 2 / TRANSFORM_SIZES[n_positions]
+    matrices = [part.astype(np.float32) for part in (np.cos(angles), -np.sin(angles))]
+    return LayerConstants(
+        upper_table=table[half:][order],
+        lower_table=table[half - 1 :: -1][order],
+        forward=matrices,
+        kernels=_transformed_kernels(weights.kernel, scale, n_positions),
+        inverse=[gain * matrix.T[order] for matrix in matrices],
+    )
+
+
 class SpectralLayer:
     """One of the convolutions 2 to 6, with bias, ReLU and pooling.
 
     Args:
         weights: Of this layer.
-        previous: Of the layer before, whose normalisation is folded in here.
+        previous: Of the layer before.
         n_positions: T, the positions that come in; a key of `TRANSFORM_SIZES`.
     """
 
@@ -54,22 +108,15 @@ class SpectralLayer:
         *,
         n_positions: int,
     ):
+        constants = layer_constants(weights, previous, n_positions=n_positions)
         self._rising = first_layer.rising_channels(weights)
-        scale, shift = previous.affine()
-        half = n_positions // 2
-        order = first_layer.even_then_odd(half)
-        table = _same_padding_table(weights.kernel, shift, n_positions=n_positions)
-        table = (table + weights.bias)[:, np.newaxis]  # [T, 1, n_out]
-        self._upper_table = first_layer.constant(table[half:][order])
-        self._lower_table = first_layer.constant(table[half - 1 :: -1][order])
-        self._kernels = _transformed_kernels(weights.kernel, scale, n_positions)
-        angles = _angles(n_positions) * (np.arange(half) + 0.5)  # [N/2, T/2]
-        cos, sin = np.cos(angles), np.sin(angles)
-        self._forward = [first_layer.constant(matrix) for matrix in (cos, -sin)]
-        gain = 2 / TRANSFORM_SIZES[n_positions]
-        self._inverse = [
-            first_layer.constant(gain * matrix.T[order]) for matrix in (cos, -sin)
-        ]
+        self._upper_table = first_layer.constant(constants.upper_table[:, np.newaxis])
+        self._lower_table = first_layer.constant(constants.lower_table[:, np.newaxis])
+        self._forward = [first_layer.constant(matrix) for matrix in constants.forward]
+        self._inverse = [first_layer.constant(matrix) for matrix in constants.inverse]
+        # One after the other, so that only one of them is in memory twice.
+        kernels = constants.kernels
+        self._kernels = [first_layer.constant(kernels.pop(0)) for _ in range(3)]
 
     def __call__(
         self,
@@ -133,7 +180,7 @@ def _angles(n_positions: int) -> np.ndarray:
 
 def _transformed_kernels(
     kernel: np.ndarray, scale: np.ndarray, n_positions: int
-) -> list[tf.Tensor]:
+) -> list[np.ndarray]:
     """`K_k` of the scaled kernel: real, imaginary, sum; each [N/2, n_in, n_out].
 
     Taps that can only meet padding are left out. In float64, some channels at a time.
@@ -153,8 +200,7 @@ def _transformed_kernels(
         values = (real, imaginary, real + imaginary)
         for part, value in zip(parts, values, strict=True):
             part[:, chunk] = value
-    # One after the other, so that only one of them is in memory twice.
-    return [first_layer.constant(parts.pop(0)) for _ in range(3)]
+    return parts
 
 
 def _same_padding_table(
@@ -168,18 +214,32 @@ def _same_padding_table(
     return running[last] - running[first]
 
 
+def classifier_constants(
+    weights: crepe_weights.CrepeWeights,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Computes the last layer's kernel and bias for mirrored positions.
+
+    Returns:
+        Kernel [4 * n_channels, 360], whose rows belong to both positions of u + v and
+        then of u - v, and bias [360]; the sixth layer's normalisation is folded in.
+    """
+    scale, shift = weights.convolutions[-1].affine()
+    kernel = weights.classifier_kernel.reshape(4, len(scale), crepe_weights.N_BINS)
+    bias = weights.classifier_bias + np.einsum("pcb,c->b", kernel, shift)
+    scaled = kernel * scale[:, np.newaxis]
+    # Of u + v and u - v, where u are positions 2, 3 and v are 1, 0.
+    upper, lower = scaled[[2, 3]], scaled[[1, 0]]
+    mirrored = np.concatenate([upper + lower, upper - lower]) / 2
+    flat = mirrored.reshape(-1, crepe_weights.N_BINS)
+    return flat.astype(np.float32), bias.astype(np.float32)
+
+
 class Classifier:
     """The dense layer at the end, with the sixth layer's normalisation folded in."""
 
     def __init__(self, weights: crepe_weights.CrepeWeights):
-        scale, shift = weights.convolutions[-1].affine()
-        kernel = weights.classifier_kernel.reshape(4, len(scale), crepe_weights.N_BINS)
-        bias = weights.classifier_bias + np.einsum("pcb,c->b", kernel, shift)
-        scaled = kernel * scale[:, np.newaxis]
-        # Of u + v and u - v, where u are positions 2, 3 and v are 1, 0.
-        upper, lower = scaled[[2, 3]], scaled[[1, 0]]
-        mirrored = np.concatenate([upper + lower, upper - lower]) / 2
-        self._kernel = first_layer.constant(mirrored.reshape(-1, crepe_weights.N_BINS))
+        kernel, bias = classifier_constants(weights)
+        self._kernel = first_layer.constant(kernel)
         self._bias = first_layer.constant(bias)
 
     def __call__(self, mirrored: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:

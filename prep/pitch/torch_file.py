@@ -14,6 +14,7 @@ import io
 import math
 import pathlib
 import pickle
+import pickletools
 import zipfile
 import zlib
 from typing import Any
@@ -22,6 +23,7 @@ import numpy as np
 
 _MAX_PICKLE_BYTES = 1 << 20  # the published ones have 5 kB
 _MAX_STORAGE_BYTES = 1 << 28  # the largest published one has 34 MB
+_MEMO_OPERATIONS = ("PUT", "BINPUT", "LONG_BINPUT")
 _STORAGE_TYPES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
 
 
@@ -52,6 +54,7 @@ def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
         AttributeError,
         LookupError,
         TypeError,
+        ValueError,
     ) as error:
         raise ValueError(
             f"{path} is not a plain file of tensors: {error}. Nothing in it was run."
@@ -66,6 +69,7 @@ def _read_archive(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
         )
     if archive.getinfo(pickles[0]).file_size > _MAX_PICKLE_BYTES:
         raise pickle.UnpicklingError(f"{pickles[0]} is larger than 1 MiB")
+    _check_memo(archive.read(pickles[0]))
     folder = pickles[0].removesuffix("data.pkl")
     unpickler = _TensorUnpickler(archive, folder=folder)
     tensors = unpickler.load()
@@ -75,6 +79,15 @@ def _read_archive(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
         if not isinstance(name, str) or not isinstance(tensor, np.ndarray):
             raise pickle.UnpicklingError(f"{name!r} is not a tensor")
     return dict(tensors)
+
+
+def _check_memo(content: bytes) -> None:
+    """Refuses places in the memo, for which memory is taken, beyond the file's size."""
+    for operation, place, _ in pickletools.genops(content):
+        if operation.name not in _MEMO_OPERATIONS or not isinstance(place, int):
+            continue
+        if place > len(content):
+            raise pickle.UnpicklingError(f"it asks for {place} places of memory")
 
 
 class _TensorUnpickler(pickle.Unpickler):

@@ -112,6 +112,7 @@ class Stream:
         if streams[0].codec_context is None:
             raise FfmpegError("it holds sound of an unknown coding")
         streams[0].codec_context.thread_count = 1  # same result on every machine
+        self._keep_short_last_frame(streams[0])
         packets = self._container.demux(streams[0])
         while True:
             try:
@@ -125,6 +126,18 @@ class Stream:
             if packet is None:
                 return
             yield from (frame for frame in frames if frame.samples)
+
+    def _keep_short_last_frame(self, stream: av.AudioStream) -> None:
+        """Keeps FFmpeg from cutting the last frame of ALAC in CAF a second time.
+
+        Its frames have 4,096 samples but the last one, which is as short as the audio
+        needs. FFmpeg's reader of CAF takes it for a full one and has what exceeds the
+        stated length cut off: of 2,184 samples, 1,912. Where the encoder filled the
+        last frame, that is in the stated length too.
+        """
+        is_caf = self._container.format.name.split(",")[0] == "caf"
+        if is_caf and stream.codec_context.codec.canonical_name == "alac":
+            stream.codec_context.options = {"flags2": "+skip_manual"}
 
     def _without_sound(self) -> str:
         if not self._container.streams.audio:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 # Endings of sound, and of films whose sound is taken; `decode` looks at the content.
 AUDIO_SUFFIXES = frozenset(
     ".wav .wave .bwf .flac .ogg .oga .opus .mp3 .mp2 .mpga .aif .aiff .aifc .au .snd"
-    " .caf .w64 .rf64 .voc .sd2 .m4a .m4b .mp4 .m4v .aac .wma .asf .ape .wv .tta .alac"
+    " .caf .w64 .rf64 .voc .m4a .m4b .mp4 .m4v .aac .wma .asf .ape .wv .tta .alac"
     " .mka .mkv .webm .weba .ac3 .dsf .amr .3gp .3ga .mov .avi .flv .mpc".split()
 )
 # A Mac's zip has such a folder, with a `._name` of attributes beside every name.

@@ -1,6 +1,7 @@
 """What the demo does, in order."""
 
 import pathlib
+import types
 
 import pytest
 
@@ -11,8 +12,8 @@ from evaluation import run_demo
     ("recordings", "page"),
     [(None, "demo/flute.html"), (pathlib.Path("my_wavs"), "demo/demo.html")],
 )
-def test_last_step_makes_an_instrument_of_the_candidate(recordings, page):
-    *_, report, instrument = run_demo.plan_steps(pathlib.Path("demo"), recordings)
+def test_the_instrument_is_made_before_the_report_that_links_it(recordings, page):
+    *_, instrument, report = run_demo.plan_steps(pathlib.Path("demo"), recordings)
     assert report.command[0] == "evaluation.run_report"
     assert instrument.command == (
         "evaluation.run_render",
@@ -20,3 +21,10 @@ def test_last_step_makes_an_instrument_of_the_candidate(recordings, page):
         f"--instrument={page}",
         "--overwrite",
     )
+
+
+def test_the_page_is_named_last(monkeypatch, capsys):
+    monkeypatch.setattr(run_demo, "run_steps", lambda steps: 0)
+    monkeypatch.setattr(run_demo, "print_result", lambda report: None)
+    assert run_demo.main(types.SimpleNamespace(input=None, output="demo")) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "play it: demo/flute.html"

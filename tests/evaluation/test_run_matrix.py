@@ -127,10 +127,10 @@ def test_an_interruption_is_130_and_keeps_what_is_done(
 ):
     real = runner.train
 
-    def train(run, *, tick):
+    def train(run, *, log, tick):
         if run.rung == "stage2":
             raise KeyboardInterrupt
-        return real(run, tick=tick)
+        return real(run, log=log, tick=tick)
 
     monkeypatch.setattr(runner, "train", train)
     assert main(*SHUFFLED) == 130

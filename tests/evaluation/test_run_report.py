@@ -111,6 +111,21 @@ def test_two_real_runs_are_judged_end_to_end(trained, tmp_path, monkeypatch, cap
 
 
 @pytest.mark.slow
+def test_one_run_is_judged_beside_its_recordings(
+    trained, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(evaluate.pitch_tracker, "CrepeTracker", lambda capacity: track)
+    words = (f"--candidate={trained}/runs/stage1", f"--output={tmp_path}/report")
+    code = run_report.run(parse(*words, "--fail_if_collapsed"))
+    assert code == exit_code.EXIT_COLLAPSED  # two steps teach nothing
+    assert "stage1" in capsys.readouterr().out
+    document = json.loads((tmp_path / "report" / builder.SUMMARY_NAME).read_text())
+    assert document["comparisons"] == [] and document["skipped_runs"] == []
+    page = (tmp_path / "report" / "report.html").read_text("utf-8")
+    assert "stage1 against its recordings" in page
+
+
+@pytest.mark.slow
 def test_noise_depends_on_the_seed_and_not_on_the_batch(trained):
     run = rendering.open_run(trained / "runs" / "stage2", checkpoint="last")
     dataset = rendering.open_dataset(trained / "data")

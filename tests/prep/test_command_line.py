@@ -12,6 +12,7 @@ PROGRAMS = {
     "ddsp_prep": "prep.run_beam",
     "ddsp_run": "models.ddsp_run",
     "ddsp_report": "evaluation.run_report",
+    "ddsp_score": "evaluation.run_score",
     "ddsp_matrix": "evaluation.run_matrix",
     "ddsp_render": "evaluation.run_render",
 }

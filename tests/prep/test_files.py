@@ -84,3 +84,23 @@ def test_what_a_killed_process_left_is_removed_and_nobody_elses(tmp_path):
         path.touch()
     files.remove_abandoned(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
+def test_scratch_folders_of_killed_processes_are_removed(tmp_path):
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    host = socket.gethostname()
+    for name in ("mine", "other"):
+        (tmp_path / f".{name}.{host}-{killed.pid}-1.tmp" / "spool").mkdir(parents=True)
+    with files.scratch_folder("mine", tmp_path) as folder:
+        names = {path.name for path in tmp_path.iterdir()}
+        assert names == {folder.name, f".other.{host}-{killed.pid}-1.tmp"}
+    assert not folder.exists()
+
+
+def test_a_program_clears_the_folder_that_it_writes_to(tmp_path):
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    (tmp_path / f".out.wav.{socket.gethostname()}-{killed.pid}-1.tmp").touch()
+    files.write_text(tmp_path / "other.wav", "")
+    assert [path.name for path in tmp_path.iterdir()] == ["other.wav"]

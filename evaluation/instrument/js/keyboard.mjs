@@ -9,6 +9,7 @@ const CODES = [
 ];
 const NARROW = 560; // pixels, below which one octave is shown
 const BEND_PER_KEY = 0.5; // semitones when a finger moves as far as a key is wide
+const TAKES_SPACE = "button, input, select, summary, audio, a, [role=application]";
 const START_SHARE = 0.7, SHARE_STEP = 0.1;
 
 /** A note's name for people who listen to the page. */
@@ -83,6 +84,10 @@ export class Keyboard {
     this.onChange();
   }
 
+  setPedal(isDown) {
+    this.send({ pedal: isDown });
+  }
+
   on(id, midi, share) {
     this.start();
     this.send({ note: "on", id, midi, share });
@@ -104,6 +109,7 @@ export class Keyboard {
     for (const [code, midi] of this.codes) this.off(code, midi);
     this.pointers.clear();
     this.codes.clear();
+    this.setPedal(false);
     this.send({ note: "allOff" });
     this.send({ play: { mod: 0 } });
   }
@@ -120,6 +126,8 @@ export class Keyboard {
       this.pointers.set(event.pointerId, { midi: found.midi, x: event.clientX });
       this.on(`finger${event.pointerId}`, found.midi, found.share);
     };
+    // A finger takes no focus: space stays the pedal.
+    element.addEventListener("mousedown", (event) => event.preventDefault());
     element.addEventListener("pointerdown", (event) => {
       const found = under(event);
       if (!found || event.button) return;
@@ -154,6 +162,7 @@ export class Keyboard {
       this.codes.delete(event.code);
       if (midi !== undefined) this.off(event.code, midi);
       if (event.key === "Shift") this.send({ play: { mod: 0 } });
+      if (event.code === "Space") this.setPedal(false);
     });
   }
 
@@ -166,6 +175,10 @@ export class Keyboard {
     }
     if (event.repeat || event.target.matches?.("input:not([type=range]):not([type=checkbox]), select, textarea")) return;
     if (event.key === "Shift") this.send({ play: { mod: 1 } });
+    if (event.code === "Space" && !event.target.closest?.(TAKES_SPACE)) {
+      this.setPedal(true);
+      event.preventDefault(); // it would scroll
+    }
     const commands = {
       KeyZ: () => this.shift(-1), KeyX: () => this.shift(1),
       KeyC: () => this.setShare(this.share - SHARE_STEP), KeyV: () => this.setShare(this.share + SHARE_STEP),

@@ -1,7 +1,8 @@
-// Web MIDI: notes, bend, modulation, breath.
+// Web MIDI: notes, bend, modulation, breath, sustain pedal.
 
 const BEND_SEMITONES = 2; // of a full wheel, the MIDI default
 const BREATH = [2, 11]; // controllers that set the loudness: breath, expression
+const SUSTAIN = 64, PEDAL_DOWN = 64; // controller, and the least value of a pressed pedal
 const MODULATION = 1, ALL_SOUND_OFF = 120, ALL_NOTES_OFF = 123;
 
 /**
@@ -18,6 +19,7 @@ export function translate([status, first, second]) {
   if (kind === 0xd0) return { play: { mod: first / 127 } };
   if (kind !== 0xb0) return null;
   if (first === MODULATION) return { play: { mod: second / 127 } };
+  if (first === SUSTAIN) return { pedal: second >= PEDAL_DOWN };
   if (BREATH.includes(first)) return { play: { breath: second / 127 } };
   if (first === ALL_SOUND_OFF || first === ALL_NOTES_OFF) return { note: "allOff" };
   return null;

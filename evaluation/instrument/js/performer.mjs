@@ -1,6 +1,7 @@
 // Keys, MIDI and the pad -> pitch, loudness and confidence, a frame at a time.
 //
 // One voice: the newest held note sounds, and when it is let go the one before it goes on.
+// Under the pedal a note that is let go sounds until the next one begins or the pedal rises.
 // Loudness spans what the model heard in training, as velocities of MIDI files do
 // (evaluation's midi module, whose phrasing this is).
 
@@ -36,7 +37,8 @@ export class Performer {
   constructor(frameRate, loudnessDb) {
     this.frameSecs = 1 / frameRate;
     this.loudnessDb = loudnessDb;
-    this.held = []; // notes: { id, midi, share, bend }, newest last
+    this.held = []; // notes: { id, midi, share, bend, pedalled }, newest last
+    this.pedal = false;
     this.bend = 0; // semitones, of the wheel
     this.mod = 0; // 0 to 1, vibrato at once
     this.breath = null; // 0 to 1 in place of velocity
@@ -64,8 +66,8 @@ export class Performer {
    */
   noteOn(id, midi, share) {
     const legato = this.held.length > 0;
-    this.held = this.held.filter((note) => note.id !== id);
-    this.held.push({ id, midi, share, bend: 0 });
+    this.held = this.held.filter((note) => note.id !== id && !note.pedalled);
+    this.held.push({ id, midi, share, bend: 0, pedalled: false });
     this.turnTo(this.held[this.held.length - 1], legato);
   }
 
@@ -81,8 +83,22 @@ export class Performer {
   /** Ends a note. */
   noteOff(id) {
     const newest = this.held[this.held.length - 1];
-    this.held = this.held.filter((note) => note.id !== id);
-    if (newest?.id === id && this.held.length) this.turnTo(this.held[this.held.length - 1], true);
+    if (this.pedal && newest?.id === id) newest.pedalled = true;
+    else this.drop((note) => note.id === id);
+  }
+
+  /** Presses the sustain pedal, or lets it rise. */
+  setPedal(isDown) {
+    this.pedal = isDown;
+    if (!isDown) this.drop((note) => note.pedalled);
+  }
+
+  /** Ends notes; the newest of those that stay goes on. */
+  drop(isOver) {
+    const newest = this.held[this.held.length - 1];
+    this.held = this.held.filter((note) => !isOver(note));
+    const next = this.held[this.held.length - 1];
+    if (next && next !== newest) this.turnTo(next, true);
   }
 
   /** Ends all notes. */

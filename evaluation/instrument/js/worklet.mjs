@@ -23,12 +23,13 @@ class InstrumentProcessor extends AudioWorkletProcessor {
     for (const message of messages ?? []) this.take(message);
   }
 
-  take({ note, id, set, play, listen, record, ...rest }) {
+  take({ note, id, pedal, set, play, listen, record, ...rest }) {
     const { performer } = this.instrument;
     if (note === "on") performer.noteOn(id, rest.midi, rest.share);
     if (note === "off") performer.noteOff(id);
     if (note === "move") performer.noteMove(id, rest);
     if (note === "allOff") performer.allOff();
+    if (pedal !== undefined) performer.setPedal(pedal);
     if (set) Object.assign(this.instrument.settings, set);
     if (play) Object.assign(performer, play);
     if (listen !== undefined) this.instrument.listen(listen, sampleRate);

@@ -377,6 +377,31 @@ def test_midi_plays(started):
     until(lambda: latest(started)["peak"] == 0.0)
 
 
+def test_the_sustain_pedal_is_a_controller_and_the_space_bar(started):
+    from selenium.webdriver.common import keys
+
+    find(started, "#midi").click()
+    until(lambda: "Test keys" in find(started, "#status").text)
+    started.execute_script("document.activeElement.blur()")
+    send = "window.fakeInput.onmidimessage({ data: new Uint8Array(arguments[0]) })"
+    for message in ([0xB0, 64, 127], [0x90, 72, 100], [0x80, 72, 0]):
+        started.execute_script(send, message)
+    time.sleep(1.0)  # without the pedal it would be silent by now
+    assert latest(started)["confidence"] > 0.9
+    started.execute_script(send, [0xB0, 64, 0])
+    until(lambda: latest(started)["peak"] == 0.0)
+    # A key clicked by mouse does not take the space bar.
+    find(started, ".key.white").click()
+    before = started.execute_script("return scrollY")
+    keys_down(started, keys.Keys.SPACE, "d")
+    keys_up(started, "d")
+    time.sleep(1.0)
+    assert latest(started)["confidence"] > 0.9
+    assert started.execute_script("return scrollY") == before
+    keys_up(started, keys.Keys.SPACE)
+    until(lambda: latest(started)["peak"] == 0.0)
+
+
 def test_the_microphone_is_followed(started):
     find(started, "#match").click()
     find(started, "#microphone").click()

@@ -1,6 +1,8 @@
 """Which runs of the matrix are trained, which go on and which count as done."""
 
 import json
+import subprocess
+import threading
 
 import pytest
 
@@ -289,3 +291,23 @@ def test_missing_and_circular_files_have_a_digest_too(tmp_path):
     assert gin_contents.digest([str(tmp_path / "a.gin")]) != missing
     (tmp_path / "a.gin").write_text(f'include "{tmp_path / "a.gin"}"\n')
     assert gin_contents.digest([str(tmp_path / "a.gin")]) != missing
+
+
+def test_a_run_that_another_matrix_trains_is_waited_for(folder):
+    """Two matrices at once: one trains, the other finds the run done."""
+    planned = helpers.experiment()
+    (run,) = helpers.runs(planned, folder)
+    rows = []
+    with runner.own_log(run.log_path):
+        second = threading.Thread(
+            target=lambda: rows.extend(helpers.run_all(planned, folder))
+        )
+        second.start()
+        second.join(0.5)
+        assert second.is_alive() and not rows  # it waits
+        # What the first does meanwhile, under its lock.
+        first = subprocess.run(run.command, check=True, capture_output=True)
+        assert first.returncode == 0
+    second.join()
+    assert [row["repeated"] for row in rows] == [False]
+    assert len(helpers.starts(folder)) == 1

@@ -50,6 +50,7 @@ def test_controls_survive_a_csv(tmp_path, rng):
         ("f0_hz,loudness_db\n440\n", "line 2: 1 values for 2 columns"),
         ("f0_hz,loudness_db\n0,-20\n", "above 0"),
         ("f0_hz,loudness_db\nnan,-20\n", "line 2: f0_hz is 'nan', not a finite"),
+        ("f0_hz,loudness_db\n440,1e39\n", "line 2: loudness_db is '1e39'"),
         ("f0_hz,loudness_db\n", "no rows"),
         ("secs,f0_hz,loudness_db\n0,440,-20\n0.01,440,-20\n", "draw it at 250 rows"),
         (

@@ -1,6 +1,7 @@
 """The command line: files that are written, and answers to what cannot be used."""
 
 import csv
+import dataclasses
 import json
 import pathlib
 import re
@@ -13,8 +14,10 @@ from evaluation import run_render
 from evaluation.render import job
 from evaluation.render import renderer
 from evaluation.scoring import rendering
+from models.runs import instrument_page
 from models.runs import loading
 from prep import command_line
+from prep import errors
 from tests.helpers import render_helpers
 
 STATISTICS = {
@@ -114,6 +117,8 @@ def test_midi_becomes_sound(opened, tmp_path):
         (["--input=tone.wav", "--output=o.wav", "--transpose=nan"], "is no number"),
         (["--input=tone.wav", "--output=o.wav", "--tail_secs=-1"], "give 0 or more"),
         (["--input=t.wav", "--output=o.wav", "--dry", "--tail_secs=1"], "no reverb"),
+        (["--input=tone.wav", "--output=o.wav", "--gain_db=1e39"], "give -200 to 200"),
+        (["--input=tone.wav", "--output=o.wav", "--tail_secs=1e9"], "up to 600"),
         (["--export=e", "--transpose=3"], "--transpose says nothing to --export"),
         (["--gallery=p.html", "--input=tone.wav", "--stems"], "--stems says nothing"),
         (
@@ -230,3 +235,35 @@ def test_gallery_holds_everything_and_escapes_names(opened, tmp_path):
     first = page.read_bytes()
     assert call("--run=r", "--run=s", *arguments, "--dry", "--overwrite") == 0
     assert page.read_bytes() == first
+
+
+def test_a_model_that_plays_no_numbers_is_one_sentence(opened, tmp_path, monkeypatch):
+    """A file would hold not-a-number as full scale, or as silence."""
+    original = renderer.Renderer.synthesize
+
+    def spoiled(self, controls, *, n_frames):
+        for part in original(self, controls, n_frames=n_frames):
+            noise = part.noise.copy()
+            noise[len(noise) // 2] = np.nan
+            yield dataclasses.replace(part, noise=noise)
+
+    monkeypatch.setattr(renderer.Renderer, "synthesize", spoiled)
+    source = render_helpers.write_tone(tmp_path / "tone.wav")
+    with pytest.raises(errors.InputError, match=r"no number at 0\.\d+ s"):
+        job.Session(opened, job.RenderRequest()).render_file(
+            source, tmp_path / "out.wav"
+        )
+    assert not list(tmp_path.glob("*out*"))
+
+
+@pytest.mark.slow
+def test_gallery_links_the_page_that_plays_a_run(opened, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_dir = tmp_path / "r"
+    run_dir.mkdir()
+    (run_dir / instrument_page.PAGE_NAME).write_text("played")
+    tune = render_helpers.write_midi(tmp_path / "tune.mid", [(100, 69, 0.0, 0.2)])
+    arguments = ["--gallery=page.html", f"--input={tune}", "--dry"]
+    assert call("--run=r", "--run=s", *arguments) == 0
+    text = (tmp_path / "page.html").read_text("utf-8")
+    assert text.count('(<a href="r/instrument.html">play it</a>)') == 1

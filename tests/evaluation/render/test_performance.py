@@ -1,6 +1,7 @@
 """What is played: recordings and how they are fitted to a model."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -255,6 +256,53 @@ def test_auto_tune_does_not_flip_between_two_semitones():
 def test_bad_adjustments_are_refused(arguments, text):
     with pytest.raises(errors.InputError, match=text):
         transfer.Adjustments(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("adjustments", "text"),
+    [
+        ({"transpose": 1e6}, "inf Hz, lies above the 8192"),
+        ({"transpose": -1e6}, "0 Hz, lies below the 20"),
+        ({"loudness_shift": 1e39}, "loudness is no number"),
+        ({"suppress_noise": 1e39}, "loudness is no number"),
+        ({"transpose": 1e39, "auto_tune": 1.0}, "inf Hz, lies above"),
+    ],
+    ids=str,
+)
+def test_what_is_no_number_in_float32_is_not_played(adjustments, text):
+    played = make_tune(60.0, 64.0)
+    with pytest.raises(errors.InputError, match=text):
+        transfer.adjust(played, transfer.Adjustments(**adjustments), heard=None)
+
+
+RISING = list(range(101))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b"[]",
+        {"pitch_midi": {"quantiles": "x"}, "loudness_db_voiced": {"quantiles": RISING}},
+        {"pitch_midi": {"quantiles": RISING}, "loudness_db_voiced": {"quantiles": []}},
+        {
+            "pitch_midi": {"quantiles": [None] * 101},
+            "loudness_db_voiced": {"quantiles": RISING},
+        },
+        {
+            "pitch_midi": {"quantiles": RISING[::-1]},
+            "loudness_db_voiced": {"quantiles": RISING},
+        },
+    ],
+    ids=["no UTF-8", "deep", "list", "text", "empty", "null", "falling"],
+)
+def test_damaged_statistics_are_one_sentence(tmp_path, content):
+    if isinstance(content, dict):
+        content = json.dumps(content).encode()
+    (tmp_path / "statistics.json").write_bytes(content)
+    with pytest.raises(errors.InputError, match=r"statistics\.json.*dataset again"):
+        transfer.read_heard(tmp_path)
 
 
 def test_statistics_that_are_gone_are_named(tmp_path):

@@ -69,6 +69,17 @@ def test_page_fetches_nothing_and_escapes_names(folder):
     assert page.count("data:audio/flac") == 3 * 3  # three clips of three tracks
 
 
+def test_a_run_with_an_instrument_is_linked(folder, tmp_path):
+    document = read(folder)
+    document["runs"]["stage5"]["instrument"] = str(tmp_path / "my flute.html")
+    (tmp_path / builder.SUMMARY_NAME).write_text(json.dumps(document))
+    for name in (rows_lib.SCORES_NAME, "media"):
+        (tmp_path / name).symlink_to(folder / name)
+    report_page.write(tmp_path, place=tmp_path / "report")
+    page = (tmp_path / report_page.PAGE_NAME).read_text()
+    assert page.count('<a href="../my%20flute.html">Play it</a>') == 1
+
+
 def test_verdict_names_the_collapse(folder):
     document = read(folder)
     assert document["verdict"]["collapsed"] == [NASTY]

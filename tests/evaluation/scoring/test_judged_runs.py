@@ -43,12 +43,45 @@ def test_runs_are_found_once_with_the_baseline_first(tmp_path, monkeypatch):
     assert {path.name for path in found.optional} == {"stage2"}  # the rest was named
 
 
-@pytest.mark.parametrize("patterns", [[], ["runs/stage5"]])
-def test_nothing_to_compare_with_is_refused(tmp_path, monkeypatch, patterns):
+def test_a_glob_of_the_baseline_alone_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_run_dir(tmp_path / "runs" / "stage5")
     with pytest.raises(errors.InputError, match="no run to compare"):
-        judged_runs.find_runs(baseline="runs/stage5", candidates=[], patterns=patterns)
+        judged_runs.find_runs(
+            baseline="runs/stage5", candidates=[], patterns=["runs/stage5"]
+        )
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"baseline": "runs/stage5"},
+        {"candidates": ["runs/stage5"]},
+        {"patterns": ["runs/*"]},
+    ],
+)
+def test_a_run_may_stand_alone(tmp_path, monkeypatch, given):
+    monkeypatch.chdir(tmp_path)
+    make_run_dir(tmp_path / "runs" / "stage5")
+    nothing = {"baseline": "", "candidates": [], "patterns": []}
+    found = judged_runs.find_runs(**(nothing | given))
+    assert found.baseline.name == "stage5" and not found.has_others
+
+
+def test_without_a_baseline_the_first_is_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("stage1", "stage2"):
+        make_run_dir(tmp_path / "runs" / name)
+    found = judged_runs.find_runs(
+        baseline="", candidates=["runs/stage2"], patterns=["runs/*"]
+    )
+    assert [path.name for path in found.run_dirs] == ["stage2", "stage1"]
+    assert found.baseline.name == "stage2" and found.has_others
+
+
+def test_no_run_at_all_is_refused():
+    with pytest.raises(errors.InputError, match="there is no run to judge"):
+        judged_runs.find_runs(baseline="", candidates=[], patterns=[])
 
 
 @pytest.mark.parametrize("pattern", ["nowhere/*", "runs/notes*"])
@@ -224,6 +257,17 @@ def test_a_run_of_fewer_frames_is_judged_with_them(tmp_path):
     assert rendering.open_dataset_of(stock, data).info.frame_rate == 250
     with pytest.raises(errors.InputError, match="--frame_rate=40"):
         rendering.open_dataset_of(FakeRun("c", "1", frame_rate=40), data)
+
+
+def test_a_run_of_several_datasets_is_refused(tmp_path):
+    """It may have trained on what the last one kept for judging."""
+    dataset = rendering.open_dataset(training_helpers.write_dataset(tmp_path / "data"))
+    mixed = FakeRun("a", "2")
+    mixed.info |= {"plan_hash": "2", "starts": [{"plan_hash": "1"}, {"plan_hash": "2"}]}
+    with pytest.raises(errors.InputError, match=r"(?s)1.*2"):
+        rendering.check_rates([mixed], dataset)
+    mixed.info["starts"] = [{"plan_hash": "2"}, {"plan_hash": "2"}]
+    rendering.check_rates([mixed], dataset)
 
 
 def test_clips_are_spread_over_recordings():

@@ -61,6 +61,17 @@ def test_rates_come_from_the_dataset(tmp_path):
         ),
         ("train.num_steps = %gin.REQUIRED", "train.num_steps set to"),
         ("train.num_steps = = 3", "--gin_param=train.num_steps = = 3: "),
+        ("training_toy.ToyModel.noise = 'loud'", "noise is 'loud', where a number"),
+        ("learning_rate = 'fast'", "learning_rate is 'fast', where a number"),
+        (
+            "models.loop.LoopOptions.log_every = 1.5",
+            "LoopOptions.log_every is 1.5, where a whole number",
+        ),
+        (
+            "models.loop.LoopOptions.held_out_split = 3",
+            "held_out_split is 3, where text",
+        ),
+        ("models.loop.LoopOptions.alarms = 'no'", "alarms is 'no', where True or"),
     ],
 )
 def test_wrong_bindings_are_one_clear_sentence(tmp_path, dataset_dir, binding, message):

@@ -123,3 +123,15 @@ def test_exports_replace_nothing_unasked(tmp_path):
         writer.check_folder(tmp_path, overwrite=False)
     writer.check_folder(tmp_path, overwrite=True)
     writer.check_folder(tmp_path / "new", overwrite=False)
+
+
+def test_an_export_that_was_being_replaced_is_brought_back(tmp_path):
+    """As after a kill between two renames, and after one before the last deletion."""
+    folder, replaced = tmp_path / "e", tmp_path / ".e.replaced"
+    replaced.mkdir()
+    (replaced / writer.CARD).write_text("old")
+    writer._recover(folder)
+    assert (folder / writer.CARD).read_text() == "old" and not replaced.exists()
+    replaced.mkdir()
+    writer._recover(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["e"]

@@ -395,3 +395,19 @@ def test_metrics_survive_a_line_cut_short_and_drop_later_rows(tmp_path):
         {"step": 1},
         {"step": 2, "value": None},
     ]
+
+
+def test_the_last_step_is_read_from_the_end_of_the_log(tmp_path, monkeypatch):
+    """The matrix asks each second; reading all of a long log would take its time."""
+    row = '{"step": %d, "losses/total_loss": 1.0}\n'
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(row % step for step in range(20_000)))
+    assert path.stat().st_size > 10 * metrics_log.TAIL_SIZE
+    sizes, whole_rows = [], metrics_log._whole_rows
+    monkeypatch.setattr(
+        metrics_log,
+        "_whole_rows",
+        lambda content: (sizes.append(len(content)), whole_rows(content))[1],
+    )
+    assert metrics_log.last_step(tmp_path) == 19_999
+    assert max(sizes) <= metrics_log.TAIL_SIZE

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from typing import ClassVar
 
 import pytest
 
@@ -223,3 +224,43 @@ def test_contradictions_are_refused(values, match):
 )
 def test_errors_of_runners_become_sentences(message, wanted):
     assert wanted in runners.explain(ValueError(message))
+
+
+class ListeningTracker(prep_helpers.StubTracker):
+    """Notes, while it tracks, on which ports its process listens."""
+
+    seen: ClassVar[list[set[str]]] = []
+
+    def __call__(self, *args, **kwargs):
+        self.seen.append(listening_ports())
+        return super().__call__(*args, **kwargs)
+
+
+def listening_ports() -> set[str]:
+    """Addresses on which this process listens, as Linux shows them."""
+    own = set()
+    for link in pathlib.Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            own.add(os.readlink(link))
+    found = set()
+    for name in ("tcp", "tcp6"):
+        for line in pathlib.Path(f"/proc/self/net/{name}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in own:
+                found.add(fields[1])
+    return found
+
+
+def test_one_process_opens_no_port(tmp_path):
+    before = listening_ports()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        assert len(listening_ports() - before) == 1  # it would be seen
+    prep_helpers.write_tones(tmp_path / "in", [2.0, 1.5])
+    ListeningTracker.seen.clear()
+    prep_helpers.prepare(
+        tmp_path / "in", tmp_path / "out", make_tracker=ListeningTracker
+    )
+    assert ListeningTracker.seen
+    assert all(ports <= before for ports in ListeningTracker.seen)

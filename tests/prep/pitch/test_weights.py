@@ -111,7 +111,7 @@ def test_pickle_that_calls_a_program_is_refused_and_not_run(tmp_path, wrapped):
     [
         (pickle.dumps(collections.OrderedDict(x=3), 2), "not a tensor"),
         (pickle.dumps([1, 2], 2), "expected a dict"),
-        (b"", "not a readable"),
+        (b"", "pickle exhausted"),
         (b"\x80\x02garbage", "not a"),
         (_tensor_pickle((9,), n_items=6), "leaves its storage"),
         (_tensor_pickle((6,), n_items=7), "header says"),
@@ -144,6 +144,15 @@ def test_huge_pickle_is_refused(tmp_path):
     path = tmp_path / "x.pth"
     _write_archive(path, bytes(2 << 20), {})
     with pytest.raises(ValueError, match="larger than"):
+        torch_file.read_tensors(path)
+
+
+@pytest.mark.parametrize("place", [0x7FFFFFFF, 1 << 27])
+def test_pickle_that_asks_for_memory_is_refused(tmp_path, place):
+    """Python takes 8 bytes for every place of the memo up to the one that is named."""
+    path = tmp_path / "x.pth"
+    _write_archive(path, b"\x80\x02}r" + place.to_bytes(4, "little") + b".", {})
+    with pytest.raises(ValueError, match=f"asks for {place} places"):
         torch_file.read_tensors(path)
 
 

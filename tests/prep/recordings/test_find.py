@@ -104,3 +104,11 @@ def test_folder_without_audio_names_the_endings(tmp_path):
     (tmp_path / "readme.txt").write_text("x")
     with pytest.raises(FileNotFoundError, match=r"1 other entries.*\.flac.*\.wav"):
         find.find_recordings([str(tmp_path)])
+
+
+def test_formats_that_no_decoder_reads_are_passed_over(tmp_path):
+    """Sound Designer II has its format in a Mac's resource fork."""
+    for name in ("a.sd2", "b.wav"):
+        (tmp_path / name).touch()
+    found = find.find_recordings([str(tmp_path)])
+    assert found.names == ("b.wav",) and found.passed_over == {".sd2": 1}

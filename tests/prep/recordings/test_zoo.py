@@ -78,6 +78,19 @@ def test_every_format_is_read_in_full(tmp_path, name, n_channels):
     }
 
 
+# The last frame is short, full, the only one, or more than half full.
+@pytest.mark.parametrize("n_samples", [88200, 5 * 4096, 2205, 54419, 4097])
+@pytest.mark.parametrize(("container", "name"), [("caf", "a.caf"), ("ipod", "a.m4a")])
+def test_alac_is_read_to_its_last_sample(tmp_path, n_samples, container, name):
+    audio = zoo.tone(secs=n_samples / zoo.RATE)
+    path = zoo.encode(tmp_path / name, audio, codec="alac", container=container)
+    read, rate = decode.load_start(path)
+    assert (len(read), rate) == (n_samples, zoo.RATE)
+    # Rounded to 16 bits on the way in.
+    np.testing.assert_allclose(read, audio, rtol=0.0, atol=2.0**-15)
+    assert recording_of(path, min_loudness_db=-80.0).notes == ()
+
+
 BOTH = [  # format, subtype, tolerance: of lossless ones none
     ("WAV", "PCM_U8", 0.0),
     ("WAV", "PCM_16", 0.0),

@@ -20,7 +20,9 @@ test("MIDI messages", () => {
   assert.deepEqual(translate([0xb0, 2, 0]), { play: { breath: 0 } });
   assert.deepEqual(translate([0xb0, 123, 0]), { note: "allOff" });
   assert.equal(translate([0xf8, 0, 0]), null);
-  assert.equal(translate([0xb0, 64, 127]), null);
+  assert.deepEqual(translate([0xb0, 64, 64]), { pedal: true });
+  assert.deepEqual(translate([0xb0, 64, 63]), { pedal: false });
+  assert.equal(translate([0xb0, 7, 127]), null);
 });
 
 test("a wav file", async () => {

@@ -99,6 +99,38 @@ test("bend, breath and modulation", () => {
   assert.ok(Math.abs(Math.min(...moved) - 69.4) < 0.02);
 });
 
+test("under the pedal a note sounds until the pedal rises", () => {
+  const performer = make();
+  performer.noteOn("a", 60, 0.5);
+  frames(performer, 0.3);
+  performer.setPedal(true);
+  performer.noteOff("a");
+  assert.equal(frames(performer, 1).at(-1).confidence, 0.95);
+  performer.setPedal(false);
+  assert.equal(frames(performer, 0.004)[0].confidence, 0);
+  frames(performer, 0.6);
+  assert.ok(!performer.active);
+});
+
+test("under the pedal the next note takes the voice, and a held key takes it back", () => {
+  const performer = make();
+  performer.glideSecs = 0;
+  const now = () => Math.round(midi(frames(performer, 0.02).at(-1)));
+  performer.setPedal(true);
+  performer.noteOn("a", 60, 0.5);
+  performer.noteOn("b", 64, 0.5);
+  performer.noteOff("b");
+  assert.equal(now(), 64);
+  performer.setPedal(false); // a is still under a finger
+  assert.equal(now(), 60);
+  performer.setPedal(true);
+  performer.noteOff("a");
+  performer.noteOn("c", 67, 0.5);
+  performer.setPedal(false);
+  performer.noteOff("c");
+  assert.equal(frames(performer, 0.004)[0].confidence, 0);
+});
+
 test("an unknown note is let go without harm", () => {
   const performer = make();
   performer.noteOff("nobody");

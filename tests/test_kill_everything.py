@@ -1,0 +1,35 @@
+"""A few of the kills of benchmarks.faults.kill_everything, on all programs."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.faults import killed_programs
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("names", ["prep,render", "train", "report", "matrix"])
+def test_programs_that_are_killed_or_started_twice_lose_nothing(names):
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "benchmarks.faults.kill_everything"),
+            *("--kills=1", "--sigterms=1", "--pairs=1", f"--programs={names}"),
+        ],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    n_programs = len(names.split(","))
+    assert done.stdout.count("3 of 3 lost nothing") == n_programs
+
+
+def test_all_programs_are_among_them():
+    assert set(killed_programs.PROGRAMS) == {
+        *("prep", "train", "report", "matrix", "render")
+    }
