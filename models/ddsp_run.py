@@ -155,7 +155,7 @@ def main(values: flags.FlagValues) -> int:
     """Trains, evaluates or samples; returns an exit code."""
     from ddsp.training import ddsp_run as ddsp_runner
 
-    from models.runs import outcomes
+    from models.runs import layout
     from models.training import session
     from models.training import staged
 
@@ -170,7 +170,7 @@ def main(values: flags.FlagValues) -> int:
         return 0
     train = staged.train_staged if values.staged else session.train
     result = train(wanted, say=_say)
-    was_interrupted = result.reason is outcomes.Outcome.INTERRUPTED
+    was_interrupted = result.reason is layout.Outcome.INTERRUPTED
     return command_line.EXIT_INTERRUPTED if was_interrupted else 0
 
 

@@ -16,14 +16,14 @@ while configurations stay. This table says where each name is defined:
 | `models.loop`, `models.trainer` | models/training/options.py |
 | `models.teaching` | models/teaching/lessons.py |
 | `models.noise`, `models.synths` | models/synths/noise.py, harmonic.py |
-| `models.rates` | models/config/rates.py |
+| `models.rates` | models/config/gin_dataset.py |
 | `models.schedules` | models/schedules.py |
 """
 
 # ruff: noqa: F401
 from models import autoencoder
 from models import schedules
-from models.config import rates
+from models.config import gin_dataset
 from models.controls import conditioning
 from models.controls import control_smoothing
 from models.controls import heads

@@ -24,7 +24,6 @@ from evaluation.summary import builder
 from models.runs import checkpoints
 from models.runs import layout
 from models.runs import metrics_log
-from models.runs import outcomes
 from models.runs import record
 from prep.dataset import info
 from tests.helpers import prep_helpers
@@ -347,7 +346,7 @@ def _results(place: pathlib.Path) -> list[tuple[Any, ...]]:
 
 def _runs_differ(mine: pathlib.Path, theirs: pathlib.Path) -> Iterator[str]:
     """Yields what differs between two runs that have ended."""
-    if record.read_record(mine).outcome is not outcomes.Outcome.FINISHED:
+    if record.read_record(mine).outcome is not layout.Outcome.FINISHED:
         yield "run.json does not say finished"
     last = [checkpoints.found_in(run)[0] for run in (mine, theirs)]
     if last[0].step != last[1].step:

@@ -104,6 +104,11 @@ def _describe_conditioning(
     conditioning: conditioning_lib.Conditioning,
 ) -> checked_json.Json:
     """Scales of the decoder's inputs."""
+    if conditioning.level != conditioning_lib.LOUDNESS:
+        raise decoder_program.InstrumentError(
+            "the page measures A-weighted loudness, and this model is told unweighted "
+            "power; train it without gin/overlays/ddsp_vst.gin for a page."
+        )
     trends = None
     if conditioning.with_trends:
         trends = {
@@ -125,6 +130,7 @@ def _describe_head(head: heads.Head) -> checked_json.Json:
             f"the head {type(head).__name__} cannot be played in a page; "
             f"{', '.join(kind.__name__ for kind in HEAD_KINDS)} can."
         )
+    # Numbers that every head has, then those of the one that has more.
     names = {function: name for name, function in heads.NOISE_ACTIVATIONS.items()}
     described = {
         "kind": HEAD_KINDS[type(head)],

@@ -25,13 +25,13 @@ from evaluation.matrix import experiments as matrix_experiments
 from evaluation.matrix import note as matrix_note
 from evaluation.scoring import training_log
 from models.config import gin_contents
+from models.runs import layout
 from models.runs import metrics_log
-from models.runs import outcomes
 from models.runs import processes
 from models.runs import record
 from prep import checked_json
 
-DONE = tuple(item for item in outcomes.Outcome if item.is_done)
+DONE = tuple(item for item in layout.Outcome if item.is_done)
 FAILED = "failed"
 LOG_LINES = 8  # of a failed run's output that are shown
 POLL_SECS = 1.0  # between two looks at how far a run is

@@ -136,6 +136,7 @@ class Session:
         is_midi = source.suffix.lower() in MIDI_SUFFIXES
         heard = self.heard(needed=adjustments.match or is_midi)
         frame_rate = self.renderer.frame_rate
+        # MIDI has no loudness of its own: the dataset's range is needed to play it.
         if is_midi:
             assert heard is not None
             played = midi.read_midi(source, frame_rate=frame_rate, heard=heard)

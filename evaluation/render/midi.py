@@ -128,6 +128,7 @@ def one_voice(
             n_cut += 1
         elif kept and kept[-1].end > note.start + 0.05:
             n_cut += 1
+        # A copy: the notes of the file stay as they are.
         if kept and kept[-1].end > note.start:
             kept[-1] = copy.copy(kept[-1])
             kept[-1].end = note.start

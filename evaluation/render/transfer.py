@@ -339,6 +339,7 @@ def warn_if_unheard(played: performance.Performance, heard: Heard) -> None:
         ("pitch", pitches, heard.pitch_midi),
         ("loudness", played.loudness_db[voiced], heard.loudness_db),
     ):
+        # Quantiles of the training data: 98 % of it lies between.
         low, high = known[1], known[99]
         outside = float(np.mean((values < low) | (values > high)))
         if outside > 0.5:

@@ -31,6 +31,7 @@ def write_media(
         The clips in the order in which the report shows them.
     """
     shown = []
+    # The baseline stands first; clips are chosen by the scores of the last run.
     last = list(scored)[-1]
     for number, (place, role) in enumerate(
         choose_clips(rows, run=last, n_wanted=n_media), start=1

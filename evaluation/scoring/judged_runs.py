@@ -201,14 +201,16 @@ class OpenedRuns:
         self._baseline = choice.baseline.name
         self._n_asked = len(choice.run_dirs)
         self._optional = {path.name for path in choice.optional}
+        # The baseline decides the dataset; without it there is nothing to compare.
         first, *others = choice.run_dirs
         baseline = _open(first, checkpoint=options.checkpoint)
-        self.dataset: provider.PreparedDataset = rendering.open_dataset(
-            options.data_dir or baseline.data_dir, split=options.split
+        self.dataset: provider.PreparedDataset = rendering.open_dataset_of(
+            baseline, options.data_dir, split=options.split
         )
         rendering.check_rates([baseline], self.dataset)
         self.logs[first.name] = training_log.read_rows(first)
         self.runs[first.name] = baseline
+        # A run that only a glob found is passed over with the reason.
         for path in others:
             try:
                 self.runs[path.name] = self._open_beside(path, baseline)

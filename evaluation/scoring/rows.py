@@ -89,6 +89,7 @@ def make_rows(
         for name, ones in scored.items()
     }
     rows = []
+    # A row holds the recording's scores and beside them those of each run.
     for place, ref in enumerate(references):
         rows.append(
             {

@@ -102,9 +102,12 @@ def track(rows: Sequence[LogRow]) -> Tracked:
     if not losses.size:
         steps, losses = _series(rows, LOSS_KEYS[1])
     best = int(np.argmin(losses)) if losses.size else -1
+    # The checkpoint that was kept, which an alarm may have made another than the
+    # lowest loss.
     _, kept = _series(rows, "held_out/best_step")
     if kept.size and kept[-1] in steps:
         best = int(np.flatnonzero(steps == kept[-1])[0])
+    # Trends: of the timbre from first to last, and of the loss at the end.
     entropy_steps, entropy = _series(rows, "controls/normalized_entropy")
     train_steps, train_losses = _series(rows, LOSS_KEYS[1])
     return Tracked(

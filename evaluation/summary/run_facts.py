@@ -41,6 +41,7 @@ def describe_run(
     """
     page = instrument_page.find(run.path)
     facts = ("seed", "versions", "commit", "machine", "gin_files", "config_hash")
+    # Who it is, what it was trained on, what it costs, how its training went.
     return {
         "path": str(run.path),
         "instrument": str(page) if page else None,

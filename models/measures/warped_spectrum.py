@@ -126,12 +126,14 @@ def analyse(
     track = sample_track(f0_hz, n_samples=signal.n_samples, hop_size=hop_size)
     cycles = np.concatenate([[0.0], np.cumsum(track[:-1])]) / sample_rate
     pitched = analysed_frames(f0_hz, frame_rate=sample_rate / hop_size)
+    # A window holds whole periods, so its size depends on the pitch.
     periods, period_sizes = _window_sizes(
         f0_hz[pitched],
         sample_rate=signal.bandwidth * sample_rate,
         n_cycles=cycles[-1],
     )
     sizes = np.stack([periods, period_sizes])
+    # Frames of one size are transformed together, in chunks that bound the memory.
     for n_periods, period_size in np.unique(sizes, axis=1).T:
         is_of_size = (periods == n_periods) & (period_sizes == period_size)
         group = pitched[is_of_size]

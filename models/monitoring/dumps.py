@@ -15,6 +15,7 @@ holds a wav of each example, `renders/recordings/` the recordings.
 import json
 import pathlib
 import re
+import shutil
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,6 @@ from models.measures import frame_masks
 from models.measures import model_outputs
 from models.monitoring import held_out as held_out_lib
 from models.monitoring import plots
-from models.monitoring import thinning
 
 MAX_DUMPS = 100  # of each kind; one of 8 clips of 4 s takes about 7 MB
 WAVETABLE_SIZE = 512  # samples of one period
@@ -84,7 +84,7 @@ class Dumps:
         self._write_settings(folder, distances, step=step)
         plots.overview(shown, folder / "overview.png")
         plots.smoothing(shown, folder / "smoothing.png")
-        thinning.thin(self._controls_dir, keep=MAX_DUMPS)
+        thin(self._controls_dir, keep=MAX_DUMPS)
         self._compare()
         return folder
 
@@ -169,7 +169,7 @@ class Dumps:
             self._write_wavs(recordings, self._held_out.batch["audio"].numpy())
         folder = self._renders_dir / f"step-{step:06d}"
         self._write_wavs(folder, audio)
-        thinning.thin(self._renders_dir, keep=MAX_DUMPS)
+        thin(self._renders_dir, keep=MAX_DUMPS)
         return folder
 
     def _write_wavs(self, folder: pathlib.Path, audio: np.ndarray) -> None:
@@ -268,3 +268,23 @@ def _write_table(
 
 def _file_name(name: str) -> str:
     return re.sub(r"[^\w.@-]+", "_", name)[-80:]
+
+
+def thin(folder: pathlib.Path, *, keep: int) -> None:
+    """Deletes dumps beyond a number, each time the one whose neighbours are nearest.
+
+    The first and the newest stay, and those between cover the whole run evenly.
+
+    Args:
+        folder: Holds `step-<number>` folders, a dump each.
+        keep: How many may be there, at least 2.
+    """
+    step_of = {path: int(path.name[5:]) for path in folder.glob("step-*")}
+    dumps = sorted(step_of, key=lambda path: step_of[path])
+    while len(dumps) > max(keep, 2):
+        gaps = [
+            step_of[after] - step_of[before]
+            for before, after in zip(dumps[:-2], dumps[2:], strict=True)
+        ]
+        place = gaps.index(min(gaps)) + 1
+        shutil.rmtree(dumps.pop(place), ignore_errors=True)

@@ -1,6 +1,6 @@
 """run.json: what a run was, enough to run it again and to judge it.
 
-Each start of a run adds to `starts`; `outcome` (`outcomes.Outcome`) is 'running' until
+Each start of a run adds to `starts`; `outcome` (`layout.Outcome`) is 'running' until
 the run ends by itself, so a run that was killed says 'running' with the process that is
 no more.
 """
@@ -23,7 +23,6 @@ from typing import Any
 import tensorflow as tf
 
 from models.runs import layout
-from models.runs import outcomes
 from prep import checked_json
 from prep import files
 from prep.dataset import info as dataset_info
@@ -85,7 +84,7 @@ class RunRecord:
         fields: All that is there.
     """
 
-    outcome: outcomes.Outcome | None = None
+    outcome: layout.Outcome | None = None
     starts: tuple[Start, ...] = ()
     config: str = ""
     fields: checked_json.Json = dataclasses.field(default_factory=dict)
@@ -147,7 +146,7 @@ def _checked(fields: Any) -> RunRecord:
         _check_type(f"dataset.{name}", value, str if name == "plan_hash" else _NUMBER)
     word = fields.get("outcome")
     return RunRecord(
-        outcome=None if word is None else outcomes.Outcome(word),
+        outcome=None if word is None else layout.Outcome(word),
         starts=tuple(_start(item) for item in fields.get("starts") or ()),
         config=fields.get("config") or "",
         fields=fields,
@@ -207,6 +206,7 @@ def started(
     start["first_step"] = settings.get("first_step", 0)
     for name in ("plan_hash", "gin_digest"):
         start[name] = settings.get(name, "")
+    # What is true of the run now, whatever earlier starts said.
     record = {
         "schema_version": SCHEMA_VERSION,
         **settings,
@@ -219,14 +219,14 @@ def started(
         "start": before.get("start", start["time"]),
         "starts": [*before.get("starts", []), start],
         "end": None,
-        "outcome": outcomes.Outcome.RUNNING,
+        "outcome": layout.Outcome.RUNNING,
     }
     write_run(run_dir, record)
     return record
 
 
 def ended(
-    run_dir: str | pathlib.Path, *, outcome: outcomes.Outcome, facts: checked_json.Json
+    run_dir: str | pathlib.Path, *, outcome: layout.Outcome, facts: checked_json.Json
 ) -> None:
     """Notes how a run ended."""
     record = read_run(run_dir)

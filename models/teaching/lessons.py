@@ -130,9 +130,11 @@ def give(
             "a teacher needs one device, and here are several; leave the overlay out, "
             "or start from a run that it has taught with --init_from."
         )
+    # The anchor needs the targets in every batch, also when a run goes on.
     begin = time.monotonic()
     measured = prepare(model, provider, run_dir=run_dir)
     measuring_secs = time.monotonic() - begin
+    # The warm-up comes once, before the first step of a new run.
     if not is_new or not settings.warm_up_steps:
         return None
     return teach(
@@ -218,6 +220,7 @@ def teach(
         "optimizer": warm_up.optimizer,
         "progress": warm_up.progress,
     }
+    # Go on where an earlier start stopped, or begin at the average of the data.
     folder = run_dir / WARM_UP_DIR
     store = checkpoints.CheckpointStore(folder, keep=1, trackables=trackables)
     found = checkpoints.newest_sound(folder)

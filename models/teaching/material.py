@@ -62,6 +62,7 @@ class Material:
             maxval=self.n_frames - n_frames + 1,
             dtype=tf.int32,
         )
+        # Places in the examples laid one behind another, [n_stretches, n_frames].
         index = which * self.n_frames + start + tf.range(n_frames)
         if n_frames == 1:
             index = tf.transpose(index)

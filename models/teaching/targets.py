@@ -54,6 +54,8 @@ def measured_for(
         f"{provider.info.plan_hash or 'unknown'}-{provider.split}"
         f"-e{provider.n_examples}-h{n_harmonics}-n{n_noise_bands}-v{VERSION}"
     )
+    if provider.every > 1:
+        name += f"-r{provider.info.frame_rate}"
     folder = pathlib.Path(provider.info.data_dir) / FOLDER / name
     if not folder.is_dir() and not _can_write(folder.parent):
         folder = fallback_dir / FOLDER / name
@@ -129,6 +131,7 @@ def _measure_aside(
     """Measures a split into the files of an empty folder."""
     n_all = provider.n_examples
     sizes = dict(zip(teacher.KEYS, (n_harmonics, n_noise_bands, 2), strict=True))
+    # One file a key, written example by example: memory stays that of a chunk.
     files = {
         key: np.lib.format.open_memmap(
             aside / f"{key}.npy",
@@ -138,6 +141,7 @@ def _measure_aside(
         )
         for key, size in sizes.items()
     }
+    # Whether a band is quiet is judged by the loudest frame of the whole dataset.
     loudest = max(power.max() for power in _powers(provider))
 
     def measure(audio: np.ndarray, f0_hz: np.ndarray, confidence: np.ndarray):
@@ -212,6 +216,7 @@ def _targets(
     weights = measured_controls.teaching_weights(
         measured, confidence, loudest_power=loudest_power
     )
+    # Where nothing sounds the target is silence, asked for with a small weight.
     is_quiet = weights.noise == 0.0
     both = np.stack(
         [

@@ -10,7 +10,7 @@ from ddsp.training import models as ddsp_models
 from ddsp.training import trainers
 
 from models.config import gin_config
-from models.config import gin_data
+from models.config import gin_dataset
 from models.data import provider as data_provider
 from models.monitoring import held_out as held_out_lib
 from models.training import options as training_options
@@ -134,7 +134,7 @@ def make_model(strategy: tf.distribute.Strategy) -> tf.keras.Model:
 def train_block(*, seed: int) -> TrainBlock:
     """Reads ddsp's `train` block, and builds its provider."""
     with gin_config.building():
-        provider = gin_config.parameter(gin_data.STOCK_TRAIN, "data_provider")
+        provider = gin_config.parameter(gin_dataset.STOCK_TRAIN, "data_provider")
     if isinstance(provider, data_provider.PreparedDataset):
         provider.seed = seed
     return TrainBlock(
@@ -147,7 +147,7 @@ def train_block(*, seed: int) -> TrainBlock:
 
 def _whole_number(name: str, *, default: int) -> int:
     """A number of ddsp's `train` block."""
-    value = gin_config.parameter(gin_data.STOCK_TRAIN, name, default=default)
+    value = gin_config.parameter(gin_dataset.STOCK_TRAIN, name, default=default)
     if isinstance(value, bool) or not isinstance(value, int):
         raise gin_config.ConfigError(f"train.{name}={value!r} is not a whole number.")
     return value
@@ -201,7 +201,10 @@ def make_held_out(
                 "--eval_split_fraction, or judge by training data with "
                 "--gin_param=\"LoopOptions.held_out_split='train'\"."
             )
-        held_out = data_provider.PreparedDataset(info.data_dir, "eval")
+        if isinstance(provider, data_provider.PreparedDataset):
+            held_out = provider.other_split("eval")
+        else:
+            held_out = data_provider.PreparedDataset(info.data_dir, "eval")
         return held_out_lib.held_out_batch(
             held_out, n_examples=options.held_out_examples
         )

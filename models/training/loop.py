@@ -22,7 +22,6 @@ from models.monitoring import observer
 from models.runs import checkpoints
 from models.runs import layout
 from models.runs import metrics_log
-from models.runs import outcomes
 from models.training import assembly
 from models.training import options as training_options
 from models.training import selection
@@ -121,7 +120,7 @@ class Loop:
             while self.step < self.block.num_steps and reason is None:
                 if self._one_step(batches):
                     reason = self._after(self.step)
-        return self._finish(reason or outcomes.Outcome.FINISHED)
+        return self._finish(reason or layout.Outcome.FINISHED)
 
     def _one_step(self, batches: Iterator[Any]) -> bool:
         """Makes a step, or saves what there is before giving up."""
@@ -131,7 +130,7 @@ class Loop:
             self._save(self.step)
             raise
 
-    def _after(self, step: int) -> outcomes.Outcome | None:
+    def _after(self, step: int) -> layout.Outcome | None:
         """Looks, logs and saves as the step asks; returns a reason to stop early."""
         options = self.options
         time_is_up = self._budget.is_over
@@ -154,7 +153,7 @@ class Loop:
 
     def _reason_to_stop(
         self, *, measured: bool, time_is_up: bool, is_last: bool
-    ) -> outcomes.Outcome | None:
+    ) -> layout.Outcome | None:
         """Why training ends after a step: the last reason that holds counts."""
         options = self.options
         reason = None
@@ -163,14 +162,14 @@ class Loop:
             and options.patience
             and int(self.progress.stale) >= options.patience
         ):
-            reason = outcomes.Outcome.EARLY_STOP
+            reason = layout.Outcome.EARLY_STOP
         limit = options.early_stop_loss_value
         if limit is not None and self._stepper.means.last("losses/total_loss") <= limit:
-            reason = outcomes.Outcome.LOSS_REACHED
+            reason = layout.Outcome.LOSS_REACHED
         if time_is_up and not (is_last or reason):
-            reason = outcomes.Outcome.TIME_LIMIT
+            reason = layout.Outcome.TIME_LIMIT
         if self._stopping.asked and not is_last:
-            reason = outcomes.Outcome.INTERRUPTED
+            reason = layout.Outcome.INTERRUPTED
         return reason
 
     def _measured(self) -> tuple[np.ndarray, dict[str, Any]]:
@@ -248,7 +247,7 @@ class Loop:
                 self._last.save(step)
                 self._log.flush()
 
-    def _finish(self, reason: outcomes.Outcome) -> training_options.TrainingResult:
+    def _finish(self, reason: layout.Outcome) -> training_options.TrainingResult:
         self._line.finish()
         if self._log is not None:
             self._log.close()

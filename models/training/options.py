@@ -10,7 +10,7 @@ import math
 
 import gin
 
-from models.runs import outcomes
+from models.runs import layout
 from models.runs import record
 from models.training import optimizer
 
@@ -150,7 +150,7 @@ class TrainingResult:
         best_collapsed: Whether an alarm's rule held at it.
     """
 
-    reason: outcomes.Outcome
+    reason: layout.Outcome
     step: int
     best_loss: float
     best_step: int

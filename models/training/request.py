@@ -7,8 +7,7 @@ from typing import Any
 from models.config import checks
 from models.config import gin_config
 from models.config import gin_contents
-from models.config import gin_data
-from models.config import gin_rates
+from models.config import gin_dataset
 from models.config import value_types
 from models.config import vetting
 from models.runs import loading
@@ -60,11 +59,12 @@ def configure(request: TrainingRequest) -> dataset_info.DatasetInfo | None:
     # The dataset is known only after files and bindings, and adds what they leave open.
     gin_config.parse_files(sources)
     gin_config.parse_bindings(sources.bindings)
-    info = gin_data.dataset_of_config(request.data_dir)
+    info = gin_dataset.dataset_of_config(request.data_dir)
     if info is not None:
-        gin_rates.bind_dataset(info, sources=sources)
-        gin_data.bind_provider_defaults(info)
-        gin_rates.check_rates(info)
+        gin_dataset.bind_dataset(info, sources=sources)
+        gin_dataset.bind_provider_defaults(info)
+        if not gin_dataset.is_vst_config():  # whose synths play a hop more
+            gin_dataset.check_rates(info)
     checks.check_complete(request.bindings)
     checks.check_parameters()
     value_types.check_values()

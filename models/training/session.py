@@ -20,8 +20,8 @@ from ddsp.training import train_util
 from models.config import gin_config
 from models.config import gin_contents
 from models.runs import checkpoints
+from models.runs import layout
 from models.runs import loading
-from models.runs import outcomes
 from models.runs import processes
 from models.runs import record
 from models.runs import warm_start
@@ -182,17 +182,17 @@ def _run_loop(
         run.run_dir, info=info, config_text=config_text, settings=settings | facts
     )
     # Whatever happens from here on, run.json says how it ended.
-    outcome = outcomes.Outcome.FAILED
+    outcome = layout.Outcome.FAILED
     facts = {}
     try:
         with saying_full_disk():
             result = run.run()
         outcome, facts = result.reason, dataclasses.asdict(result)
     except stepper.NonFiniteError as error:
-        outcome, facts = outcomes.Outcome.NOT_FINITE, {"error": str(error)}
+        outcome, facts = layout.Outcome.NOT_FINITE, {"error": str(error)}
         raise
     except KeyboardInterrupt:
-        outcome = outcomes.Outcome.INTERRUPTED
+        outcome = layout.Outcome.INTERRUPTED
         raise
     finally:
         record.ended(run.run_dir, outcome=outcome, facts=facts)
@@ -249,7 +249,7 @@ def _train_with_stock_loop(
     )
     step = int(trainer.step.numpy())
     return training_options.TrainingResult(
-        outcomes.Outcome.FINISHED, step, float("nan"), -1, 0
+        layout.Outcome.FINISHED, step, float("nan"), -1, 0
     )
 
 

@@ -27,7 +27,6 @@ from models.config import gin_config
 from models.losses import terms  # noqa: F401  registers what the phases bind
 from models.runs import checkpoints
 from models.runs import layout
-from models.runs import outcomes
 from models.runs import record as run_record
 from models.training import options as training_options
 from models.training import request as run_request
@@ -148,9 +147,9 @@ def train_staged(
             loop_options=_of_what_is_left(request.loop_options, budget),
         )
         results[phase.name] = _train_phase(own, phase, say=say)
-        if results[phase.name].reason == outcomes.Outcome.INTERRUPTED:
+        if results[phase.name].reason == layout.Outcome.INTERRUPTED:
             return results[phase.name]
-        if results[phase.name].reason == outcomes.Outcome.TIME_LIMIT or budget.is_over:
+        if results[phase.name].reason == layout.Outcome.TIME_LIMIT or budget.is_over:
             say(f"the time is up in phase {phase.name}; run again to go on")
             break
         tf.keras.backend.clear_session()  # the graphs of a phase that is over

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from models import schedules
-from models.config import rates
+from models.config import gin_dataset
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,6 @@ def test_bad_arguments_are_explained(arguments, message):
 
 
 def test_seconds_become_samples():
-    assert rates.n_samples_of(3.0, 16000) == 48000
+    assert gin_dataset.n_samples_of(3.0, 16000) == 48000
     with pytest.raises(ValueError, match="below one"):
-        rates.n_samples_of(1e-6, 16000)
+        gin_dataset.n_samples_of(1e-6, 16000)
