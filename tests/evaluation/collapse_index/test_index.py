@@ -134,7 +134,7 @@ def test_index_of_a_set_follows_from_added_sums(rng):
 @pytest.mark.parametrize(
     ("kind", "least"),
     # Noise around the harmonics is measured as a little of them.
-    [("flat gain", 0.99), ("one harmonic", 0.85), ("frozen distribution", 0.95)],
+    [("flat gain", 0.99), ("one harmonic", 0.6), ("frozen distribution", 0.6)],
 )
 def test_the_heard_index_tells_a_copy_from_a_collapse(kind, least, rng):
     refs, trackers = helpers.references([55, 67], rng=rng)
