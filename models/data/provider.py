@@ -20,9 +20,9 @@ from ddsp.training import data
 
 from models.data import record_index
 from prep.dataset import info
+from prep.dataset import records
 
 FRAME_KEYS = ("f0_hz", "f0_confidence", "loudness_db")
-AUDIO_16K_RATE = 16000  # samples a second, what CREPE hears
 
 
 @dataclasses.dataclass(frozen=True)
@@ -273,7 +273,9 @@ class PreparedDataset(data.DataProvider):
         lengths = {"audio": self.info.n_samples}
         lengths.update(dict.fromkeys(FRAME_KEYS, self.info.n_frames))
         if self.include_audio_16k:
-            lengths["audio_16k"] = round(self.info.example_secs * AUDIO_16K_RATE)
+            lengths["audio_16k"] = round(
+                self.info.example_secs * records.AUDIO_16K_RATE
+            )
         return {
             key: tf.io.FixedLenFeature([length], tf.float32)
             for key, length in lengths.items()

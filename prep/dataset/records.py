@@ -12,7 +12,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from prep import settings as settings_lib
+
 FLOAT_KEYS = ("audio", "audio_16k", "f0_hz", "f0_confidence", "loudness_db")
+AUDIO_16K_RATE = settings_lib.CREPE_RATE  # samples a second of `audio_16k`
 
 
 @dataclasses.dataclass(frozen=True)
