@@ -170,32 +170,30 @@ train = (PYTHON, "-m", "models.ddsp_run", "--gin_file=gin/recommended.gin")
 run(*train, *TRAINING, f"--data_dir={DATA}", f"--save_dir={RUN}")
 
 # %% [markdown]
-# ## Listen
-# The recordings, your own singing, and what the model makes of them, in the report's
-# players. `--match` moves pitch by octaves and loudness to what the model has heard.
-# (`ddsp_report` judges two runs beside each other, with numbers: see the README.)
+# ## Judge
+# The report plays recordings that training has not heard, and the model in their place,
+# and says whether its controls have collapsed.
+
+# %%
+REPORT = FOLDER / "report"
+judge = (PYTHON, "-m", "evaluation.run_report", f"--candidate={RUN}", "--overwrite")
+run(*judge, f"--output={REPORT}", f"--crepe_capacity={CREPE}")
+show_page(REPORT / "report.html")
+
+# %% [markdown]
+# ## Your singing
+# in the model's voice. `--match` moves pitch by octaves and loudness to what it has
+# heard; `ddsp_render --help` says what else can be moved.
 
 # %%
 if not SINGING:
     own = ask_for(FOLDER / "singing", "a recording of your singing")
-    SINGING = own[0] if own else ""
-suffixes = (".wav", ".flac", ".mp3", ".m4a", ".ogg", ".aiff")
-recorded = [
-    p for p in sorted(pathlib.Path(RECORDINGS).rglob("*")) if p.suffix in suffixes
-]
-inputs = [*([SINGING] if SINGING else []), *recorded[-2:]]
-render = (PYTHON, "-m", "evaluation.run_render", f"--run={RUN}")
-run(
-    *render,
-    *(f"--input={source}" for source in inputs),
-    *(f"--gallery={FOLDER / 'listen.html'}", "--match", "--overwrite"),
-)
-show_page(FOLDER / "listen.html")
-
-# %%
+    recorded = (p for p in sorted(pathlib.Path(RECORDINGS).rglob("*")) if p.is_file())
+    SINGING = own[0] if own else next(recorded)
 PLAYED = FOLDER / "played.wav"
-run(*render, f"--input={inputs[0]}", f"--output={PLAYED}", "--match", "--overwrite")
-display.display(display.Audio(str(PLAYED)))
+render = (PYTHON, "-m", "evaluation.run_render", f"--run={RUN}")
+run(*render, f"--input={SINGING}", f"--output={PLAYED}", "--match", "--overwrite")
+display.display(display.Audio(str(SINGING)), display.Audio(str(PLAYED)))
 offer(PLAYED)
 
 # %% [markdown]

@@ -96,7 +96,7 @@ class Ear:
 
     def reset(self) -> None:
         """Forgets what was heard: before the next sample there is silence."""
-        size = self._resample.matrix.shape[1]
+        size = self._resample.stop - self._resample.first
         self._held = np.zeros(size, np.float32)  # input of the hop to come
         self._n_held = self._n_early * self.hop_size - self._resample.first
         self._window = np.zeros(WINDOW, np.float32)  # at 16 kHz

@@ -25,17 +25,14 @@ class HopResampler:
     """A matrix, and where its input lies.
 
     Attributes:
-        first: Input sample of hop 0 that the matrix begins at; may be negative.
-        matrix: float32 [n_out, n_in].
+        first: Input sample that hop 0 begins to need; may be negative.
+        stop: The first input sample behind what it needs.
+        matrix: float32 [n_out, stop - first]; None where the rates are equal.
     """
 
     first: int
-    matrix: np.ndarray
-
-    @property
-    def stop(self) -> int:
-        """The first input sample behind what hop 0 needs."""
-        return self.first + self.matrix.shape[1]
+    stop: int
+    matrix: np.ndarray | None
 
     def __call__(self, held: np.ndarray) -> np.ndarray:
         """Resamples one hop.
@@ -46,7 +43,7 @@ class HopResampler:
         Returns:
             float32 [n_out].
         """
-        return self.matrix @ held
+        return held.copy() if self.matrix is None else self.matrix @ held
 
 
 def make(
@@ -61,7 +58,7 @@ def make(
         n_outputs: Output samples of a hop.
     """
     if in_rate == out_rate:
-        return HopResampler(first_output, np.eye(n_outputs, dtype=np.float32))
+        return HopResampler(first_output, first_output + n_outputs, None)
     ratio = in_rate / out_rate
     cutoff = PASS_BAND * min(1.0, 1.0 / ratio)  # of the input's Nyquist frequency
     reach = ZEROS / cutoff  # input samples to either side
@@ -76,4 +73,4 @@ def make(
     matrix = window * np.sinc(cutoff * distance)
     # A constant stays what it is, whichever place it is read at.
     matrix /= matrix.sum(axis=1, keepdims=True)
-    return HopResampler(first, matrix.astype(np.float32))
+    return HopResampler(first, first + len(inputs), matrix.astype(np.float32))

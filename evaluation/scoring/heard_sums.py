@@ -58,7 +58,7 @@ def measure(
             ref_power=ref_power,
             est_power=est_power,
             floor_movement=floor,
-            levels_heard=True,
+            is_heard=True,
         )
         for (controls, ref_power), est, est_power, mask, floor in zip(
             in_room, heard, powers, masks, floors, strict=True

@@ -54,6 +54,8 @@ def measured_for(
         f"{provider.info.plan_hash or 'unknown'}-{provider.split}"
         f"-e{provider.n_examples}-h{n_harmonics}-n{n_noise_bands}-v{VERSION}"
     )
+    if provider.every > 1:
+        name += f"-r{provider.info.frame_rate}"
     folder = pathlib.Path(provider.info.data_dir) / FOLDER / name
     if not folder.is_dir() and not _can_write(folder.parent):
         folder = fallback_dir / FOLDER / name

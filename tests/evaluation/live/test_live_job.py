@@ -1,5 +1,7 @@
 """A recording goes through ear and player in blocks, and lies under itself."""
 
+import pathlib
+
 import numpy as np
 import pytest
 import soundfile
@@ -13,6 +15,8 @@ from prep import command_line
 from prep.pitch import single_frame
 from tests.evaluation.live import test_ear
 from tests.helpers import render_helpers
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -85,6 +89,18 @@ def test_what_holds_no_sound_is_refused(run, tmp_path, capsys, content, text):
     assert call("--input=none.wav", "--output=o.wav") == command_line.EXIT_USAGE
     assert text in capsys.readouterr().err
     assert not (tmp_path / "o.wav").exists()
+
+
+@pytest.mark.slow
+def test_the_documents_example_runs(run, monkeypatch):
+    text = (REPOSITORY / "docs" / "render.md").read_text("utf-8")
+    example = text.split("## Live")[1].split("```python\n")[1].split("```")[0]
+    monkeypatch.setattr(loading, "load_run", lambda path: run)
+    render_helpers.write_tone(pathlib.Path("singing.wav"), sample_rate=16000)
+    exec(compile(example, "render.md", "exec"), {})
+    played, _ = soundfile.read("flute.wav")
+    assert len(played) == 16000
+    assert np.abs(played).max() > 0.01
 
 
 def test_an_ear_that_hears_crepe_is_made_of_the_named_size(monkeypatch):
