@@ -31,7 +31,7 @@ MIN_FALL_DB = 20.0  # of the recording
 BELOW_LOUDEST_DB = 40.0  # a fall begins from here on
 HEARD_DB = 30.0  # ... and the system must play it from here on
 MAX_EVENTS = 3000  # a clip
-MIN_EVENTS = 20  # falls; fewer say nothing about a room
+MIN_EVENTS = 25  # falls; fewer say nothing about a room
 # Rooms that are tried, seconds and dB, and noise below the level before a fall, dB.
 ROOM_SECS = (0.3, 0.4, 0.5, 0.7, 1.0)
 ROOM_DB = (-15.0, -12.0, -9.0, -6.0, -3.0, 0.0, 3.0, 6.0)
