@@ -67,7 +67,7 @@ CONTROLS = Scale(MIDPOINTS, MIN_SPREAD)
 # 40 and 70 % (benchmarks/bench_heard_index.py). Spread is the share of all harmonics
 # but the strongest.
 HEARD = Scale(
-    {"frozen": 0.55, "narrow": 0.45, "flat": 0.55, "noisy": 0.54, "silent": 0.45},
+    {"frozen": 0.55, "narrow": 0.45, "flat": 0.55, "noisy": 0.54, "silent": 0.5},
     min_spread=0.05,
 )
 
