@@ -24,7 +24,7 @@ from prep import settings as settings_lib
 from prep.recordings import resample
 
 CREPE_RATE = settings_lib.CREPE_RATE
-CREPE_FRAME = 1024  # samples at 16 kHz that the pitch tracker sees
+CREPE_FRAME = settings_lib.CREPE_FRAME
 SEGMENT_SECS = 60  # s of features that are computed at once
 MARGIN_SECS = 2  # s of context on both sides, in which Viterbi paths have merged
 

@@ -30,7 +30,7 @@ from prep.recordings import resample
 MIN_CONFIDENCE = pitch_tracker.MIN_CONFIDENCE
 MIN_LOUDNESS_DB = pitch_tracker.MIN_LOUDNESS_DB
 MIN_POWER_DB = records.MIN_DB
-LOW_RATE = 16000  # Hz; below, half of what the tracker hears is missing
+LOW_RATE = features.CREPE_RATE  # below, half of what the tracker hears is missing
 BYTES_A_SECOND = 4 * features.CREPE_RATE  # on disk
 LOW_VOICED_SHARE = 0.5  # of the audible frames; below, the pitch is doubtful
 # Share of a moment's power that is at no multiple of its pitch, median over moments.

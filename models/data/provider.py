@@ -22,9 +22,9 @@ from ddsp.training import data
 from models.data import power
 from models.data import record_index
 from prep.dataset import info
+from prep.dataset import records
 
 FRAME_KEYS = ("f0_hz", "f0_confidence", "loudness_db", "power_db")
-AUDIO_16K_RATE = 16000  # samples a second, what CREPE hears
 
 
 @dataclasses.dataclass(frozen=True)
@@ -302,7 +302,7 @@ class PreparedDataset(data.DataProvider):
     @property
     def _key_16k(self) -> str:
         """Key of the audio at 16 kHz in a record."""
-        is_16k = self.info.sample_rate == AUDIO_16K_RATE
+        is_16k = self.info.sample_rate == records.AUDIO_16K_RATE
         return "audio" if is_16k else "audio_16k"
 
     @property
@@ -311,7 +311,9 @@ class PreparedDataset(data.DataProvider):
         lengths = {"audio": self.info.n_samples}
         lengths.update(dict.fromkeys(FRAME_KEYS, self._n_written))
         if self.include_audio_16k or self._key_16k == "audio_16k":
-            lengths["audio_16k"] = round(self.info.example_secs * AUDIO_16K_RATE)
+            lengths["audio_16k"] = round(
+                self.info.example_secs * records.AUDIO_16K_RATE
+            )
         features = {
             key: tf.io.FixedLenFeature([length], tf.float32)
             for key, length in lengths.items()

@@ -19,6 +19,7 @@ from absl import logging
 
 from models.data import provider as provider_lib
 from models.losses import teacher
+from models.measures import frame_masks
 from models.measures import measured_controls
 from prep import files as whole_files
 
@@ -27,7 +28,6 @@ VERSION = 2  # of the analysis; another one is measured anew
 N_THREADS = 2
 CHUNK = 8  # examples in memory at a time
 QUIET_WEIGHT = 0.1  # of frames that nobody hears: they must stay quiet
-MIN_CONFIDENCE = 0.5  # of the tracker, for a frame to have harmonics at all
 _FLOOR_DB = 20.0 * np.log10(teacher.FLOOR)
 
 
@@ -207,7 +207,7 @@ def _targets(
     confidence = confidence[:, 0]
     measured = measured_controls.measure(
         audio,
-        np.where(confidence >= MIN_CONFIDENCE, f0_hz[:, 0], np.nan),
+        np.where(confidence >= frame_masks.MIN_CONFIDENCE, f0_hz[:, 0], np.nan),
         sample_rate=rates[0],
         frame_rate=rates[1],
         n_harmonics=sizes[0],

@@ -14,8 +14,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from prep import loudness
+from prep import settings as settings_lib
 
 POWER_FRAME = loudness.POWER_FRAME  # samples at 16 kHz whose RMS is `power_db`
+AUDIO_16K_RATE = settings_lib.CREPE_RATE  # samples a second of `audio_16k`
 MIN_DB = loudness.MIN_DB  # dB, floor of `loudness_db` and `power_db`
 FLOAT_KEYS = (
     *("audio", "audio_16k"),
