@@ -42,6 +42,7 @@ HEALTHY_BELOW = 0.25
 MP3_BITS = 64000  # a second
 CLIP_SECS = 3.0  # of each recording, up to where it ends
 ENDS_DB, ENDS_SECS = 50.0, 0.3  # below the loudest for good, and what is kept of that
+ROOM_SEED = 4711
 NOT_FALLING = 0.005  # a step's fall that is the noise's
 
 
@@ -95,7 +96,7 @@ def judge(
         for ref, audio in zip(references, audios, strict=True)
     ]
     sums = heard_sums.measure(references, audios=audios, heard=heard, powers=powers)
-    return index.judge(index_sums.add_sums(sums), midpoints=index.HEARD_MIDPOINTS)
+    return index.judge(index_sums.add_sums(sums), scale=index.HEARD)
 
 
 def play_degraded(
@@ -120,7 +121,8 @@ def play_degraded(
             rng=rng,
         )
         if in_room:
-            room = np.random.default_rng(seed)  # the same for all of an instrument
+            # The same for all of an instrument, and none that the index itself draws.
+            room = np.random.default_rng([seed, ROOM_SEED])
             audio = audible.add_room(audio, sample_rate=SAMPLE_RATE, rng=room)
         audios.append(audio)
     return audios

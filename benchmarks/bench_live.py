@@ -55,8 +55,10 @@ def hear(ear: ear_lib.Ear, samples: np.ndarray) -> performance.Performance:
     ]
     joined = lambda key: np.concatenate([getattr(part, key) for part in parts])
     return performance.Performance(
-        ear.frame_rate,
-        *map(joined, ("f0_hz", "f0_confidence", "loudness_db")),
+        frame_rate=ear.frame_rate,
+        f0_hz=joined("f0_hz"),
+        f0_confidence=joined("f0_confidence"),
+        loudness_db=joined("loudness_db"),
     )
 
 

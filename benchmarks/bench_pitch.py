@@ -21,7 +21,7 @@ from models.measures import frame_masks
 from prep.pitch import tracker as pitch_tracker
 
 SAMPLE_RATE = 16000  # Hz
-FRAME_RATE = 100  # answers a second; CREPE's own
+FRAME_RATE = 125  # answers a second; multiples of 64 samples are quick
 SECS = 2.0  # of each tone
 EDGE_SECS = 0.1  # at both ends, where half of a window is empty
 N_HARMONICS = 8

@@ -29,6 +29,8 @@ import soundfile
 from absl import app
 from absl import flags
 
+from benchmarks import timing
+
 FLAGS = flags.FLAGS
 flags.DEFINE_float("secs", 8.0, "Length of the recording for the comparison, s.")
 flags.DEFINE_integer("rounds", 3, "Turns of each, the median counts.", lower_bound=1)
@@ -39,7 +41,6 @@ flags.DEFINE_string("run_stock", None, "Internal: what the stock process is told
 RATE = 44100  # samples/s of the recording, as most are
 NOTE_SECS = 1.5
 BATCH_FRAMES = 32  # the crepe package's
-KIBIBYTE = 1024
 
 
 def write_recording(path: pathlib.Path, secs: float) -> None:
@@ -106,7 +107,7 @@ def time_process(command: list[str]) -> tuple[float, float]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    return time.perf_counter() - start, int(done.stdout) * KIBIBYTE / 1e6
+    return time.perf_counter() - start, int(done.stdout) * timing.KIBIBYTE / 1e6
 
 
 def ours(recording: pathlib.Path, output: pathlib.Path, *flags_: str) -> list[str]:

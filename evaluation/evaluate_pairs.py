@@ -261,7 +261,7 @@ def _describe_settings(options: Options) -> checked_json.Json:
             crepe_capacity=options.crepe_capacity, masks=options.masks
         ),
         "headline": list(catalogue.headline([catalogue.HEARD_INDEX.key])),
-        "index_midpoints": index.HEARD_MIDPOINTS,
+        "index_midpoints": dict(index.HEARD.midpoints),
         "max_delay_secs": alignment.MAX_DELAY_SECS,
     }
 

@@ -7,6 +7,7 @@ r"""Plays a trained model with any recording, MIDI file or drawn curves.
         --gallery listen.html
     ddsp_render --run runs/stage2 --live --input singing.wav --output flute.wav
     ddsp_render --run runs/stage2 --export exported/
+    ddsp_render --run runs/flute --export plugin/ --for=ddsp_vst
     ddsp_render --run runs/stage2 --instrument flute.html
 
 Any sample rate and length in, the model's rate out. Exit code 0 when all went well, 2
@@ -42,10 +43,10 @@ MAX_GAIN_DB = 200.0  # float32's own precision is 150 dB
 MAX_TAIL_SECS = 600.0  # no room rings so long
 # What a kind of output knows nothing of.
 IDLE_FLAGS = {
-    "output": (),
-    "gallery": ("stems", "dump_controls", "controls_out", "live"),
+    "output": ("for",),
+    "gallery": ("for", "stems", "dump_controls", "controls_out", "live"),
     "export": (*RENDERING_FLAGS, "live"),
-    "instrument": (*RENDERING_FLAGS, "live"),
+    "instrument": ("for", *RENDERING_FLAGS, "live"),
 }
 
 
@@ -66,6 +67,12 @@ def define_flags(groups: command_line.FlagGroups) -> None:
     groups.text("output", None, "Audio file: .wav, .flac, .aiff or .ogg.")
     groups.text("gallery", None, "HTML page of all inputs and runs.")
     groups.text("export", None, "Folder to write the run to, for other programs.")
+    groups.choice(
+        "for",
+        "",
+        ["", "ddsp_vst"],
+        "Program that --export is meant for; ddsp_vst is Magenta's plug-in.",
+    )
     groups.text("instrument", None, "HTML page that plays the run in a browser.")
     groups.switch("overwrite", "Replace outputs that are there.")
     groups.switch("stems", "Also write harmonic, noise and reverb as files.")
@@ -158,6 +165,7 @@ def run(values: flags.FlagValues) -> int:
     from evaluation.instrument import page as instrument_page
     from evaluation.render import gallery
     from evaluation.scoring import rendering
+    from models.export import plugin_file
     from models.export import writer
 
     (wanted,) = (name for name in OUTPUTS if values[name].value)
@@ -171,6 +179,13 @@ def run(values: flags.FlagValues) -> int:
             target, run_dirs, sources, request=request, checkpoint=values.checkpoint
         )
         print(f"{target}: {n_clips} clips")
+    elif wanted == "export" and values["for"].value:
+        opened = rendering.open_run(run_dirs[0], checkpoint=values.checkpoint)
+        target = plugin_file.target_path(target, run_dirs[0].name)
+        line = plugin_file.write(
+            opened, target, data_dir=request.data_dir, overwrite=values.overwrite
+        )
+        print(line)
     elif wanted == "export":
         opened = rendering.open_run(run_dirs[0], checkpoint=values.checkpoint)
         for line in writer.export_run(opened, target, overwrite=values.overwrite):
@@ -310,6 +325,7 @@ PROGRAM = command_line.Program(
         "ddsp_render --run runs/a --run runs/b --input a.wav --gallery listen.html",
         "ddsp_render --run runs/stage2 --live --input singing.wav --output flute.wav",
         "ddsp_render --run runs/stage2 --export exported/",
+        "ddsp_render --run runs/flute --export plugin/ --for=ddsp_vst",
         "ddsp_render --run runs/stage2 --instrument flute.html",
     ),
     define_flags=define_flags,
@@ -321,6 +337,7 @@ PROGRAM = command_line.Program(
         "evaluation.live.job",
         "evaluation.render.gallery",
         "evaluation.instrument.page",
+        "models.export.plugin_file",
         "models.export.writer",
     ),
 )

@@ -55,7 +55,7 @@ class LadderAutoencoder(ddsp_model.Model):
     ):
         super().__init__(**kwargs)
         self.conditioning = conditioning or conditioning_lib.Conditioning()
-        conditioning_lib.check_trends(self.conditioning, decoder.input_keys)
+        conditioning_lib.check_inputs(self.conditioning, decoder.input_keys)
         self.decoder = decoder
         self.head = head or heads.ExpSigmoidHead()
         self.smoothing = smoothing
@@ -101,7 +101,8 @@ class LadderAutoencoder(ddsp_model.Model):
         """Features -> controls, without audio.
 
         Args:
-            features: f0_hz, loudness_db, f0_confidence, [batch, n_frames, 1] each.
+            features: f0_hz, loudness_db or power_db, f0_confidence,
+                [batch, n_frames, 1] each.
             step: Training step for schedules; None outside training.
 
         Returns:

@@ -1,11 +1,11 @@
-"""Pitch and loudness of a recording on one time grid.
+"""Pitch, loudness and power of a recording on one time grid.
 
 Arrays in, arrays out. Frame `i` describes the signal around sample `i * hop_size`
 (framing "aligned"); outside the recording there are zeros. "ddsp_center" has the same
 frames and one more; in "ddsp_same" frames begin, not stand, at `i * hop_size`, so pitch
 runs 512 and loudness 256 samples (at 16 kHz) ahead: the stock library's default.
 
-Both features are measured at 16 kHz, whatever the dataset's sample rate. Pitch is
+All features are measured at 16 kHz, whatever the dataset's sample rate. Pitch is
 tracked in segments of a minute, each with a margin of its neighbours' audio on both
 sides, on a grid that depends on the recording alone: so the values depend neither on
 how many processes worked nor on which examples were cut. On both sides of a border
@@ -24,7 +24,7 @@ from prep import settings as settings_lib
 from prep.recordings import resample
 
 CREPE_RATE = settings_lib.CREPE_RATE
-CREPE_FRAME = 1024  # samples at 16 kHz that the pitch tracker sees
+CREPE_FRAME = settings_lib.CREPE_FRAME
 SEGMENT_SECS = 60  # s of features that are computed at once
 MARGIN_SECS = 2  # s of context on both sides, in which Viterbi paths have merged
 
@@ -102,6 +102,33 @@ def loudness_db(
     return loudness_lib.frame_loudness(
         padded, sample_rate=sample_rate, hop_size=hop_size, n_fft=n_fft
     )
+
+
+def power_db(
+    read_16k: ReadSpan,
+    *,
+    first: int,
+    n_frames: int,
+    frame_rate: int,
+    framing: str = "aligned",
+) -> np.ndarray:
+    """Unweighted power; `ddsp.spectral_ops.compute_power` of 1024 samples in NumPy.
+
+    Args:
+        read_16k: Gives the recording at 16 kHz.
+        first: Frame to begin with.
+        n_frames: How many, at least 1.
+        frame_rate: Frames/s.
+        framing: See the module.
+
+    Returns:
+        dB of the RMS, floor -80, 0 at an RMS of 1; float32, shape [n_frames].
+    """
+    hop = CREPE_RATE // frame_rate
+    size = loudness_lib.POWER_FRAME
+    start = first * hop - (0 if framing == "ddsp_same" else size // 2)
+    heard = read_16k(start, start + (n_frames - 1) * hop + size)
+    return loudness_lib.frame_power(heard, hop_size=hop)
 
 
 def read_array(audio: np.ndarray, start: int, stop: int) -> np.ndarray:
@@ -197,7 +224,7 @@ def compute_features(
 
     Returns:
         float32: `audio` and `audio_16k`, zeros appended up to a whole frame; `f0_hz`,
-        `f0_confidence`, `loudness_db`, shape [n_frames].
+        `f0_confidence`, `loudness_db`, `power_db`, shape [n_frames].
 
     Raises:
         ValueError: If a rate does not fit, `audio` is empty, of another shape or not
@@ -239,6 +266,9 @@ def compute_features(
         "f0_hz": values[0],
         "f0_confidence": values[1],
         "loudness_db": values[2],
+        "power_db": power_db(
+            read, first=0, n_frames=n_frames, frame_rate=frame_rate, framing=framing
+        ),
     }
 
 

@@ -1,7 +1,8 @@
-"""A-weighted loudness of windows of a signal, and coarsely of a stream.
+"""Loudness (A-weighted) and power (unweighted) of windows, and loudness of a stream.
 
 Source: `ddsp.spectral_ops.compute_loudness` (Engel et al., "DDSP", ICLR 2020, and
-Hantrakul et al., ISMIR 2019), in NumPy and without a recording in memory.
+Hantrakul et al., ISMIR 2019) and `compute_power`, in NumPy and without a recording in
+memory.
 """
 
 import functools
@@ -13,7 +14,8 @@ import numpy as np
 import scipy.fft
 
 REFERENCE_FFT = 512  # samples at 16 kHz
-MIN_DB = -80.0  # dB, floor of loudness
+POWER_FRAME = 1024  # samples at 16 kHz whose RMS is the power
+MIN_DB = -80.0  # dB, floor of loudness and power
 ENVELOPE_RATE = 50  # values/s, about, of the loudness envelope
 ENVELOPE_SECS = 0.032  # s, about, window of the envelope: as REFERENCE_FFT at 16 kHz
 _ROWS = 1024  # windows in one FFT call
@@ -65,6 +67,24 @@ def frame_loudness(
     loudness = 10.0 * np.log10(np.maximum(power, np.float32(10.0 ** (MIN_DB / 10.0))))
     # Again, because some processors' float32 logarithm of the floor lies below it.
     return np.maximum(loudness, np.float32(MIN_DB))
+
+
+def frame_power(audio: np.ndarray, *, hop_size: int) -> np.ndarray:
+    """Power of each window of `POWER_FRAME` samples that lies wholly inside a signal.
+
+    Args:
+        audio: float32, shape [n_samples].
+        hop_size: Samples between windows.
+
+    Returns:
+        dB of the unweighted RMS, 0 at an RMS of 1, floor `MIN_DB`; float32, shape
+        [1 + (n_samples - POWER_FRAME) // hop_size].
+    """
+    squares = np.square(audio, dtype=np.float64)
+    windows = np.lib.stride_tricks.sliding_window_view(squares, POWER_FRAME)[::hop_size]
+    # Each by itself, not from a running sum, whose last bits depend on where it began.
+    power = np.maximum(windows.mean(axis=-1), 10.0 ** (MIN_DB / 10.0))
+    return np.maximum(10.0 * np.log10(power), MIN_DB).astype(np.float32)
 
 
 def envelope_hop(sample_rate: int) -> int:

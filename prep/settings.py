@@ -11,7 +11,8 @@ import math
 from prep import errors
 from prep.pitch import tracker
 
-CREPE_RATE = 16000  # samples/s, what the pitch tracker hears
+CREPE_RATE = tracker.SAMPLE_RATE  # what the pitch tracker hears
+CREPE_FRAME = tracker.FRAME_SIZE  # samples that it sees
 FRAMINGS = ("aligned", "ddsp_same", "ddsp_center")
 NORMALIZATIONS = ("none", "peak")
 SHORT = ("pack", "pad", "reject")  # what becomes of recordings shorter than an example

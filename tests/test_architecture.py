@@ -51,7 +51,7 @@ ARROWS = {
         autoencoder: controls decoders losses
         runs: config prep.dataset prep.files
         streaming: autoencoder controls decoders synths
-        export: autoencoder prep.files runs streaming synths
+        export: autoencoder controls data decoders prep.files runs streaming synths
         monitoring: data losses measures synths
         teaching: data losses measures prep.files runs
         training: config data losses memory monitoring prep.dataset prep.files runs

@@ -43,26 +43,43 @@ MIDPOINTS = {
     "silent": 0.5,
 }
 
-# The same for controls that are measured from audio (benchmarks/bench_heard_index.py).
-HEARD_MIDPOINTS = {
-    "frozen": 0.6,
-    "narrow": 0.65,
-    "flat": 0.65,
-    "noisy": 0.6,
-    "silent": 0.5,
-}
-
 # Below these the recording has nothing to lose and the component is not determined.
 MIN_MOVEMENT = 0.02  # root Jensen-Shannon divergence; a steady tone's measuring noise
 MIN_SPREAD = 0.2  # participating harmonics above one
 MAX_NOISE_SHARE = 0.95  # of the recording; above, there is no tone to lose
 
 
-def components(sums: sums_lib.Sums) -> dict[str, np.ndarray]:
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """What turns sums into severities, of controls or of what is heard.
+
+    Attributes:
+        midpoints: Component at which the severity is 0.5.
+        min_spread: Of the recording, a frame; below it has nothing to lose.
+    """
+
+    midpoints: Mapping[str, float]
+    min_spread: float
+
+
+CONTROLS = Scale(MIDPOINTS, MIN_SPREAD)
+# Chosen so that six degradations, played as audio dry and in a room, cross 0.5 between
+# 40 and 70 % (benchmarks/bench_heard_index.py). Spread is the share of all harmonics
+# but the strongest.
+HEARD = Scale(
+    {"frozen": 0.55, "narrow": 0.45, "flat": 0.55, "noisy": 0.54, "silent": 0.5},
+    min_spread=0.05,
+)
+
+
+def components(
+    sums: sums_lib.Sums, *, scale: Scale = CONTROLS
+) -> dict[str, np.ndarray]:
     """Components of a clip or, from added sums, of sets of clips.
 
     Args:
         sums: Added over the clips; numbers, or arrays of one shape, a set each.
+        scale: Of controls, or of what is heard.
 
     Returns:
         Component in [0, 1] by name, of the shape of the sums; NaN where the recording
@@ -77,7 +94,7 @@ def components(sums: sums_lib.Sums) -> dict[str, np.ndarray]:
             least=MIN_MOVEMENT,
         ),
         "narrow": _lost(
-            sums.ref_spread, sums.est_spread, n=n_pitched, least=MIN_SPREAD
+            sums.ref_spread, sums.est_spread, n=n_pitched, least=scale.min_spread
         ),
         "flat": _flatness(sums, n=n_audible),
         "noisy": _noisiness(sums, n=n_pitched),
@@ -132,37 +149,35 @@ def severity(
     component: str,
     value: levels.Numbers,
     *,
-    midpoints: Mapping[str, float] = MIDPOINTS,
+    scale: Scale = CONTROLS,
 ) -> np.ndarray:
     """Maps a component to the common scale, on which 0.5 is the threshold.
 
     Args:
         component: One of `COMPONENTS`.
         value: The component in [0, 1], or NaN; a number or an array.
-        midpoints: Component at which the severity is 0.5.
+        scale: Of controls, or of what is heard.
 
     Returns:
         Severity in [0, 1], linear on both sides of the midpoint; NaN for NaN.
     """
-    middle = midpoints[component]
+    middle = scale.midpoints[component]
     return np.asarray(np.interp(value, [0.0, middle, 1.0], [0.0, 0.5, 1.0]))
 
 
-def indices(
-    sums: sums_lib.Sums, *, midpoints: Mapping[str, float] = MIDPOINTS
-) -> np.ndarray:
+def indices(sums: sums_lib.Sums, *, scale: Scale = CONTROLS) -> np.ndarray:
     """Computes the index alone, of many sets of clips at once.
 
     Args:
         sums: Each field of shape [n_sets].
-        midpoints: Of the components.
+        scale: Of controls, or of what is heard.
 
     Returns:
         The index of each set, NaN where no component is determined. Shape [n_sets].
     """
     severities = [
-        severity(name, value, midpoints=midpoints)
-        for name, value in components(sums).items()
+        severity(name, value, scale=scale)
+        for name, value in components(sums, scale=scale).items()
     ]
     return np.fmax.reduce(severities)
 
@@ -189,21 +204,21 @@ class Verdict:
         return self.index >= THRESHOLD
 
 
-def judge(
-    sums: sums_lib.Sums, *, midpoints: Mapping[str, float] = MIDPOINTS
-) -> Verdict:
+def judge(sums: sums_lib.Sums, *, scale: Scale = CONTROLS) -> Verdict:
     """Computes the index of a clip or of a set of clips.
 
     Args:
         sums: Numbers, added over the clips.
-        midpoints: Of the components; `HEARD_MIDPOINTS` where they are of audio.
+        scale: Of controls, or of what is heard.
 
     Returns:
         The index with its components.
     """
-    values = {name: float(value) for name, value in components(sums).items()}
+    values = {
+        name: float(value) for name, value in components(sums, scale=scale).items()
+    }
     severities = {
-        name: float(severity(name, value, midpoints=midpoints))
+        name: float(severity(name, value, scale=scale))
         for name, value in values.items()
     }
     known = {k: v for k, v in severities.items() if not math.isnan(v)}

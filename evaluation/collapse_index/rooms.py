@@ -31,12 +31,14 @@ MIN_FALL_DB = 20.0  # of the recording
 BELOW_LOUDEST_DB = 40.0  # a fall begins from here on
 HEARD_DB = 30.0  # ... and the system must play it from here on
 MAX_EVENTS = 3000  # a clip
-MIN_EVENTS = 100  # falls; fewer say nothing about a room
+MIN_EVENTS = 25  # falls; fewer say nothing about a room
 # Rooms that are tried, seconds and dB, and noise below the level before a fall, dB.
 ROOM_SECS = (0.3, 0.4, 0.5, 0.7, 1.0)
 ROOM_DB = (-15.0, -12.0, -9.0, -6.0, -3.0, 0.0, 3.0, 6.0)
 NOISE_DB = (-math.inf, -45.0, -35.0, -28.0, -22.0, -16.0, -12.0, -8.0, -4.0, 0.0)
-MIN_GAIN = 0.15  # share of the misfit that a room must explain, or there is none
+# Share of the misfit that a room must explain, beyond twice what one would explain with
+# the two sides exchanged: sounds that merely differ explain as much either way.
+MIN_GAIN = 0.15
 _TINY = 1e-14
 
 
@@ -103,21 +105,26 @@ def estimate(
         recordings would stand in one as seen from the system: two sounds in rooms of
         their own do not fall together, and neither is the drier.
     """
-    room = _fit(pairs, sample_rate=sample_rate)
-    if room.is_none:
-        return room
-    seen_from_it = _fit([(est, ref) for ref, est in pairs], sample_rate=sample_rate)
-    return room if seen_from_it.is_none else Room()
+    room, explained = _fit(pairs, sample_rate=sample_rate)
+    if explained < MIN_GAIN:
+        return Room()
+    turned = [(est, ref) for ref, est in pairs]
+    _, explained_back = _fit(turned, sample_rate=sample_rate)
+    return room if explained - 2.0 * max(explained_back, 0.0) >= MIN_GAIN else Room()
 
 
 def _fit(
     pairs: collections.abc.Sequence[tuple[np.ndarray, np.ndarray]], *, sample_rate: int
-) -> Room:
-    """Fits a room to what follows the falls of the first of each pair."""
+) -> tuple[Room, float]:
+    """Fits a room to what follows the falls of the first of each pair.
+
+    Returns:
+        The room, and the share of the misfit without one that it explains.
+    """
     parts = [_measure_falls(*pair, sample_rate=sample_rate) for pair in pairs]
     falls = _join(parts)
     if falls is None or np.count_nonzero(falls.counted.any(axis=1)) < MIN_EVENTS:
-        return Room()
+        return Room(), 0.0
     measured = 10.0 * np.log10(np.maximum(falls.est, _TINY))[falls.counted]
     noises = [10.0 ** (db / 10.0) for db in NOISE_DB]
 
@@ -138,7 +145,7 @@ def _fit(
         for db in ROOM_DB
     }
     best = min(tried, key=lambda room: tried[room])
-    return Room(*best) if tried[best] <= (1.0 - MIN_GAIN) * dry else Room()
+    return Room(*best), 1.0 - tried[best] / max(dry, _TINY)
 
 
 def _measure_falls(

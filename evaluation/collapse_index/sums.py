@@ -34,7 +34,8 @@ class Sums:
         ref_movement: Root Jensen-Shannon divergence of the recording's distribution
             from its average, over pitched frames.
         est_movement: The same of the system.
-        ref_spread: Participating harmonics above one, of the recording.
+        ref_spread: Participating harmonics above one, of the recording; where heard,
+            the share of all harmonics but the strongest.
         est_spread: The same of the system.
         ref_power: Power of tone and noise of the recording, over pitched frames.
         ref_noise: Power of its noise.
@@ -117,7 +118,7 @@ def clip_sums(
     ref_power: np.ndarray,
     est_power: np.ndarray,
     floor_movement: float = 0.0,
-    levels_heard: bool = False,
+    is_heard: bool = False,
 ) -> Sums:
     """Sums of one clip from which components of any set of clips follow.
 
@@ -133,21 +134,23 @@ def clip_sums(
             is heard: a trained reverb may add 10 dB to what the controls say. The
             level's movement is that of the controls.
         floor_movement: See `Sums`.
-        levels_heard: Whether the level's movement is that of the audio too.
+        is_heard: Whether controls are measured from audio. Levels are then those of
+            the audio, and spread is the share of all harmonics but the strongest: it
+            falls in proportion to what one harmonic takes from the others.
 
     Returns:
         The sums; adding those of clips gives the sums of the set.
     """
-    ref_spread, n_pitched = _spread(ref, masks)
-    est_spread, _ = _spread(est, masks)
+    spread = _other_shares if is_heard else _spread
+    n_pitched = np.count_nonzero(masks.pitched)
     audible = masks.audible
     return Sums(
         n_pitched=float(n_pitched),
         n_audible=float(np.count_nonzero(audible)),
         ref_movement=movement(ref, masks, typical=ref_typical),
         est_movement=movement(est, masks, typical=est_typical),
-        ref_spread=ref_spread,
-        est_spread=est_spread,
+        ref_spread=spread(ref, masks),
+        est_spread=spread(est, masks),
         ref_power=float(np.sum(ref.power[masks.pitched])),
         ref_noise=float(np.sum(ref.noise_power[masks.pitched])),
         est_power=float(np.sum(est.power[masks.pitched])),
@@ -155,8 +158,8 @@ def clip_sums(
         presence=float(np.sum(_presence(ref_power, est_power)[audible])),
         floor_movement=floor_movement,
         **_level_sums(
-            ref_power if levels_heard else ref.power,
-            est_power if levels_heard else est.power,
+            ref_power if is_heard else ref.power,
+            est_power if is_heard else est.power,
             audible=audible,
         ),
     )
@@ -191,14 +194,20 @@ def _moving_sum(values: np.ndarray, *, width: int) -> np.ndarray:
     return np.convolve(values, np.ones(width))[start : start + values.size]
 
 
-def _spread(
+def _other_shares(
     clip: control_arrays.ControlArrays, masks: frame_masks.Masks
-) -> tuple[float, int]:
-    """Summed number of participating harmonics above one, and the frame count."""
+) -> float:
+    """Sums the share of all harmonics but the strongest."""
+    shares = clip.harmonic_distribution[masks.pitched & clip.has_harmonics]
+    return float(np.sum(1.0 - shares.max(axis=1, initial=0.0)))
+
+
+def _spread(clip: control_arrays.ControlArrays, masks: frame_masks.Masks) -> float:
+    """Sums the number of participating harmonics above one."""
     squares = np.sum(np.square(clip.harmonic_distribution[masks.pitched]), axis=1)
     present = squares > 0
     participating = 1.0 / squares[present] - 1.0
-    return float(np.sum(participating)), int(np.count_nonzero(masks.pitched))
+    return float(np.sum(participating))
 
 
 def _presence(ref_power: np.ndarray, est_power: np.ndarray) -> np.ndarray:

@@ -104,6 +104,11 @@ def _describe_conditioning(
     conditioning: conditioning_lib.Conditioning,
 ) -> checked_json.Json:
     """Scales of the decoder's inputs."""
+    if conditioning.level != conditioning_lib.LOUDNESS:
+        raise decoder_program.InstrumentError(
+            "the page measures A-weighted loudness, and this model is told unweighted "
+            "power; train it without gin/overlays/ddsp_vst.gin for a page."
+        )
     trends = None
     if conditioning.with_trends:
         trends = {

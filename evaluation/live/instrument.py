@@ -17,6 +17,7 @@ from evaluation.live import ear as ear_lib
 from evaluation.render import performance
 from evaluation.render import transfer
 from models.streaming import player as player_lib
+from prep import errors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +73,11 @@ class Instrument:
             raise ValueError(
                 f"the ear has a frame every {ear.hop_size} samples, the player every "
                 f"{player.n_samples}; make the ear with the player's rates."
+            )
+        if "loudness_db" not in player.block.controls.feature_keys:
+            raise errors.InputError(
+                "the live ear measures A-weighted loudness, and this model is told "
+                "unweighted power; play it with a file, or from DDSP-VST."
             )
         self.player, self.ear = player, ear
         self.shift = shift or Shift()

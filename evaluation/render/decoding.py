@@ -8,6 +8,7 @@ all, run over windows of the length they were trained with; windows overlap, and
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from evaluation.render import performance
 from models import autoencoder
 from models.controls import heads
 from models.streaming import block_controls
+from prep import errors
 
 CONTROL_KEYS = ("f0_hz", "amps", "harmonic_distribution", "noise_magnitudes")
 
@@ -49,7 +51,9 @@ class BlockDecoder:
         size, ahead = self._size, self._controls.latency_frames
         for start in range(0, played.n_frames, size):
             n_frames = min(size, played.n_frames - start)
-            features = _features(played, start, start + n_frames)
+            features = _features(
+                played, start, start + n_frames, keys=self._controls.feature_keys
+            )
             if n_frames == size or self._controls.latency_frames:
                 # What comes after the end must not reach a state that is flushed.
                 whole = n_frames == size
@@ -83,13 +87,14 @@ def decode_windows(
     """
     size = min(window_frames, played.n_frames)
     decode = tf.function(lambda features: model.decode(features)["controls"])
+    keys = ("f0_hz", model.conditioning.level.feature, "f0_confidence")
     starts = window_starts(played.n_frames, size)
     fade_size = size // 4
     fade = np.linspace(0.0, 1.0, fade_size + 2, dtype=np.float32)[1:-1, np.newaxis]
     done = 0
     before: Controls | None = None
     for number, start in enumerate(starts):
-        features = _features(played, start, start + size)
+        features = _features(played, start, start + size, keys=keys)
         current = _to_arrays(decode(features))
         if before is not None:
             # The first quarter of a window has little context, for causal decoders.
@@ -132,12 +137,22 @@ def window_starts(n_frames: int, size: int) -> list[int]:
 
 
 def _features(
-    played: performance.Performance, start: int, stop: int
+    played: performance.Performance, start: int, stop: int, *, keys: Sequence[str]
 ) -> dict[str, tf.Tensor]:
-    """Features of some frames as tensors [1, n_frames, 1]."""
+    """Features of some frames as tensors [1, n_frames, 1].
+
+    Raises:
+        errors.InputError: If the model is told power and there was none to measure.
+    """
+    curves = {key: getattr(played, key) for key in keys}
+    if any(curve is None for curve in curves.values()):
+        raise errors.InputError(
+            "this model is told unweighted power, which a recording has and MIDI or "
+            "CSV do not; play it with a recording, or from DDSP-VST."
+        )
     return {
-        key: tf.constant(getattr(played, key)[np.newaxis, start:stop, np.newaxis])
-        for key in block_controls.FEATURE_KEYS
+        key: tf.constant(curve[np.newaxis, start:stop, np.newaxis])
+        for key, curve in curves.items()
     }
 
 

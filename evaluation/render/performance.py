@@ -1,7 +1,7 @@
 """What is played: pitch, loudness and confidence over time, from any recording.
 
 A recording of any length passes through in blocks; its 16 kHz version waits on disk, so
-memory holds three numbers a frame (an hour: 11 MB). The arithmetic, the time grid and
+memory holds four numbers a frame (an hour: 14 MB). The arithmetic, the time grid and
 the pitch tracker are those of preparation.
 """
 
@@ -21,6 +21,7 @@ from prep import errors
 from prep import features
 from prep import files as whole_files
 from prep.dataset import layout
+from prep.dataset import records
 from prep.pitch import tracker as pitch_tracker
 from prep.recordings import channels
 from prep.recordings import decode
@@ -28,7 +29,8 @@ from prep.recordings import resample
 
 MIN_CONFIDENCE = pitch_tracker.MIN_CONFIDENCE
 MIN_LOUDNESS_DB = pitch_tracker.MIN_LOUDNESS_DB
-LOW_RATE = 16000  # Hz; below, half of what the tracker hears is missing
+MIN_POWER_DB = records.MIN_DB
+LOW_RATE = features.CREPE_RATE  # below, half of what the tracker hears is missing
 BYTES_A_SECOND = 4 * features.CREPE_RATE  # on disk
 LOW_VOICED_SHARE = 0.5  # of the audible frames; below, the pitch is doubtful
 # Share of a moment's power that is at no multiple of its pitch, median over moments.
@@ -49,6 +51,8 @@ class Performance:
         loudness_db: A-weighted, floor -80. Shape [n_frames].
         off_pitch_share: Share of the power at no multiple of the pitch, median over
             voiced moments; NaN where there was no audio or no pitch to measure.
+        power_db: Unweighted, floor -80, for models that are told that instead; None
+            where there was no recording to measure. Shape [n_frames].
     """
 
     frame_rate: int
@@ -56,6 +60,7 @@ class Performance:
     f0_confidence: np.ndarray
     loudness_db: np.ndarray
     off_pitch_share: float = float("nan")
+    power_db: np.ndarray | None = None
 
     @property
     def n_frames(self) -> int:
@@ -84,10 +89,13 @@ class Performance:
         return int(np.count_nonzero(self.voiced)) / max(audible, 1)
 
     def replace(self, **changes: np.ndarray) -> "Performance":
-        """A copy with other curves."""
+        """A copy with other curves; power changes by as many dB as loudness."""
         curves: dict[str, Any] = {
             key: np.asarray(curve, np.float32) for key, curve in changes.items()
         }
+        if self.power_db is not None and "loudness_db" in curves:
+            change = curves["loudness_db"] - self.loudness_db
+            curves["power_db"] = np.maximum(self.power_db + change, MIN_POWER_DB)
         return dataclasses.replace(self, **curves)
 
 
@@ -187,7 +195,7 @@ def _analyse(
 ) -> Performance:
     """Pitch and loudness of a spooled recording, segment by segment."""
     n_frames = features.count_frames(n_samples, features.CREPE_RATE // frame_rate)
-    segments, off_pitch = [], []
+    segments, off_pitch, powers = [], [], []
     read = functools.partial(layout.read_span, spool)
     for segment in range(features.count_segments(n_frames, frame_rate)):
         segments.append(
@@ -198,6 +206,14 @@ def _analyse(
                 frame_rate=frame_rate,
                 framing="aligned",
                 tracker=tracker,
+            )
+        )
+        powers.append(
+            features.power_db(
+                read,
+                first=segment * features.SEGMENT_SECS * frame_rate,
+                n_frames=segments[-1].shape[1],
+                frame_rate=frame_rate,
             )
         )
         off_pitch.append(
@@ -213,7 +229,8 @@ def _analyse(
     f0_hz, f0_confidence, loudness_db = np.concatenate(segments, axis=1)
     shares = np.concatenate(off_pitch)
     share = float(np.median(shares)) if len(shares) else float("nan")
-    return Performance(frame_rate, f0_hz, f0_confidence, loudness_db, share)
+    power_db = np.concatenate(powers)
+    return Performance(frame_rate, f0_hz, f0_confidence, loudness_db, share, power_db)
 
 
 def _off_pitch(

@@ -60,7 +60,7 @@ def compare_across_clips(
             else metric_lib.missing(ONLY_AUDIO)
         )
         one.scores["heard_collapse_index"] = metric_lib.guarded(
-            index.judge(heard[place], midpoints=index.HEARD_MIDPOINTS).index,
+            index.judge(heard[place], scale=index.HEARD).index,
             reason=reason,
         )
         one.scores["clip_diversity"] = diversities[place]

@@ -22,7 +22,7 @@ from models.measures import measured_controls
 from models.measures import reference
 from prep import features
 
-FEATURE_RATE = 16000  # samples a second at which pitch and loudness are measured
+FEATURE_RATE = features.CREPE_RATE  # at which pitch and loudness are measured
 N_REFERENCE_HARMONICS = 100  # at most; what lies above Nyquist is zero
 
 PitchTracker = Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray]]

@@ -58,7 +58,7 @@ def measure(
             ref_power=ref_power,
             est_power=est_power,
             floor_movement=floor,
-            levels_heard=True,
+            is_heard=True,
         )
         for (controls, ref_power), est, est_power, mask, floor in zip(
             in_room, heard, powers, masks, floors, strict=True
@@ -69,13 +69,17 @@ def measure(
 def _put_into(
     room: rooms.Room, ref: clips.Reference
 ) -> tuple[control_arrays.ControlArrays, np.ndarray]:
-    """A recording's controls and power in a room, as loud as without."""
+    """A recording's controls and power in a room, as loud as without.
+
+    Whether a system was set as loud as the recording before or after it got its room
+    cannot be told; so a room makes nothing look silent.
+    """
     if room.is_none:
         return ref.controls, ref.hearing.power
     audio = room.around(ref.clip.audio, sample_rate=ref.clip.sample_rate)
     louder = float(np.sum(np.square(audio, dtype=np.float64)))
     energy = float(np.sum(np.square(ref.clip.audio, dtype=np.float64)))
-    audio = audio * np.sqrt(energy / louder) if louder > 0 else audio
+    audio = audio * (energy / louder) ** 0.5 if louder > 0 else audio
     return _measure(ref, audio), measured_controls.local_power(
         audio,
         n_frames=ref.controls.n_frames,

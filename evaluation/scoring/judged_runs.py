@@ -204,8 +204,8 @@ class OpenedRuns:
         # The baseline decides the dataset; without it there is nothing to compare.
         first, *others = choice.run_dirs
         baseline = _open(first, checkpoint=options.checkpoint)
-        self.dataset: provider.PreparedDataset = rendering.open_dataset(
-            options.data_dir or baseline.data_dir, split=options.split
+        self.dataset: provider.PreparedDataset = rendering.open_dataset_of(
+            baseline, options.data_dir, split=options.split
         )
         rendering.check_rates([baseline], self.dataset)
         self.logs[first.name] = training_log.read_rows(first)

@@ -108,19 +108,36 @@ def check_weights(run: "loading.Run") -> None:
 
 
 def open_dataset(
-    data_dir: str | pathlib.Path, *, split: str = "eval"
+    data_dir: str | pathlib.Path, *, split: str = "eval", frame_rate: int | None = None
 ) -> provider.PreparedDataset:
-    """Opens a split of a dataset.
+    """Opens a split of a dataset, with all its frames or fewer a second.
 
     Raises:
-        InputError: If it is missing, unfinished or empty.
+        InputError: If it is missing, unfinished or empty, or has no such frames.
     """
     try:
-        return provider.PreparedDataset(data_dir, split)
+        return provider.PreparedDataset(data_dir, split, frame_rate=frame_rate)
     except (FileNotFoundError, KeyError, ValueError) as error:
         raise errors.InputError(
             f"the dataset cannot be read: {_text(error)}"
         ) from error
+
+
+def open_dataset_of(
+    run: "loading.Run", data_dir: str | pathlib.Path | None, *, split: str = "train"
+) -> provider.PreparedDataset:
+    """Opens a split of the dataset of a run, with the frames that the run reads.
+
+    Args:
+        run: A restored run.
+        data_dir: Where the dataset lies now; None for where it lay in training.
+        split: Which split.
+
+    Raises:
+        InputError: If it is missing, unfinished or empty, or has no such frames.
+    """
+    frame_rate = (run.info.get("dataset") or {}).get("frame_rate")
+    return open_dataset(data_dir or run.data_dir, split=split, frame_rate=frame_rate)
 
 
 def _text(error: Exception) -> str:
@@ -281,6 +298,12 @@ def check_rates(
     """
     info = dataset.info
     for run in opened:
+        if loading.has_end_frame(run.model):
+            raise errors.InputError(
+                f"{run.path} is ddsp's model for its plug-in, with a frame more than a "
+                "clip has; export it (ddsp_render --export --for=ddsp_vst), or train a "
+                "rung with gin/overlays/ddsp_vst.gin to have it judged."
+            )
         trained_on = record.hashes_of(run.info)
         # One dataset: what another kept for evaluation it may have trained on.
         if len(trained_on) > 1:

@@ -17,7 +17,6 @@ from evaluation.summary import index_intervals
 from evaluation.summary import paired
 from evaluation.summary import score_table
 
-RUNGS = ("stage0", "stage1", "stage2", "stage3", "stage4", "transformer", "stage5")
 TITLES = {
     "stage0": "the legacy MLP (stage 0)",
     "stage1": "the framewise MLP (stage 1)",
@@ -27,6 +26,7 @@ TITLES = {
     "transformer": "the transformer",
     "stage5": "the paper's GRU (stage 5)",
 }
+RUNGS = tuple(TITLES)
 MARGIN = 0.05  # of the best system's spectral loss: that much worse is still as good
 INDEX_MARGIN = 0.1  # of the collapse index: that much more is still as good
 MATCHED = ("b_mlp", "c_transformer")  # runs B and C differ in the decoder alone

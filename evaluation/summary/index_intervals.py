@@ -58,7 +58,7 @@ class _RunSums:
     ):
         self._keys = [field.name for field in dataclasses.fields(index_sums.Sums)]
         is_heard = key == catalogue.HEARD_INDEX.key
-        self._midpoints = index.HEARD_MIDPOINTS if is_heard else index.MIDPOINTS
+        self._scale = index.HEARD if is_heard else index.CONTROLS
         self.arrays = [  # a run each, [n_units, n_keys]
             np.stack([getattr(sums, key) for key in self._keys], axis=1)
             for sums in (table.unit_sums(run, key) for run in table.systems[system])
@@ -71,7 +71,7 @@ class _RunSums:
                 index_sums.Sums(
                     **dict(zip(self._keys, array.sum(axis=0).tolist(), strict=True))
                 ),
-                midpoints=self._midpoints,
+                scale=self._scale,
             )
             for array in self.arrays
         ]
@@ -80,7 +80,7 @@ class _RunSums:
         """Index of one run for every row of counts of units. Shape [n_sets]."""
         totals = counts @ self.arrays[run]  # [n_sets, n_keys]
         columns = dict(zip(self._keys, totals.T, strict=True))
-        return index.indices(index_sums.Sums(**columns), midpoints=self._midpoints)
+        return index.indices(index_sums.Sums(**columns), scale=self._scale)
 
     def indices(self, counts: np.ndarray) -> np.ndarray:
         """Mean index of the runs for every row of counts. Shape [n_sets]."""

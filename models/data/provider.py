@@ -4,9 +4,10 @@ An epoch's order is a permutation drawn from (seed, epoch) alone, and the n-th b
 a function of n: a run that goes on at batch n sees what an uninterrupted run sees, at
 no cost. Batches run across the end of an epoch, so no example is left out.
 
-Features get their channel axis here, once: `f0_hz`, `f0_confidence`, `loudness_db` are
-[batch, n_frames, 1]; `audio` is [batch, n_samples]; `example_index` [batch] tells which
-examples a batch holds (`example_ids` names them).
+Features get their channel axis here, once: `f0_hz`, `f0_confidence`, `loudness_db`,
+`power_db` are [batch, n_frames, 1]; `audio` is [batch, n_samples]; `example_index`
+[batch] tells which examples a batch holds (`example_ids` names them). Records of
+earlier versions have no `power_db`: it is then measured from their audio at 16 kHz.
 """
 
 import dataclasses
@@ -18,11 +19,12 @@ import numpy as np
 import tensorflow as tf
 from ddsp.training import data
 
+from models.data import power
 from models.data import record_index
 from prep.dataset import info
+from prep.dataset import records
 
-FRAME_KEYS = ("f0_hz", "f0_confidence", "loudness_db")
-AUDIO_16K_RATE = 16000  # samples a second, what CREPE hears
+FRAME_KEYS = ("f0_hz", "f0_confidence", "loudness_db", "power_db")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +37,12 @@ class ExampleId:
 
 @gin.register(module="models.data")
 class PreparedDataset(data.DataProvider):
-    """Reads a dataset that `ddsp_prep` wrote; rates and lengths come from it."""
+    """Reads a dataset that `ddsp_prep` wrote; rates and lengths come from it.
+
+    Attributes:
+        info: Its facts, at the frame rate that is read.
+        every: How many of the dataset's frames there are to one that is read.
+    """
 
     def __init__(
         self,
@@ -46,6 +53,8 @@ class PreparedDataset(data.DataProvider):
         max_examples: int | None = None,
         include_audio_16k: bool = False,
         require_completed: bool = True,
+        frame_rate: int | None = None,
+        with_end_frame: bool = False,
     ):
         """Opens a split.
 
@@ -59,15 +68,22 @@ class PreparedDataset(data.DataProvider):
             include_audio_16k: Whether `audio_16k` is in the batches. No model needs it
                 and it is as large as `audio`.
             require_completed: Refuse a dataset whose preparation did not finish.
+            frame_rate: Frames a second to read, the dataset's over a whole number;
+                None reads all.
+            with_end_frame: Whether the last frame comes twice, for models of ddsp that
+                want a frame at the very end of the audio too.
 
         Raises:
             FileNotFoundError: If the dataset or its files are missing or unfinished.
             KeyError: If it has no such split.
-            ValueError: If the split is empty, damaged, or `max_examples` below 1.
+            ValueError: If the split is empty, damaged, or `max_examples` below 1, or if
+                the dataset's frames hold no such `frame_rate`.
         """
-        self.info = info.read_dataset_info(
-            data_dir, require_completed=require_completed
-        )
+        written = info.read_dataset_info(data_dir, require_completed=require_completed)
+        self.info = written.at_frame_rate(frame_rate) if frame_rate else written
+        self._n_written = written.n_frames
+        self.every = written.frame_rate // self.info.frame_rate
+        self.with_end_frame = with_end_frame
         super().__init__(self.info.sample_rate, self.info.frame_rate)
         self.split = split
         self.seed = seed
@@ -97,6 +113,15 @@ class PreparedDataset(data.DataProvider):
                 "more recordings, or a larger --eval_split_fraction for an empty eval "
                 "split."
             )
+
+    def other_split(self, split: str) -> "PreparedDataset":
+        """Opens another split of the dataset, read alike."""
+        return PreparedDataset(
+            self.info.data_dir,
+            split,
+            frame_rate=self.info.frame_rate,
+            with_end_frame=self.with_end_frame,
+        )
 
     # ---- what ddsp's runner calls ----
 
@@ -257,8 +282,15 @@ class PreparedDataset(data.DataProvider):
 
         def parse(index: tf.Tensor, record: tf.Tensor) -> dict[str, tf.Tensor]:
             example = tf.io.parse_single_example(record, self.features_dict)
+            audio_16k = example[self._key_16k]
+            if not self.include_audio_16k:
+                example.pop("audio_16k", None)
+            example["power_db"] = power.measured_or(example["power_db"], audio_16k)
             for key in FRAME_KEYS:
-                example[key] = example[key][:, tf.newaxis]  # [n_frames, 1]
+                frames = example[key][:: self.every]
+                if self.with_end_frame:
+                    frames = tf.concat([frames, frames[-1:]], axis=0)
+                example[key] = frames[:, tf.newaxis]  # [n_frames, 1]
             more = self._companions_of(index)
             return {**example, **more, "example_index": index}
 
@@ -268,13 +300,23 @@ class PreparedDataset(data.DataProvider):
         )
 
     @property
+    def _key_16k(self) -> str:
+        """Key of the audio at 16 kHz in a record."""
+        is_16k = self.info.sample_rate == records.AUDIO_16K_RATE
+        return "audio" if is_16k else "audio_16k"
+
+    @property
     def features_dict(self) -> dict[str, tf.io.FixedLenFeature]:
         """Features of a record, with the lengths that the dataset states."""
         lengths = {"audio": self.info.n_samples}
-        lengths.update(dict.fromkeys(FRAME_KEYS, self.info.n_frames))
-        if self.include_audio_16k:
-            lengths["audio_16k"] = round(self.info.example_secs * AUDIO_16K_RATE)
-        return {
+        lengths.update(dict.fromkeys(FRAME_KEYS, self._n_written))
+        if self.include_audio_16k or self._key_16k == "audio_16k":
+            lengths["audio_16k"] = round(
+                self.info.example_secs * records.AUDIO_16K_RATE
+            )
+        features = {
             key: tf.io.FixedLenFeature([length], tf.float32)
             for key, length in lengths.items()
         }
+        features["power_db"] = power.optional_feature(self._n_written)
+        return features

@@ -196,5 +196,10 @@ class GruDecoder(base.LadderDecoder):
         """Runs stacks, GRU and output stack over a block; see the base class."""
         stacked = [stack(x) for stack, x in zip(self.input_stacks, frames, strict=True)]
         joined = tf.concat(stacked, axis=-1)
-        hidden, state = self.rnn(joined, state)
+        cell = self.rnn.rnn
+        if joined.shape[1] == 1 and cell.built:  # a live step needs no loop
+            state = cell.step(joined[:, 0], state)
+            hidden = state[:, tf.newaxis]
+        else:
+            hidden, state = self.rnn(joined, state)
         return self.out_stack([joined, hidden]), state

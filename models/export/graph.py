@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from models.streaming import block_controls
 from models.streaming import block_model
 
 BLOCK_FRAMES = 100  # frames in a round of the loop
-FEATURES = block_controls.FEATURE_KEYS
 CONTROLS = ("f0_hz", "amps", "harmonic_distribution", "noise_magnitudes")
 
 
@@ -33,7 +31,8 @@ class Exported(tf.Module):
         self.read_variables = block.variables
         self._impulse_response = tf.constant(impulse_response)
         feature = lambda name: tf.TensorSpec([None, None], tf.float32, name=name)
-        features = [feature(key) for key in FEATURES]
+        self._features = block.controls.feature_keys
+        features = [feature(key) for key in self._features]
         self.decode = tf.function(self._decode, input_signature=features)
         self.play = tf.function(
             self._play,
@@ -45,16 +44,16 @@ class Exported(tf.Module):
         )
 
     def _decode(
-        self, f0_hz: tf.Tensor, loudness_db: tf.Tensor, f0_confidence: tf.Tensor
+        self, f0_hz: tf.Tensor, level_db: tf.Tensor, f0_confidence: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """Features [batch, n_frames] -> controls [batch, n_frames, n_channels]."""
         controls = self._block.value.controls
         lag = controls.latency_frames
-        curves = [x[..., tf.newaxis] for x in (f0_hz, loudness_db, f0_confidence)]
+        curves = [x[..., tf.newaxis] for x in (f0_hz, level_db, f0_confidence)]
         blocks, n_frames = _into_blocks(curves, lag)
 
         def one_block(index, state):
-            now, state = controls(_split(blocks[index], FEATURES, curves), state)
+            now, state = controls(_split(blocks[index], self._features, curves), state)
             return [now[key] for key in CONTROLS], state
 
         state = controls.initial_state(tf.shape(f0_hz)[0])
@@ -70,7 +69,7 @@ class Exported(tf.Module):
     def _play(
         self,
         f0_hz: tf.Tensor,
-        loudness_db: tf.Tensor,
+        level_db: tf.Tensor,
         f0_confidence: tf.Tensor,
         noise: tf.Tensor,
         reverb_gain: tf.Tensor,
@@ -78,7 +77,7 @@ class Exported(tf.Module):
         """Features [batch, n_frames] and noise [batch, n_samples] -> audio."""
         synth = self._block.value.synth
         hop, lag = synth.settings.hop_size, synth.latency_frames
-        controls = self._decode(f0_hz, loudness_db, f0_confidence)
+        controls = self._decode(f0_hz, level_db, f0_confidence)
         curves = [controls[key] for key in CONTROLS]
 
         # Controls and noise cut into blocks; the last one is padded.

@@ -16,7 +16,6 @@ import tensorflow as tf
 
 from models import autoencoder
 from models.export import onnx
-from models.streaming import block_controls
 from models.streaming import block_model
 from models.streaming import lite
 from models.streaming import white_noise
@@ -26,16 +25,18 @@ N_FRAMES = 130  # no multiple of the exported block
 BATCH_SIZE = 2
 
 
-def make_features(n_frames: int, batch_size: int) -> dict[str, np.ndarray]:
+def make_features(
+    n_frames: int, batch_size: int, *, level_key: str = "loudness_db"
+) -> dict[str, np.ndarray]:
     """Features that glide, swell and pause; [batch_size, n_frames] each."""
     frame = np.arange(n_frames)
     row = np.arange(batch_size)[:, np.newaxis]
     voiced = (frame // 40 + row) % 3 > 0
     return {
         "f0_hz": (220.0 * 2.0 ** (row / 3 + np.sin(frame / 20.0) / 2)).astype("f"),
-        "loudness_db": np.where(
-            voiced, -30.0 + 8.0 * np.cos(frame / 11.0), -70.0
-        ).astype("f"),
+        level_key: np.where(voiced, -30.0 + 8.0 * np.cos(frame / 11.0), -70.0).astype(
+            "f"
+        ),
         "f0_confidence": np.where(voiced, 0.95, 0.05).astype("f"),
     }
 
@@ -98,7 +99,8 @@ def measure(
     """
     # Features and noise that all sides are given, and what the model makes of them.
     hop = block_model.make_synth(model).settings.hop_size
-    features = make_features(N_FRAMES, BATCH_SIZE)
+    level_key = model.conditioning.level.feature
+    features = make_features(N_FRAMES, BATCH_SIZE, level_key=level_key)
     source = white_noise.WhiteNoise(1)
     noise = np.stack(
         [source.span(n * 10**6, N_FRAMES * hop) for n in range(BATCH_SIZE)]
@@ -152,7 +154,7 @@ def _play_steps(
     for frame in range(features["f0_hz"].shape[1]):
         now = {
             key: features[key][0, frame : frame + 1]
-            for key in block_controls.FEATURE_KEYS
+            for key in block.controls.feature_keys
         }
         drawn = padded[frame * hop : (frame + 1) * hop]
         harmonic, filtered, state = run(**now, noise=drawn, state=state)

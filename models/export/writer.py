@@ -40,6 +40,13 @@ REVERB, CARD, EXAMPLE = "reverb_ir.wav", "model_card.json", "load_example.py"
 FILES = (DECODER, SYNTH, STEP, REVERB, CARD, EXAMPLE)
 OPTIONAL_FILES = (onnx.NAME,)
 SCHEMA_VERSION = 1
+LEVELS = {  # what a model is told of how loud it is
+    "loudness_db": "A-weighted power of Hann windows of 512 samples at 16 kHz, "
+    "centred on the frame, in dB; floor -80, full scale near +20 "
+    "(ddsp.spectral_ops.compute_loudness). Another loudness measure plays wrongly.",
+    "power_db": "RMS of 1024 samples at 16 kHz, centred on the frame, unweighted, in "
+    "dB; floor -80, 0 at an RMS of 1 (ddsp.spectral_ops.compute_power).",
+}
 
 
 class ExportError(errors.InputError, ValueError):
@@ -198,12 +205,11 @@ def describe(
 
 def _describe_inputs(block: block_model.BlockModel) -> dict[str, str]:
     """Describes each input: its unit, its range, how it was measured."""
+    level_key = block.controls.feature_keys[1]
     return {
         "f0_hz": "pitch in Hz, above 0 in every frame, silence included; frame i "
         f"stands at second i / {block.frame_rate}. Trained on CREPE's pitch.",
-        "loudness_db": "A-weighted power of Hann windows of 512 samples at 16 kHz, "
-        "centred on the frame, in dB; floor -80, full scale near +20 "
-        "(ddsp.spectral_ops.compute_loudness). Another loudness measure plays wrongly.",
+        level_key: LEVELS[level_key],
         "f0_confidence": "0 to 1, CREPE's; 1 in notes, near 0 in rests.",
         "noise": f"white, uniform in [-1, 1], {block.hop_size} samples a frame.",
         "reverb_gain": "0 is dry, 1 is as trained.",

@@ -211,6 +211,11 @@ class LoudnessEnvelope(LadderLoss):
             return {}
         if self.source == "audio":
             return {"loudness": self._of_audio(outputs)}
+        if "ld_scaled" not in outputs:
+            raise ValueError(
+                "the loudness loss compares controls with ld_scaled, and this model is "
+                "told power: set models.losses.LoudnessEnvelope.source = 'audio'."
+            )
         ld_scaled = tf.clip_by_value(outputs["ld_scaled"], 0.0, 1.0)
         return {
             "loudness": envelope_distance(

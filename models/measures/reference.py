@@ -31,7 +31,8 @@ def measure_controls(
         n_harmonics: Harmonics to measure; those above Nyquist are zero.
 
     Returns:
-        The measured controls, `f0_hz` corrected; a frame without pitch is all noise.
+        The measured controls, `f0_hz` corrected; a frame without pitch is all noise,
+        and no frame has more noise than sound.
 
     Raises:
         ValueError: If the rates do not divide or f0 has more frames than the audio.
@@ -43,7 +44,9 @@ def measure_controls(
         frame_rate=frame_rate,
         n_harmonics=n_harmonics,
     )
-    noise = np.where(np.isfinite(measured.f0_hz), measured.noise_power, measured.power)
+    # Read between the harmonics, noise is an estimate; all that sounds bounds it.
+    noise = np.minimum(measured.noise_power, measured.power)
+    noise = np.where(np.isfinite(measured.f0_hz), noise, measured.power)
     return control_arrays.ControlArrays(
         f0_hz=measured.f0_hz,
         amps=measured.amps,

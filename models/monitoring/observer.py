@@ -56,7 +56,15 @@ class Observer:
             if run_dir is None
             else dumps.Dumps(run_dir, held_out, settings=settings or {})
         )
-        self._batch = {key: value.numpy() for key, value in held_out.batch.items()}
+        # ddsp's models for its plug-in have a frame more than the audio is long.
+        n_samples = int(held_out.batch["audio"].shape[1])
+        self._n_frames = n_samples * held_out.frame_rate // held_out.sample_rate
+        self._batch = {
+            key: value.numpy()[:, : self._n_frames]
+            if value.ndim == 3
+            else value.numpy()
+            for key, value in held_out.batch.items()
+        }
         shape = len(self._batch["audio"]), -1
         masks = map(
             frame_masks.make_masks,
@@ -135,7 +143,7 @@ class Observer:
         arrays = {name: np.asarray(value) for name, value in found.items()}
         return [
             control_arrays.from_model(
-                {name: value[row] for name, value in arrays.items()},
+                {name: value[row, : self._n_frames] for name, value in arrays.items()},
                 sample_rate=self.held_out.sample_rate,
                 frame_rate=self.held_out.frame_rate,
             )

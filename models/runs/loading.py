@@ -11,6 +11,7 @@ import re
 import gin
 import tensorflow as tf
 from ddsp.training import models as ddsp_models
+from ddsp.training import preprocessing
 from ddsp.training import train_util
 
 from models.config import vetting
@@ -174,8 +175,15 @@ def build_model(config_text: str, *, lengths: checked_json.Json) -> tf.keras.Mod
     return model
 
 
+def has_end_frame(model: tf.keras.Model) -> bool:
+    """Tells models with a frame at the very end of the audio too (ddsp's vst.gin)."""
+    preprocessor = getattr(model, "preprocessor", None)
+    return isinstance(preprocessor, preprocessing.OnlineF0PowerPreprocessor)
+
+
 def build_variables(model: tf.keras.Model, *, n_samples: int, n_frames: int) -> None:
     """Runs a model once on a made-up example, which creates its variables."""
+    n_frames += has_end_frame(model)
     frames = tf.ones([1, n_frames, 1])
     model(
         {
@@ -183,6 +191,7 @@ def build_variables(model: tf.keras.Model, *, n_samples: int, n_frames: int) -> 
             "f0_hz": 440.0 * frames,
             "f0_confidence": frames,
             "loudness_db": -30.0 * frames,
+            "power_db": -30.0 * frames,
         },
         training=False,
     )

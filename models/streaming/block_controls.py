@@ -18,8 +18,6 @@ from models.decoders import base
 from models.streaming import block_smoothing
 from prep import errors
 
-FEATURE_KEYS = ("f0_hz", "loudness_db", "f0_confidence")
-
 
 class StreamError(errors.InputError, ValueError):
     """A model that cannot go on from a state; the message says why and what to do."""
@@ -45,6 +43,11 @@ class BlockControls:
     Args:
         model: A built model.
 
+    Attributes:
+        feature_keys: What goes in: f0_hz, loudness_db or power_db, f0_confidence.
+        output_splits: Controls with their numbers of channels.
+        latency_frames: By which controls lag behind.
+
     Raises:
         StreamError: If its decoder cannot be run in blocks.
     """
@@ -59,6 +62,8 @@ class BlockControls:
         self._conditioning = copy.copy(model.conditioning)
         self._conditioning.n_frames = None
         self._conditioning.recompute_loudness = False
+        level_key = self._conditioning.level.feature
+        self.feature_keys = ("f0_hz", level_key, "f0_confidence")
         with_trends = self._conditioning.with_trends
         self._n_back = self._conditioning.n_frames_back if with_trends else 0
         self.output_splits = model.decoder.output_splits
@@ -78,7 +83,7 @@ class BlockControls:
         wanted = {key: raw[key] for key in controls_lib.TARGETS.values()}
         return {
             "n_frames": tf.zeros([batch_size, 1, 1]),
-            "history": tf.zeros([batch_size, self._n_back, len(FEATURE_KEYS)]),
+            "history": tf.zeros([batch_size, self._n_back, len(self.feature_keys)]),
             "decoder": self._decoder.initial_state(batch_size),
             "smoothing": self._smoothing.initial_state(wanted, zeros(1)),
         }
@@ -89,8 +94,8 @@ class BlockControls:
         """Runs a block.
 
         Args:
-            features: f0_hz, loudness_db, f0_confidence, [batch, n_frames, 1] each, with
-                a static n_frames.
+            features: The `feature_keys`, [batch, n_frames, 1] each, with a static
+                n_frames.
             state: From `initial_state` or the block before.
 
         Returns:
@@ -137,12 +142,12 @@ class BlockControls:
         self, features: dict[str, tf.Tensor], history: tf.Tensor, started: tf.Tensor
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         """The decoder's inputs; trends look back into the block before."""
-        block = tf.concat([features[key] for key in FEATURE_KEYS], axis=-1)
+        block = tf.concat([features[key] for key in self.feature_keys], axis=-1)
         if not self._n_back:
             return self._conditioning(features), history
         repeated = tf.repeat(block[:, :1], self._n_back, axis=1)
         joined = tf.concat([tf.where(started, history, repeated), block], axis=1)
-        split = tf.split(joined, len(FEATURE_KEYS), axis=-1)
-        inputs = self._conditioning(dict(zip(FEATURE_KEYS, split, strict=True)))
+        split = tf.split(joined, len(self.feature_keys), axis=-1)
+        inputs = self._conditioning(dict(zip(self.feature_keys, split, strict=True)))
         cropped = {key: value[:, self._n_back :] for key, value in inputs.items()}
         return cropped, joined[:, -self._n_back :]

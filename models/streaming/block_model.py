@@ -71,7 +71,7 @@ class BlockModel:
         """Runs a block.
 
         Args:
-            features: f0_hz, loudness_db, f0_confidence, [batch, n_frames, 1] each.
+            features: `controls.feature_keys`, [batch, n_frames, 1] each.
             noise: White noise of the block in [-1, 1], [batch, n_frames * hop_size].
             state: From `initial_state` or the block before.
 

@@ -3,7 +3,7 @@
 A graph's call costs TensorFlow more than a frame's arithmetic; TensorFlow Lite has the
 arithmetic and little else. Inputs, each float32:
 
-  f0_hz, loudness_db, f0_confidence  [n_frames]
+  f0_hz, loudness_db (or power_db), f0_confidence  [n_frames]
   noise  [n_frames * hop_size], white in [-1, 1]
   state  [n_state], before the first frame what `FlatStep.initial_state` gives: zeros
 
@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from models.streaming import block_controls
 from models.streaming import block_model
 
 OUTPUTS = ("harmonic", "noise_audio", "state")
@@ -66,16 +65,16 @@ class FlatStep:
     def __call__(
         self,
         f0_hz: tf.Tensor,
-        loudness_db: tf.Tensor,
+        level_db: tf.Tensor,
         f0_confidence: tf.Tensor,
         noise: tf.Tensor,
         state: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
         """Runs a step; arguments and result as the module says."""
-        values = (f0_hz, loudness_db, f0_confidence)
+        values = (f0_hz, level_db, f0_confidence)
         features = {
             key: tf.reshape(value, [1, self.n_frames, 1])
-            for key, value in zip(block_controls.FEATURE_KEYS, values, strict=True)
+            for key, value in zip(self.block.controls.feature_keys, values, strict=True)
         }
         played, following = self.block(
             features, tf.expand_dims(noise, 0), state=self._unpack(state)
@@ -92,11 +91,11 @@ class FlatStep:
         frames = tf.TensorSpec([self.n_frames])
         spec = lambda name: tf.TensorSpec(frames.shape, tf.float32, name=name)
         return tf.function(
-            lambda f0_hz, loudness_db, f0_confidence, noise, state: self(
-                f0_hz, loudness_db, f0_confidence, noise, state
+            lambda f0_hz, level_db, f0_confidence, noise, state: self(
+                f0_hz, level_db, f0_confidence, noise, state
             ),
             input_signature=[
-                *(spec(key) for key in block_controls.FEATURE_KEYS),
+                *(spec(key) for key in self.block.controls.feature_keys),
                 tf.TensorSpec([self.n_samples], tf.float32, name="noise"),
                 tf.TensorSpec([self.n_state], tf.float32, name="state"),
             ],

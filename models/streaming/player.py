@@ -89,6 +89,7 @@ class Player:
             else None
         )
 
+        self._feature_keys = self.block.controls.feature_keys
         self._noise_lag = self.block.controls.latency_frames
         self._hop_size = self.block.hop_size
         self.frames_per_step = frames_per_step
@@ -122,7 +123,8 @@ class Player:
 
         Args:
             f0_hz: Hz; a number, or [frames_per_step].
-            loudness_db: dB as `prep.features` measures it; same shape.
+            loudness_db: dB as `prep.features` measures it; same shape. A model that is
+                told power takes `power_db` here.
             state: From `initial_state` or the step before; used up.
             f0_confidence: 1 for a pitch, 0 for none; same shape.
 
@@ -139,14 +141,13 @@ class Player:
         return dry + self._reverb.process(dry, state.reverb), following
 
     def _play(
-        self, f0_hz: Any, loudness_db: Any, f0_confidence: Any, state: PlayerState
+        self, f0_hz: Any, level_db: Any, f0_confidence: Any, state: PlayerState
     ) -> tuple[np.ndarray, np.ndarray, PlayerState]:
         """A step's harmonics and noise, dry, and the next state."""
         first = (state.n_frames - self._noise_lag) * self._hop_size
+        features = (f0_hz, level_db, f0_confidence)
         harmonic, noise, vector = self._run(
-            f0_hz=f0_hz,
-            loudness_db=loudness_db,
-            f0_confidence=f0_confidence,
+            **dict(zip(self._feature_keys, features, strict=True)),
             noise=self._noise.span(first, self.n_samples),
             state=state.vector,
         )

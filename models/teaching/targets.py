@@ -19,6 +19,7 @@ from absl import logging
 
 from models.data import provider as provider_lib
 from models.losses import teacher
+from models.measures import frame_masks
 from models.measures import measured_controls
 from prep import files as whole_files
 
@@ -27,7 +28,6 @@ VERSION = 2  # of the analysis; another one is measured anew
 N_THREADS = 2
 CHUNK = 8  # examples in memory at a time
 QUIET_WEIGHT = 0.1  # of frames that nobody hears: they must stay quiet
-MIN_CONFIDENCE = 0.5  # of the tracker, for a frame to have harmonics at all
 _FLOOR_DB = 20.0 * np.log10(teacher.FLOOR)
 
 
@@ -54,6 +54,8 @@ def measured_for(
         f"{provider.info.plan_hash or 'unknown'}-{provider.split}"
         f"-e{provider.n_examples}-h{n_harmonics}-n{n_noise_bands}-v{VERSION}"
     )
+    if provider.every > 1:
+        name += f"-r{provider.info.frame_rate}"
     folder = pathlib.Path(provider.info.data_dir) / FOLDER / name
     if not folder.is_dir() and not _can_write(folder.parent):
         folder = fallback_dir / FOLDER / name
@@ -205,7 +207,7 @@ def _targets(
     confidence = confidence[:, 0]
     measured = measured_controls.measure(
         audio,
-        np.where(confidence >= MIN_CONFIDENCE, f0_hz[:, 0], np.nan),
+        np.where(confidence >= frame_masks.MIN_CONFIDENCE, f0_hz[:, 0], np.nan),
         sample_rate=rates[0],
         frame_rate=rates[1],
         n_harmonics=sizes[0],

@@ -201,7 +201,10 @@ def make_held_out(
                 "--eval_split_fraction, or judge by training data with "
                 "--gin_param=\"LoopOptions.held_out_split='train'\"."
             )
-        held_out = data_provider.PreparedDataset(info.data_dir, "eval")
+        if isinstance(provider, data_provider.PreparedDataset):
+            held_out = provider.other_split("eval")
+        else:
+            held_out = data_provider.PreparedDataset(info.data_dir, "eval")
         return held_out_lib.held_out_batch(
             held_out, n_examples=options.held_out_examples
         )

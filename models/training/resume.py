@@ -11,7 +11,6 @@ from models.runs import record
 from models.training import assembly
 from prep import errors
 
-MODES = ("auto", "never", "must")
 _RUN_FILES = (
     "best",
     "checkpoint",

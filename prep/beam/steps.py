@@ -230,6 +230,28 @@ def assemble_features(job: Job, example: plan_lib.Example) -> np.ndarray:
     return values
 
 
+def assemble_power(job: Job, example: plan_lib.Example) -> np.ndarray:
+    """Power of an example, shape [n_frames]; the lowest where no recording stands.
+
+    Measured when a record is written, as it takes no time beside pitch: so the cache of
+    features holds none.
+    """
+    settings = job.plan.settings
+    values = np.full(settings.feature_frames, loudness.MIN_DB, np.float32)
+    for span in example.spans:
+        spool = job.layout.spool(
+            job.plan.source_id(span.source), settings_lib.CREPE_RATE
+        )
+        values[span.at : span.at + span.n_frames] = features.power_db(
+            functools.partial(dataset_layout.read_span, spool),
+            first=span.first,
+            n_frames=span.n_frames,
+            frame_rate=settings.frame_rate,
+            framing=settings.framing,
+        )
+    return values
+
+
 def assemble_audio(job: Job, example: plan_lib.Example, rate: int) -> np.ndarray:
     """Samples of an example at `rate`; silence where no recording stands."""
     settings = job.plan.settings
@@ -267,6 +289,7 @@ def load_example(job: Job, track: int, *, start: int) -> bytes:
             "f0_hz": f0_hz,
             "f0_confidence": f0_confidence,
             "loudness_db": loudness_db,
+            "power_db": assemble_power(job, example),
         },
         recording_id=example.recording_id,
         start_secs=example.start_secs,

@@ -149,6 +149,27 @@ class DatasetInfo:
         """Samples between two control frames."""
         return self.sample_rate // self.frame_rate
 
+    def at_frame_rate(self, frame_rate: int) -> "DatasetInfo":
+        """Returns the facts of the same dataset read with fewer frames a second.
+
+        Frames are centred, so every n-th of them is what a preparation at the lower
+        rate measures.
+
+        Raises:
+            ValueError: If the rate is no whole part of the dataset's, or an example
+                would not be whole frames.
+        """
+        factor, rest = divmod(self.frame_rate, frame_rate)
+        if rest or self.n_frames % factor:
+            raise ValueError(
+                f"the dataset at {self.data_dir} has {self.frame_rate} frames/s in "
+                f"examples of {self.n_frames} frames, of which {frame_rate} frames/s "
+                f"cannot be picked; prepare one with --frame_rate={frame_rate}, or a "
+                "multiple of it."
+            )
+        n_frames = self.n_frames // factor
+        return dataclasses.replace(self, frame_rate=frame_rate, n_frames=n_frames)
+
     def n_examples(self, split: str) -> int:
         """Returns how many examples a split holds, 0 for one that is not there."""
         return self.splits[split].n_examples if split in self.splits else 0

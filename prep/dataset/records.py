@@ -1,7 +1,8 @@
 """The record schema: one example of a dataset as bytes.
 
 A record is a `tf.train.Example` with the float32 lists that
-`ddsp.training.data.TFRecordProvider` reads, and keys that ride along: `recording_id`,
+`ddsp.training.data.TFRecordProvider` reads, `power_db` as ddsp's preprocessors of power
+read it (records of earlier versions lack it), and keys that ride along: `recording_id`,
 `start_secs`, `transpose_cents`, and in an example of several recordings `source_ids`,
 `source_begin_secs` and `source_end_secs`, a value a recording.
 """
@@ -12,7 +13,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-FLOAT_KEYS = ("audio", "audio_16k", "f0_hz", "f0_confidence", "loudness_db")
+from prep import loudness
+from prep import settings as settings_lib
+
+POWER_FRAME = loudness.POWER_FRAME  # samples at 16 kHz whose RMS is `power_db`
+AUDIO_16K_RATE = settings_lib.CREPE_RATE  # samples a second of `audio_16k`
+MIN_DB = loudness.MIN_DB  # dB, floor of `loudness_db` and `power_db`
+FLOAT_KEYS = (
+    *("audio", "audio_16k"),
+    *("f0_hz", "f0_confidence", "loudness_db", "power_db"),
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,7 +29,7 @@ import tensorflow as tf
 from prep.pitch import weights as crepe_weights
 
 BLOCK_SIZE = 64  # samples; the unit that frames share
-FRAME_SIZE = 1024  # samples
+FRAME_SIZE = crepe_weights.FRAME_SIZE
 STRIDE = 4  # samples between outputs of the first convolution
 N_GROUPS = FRAME_SIZE // BLOCK_SIZE  # blocks in a frame
 N_PHASES = BLOCK_SIZE // STRIDE  # outputs of the first convolution in a block

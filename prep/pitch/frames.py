@@ -13,11 +13,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from prep.pitch import first_layer
+from prep.pitch import weights as crepe_weights
 
-FRAME_SIZE = first_layer.FRAME_SIZE  # samples
+FRAME_SIZE = crepe_weights.FRAME_SIZE
 MAX_OFFSET = 32.0  # |mean| / deviation up to which float32 loses nothing that shows
-_MIN_DEVIATION = 1e-8  # what crepe divides a constant frame by
 
 
 def measure_frames(
@@ -43,7 +42,7 @@ def measure_frames(
     between = size * np.square(means - mean[:, np.newaxis]).sum(axis=1)
     variance = (framed(piece_square).sum(axis=1) + between) / FRAME_SIZE
     constant = framed(lowest).min(axis=1) == framed(highest).max(axis=1)
-    deviation = np.maximum(np.sqrt(variance), _MIN_DEVIATION)
+    deviation = np.maximum(np.sqrt(variance), crepe_weights.MIN_DEVIATION)
     return mean, np.where(constant, 1.0, deviation), constant
 
 

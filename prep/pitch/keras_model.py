@@ -17,9 +17,8 @@ import tensorflow as tf
 
 from prep.pitch import weights as crepe_weights
 
-FRAME_SIZE = 1024  # samples at 16 kHz
+FRAME_SIZE = crepe_weights.FRAME_SIZE
 DROPOUT_RATE = 0.25
-_MIN_DEVIATION = 1e-8  # what crepe divides a constant frame by
 
 
 def build_model(weights: crepe_weights.CrepeWeights) -> Any:
@@ -121,5 +120,7 @@ def normalize_frames(frames: np.ndarray, *, dtype: type = np.float32) -> np.ndar
     """
     frames = frames.astype(dtype)
     frames = frames - frames.mean(axis=1, keepdims=True)
-    deviation = np.clip(frames.std(axis=1, keepdims=True), _MIN_DEVIATION, None)
+    deviation = np.clip(
+        frames.std(axis=1, keepdims=True), crepe_weights.MIN_DEVIATION, None
+    )
     return (frames / deviation).astype(np.float32)

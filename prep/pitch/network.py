@@ -30,8 +30,8 @@ from prep.pitch import frames as crepe_frames
 from prep.pitch import spectral_layers
 from prep.pitch import weights as crepe_weights
 
-SAMPLE_RATE = 16000  # per second
-FRAME_SIZE = first_layer.FRAME_SIZE  # samples
+SAMPLE_RATE = crepe_weights.SAMPLE_RATE
+FRAME_SIZE = crepe_weights.FRAME_SIZE
 BLOCK_SIZE = first_layer.BLOCK_SIZE  # samples
 BATCH_FRAMES = 64  # frames of one pass; more costs memory, fewer rereads the weights
 DIRECT_BATCH_FRAMES = 32  # frames of one pass through the plain first convolution

@@ -14,9 +14,8 @@ from prep.pitch import first_layer
 from prep.pitch import spectral_layers
 from prep.pitch import weights as crepe_weights
 
-FRAME_SIZE = first_layer.FRAME_SIZE  # samples
+FRAME_SIZE = crepe_weights.FRAME_SIZE
 _PADDING = (first_layer.LEFT_PAD, first_layer.RIGHT_PAD)
-_MIN_DEVIATION = 1e-8  # what crepe divides a constant frame by
 
 
 class SingleFrameNetwork:
@@ -134,5 +133,7 @@ def _normalised(frame: np.ndarray) -> np.ndarray:
         return np.zeros(FRAME_SIZE, np.float32)
     centred = frame.astype(np.float64)
     centred -= centred.mean()
-    deviation = max(float(np.sqrt(np.mean(np.square(centred)))), _MIN_DEVIATION)
+    deviation = max(
+        float(np.sqrt(np.mean(np.square(centred)))), crepe_weights.MIN_DEVIATION
+    )
     return (centred / deviation).astype(np.float32)

@@ -28,12 +28,14 @@ from typing import Protocol
 import numpy as np
 
 from prep.pitch import viterbi
+from prep.pitch import weights as crepe_weights
 
 N_BINS = viterbi.N_BINS
 CENTS_PER_BIN = 20.0
 FIRST_BIN_CENTS = 1997.3794084376191  # above REFERENCE_HZ
 REFERENCE_HZ = 10.0
-SAMPLE_RATE = 16000  # per second
+SAMPLE_RATE = crepe_weights.SAMPLE_RATE
+FRAME_SIZE = crepe_weights.FRAME_SIZE
 MIN_CONFIDENCE = 0.5  # default of `voiced`
 MIN_LOUDNESS_DB = -60.0  # default of `voiced`; the floor is -80
 DECODERS = ("viterbi", "argmax")

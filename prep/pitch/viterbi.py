@@ -11,7 +11,9 @@ Source: the model is the crepe package's (Kim, Salamon, Li and Bello, ICASSP 201
 
 import numpy as np
 
-N_BINS = 360
+from prep.pitch import weights
+
+N_BINS = weights.N_BINS
 TRANSITION_REACH = 11  # bins to either side
 SELF_EMISSION = 0.1  # probability that the true bin is the strongest, above chance
 _INNER = slice(TRANSITION_REACH, TRANSITION_REACH + N_BINS)  # of a padded row

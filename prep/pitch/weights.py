@@ -23,8 +23,11 @@ import numpy as np
 from prep.pitch import torch_file
 
 CAPACITIES = {"tiny": 4, "small": 8, "medium": 16, "large": 24, "full": 32}
-N_LAYERS = 6
+SAMPLE_RATE = 16000  # per second, of the audio that the network was trained with
+FRAME_SIZE = 1024  # samples at 16 kHz
 N_BINS = 360
+MIN_DEVIATION = 1e-8  # what crepe divides a constant frame by
+N_LAYERS = 6
 BATCH_NORM_EPSILON = 1e-3  # Keras' default, which the network was trained with
 WIDTHS = (512, 64, 64, 64, 64, 64)  # taps
 _CHANNELS_PER_CAPACITY = (32, 4, 4, 4, 8, 16)

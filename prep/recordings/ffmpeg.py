@@ -15,7 +15,8 @@ import av
 import numpy as np
 import soxr
 
-QUALITY = "VHQ"  # soxr's name, for streams that change their rate on the way
+from prep.recordings import resample
+
 CONTAINERS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,eac3,flac,flv,matroska,webm,mov,mp4,m4a,"
     "3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,ogg,rm,tak,tta,voc,w64,wav,wv,xwma"
@@ -94,7 +95,7 @@ class Stream:
 
     def _resampler(self, in_rate: int) -> soxr.ResampleStream:
         return soxr.ResampleStream(
-            in_rate, self.rate, self.channels, "float32", quality=QUALITY
+            in_rate, self.rate, self.channels, "float32", quality=resample.QUALITY
         )
 
     def _fit_channels(self, block: np.ndarray) -> np.ndarray:

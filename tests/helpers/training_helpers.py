@@ -38,6 +38,7 @@ def make_example(
         "f0_hz": f0[::hop],
         "f0_confidence": np.full(n_frames, 0.9),
         "loudness_db": -30 + 10 * np.log10(0.05 + brightness[::hop]),
+        "power_db": -35 + 10 * np.log10(0.05 + brightness[::hop]),
     }
     arrays = {key: value.astype(np.float32) for key, value in features.items()}
     record = records.encode_example(

@@ -341,6 +341,28 @@ def test_trends_by_hand():
     )
 
 
+def test_power_takes_the_place_of_loudness():
+    features = {
+        "f0_hz": tf.fill([1, 3, 1], 440.0),
+        "power_db": tf.constant([[[-40.0], [-40.0], [-30.0]]]),
+        "f0_confidence": tf.zeros([1, 3, 1]),
+    }
+    layer = conditioning.Conditioning(
+        level_keys=("pw_scaled", "power_trend"),
+        use_confidence=False,
+        with_trends=True,
+        frame_rate=50,
+        delta_secs=0.02,
+    )
+    outputs = layer(features)
+    np.testing.assert_allclose(outputs["pw_scaled"][0, :, 0], [0.5, 0.5, 0.625])
+    np.testing.assert_allclose(
+        outputs["power_trend"][0, :, 0], [0.0, 0.0, np.tanh(1.0)], atol=1e-5
+    )
+    np.testing.assert_array_equal(outputs["voicing"], tf.ones([1, 3, 1]))
+    assert not {"loudness_db", "ld_scaled", "loudness_trend"} & outputs.keys()
+
+
 # What reaches a model that reads one input alone.
 REACHES = {
     "ld_scaled": {"louder", "twice the range"},
@@ -396,6 +418,20 @@ def test_each_input_is_switched_by_its_key(rng, key):
         (
             lambda: conditioning.Conditioning()({"f0_hz": tf.ones([1, 3, 1])}),
             "no loudness_db",
+        ),
+        (
+            lambda: conditioning.Conditioning(level_keys=conditioning.POWER[1:])(
+                {"f0_hz": tf.ones([1, 3, 1])}
+            ),
+            r"no power_db; prepare the data with prep/run_beam.py\.",
+        ),
+        (
+            lambda: conditioning.Conditioning(level_keys=("ld_scaled", "power_trend")),
+            "is not .*'ld_scaled', 'loudness_trend'.* or .*'pw_scaled'",
+        ),
+        (
+            lambda: small_model(input_keys=("f0_scaled", "pw_scaled")),
+            "set LEVEL_KEY = 'pw_scaled'",
         ),
     ],
 )

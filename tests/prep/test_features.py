@@ -37,6 +37,26 @@ def test_loudness_equals_ddsp(clip, framing, n_cut):
     np.testing.assert_allclose(ours, theirs, atol=MAX_LOUDNESS_ERROR)
 
 
+@pytest.mark.parametrize("framing", sorted(PADDING))
+@pytest.mark.parametrize("frame_rate", [50, 250])
+def test_power_equals_ddsp(clip, framing, frame_rate):
+    found = features.compute_features(
+        clip, tracker=prep_helpers.StubTracker(), frame_rate=frame_rate, framing=framing
+    )
+    theirs = spectral_ops.compute_power(
+        clip, frame_rate=frame_rate, frame_size=1024, padding=PADDING[framing]
+    ).numpy()
+    ours = found["power_db"]
+    assert ours.shape == found["f0_hz"].shape
+    np.testing.assert_allclose(ours, theirs[: len(ours)], atol=MAX_LOUDNESS_ERROR)
+
+
+def test_power_of_a_sine_is_its_rms():
+    tone = np.sin(2 * np.pi * 500.0 * np.arange(4096) / 16000).astype(np.float32)
+    found = loudness.frame_power(0.5 * tone, hop_size=320)
+    np.testing.assert_allclose(found, 20 * np.log10(0.5 / np.sqrt(2)), atol=1e-3)
+
+
 @pytest.mark.parametrize("sample_rate, frame_rate, n_fft", [(48000, 250, 2048)])
 def test_loudness_equals_ddsp_at_other_rates(sample_rate, frame_rate, n_fft):
     audio = prep_helpers.tone(1.0, rate=sample_rate)

@@ -35,7 +35,7 @@ def played(change, *, seed=0):
     return pairs
 
 
-@pytest.mark.parametrize(("secs", "db"), [(0.35, 0.0), (0.5, 0.0), (0.7, -6.0)])
+@pytest.mark.parametrize(("secs", "db"), [(0.5, 0.0), (0.5, -6.0), (0.7, -3.0)])
 def test_a_room_is_found(secs, db):
     pairs = played(
         lambda est, rng: audible.add_room(

@@ -166,6 +166,13 @@ def test_profile_of_a_missing_dataset_is_a_middling_instrument(tmp_path):
     assert profile["floor_db"] < profile["loudness_db"][0]
 
 
+def test_models_of_power_are_refused():
+    power = ("LEVEL_KEY = 'pw_scaled'", "LEVEL_TREND_KEY = 'power_trend'")
+    model = render_helpers.build_model("stage2", bindings=power)
+    with pytest.raises(errors.InputError, match="told unweighted power"):
+        program_lib.describe(model)
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [("flute.wav", "name an .html file"), ("missing/flute.html", "no folder")],

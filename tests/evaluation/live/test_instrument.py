@@ -10,6 +10,7 @@ from evaluation.live import instrument as instrument_lib
 from evaluation.render import performance
 from evaluation.render import renderer
 from models.streaming import player as player_lib
+from prep import errors
 from tests.evaluation.live import test_ear
 from tests.helpers import render_helpers
 
@@ -108,3 +109,11 @@ def test_an_ear_or_player_that_does_not_fit_is_refused():
         ValueError, match="a frame every 192 samples, the player every 64"
     ):
         instrument_lib.Instrument(Other(), ear=ear)
+
+
+def test_a_model_of_power_is_refused():
+    power = ("LEVEL_KEY = 'pw_scaled'", "LEVEL_TREND_KEY = 'power_trend'")
+    player = player_lib.Player(render_helpers.build_model("stage2", bindings=power))
+    ear = test_ear.make_ear()
+    with pytest.raises(errors.InputError, match="told unweighted power"):
+        instrument_lib.Instrument(player, ear=ear)

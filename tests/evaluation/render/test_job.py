@@ -129,6 +129,8 @@ def test_midi_becomes_sound(opened, tmp_path):
         (["--gallery=page.txt", "--input=tone.wav"], "name an .html file"),
         (["--gallery=page.html", "--input=absent.wav"], "no input at absent.wav"),
         (["--export=there"], "no part of an export"),
+        (["--export=e", "--for=ddsp_vst"], "gin/overlays/ddsp_vst.gin"),
+        (["--output=o.wav", "--for=ddsp_vst"], "--for says nothing to --output"),
     ],
 )
 def test_bad_requests_get_one_sentence(

@@ -1,5 +1,6 @@
 """What is played: recordings and how they are fitted to a model."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -38,8 +39,19 @@ def test_hearing_equals_preparation(tmp_path):
     played = performance.listen(
         path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
     )
-    for key in ("f0_hz", "f0_confidence", "loudness_db"):
+    for key in ("f0_hz", "f0_confidence", "loudness_db", "power_db"):
         np.testing.assert_array_equal(getattr(played, key), expected[key])
+
+
+def test_power_follows_what_is_done_to_loudness():
+    played = dataclasses.replace(
+        render_helpers.make_performance(4), power_db=np.full(4, -30.0, np.float32)
+    )
+    louder = played.replace(loudness_db=played.loudness_db + 6.0)
+    np.testing.assert_allclose(louder.power_db, -24.0, atol=1e-5)
+    softer = played.replace(loudness_db=played.loudness_db - 60.0)
+    np.testing.assert_array_equal(softer.power_db, -80.0)
+    assert played.replace(f0_hz=played.f0_hz * 2.0).power_db is played.power_db
 
 
 def test_silence_is_refused(tmp_path):

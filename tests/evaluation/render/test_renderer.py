@@ -1,11 +1,14 @@
 """Rendering in blocks and windows: no joints, any length, stems that add up."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from evaluation.render import decoding
 from evaluation.render import renderer
 from evaluation.render import transfer
+from prep import errors
 from tests.helpers import render_helpers
 
 # Of the peak, where it passes full scale: an untrained room rings up to 4 here, and the
@@ -89,6 +92,21 @@ def test_masked_frames_have_no_harmonics(model):
     assert not part.harmonic[: 20 * 64].any()
     assert np.abs(part.noise[: 20 * 64]).max() > 1e-3
     assert np.abs(part.harmonic[45 * 64 :]).max() > 1e-3
+
+
+def test_a_model_of_power_plays_recordings_and_nothing_else():
+    model = render_helpers.build_model(
+        "stage2",
+        bindings=("LEVEL_KEY = 'pw_scaled'", "LEVEL_TREND_KEY = 'power_trend'"),
+    )
+    drawn = render_helpers.make_performance()
+    with pytest.raises(errors.InputError, match="told unweighted power"):
+        join(renderer.Renderer(model).play(drawn))
+    measured = dataclasses.replace(drawn, power_db=drawn.loudness_db)
+    other = dataclasses.replace(drawn, power_db=drawn.loudness_db - 20.0)
+    loud, soft = (join(renderer.Renderer(model).play(x)) for x in (measured, other))
+    assert np.abs(loud.mix).max() > 1e-3
+    assert np.abs(loud.mix - soft.mix).max() > 1e-3
 
 
 def test_rates_that_differ_are_refused(model):

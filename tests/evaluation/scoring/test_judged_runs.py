@@ -1,8 +1,10 @@
 import json
 import pathlib
 import shutil
+import types
 
 import pytest
+from ddsp.training import preprocessing
 
 from evaluation import evaluate
 from evaluation import run_report
@@ -209,6 +211,8 @@ def test_an_empty_eval_split_is_refused(tmp_path):
 
 
 class FakeRun:
+    model = None
+
     def __init__(self, name, plan_hash, **rates):
         self.path = pathlib.Path(name)
         self.info = {"dataset": {"plan_hash": plan_hash, **rates}}
@@ -229,6 +233,30 @@ def test_a_dataset_of_other_rates_is_refused(tmp_path):
     match = f"sample_rate 44100 where the dataset has {rate}"
     with pytest.raises(errors.InputError, match=match):
         rendering.check_rates([FakeRun("a", "1", sample_rate=44100)], dataset)
+
+
+def test_ddsps_model_for_its_plugin_is_not_judged(tmp_path):
+    dataset = rendering.open_dataset(training_helpers.write_dataset(tmp_path / "data"))
+    run = FakeRun("a", "1")
+    run.model = types.SimpleNamespace(
+        preprocessor=preprocessing.OnlineF0PowerPreprocessor(
+            crepe_saved_model_path=None
+        )
+    )
+    with pytest.raises(errors.InputError, match="--for=ddsp_vst"):
+        rendering.check_rates([run], dataset)
+
+
+def test_a_run_of_fewer_frames_is_judged_with_them(tmp_path):
+    data = training_helpers.write_dataset(tmp_path / "data")
+    run = FakeRun("a", "1", frame_rate=50)
+    dataset = rendering.open_dataset_of(run, data, split="eval")
+    assert dataset.info.frame_rate == 50
+    rendering.check_rates([run], dataset)
+    stock = FakeRun("b", "1")  # says nothing
+    assert rendering.open_dataset_of(stock, data).info.frame_rate == 250
+    with pytest.raises(errors.InputError, match="--frame_rate=40"):
+        rendering.open_dataset_of(FakeRun("c", "1", frame_rate=40), data)
 
 
 def test_a_run_of_several_datasets_is_refused(tmp_path):

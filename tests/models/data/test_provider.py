@@ -36,6 +36,7 @@ def test_batches_have_the_documented_shapes(dataset_dir):
         "f0_hz": (2, 125, 1),
         "f0_confidence": (2, 125, 1),
         "loudness_db": (2, 125, 1),
+        "power_db": (2, 125, 1),
         "example_index": (2,),
     }
 

@@ -68,6 +68,20 @@ def teach(model, provider, tmp_path, *, n_steps, seed=0):
     )
 
 
+def test_fewer_frames_have_measurements_of_their_own(data_dir, tmp_path):
+    thinned = provider_lib.PreparedDataset(data_dir, "train", frame_rate=50)
+    sizes = {"n_harmonics": 5, "n_noise_bands": 9, "fallback_dir": tmp_path}
+    few = targets.measured_for(thinned, **sizes)
+    every = targets.measured_for(open_train(data_dir), **sizes)
+    found, expected = few[teacher.HARMONICS_KEY], every[teacher.HARMONICS_KEY]
+    assert found.shape == (6, N_FRAMES // 5, 5)
+    steady = np.abs(np.float32(found[:, 2:-2]) - np.float32(expected[:, 10:-10:5]))
+    assert np.median(steady) < 1.0  # dB: windows stand at the same places
+    joined = provider_lib.PreparedDataset(data_dir, "train", frame_rate=50)
+    joined.add_companions(few)
+    assert joined.examples([0])[teacher.WEIGHTS_KEY].shape == (1, 20, 2)
+
+
 @pytest.mark.slow
 def test_a_dataset_is_measured_once_and_rides_along_in_the_batches(data_dir, tmp_path):
     model, provider = make_model("gin/stage1.gin"), open_train(data_dir)

@@ -57,7 +57,7 @@ def test_each_recording_in_a_pack_is_what_it_is_alone(made):
             # A recording that an example cuts off at its end begins where it begins.
             if begin > 0 or end - begin == n_frames:
                 n_whole += 1
-                for key in ("f0_hz", "f0_confidence", "loudness_db"):
+                for key in ("f0_hz", "f0_confidence", "loudness_db", "power_db"):
                     np.testing.assert_array_equal(
                         example[key][begin:end], wanted[key][: end - begin]
                     )
@@ -71,6 +71,7 @@ def test_each_recording_in_a_pack_is_what_it_is_alone(made):
             assert not example["audio"].reshape(250, 64)[rest].any()
             assert (example["f0_confidence"][rest] == 0).all()
             assert (example["loudness_db"][rest] == loudness.MIN_DB).all()
+            assert (example["power_db"][rest] == loudness.MIN_DB).all()
             assert (example["f0_hz"] > 0).all()
     assert n_whole >= len(LENGTHS)
 

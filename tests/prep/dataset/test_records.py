@@ -29,7 +29,7 @@ def test_tensorflow_reads_what_was_encoded(rng):
     )
     example = tf.train.Example.FromString(ours)
     assert len(example.SerializeToString()) == len(ours)  # nothing unknown in it
-    assert len(example.features.feature) == 8
+    assert len(example.features.feature) == 9
     feature = example.features.feature
     assert feature["recording_id"].bytes_list.value[0] == b"0a1b"
     assert feature["start_secs"].float_list.value[0] == 1.25
@@ -99,7 +99,7 @@ def test_examples_hold_the_recording_and_its_features(dataset):
             example["audio"], wanted["audio"][start * 64 : start * 64 + 32000]
         )
         np.testing.assert_array_equal(example["audio"], example["audio_16k"])
-        for key in ("f0_hz", "f0_confidence", "loudness_db"):
+        for key in ("f0_hz", "f0_confidence", "loudness_db", "power_db"):
             np.testing.assert_array_equal(
                 example[key], wanted[key][start : start + 500]
             )
