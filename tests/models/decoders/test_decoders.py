@@ -13,7 +13,7 @@ from tests.helpers import ladder_helpers
 SPLITS = (("amps", 1), ("harmonic_distribution", 6), ("noise_magnitudes", 5))
 INPUTS = ("ld_scaled", "f0_scaled")
 SEQUENCE_TOLERANCE = 1e-6  # the future must not reach the past, float32 rounding may
-FORM_TOLERANCE = 2e-5  # two orders of float32 sums over 21 frames
+FORM_TOLERANCE = 2e-5  # two orders of float32 sums over 20 frames
 SHARED = {"input_keys": INPUTS, "output_splits": SPLITS}
 DECODERS = {
     "mlp": lambda: mlp.MlpDecoder(hidden=16, **SHARED),
@@ -40,7 +40,7 @@ ALL = pytest.mark.parametrize("name", DECODERS)
 WITH_MEMORY = [name for name in DECODERS if not name.startswith("mlp")]
 
 
-def make_inputs(rng, *, batch_size=2, n_frames=21):
+def make_inputs(rng, *, batch_size=2, n_frames=20):
     return {
         key: tf.constant(rng.uniform(size=(batch_size, n_frames, 1)), tf.float32)
         for key in INPUTS
