@@ -64,7 +64,7 @@ def _filtered_noise(
 ) -> np.ndarray:
     """Noise of the controls' power in the colour of the magnitudes."""
     size = 4 * hop_size
-    noise = rng.uniform(-1.0, 1.0, n_samples)
+    noise = rng.uniform(-1.0, 1.0, max(n_samples, size))  # a frame at least
     _, _, spectrum = scipy.signal.stft(
         noise, nperseg=size, noverlap=size - hop_size, boundary="even"
     )

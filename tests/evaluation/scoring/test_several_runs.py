@@ -25,7 +25,9 @@ def world(tmp_path, monkeypatch):
         rate = 44100 if path.name == "fast" else None
         plan_hash = "2" if path.name == "elsewhere" else "1"
         facts = {"plan_hash": plan_hash, "sample_rate": rate}
-        return types.SimpleNamespace(path=path, info={"dataset": facts}, data_dir=data)
+        return types.SimpleNamespace(
+            path=path, info={"dataset": facts}, data_dir=data, model=None
+        )
 
     monkeypatch.setattr(rendering, "open_run", open_run)
     return data

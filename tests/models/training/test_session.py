@@ -541,7 +541,7 @@ def test_runs_without_steps_are_refused(place, n_steps):
 
 def test_number_that_is_none_is_named(place):
     with pytest.raises(
-        errors.InputError, match=r"train\.batch_size='many' is not a whole"
+        errors.InputError, match=r"batch_size is 'many', where a number is needed"
     ):
         session.train(_request(place, place / "none", "batch_size = 'many'"))
 

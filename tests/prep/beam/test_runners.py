@@ -227,12 +227,16 @@ def test_errors_of_runners_become_sentences(message, wanted):
 
 
 class ListeningTracker(prep_helpers.StubTracker):
-    """Notes, while it tracks, on which ports its process listens."""
+    """Notes in a file, while it tracks, on which ports its process listens.
 
-    seen: ClassVar[list[set[str]]] = []
+    Beam may call a copy of the class, so a list would stay empty here.
+    """
+
+    notes: ClassVar[str] = ""
 
     def __call__(self, *args, **kwargs):
-        self.seen.append(listening_ports())
+        with open(self.notes, "a", encoding="utf-8") as file:
+            file.write(" ".join(sorted(listening_ports())) + "\n")
         return super().__call__(*args, **kwargs)
 
 
@@ -251,16 +255,18 @@ def listening_ports() -> set[str]:
     return found
 
 
-def test_one_process_opens_no_port(tmp_path):
+def test_one_process_opens_no_port(tmp_path, monkeypatch):
     before = listening_ports()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         assert len(listening_ports() - before) == 1  # it would be seen
     prep_helpers.write_tones(tmp_path / "in", [2.0, 1.5])
-    ListeningTracker.seen.clear()
+    notes = tmp_path / "ports"
+    monkeypatch.setattr(ListeningTracker, "notes", str(notes))
     prep_helpers.prepare(
         tmp_path / "in", tmp_path / "out", make_tracker=ListeningTracker
     )
-    assert ListeningTracker.seen
-    assert all(ports <= before for ports in ListeningTracker.seen)
+    seen = [set(line.split()) for line in notes.read_text("utf-8").splitlines()]
+    assert seen
+    assert all(ports <= before for ports in seen)
