@@ -250,7 +250,7 @@ class _Scorecard:
 def _verdict(report: str) -> str:
     """A scorecard's verdict and decisions."""
     path = pathlib.Path(report) / builder.SUMMARY_NAME
-    if not path.is_file():
+    if not os.path.isfile(path):  # `report` may be a sentence of any length
         return f"{report}.\n"
     try:
         found = checked_json.build(_Scorecard, builder.read_summary(path), str(path))
