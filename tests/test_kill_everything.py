@@ -1,4 +1,7 @@
-"""A few of the kills of benchmarks.faults.kill_everything, on all programs."""
+"""A few of the kills of benchmarks.faults.kill_everything.
+
+A report and a matrix take minutes each, so their kills are the script's alone.
+"""
 
 import pathlib
 import subprocess
@@ -12,7 +15,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("names", ["prep,render", "train", "report", "matrix"])
+@pytest.mark.parametrize("names", ["prep,render", "train"])
 def test_programs_that_are_killed_or_started_twice_lose_nothing(names):
     done = subprocess.run(
         [
