@@ -357,8 +357,12 @@ def _runs_differ(mine: pathlib.Path, theirs: pathlib.Path) -> Iterator[str]:
         yield "the checkpoints hold other tensors"
         return
     yield from (k for k in others if not np.array_equal(ours[k], others[k]))
-    if _rows(mine) != _rows(theirs):
+    rows, wanted = _rows(mine), _rows(theirs)
+    if any(rows.get(step) != row for step, row in wanted.items()):
         yield "metrics.jsonl differs"
+    # SIGTERM ends a run with a row of its own; nothing else adds one.
+    if len(rows) > len(wanted) + 1:
+        yield f"metrics.jsonl has {len(rows)} rows in the place of {len(wanted)}"
 
 
 def _tensors(path: str) -> dict[str, np.ndarray]:
