@@ -30,7 +30,6 @@ from evaluation.scoring import clips
 from evaluation.scoring import heard_sums
 from evaluation.scoring import pitch_tracking
 from models.measures import frame_masks
-from models.measures import measured_controls
 from prep import command_line
 from prep.pitch import tracker as pitch_tracker
 from prep.recordings import find
@@ -79,23 +78,19 @@ def read_instrument(
 
 
 def judge(
-    references: Sequence[clips.Reference], audios: Sequence[np.ndarray]
+    recordings: heard_sums.Recordings, audios: Sequence[np.ndarray]
 ) -> index.Verdict:
     """The heard index of renderings of some recordings."""
+    references = recordings.references
     heard = [
         clips.measure_heard(audio, clip=ref.clip, hearing=ref.hearing, masks=ref.masks)
         for ref, audio in zip(references, audios, strict=True)
     ]
     powers = [
-        measured_controls.local_power(
-            audio,
-            n_frames=ref.controls.n_frames,
-            sample_rate=SAMPLE_RATE,
-            hop_size=SAMPLE_RATE // ref.clip.frame_rate,
-        )
+        clips.power_of(audio, clip=ref.clip)
         for ref, audio in zip(references, audios, strict=True)
     ]
-    sums = heard_sums.measure(references, audios=audios, heard=heard, powers=powers)
+    sums = recordings.measure(audios=audios, heard=heard, powers=powers)
     return index.judge(index_sums.add_sums(sums), scale=index.HEARD)
 
 
@@ -150,10 +145,11 @@ def as_mp3(audio: np.ndarray) -> np.ndarray:
 def judge_instrument(played: Sequence[clips.Reference]) -> dict:
     """All that is asked of the index, for one instrument."""
     found: dict = {"kinds": {}, "healthy": {}}
+    recordings = heard_sums.Recordings(played)
     for kind in degradations.KINDS:
         for in_room in (False, True):
             verdicts = [
-                judge(played, play_degraded(played, kind, step, in_room=in_room))
+                judge(recordings, play_degraded(played, kind, step, in_room=in_room))
                 for step in STEPS
             ]
             name = f"{kind}, in a room" if in_room else kind
@@ -164,7 +160,7 @@ def judge_instrument(played: Sequence[clips.Reference]) -> dict:
         "in a room": play_degraded(played, first, 0.0, in_room=True, seed=1),
         "mp3": [as_mp3(one.clip.audio) for one in played],
     }.items():
-        verdict = judge(played, audios)
+        verdict = judge(recordings, audios)
         found["healthy"][name] = round(verdict.index, 3)
     return found
 

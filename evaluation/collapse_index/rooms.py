@@ -105,24 +105,26 @@ def estimate(
         recordings would stand in one as seen from the system: two sounds in rooms of
         their own do not fall together, and neither is the drier.
     """
-    room, explained = _fit(pairs, sample_rate=sample_rate)
+    powers = [
+        tuple(_spectrogram(audio, sample_rate=sample_rate) for audio in pair)
+        for pair in pairs
+    ]
+    room, explained = _fit([(ref, est) for ref, est in powers])
     if explained < MIN_GAIN:
         return Room()
-    turned = [(est, ref) for ref, est in pairs]
-    _, explained_back = _fit(turned, sample_rate=sample_rate)
+    _, explained_back = _fit([(est, ref) for ref, est in powers])
     return room if explained - 2.0 * max(explained_back, 0.0) >= MIN_GAIN else Room()
 
 
 def _fit(
-    pairs: collections.abc.Sequence[tuple[np.ndarray, np.ndarray]], *, sample_rate: int
+    powers: collections.abc.Sequence[tuple[np.ndarray, np.ndarray]],
 ) -> tuple[Room, float]:
-    """Fits a room to what follows the falls of the first of each pair.
+    """Fits a room to what follows the falls of the first of each pair of powers.
 
     Returns:
         The room, and the share of the misfit without one that it explains.
     """
-    parts = [_measure_falls(*pair, sample_rate=sample_rate) for pair in pairs]
-    falls = _join(parts)
+    falls = _join([_measure_falls(*pair) for pair in powers])
     if falls is None or np.count_nonzero(falls.counted.any(axis=1)) < MIN_EVENTS:
         return Room(), 0.0
     measured = 10.0 * np.log10(np.maximum(falls.est, _TINY))[falls.counted]
@@ -148,12 +150,8 @@ def _fit(
     return Room(*best), 1.0 - tried[best] / max(dry, _TINY)
 
 
-def _measure_falls(
-    ref: np.ndarray, est: np.ndarray, *, sample_rate: int
-) -> _Falls | None:
+def _measure_falls(ref_power: np.ndarray, est_power: np.ndarray) -> _Falls | None:
     """Finds where frequencies of a recording fall at once, and what follows there."""
-    ref_power = _spectrogram(ref, sample_rate=sample_rate)
-    est_power = _spectrogram(est, sample_rate=sample_rate)
     level = 10.0 * np.log10(ref_power + _TINY)
     n_frames = level.shape[1]
     first, last = BEFORE[0], n_frames - LAGS[-1] - 1

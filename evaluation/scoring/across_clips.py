@@ -1,6 +1,7 @@
 """Scores of a clip that need the other clips: its diversity and its collapse index."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -29,23 +30,23 @@ class ClipSums:
 
 
 def compare_across_clips(
-    references: list[clips.Reference], scored: list[clips.Scored]
+    recordings: heard_sums.Recordings, scored: list[clips.Scored]
 ) -> list[ClipSums]:
     """Adds the scores that need all clips of a system; returns the indices' sums.
 
     Args:
-        references: The clips, in order.
+        recordings: The clips, in order; the same for all systems.
         scored: A system's renderings of them; `clip_diversity`, `collapse_index` and
             `heard_collapse_index` are added to their scores.
 
     Returns:
         The sums of `index_sums.clip_sums`, clip by clip.
     """
+    references = recordings.references
     played = [one.controls for one in scored]
     has_controls = all(one.rendering.controls is not None for one in scored)
     sums = _all_sums(references, scored, played) if has_controls else []
-    heard = heard_sums.measure(
-        references,
+    heard = recordings.measure(
         audios=[one.rendering.audio for one in scored],
         heard=[one.heard for one in scored],
         powers=[one.hearing.power for one in scored],
@@ -71,7 +72,7 @@ def compare_across_clips(
 
 
 def _all_sums(
-    references: list[clips.Reference],
+    references: Sequence[clips.Reference],
     scored: list[clips.Scored],
     played: list[control_arrays.ControlArrays],
 ) -> list[index_sums.Sums]:

@@ -153,16 +153,21 @@ def hear(audio: np.ndarray, *, clip: Clip, tracker: PitchTracker) -> Hearing:
         )
     return Hearing(
         loudness_db=np.asarray(loudness[:n_frames], np.float64),
-        power=measured_controls.local_power(
-            np.asarray(audio, np.float64),
-            n_frames=n_frames,
-            sample_rate=clip.sample_rate,
-            hop_size=clip.sample_rate // clip.frame_rate,
-        ),
+        power=power_of(audio, clip=clip),
         pitch=pitch_scores.PitchTrack(
             np.asarray(f0_hz[:n_frames], np.float64),
             np.asarray(confidence[:n_frames], np.float64),
         ),
+    )
+
+
+def power_of(audio: np.ndarray, *, clip: Clip) -> np.ndarray:
+    """Measures the mean square around each frame of a clip, [n_frames]."""
+    return measured_controls.local_power(
+        np.asarray(audio, np.float64),
+        n_frames=count_frames(clip),
+        sample_rate=clip.sample_rate,
+        hop_size=clip.sample_rate // clip.frame_rate,
     )
 
 

@@ -9,6 +9,7 @@ measured, with the recording's noise and in that room, and taken off.
 Source: own.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,51 +20,93 @@ from evaluation.collapse_index import rooms
 from evaluation.collapse_index import sums as index_sums
 from evaluation.scoring import clips
 from models.measures import control_arrays
-from models.measures import measured_controls
 
 
-def measure(
-    references: Sequence[clips.Reference],
-    *,
-    audios: Sequence[np.ndarray],
-    heard: Sequence[control_arrays.ControlArrays],
-    powers: Sequence[np.ndarray],
-) -> list[index_sums.Sums]:
-    """Measures the sums of a system, clip by clip.
+@dataclasses.dataclass(frozen=True)
+class _Standing:
+    """Recordings in a room, clip by clip.
+
+    Attributes:
+        controls: Measured from them there.
+        powers: Mean square around each frame. Shape [n_frames] each.
+        floors: Movement that is measured where a distribution stands still.
+        typical: Mean distributions over all clips.
+    """
+
+    controls: list[control_arrays.ControlArrays]
+    powers: list[np.ndarray]
+    floors: list[float]
+    typical: index_sums.Typical
+
+
+class Recordings:
+    """Recordings that systems are compared with, measured once in every room.
 
     Args:
         references: The clips, in order.
-        audios: What the system makes of them. Shape [n_samples] each.
-        heard: Controls measured from that.
-        powers: Mean square around each frame. Shape [n_frames] each.
     """
-    masks = [ref.masks for ref in references]
-    room = rooms.estimate(
-        [(ref.clip.audio, est) for ref, est in zip(references, audios, strict=True)],
-        sample_rate=references[0].clip.sample_rate,
-    )
-    # The recordings, in the system's room.
-    in_room = [_put_into(room, ref) for ref in references]
-    recorded = [controls for controls, _ in in_room]
-    floors = _measure_floors(references, room=room)
-    ref_typical = index_sums.measure_typical(recorded, masks)
-    est_typical = index_sums.measure_typical(heard, masks)
-    return [
-        index_sums.clip_sums(
-            controls,
-            est,
-            masks=mask,
-            ref_typical=ref_typical,
-            est_typical=est_typical,
-            ref_power=ref_power,
-            est_power=est_power,
-            floor_movement=floor,
-            is_heard=True,
+
+    def __init__(self, references: Sequence[clips.Reference]):
+        self.references = references
+        self._masks = [ref.masks for ref in references]
+        self._standing: dict[rooms.Room, _Standing] = {}
+
+    def measure(
+        self,
+        *,
+        audios: Sequence[np.ndarray],
+        heard: Sequence[control_arrays.ControlArrays],
+        powers: Sequence[np.ndarray],
+    ) -> list[index_sums.Sums]:
+        """Measures the sums of a system, clip by clip.
+
+        Args:
+            audios: What the system makes of the clips. Shape [n_samples] each.
+            heard: Controls measured from that.
+            powers: Mean square around each frame. Shape [n_frames] each.
+        """
+        pairs = zip(self.references, audios, strict=True)
+        room = rooms.estimate(
+            [(ref.clip.audio, est) for ref, est in pairs],
+            sample_rate=self.references[0].clip.sample_rate,
         )
-        for (controls, ref_power), est, est_power, mask, floor in zip(
-            in_room, heard, powers, masks, floors, strict=True
-        )
-    ]
+        standing = self._in(room)
+        est_typical = index_sums.measure_typical(heard, self._masks)
+        return [
+            index_sums.clip_sums(
+                controls,
+                est,
+                masks=mask,
+                ref_typical=standing.typical,
+                est_typical=est_typical,
+                ref_power=ref_power,
+                est_power=est_power,
+                floor_movement=floor,
+                is_heard=True,
+            )
+            for controls, ref_power, floor, est, est_power, mask in zip(
+                standing.controls,
+                standing.powers,
+                standing.floors,
+                heard,
+                powers,
+                self._masks,
+                strict=True,
+            )
+        ]
+
+    def _in(self, room: rooms.Room) -> _Standing:
+        """The recordings in a room; systems often share one, or none."""
+        if room not in self._standing:
+            found = [_put_into(room, ref) for ref in self.references]
+            controls = [one for one, _ in found]
+            self._standing[room] = _Standing(
+                controls=controls,
+                powers=[power for _, power in found],
+                floors=_measure_floors(self.references, room=room),
+                typical=index_sums.measure_typical(controls, self._masks),
+            )
+        return self._standing[room]
 
 
 def _put_into(
@@ -80,12 +123,7 @@ def _put_into(
     louder = float(np.sum(np.square(audio, dtype=np.float64)))
     energy = float(np.sum(np.square(ref.clip.audio, dtype=np.float64)))
     audio = audio * (energy / louder) ** 0.5 if louder > 0 else audio
-    return _measure(ref, audio), measured_controls.local_power(
-        audio,
-        n_frames=ref.controls.n_frames,
-        sample_rate=ref.clip.sample_rate,
-        hop_size=ref.clip.sample_rate // ref.clip.frame_rate,
-    )
+    return _measure(ref, audio), clips.power_of(audio, clip=ref.clip)
 
 
 def _measure(ref: clips.Reference, audio: np.ndarray) -> control_arrays.ControlArrays:

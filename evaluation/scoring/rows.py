@@ -17,6 +17,7 @@ from typing import Any
 from evaluation.metrics import metric as metric_lib
 from evaluation.scoring import across_clips
 from evaluation.scoring import clips
+from evaluation.scoring import heard_sums
 from prep import checked_json
 from prep import errors
 
@@ -84,8 +85,9 @@ def make_rows(
         runs: Facts of each run that stand in every row.
     """
     # Sums of the index need all clips of a run at once.
+    recordings = heard_sums.Recordings(references)
     sums = {
-        name: across_clips.compare_across_clips(references, ones)
+        name: across_clips.compare_across_clips(recordings, ones)
         for name, ones in scored.items()
     }
     rows = []

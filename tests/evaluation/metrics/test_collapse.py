@@ -8,6 +8,7 @@ from evaluation.metrics import catalogue
 from evaluation.metrics import collapse
 from evaluation.metrics import metric as metric_lib
 from evaluation.scoring import across_clips
+from evaluation.scoring import heard_sums
 from models.controls import heads
 from models.measures import control_arrays
 from models.measures import frame_masks
@@ -262,7 +263,7 @@ def test_diversity_is_lost_when_all_clips_share_a_timbre(rng):
     one_timbre = helpers.system(
         refs, trackers, change=helpers.degraded("frozen distribution", 1.0), rng=rng
     )
-    across_clips.compare_across_clips(refs, one_timbre)
+    across_clips.compare_across_clips(heard_sums.Recordings(refs), one_timbre)
     lost = [one.scores["clip_diversity"].value for one in one_timbre]
     assert np.mean(lost) < 0.02 * np.mean(values)
     documented = catalogue.BY_KEY["clip_diversity"].healthy
