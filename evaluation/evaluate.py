@@ -6,16 +6,13 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 
-from evaluation.report import media
-from evaluation.report import shown_clips
+from evaluation.report import documents
 from evaluation.scoring import across_clips
 from evaluation.scoring import clips
 from evaluation.scoring import dataset_clips
 from evaluation.scoring import judged_runs
 from evaluation.scoring import pitch_tracking
 from evaluation.scoring import rendering as model_rendering
-from evaluation.scoring import rows as rows_lib
-from evaluation.summary import builder
 from evaluation.summary import run_facts
 from models.runs import loading as runs_lib
 from prep import checked_json
@@ -55,34 +52,25 @@ def evaluate(
         trackers = Trackers(tracker, tracker)
     ids = dataset.example_ids(range(dataset.n_examples))
     indices = dataset_clips.spread(options.max_clips, [one.recording_id for one in ids])
-    # scores.jsonl: measure the recordings, render and score each run.
+    # Measure the recordings, render and score each run.
     references, scored, costs = _score_runs(
         opened, indices, trackers=trackers, options=options
     )
-    rows = rows_lib.make_rows(references, scored, runs=_row_facts(opened.runs))
-    output.mkdir(parents=True, exist_ok=True)
-    rows_lib.write_rows(rows, output / rows_lib.SCORES_NAME)
-    # summary.json, and the media of the clips that the page shows.
-    document = builder.build(
-        rows,
+    return documents.write(
+        references,
+        scored,
+        output=output,
+        row_facts=_row_facts(opened.runs),
         runs={
             name: run_facts.describe_run(run, cost=costs[name], rows=opened.logs[name])
             for name, run in opened.runs.items()
         },
-        baseline=rows_lib.system_name(choice.baseline.name),
+        baseline=choice.baseline.name,
         settings=run_facts.describe_settings(options, capacity=capacity),
         dataset=run_facts.describe_dataset(dataset, split=options.split),
         skipped_runs=opened.skipped,
-    )
-    document["clips"] = shown_clips.write_media(
-        references,
-        scored,
-        rows=rows,
-        folder=output / media.MEDIA_NAME,
         n_media=options.n_media,
     )
-    builder.write_summary(document, output / builder.SUMMARY_NAME)
-    return document
 
 
 @dataclasses.dataclass(frozen=True)

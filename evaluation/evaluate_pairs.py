@@ -16,13 +16,11 @@ from evaluation.metrics import catalogue
 from evaluation.pairs import alignment
 from evaluation.pairs import pairing
 from evaluation.pairs import reading
-from evaluation.report import media
-from evaluation.report import shown_clips
+from evaluation.report import documents
 from evaluation.scoring import across_clips
 from evaluation.scoring import clips
 from evaluation.scoring import pitch_tracking
 from evaluation.scoring import rows as rows_lib
-from evaluation.summary import builder
 from evaluation.summary import run_facts
 from models.measures import frame_masks
 from prep import checked_json
@@ -94,40 +92,26 @@ def evaluate(
             f"--baseline={baseline!r} is none of the systems {', '.join(systems)}."
         )
     sample_rate = options.sample_rate or reading.choose_rate(paired.pairs)
-    # scores.jsonl: every clip of every pair.
     references, scored, alignments = _score_pairs(
         paired, sample_rate=sample_rate, options=options, tracker=tracker
     )
-    rows = rows_lib.make_rows(
+    return documents.write(
         references,
         scored,
-        runs={
+        output=output,
+        row_facts={
             name: {"path": source, "step": None, "seed": None, "config_hash": None}
             for name, source in paired.sources.items()
         },
-    )
-    output.mkdir(parents=True, exist_ok=True)
-    rows_lib.write_rows(rows, output / rows_lib.SCORES_NAME)
-    # summary.json, and the media of the clips that the page shows.
-    document = builder.build(
-        rows,
         runs=_describe_systems(paired, alignments, references),
-        baseline=rows_lib.system_name(baseline),
+        baseline=baseline,
         settings=_describe_settings(options),
         dataset=_describe_files(paired, references, sample_rate=sample_rate),
         skipped_runs=[
             {"run": name, "reason": reason} for name, reason in paired.unpaired.items()
         ],
-    )
-    document["clips"] = shown_clips.write_media(
-        references,
-        scored,
-        rows=rows,
-        folder=output / media.MEDIA_NAME,
         n_media=options.n_media,
     )
-    builder.write_summary(document, output / builder.SUMMARY_NAME)
-    return document
 
 
 def _score_pairs(
