@@ -18,6 +18,7 @@ import pytest
 
 from prep import settings as settings_lib
 from prep.beam import runners
+from prep.beam import steps
 from tests.helpers import prep_helpers
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -227,16 +228,12 @@ def test_errors_of_runners_become_sentences(message, wanted):
 
 
 class ListeningTracker(prep_helpers.StubTracker):
-    """Notes in a file, while it tracks, on which ports its process listens.
+    """Notes, while it tracks, on which ports its process listens."""
 
-    Beam may call a copy of the class, so a list would stay empty here.
-    """
-
-    notes: ClassVar[str] = ""
+    seen: ClassVar[list[set[str]]] = []
 
     def __call__(self, *args, **kwargs):
-        with open(self.notes, "a", encoding="utf-8") as file:
-            file.write(" ".join(sorted(listening_ports())) + "\n")
+        self.seen.append(listening_ports())
         return super().__call__(*args, **kwargs)
 
 
@@ -262,11 +259,10 @@ def test_one_process_opens_no_port(tmp_path, monkeypatch):
         listener.listen()
         assert len(listening_ports() - before) == 1  # it would be seen
     prep_helpers.write_tones(tmp_path / "in", [2.0, 1.5])
-    notes = tmp_path / "ports"
-    monkeypatch.setattr(ListeningTracker, "notes", str(notes))
+    monkeypatch.setattr(steps, "_trackers", {})  # one of an earlier test would track
+    ListeningTracker.seen.clear()
     prep_helpers.prepare(
         tmp_path / "in", tmp_path / "out", make_tracker=ListeningTracker
     )
-    seen = [set(line.split()) for line in notes.read_text("utf-8").splitlines()]
-    assert seen
-    assert all(ports <= before for ports in seen)
+    assert ListeningTracker.seen
+    assert all(ports <= before for ports in ListeningTracker.seen)
