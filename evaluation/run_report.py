@@ -19,11 +19,12 @@ is replaced: what was there stays as it was.
 """
 
 import pathlib
-import sys
 from typing import TYPE_CHECKING
 
 from absl import flags
 
+from evaluation.report import programs
+from prep import checked_json
 from prep import command_line
 from prep import errors
 
@@ -45,15 +46,11 @@ def define_flags(groups: command_line.FlagGroups) -> None:
     groups.whole("max_clips", 0, "Judge so many clips, spread over recordings; 0: all.")
     groups.switch("allow_other_dataset", "Judge runs of different datasets.")
     groups.group("what is left")
-    groups.text("output", "report", "Folder of the report.")
-    groups.switch("overwrite", "Replace a report that is already there.")
-    groups.whole(
-        "max_embedded_clips", 8, "Clips in the page; fewer when it would be large."
-    )
-    groups.switch(
-        "fail_if_collapsed",
-        "Exit with 1 when a training of a candidate has collapsed, 3 when one could "
-        "not be judged.",
+    programs.define_output_flags(
+        groups,
+        folder="report",
+        gate="Exit with 1 when a training of a candidate has collapsed, 3 when one "
+        "could not be judged.",
     )
     groups.group("how it is measured")
     groups.choice(
@@ -62,12 +59,7 @@ def define_flags(groups: command_line.FlagGroups) -> None:
         ["", "tiny", "full"],
         "Size of the pitch tracker; the dataset's by default.",
     )
-    groups.real(
-        "min_confidence", None, "Frames are pitched from this confidence on; 0 to 1."
-    )
-    groups.real(
-        "audible_range_db", None, "dB below a clip's loudest frame that are audible."
-    )
+    programs.define_mask_flags(groups)
     groups.whole("batch_size", 4, "Clips rendered at once.", least=1)
     groups.whole("seed", 0, "Decides the noise, the same for all runs.")
 
@@ -75,12 +67,7 @@ def define_flags(groups: command_line.FlagGroups) -> None:
 def make_options(values: flags.FlagValues) -> "judged_runs.JudgingOptions":
     """Returns how the flags want runs to be evaluated."""
     from evaluation.scoring import judged_runs
-    from models.measures import frame_masks
 
-    given = {
-        "min_confidence": values.min_confidence,
-        "range_db": values.audible_range_db,
-    }
     return judged_runs.JudgingOptions(
         checkpoint=values.checkpoint,
         data_dir=values.data_dir,
@@ -90,9 +77,7 @@ def make_options(values: flags.FlagValues) -> "judged_runs.JudgingOptions":
         batch_size=values.batch_size,
         seed=values.seed,
         crepe_capacity=values.crepe_capacity,
-        masks=frame_masks.MaskSettings(
-            **{name: value for name, value in given.items() if value is not None}
-        ),
+        masks=programs.read_masks(values),
         allow_other_dataset=values.allow_other_dataset,
     )
 
@@ -107,39 +92,27 @@ def run(values: flags.FlagValues) -> int:
         The exit code.
     """
     from evaluation import evaluate
-    from evaluation.report import page
-    from evaluation.report import placement
     from evaluation.scoring import judged_runs
-    from evaluation.summary import exit_code
 
-    output = pathlib.Path(values.output).expanduser()
     # Refuse before anything is computed.
     choice = judged_runs.find_runs(
         baseline=values.baseline, candidates=values.candidate, patterns=values.runs
     )
-    # A report takes the old one's place when it is whole.
-    with placement.claim(output, overwrite=values.overwrite) as unfinished:
-        _complain(*filter(None, [judged_runs.describe_twins(choice)]))
-        document = evaluate.evaluate(
-            choice, output=unfinished, options=make_options(values)
-        )
-        page.write(unfinished, place=output)
-        placement.replace(unfinished, output)
+
+    def judge(folder: pathlib.Path) -> checked_json.Json:
+        told = filter(None, [judged_runs.describe_twins(choice)])
+        command_line.complain(PROGRAM.name, *told)
+        return evaluate.evaluate(choice, output=folder, options=make_options(values))
+
+    document = programs.make_report(values, judge)
     print(errors.printable(document["verdict"]["headline"]))
-    print(f"Report: {output / page.PAGE_NAME}")
-    # The gate for scripts.
-    if not values.fail_if_collapsed:
-        return 0
-    excused = choice.baseline.name if values.baseline and choice.has_others else ""
-    code, told = exit_code.decide(document, baseline_run=excused)
-    _complain(*told)
-    return code
-
-
-def _complain(*sentences: str) -> None:
-    """Says something on the standard error, each sentence with the program's name."""
-    for sentence in sentences:
-        print(f"ddsp_report: {errors.printable(sentence)}", file=sys.stderr)
+    print(f"Report: {programs.page_of(values)}")
+    return programs.pass_gate(
+        values,
+        document,
+        program=PROGRAM.name,
+        excused=choice.baseline.name if values.baseline and choice.has_others else "",
+    )
 
 
 PROGRAM = command_line.Program(

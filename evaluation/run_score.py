@@ -16,10 +16,11 @@ cannot be read or something given cannot be used; 70 for an error of the program
 """
 
 import pathlib
-import sys
 
 from absl import flags
 
+from evaluation.report import programs
+from prep import checked_json
 from prep import command_line
 from prep import errors
 
@@ -47,14 +48,10 @@ def define_flags(groups: command_line.FlagGroups) -> None:
         "baseline", "", "System that others are compared with; by default the first."
     )
     groups.group("what is left")
-    groups.text("output", "score", "Folder of the report.")
-    groups.switch("overwrite", "Replace a report that is already there.")
-    groups.whole(
-        "max_embedded_clips", 8, "Clips in the page; fewer when it would be large."
-    )
-    groups.switch(
-        "fail_if_collapsed",
-        "Exit with 1 when a system has collapsed, 3 when one could not be judged.",
+    programs.define_output_flags(
+        groups,
+        folder="score",
+        gate="Exit with 1 when a system has collapsed, 3 when one could not be judged.",
     )
     groups.group("how it is measured")
     groups.whole(
@@ -66,12 +63,7 @@ def define_flags(groups: command_line.FlagGroups) -> None:
     groups.choice(
         "crepe_capacity", "full", ["tiny", "full"], "Size of the pitch tracker."
     )
-    groups.real(
-        "min_confidence", None, "Frames are pitched from this confidence on; 0 to 1."
-    )
-    groups.real(
-        "audible_range_db", None, "dB below a clip's loudest frame that are audible."
-    )
+    programs.define_mask_flags(groups)
 
 
 def check(values: flags.FlagValues) -> None:
@@ -110,44 +102,35 @@ def run(values: flags.FlagValues) -> int:
     """
     from evaluation import evaluate_pairs
     from evaluation.pairs import pairing
-    from evaluation.report import page
-    from evaluation.report import placement
-    from evaluation.summary import exit_code
-    from models.measures import frame_masks
 
     # Refuse before anything is computed.
     if values.pairs:
         paired = pairing.read_table(pathlib.Path(values.pairs).expanduser())
     else:
         paired = pairing.match(values.reference, values.estimate)
-    masks = {
-        "min_confidence": values.min_confidence,
-        "range_db": values.audible_range_db,
-    }
     options = evaluate_pairs.Options(
         baseline=values.baseline,
         sample_rate=values.sample_rate,
         n_media=values.max_embedded_clips,
         crepe_capacity=values.crepe_capacity,
-        masks=frame_masks.MaskSettings(
-            **{name: value for name, value in masks.items() if value is not None}
-        ),
+        masks=programs.read_masks(values),
     )
-    output = pathlib.Path(values.output).expanduser()
-    # A report takes the old one's place when it is whole.
-    with placement.claim(output, overwrite=values.overwrite) as unfinished:
-        _complain(*_describe_unpaired(paired.unpaired))
-        document = evaluate_pairs.evaluate(paired, output=unfinished, options=options)
-        page.write(unfinished)
-        placement.replace(unfinished, output)
+
+    def judge(folder: pathlib.Path) -> checked_json.Json:
+        command_line.complain(PROGRAM.name, *_describe_unpaired(paired.unpaired))
+        return evaluate_pairs.evaluate(paired, output=folder, options=options)
+
+    document = programs.make_report(values, judge)
     for line in _result_lines(document):
         print(errors.printable(line))
-    print(f"Report: {output / page.PAGE_NAME}")
-    if not values.fail_if_collapsed:
-        return 0
-    code, told = exit_code.decide(document, baseline_run=next(iter(document["runs"])))
-    _complain(*told)
-    return code
+    print(f"Report: {programs.page_of(values)}")
+    baseline = options.baseline or next(iter(paired.sources))
+    return programs.pass_gate(
+        values,
+        document,
+        program=PROGRAM.name,
+        excused=baseline if len(paired.sources) > 1 else "",
+    )
 
 
 def _describe_unpaired(unpaired: dict[str, str]) -> list[str]:
@@ -161,7 +144,7 @@ def _describe_unpaired(unpaired: dict[str, str]) -> list[str]:
     return [f"not judged: {name}: {reason}{more}."]
 
 
-def _result_lines(document: dict) -> list[str]:
+def _result_lines(document: checked_json.Json) -> list[str]:
     """A line a system: its sentence, its index, and how its files lay."""
     lines = []
     for system in document["systems"]:
@@ -174,12 +157,6 @@ def _result_lines(document: dict) -> list[str]:
             " ".join([f"{told['sentence']}{text and text + '.'}", *told["notes"]])
         )
     return lines
-
-
-def _complain(*sentences: str) -> None:
-    """Says something on the standard error, each sentence with the program's name."""
-    for sentence in sentences:
-        print(f"ddsp_score: {errors.printable(sentence)}", file=sys.stderr)
 
 
 PROGRAM = command_line.Program(

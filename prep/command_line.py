@@ -367,6 +367,12 @@ def _interrupted(program: Program) -> str:
     return f"interrupted; {program.when_interrupted}"
 
 
+def complain(program: str, *sentences: str) -> None:
+    """Says something on the standard error, each sentence with the program's name."""
+    for sentence in sentences:
+        sys.stderr.write(f"{program}: {errors.printable(sentence)}\n")
+
+
 def _say(program: Program, *lines: str, code: int) -> int:
     """Writes a message to the standard error, and returns the exit code."""
     text = "\n".join(map(errors.printable, lines))

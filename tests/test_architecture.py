@@ -66,7 +66,8 @@ ARROWS = {
         scoring: collapse_index metrics models.data models.measures models.memory
             models.runs models.synths prep.features prep.files
         summary: collapse_index metrics models.data models.measures models.runs scoring
-        report: collapse_index metrics models.measures models.runs scoring summary
+        report: collapse_index metrics models.measures models.runs prep.command_line
+            scoring summary
         evaluate: models.runs prep.pitch prep.progress report scoring summary
         matrix: models.config models.runs prep.dataset prep.files prep.progress report
             scoring summary
@@ -83,11 +84,11 @@ ARROWS = {
         live: models.runs models.streaming prep.features prep.loudness prep.pitch
             prep.recordings render
         run_render: instrument live models.export prep.command_line render scoring
-        run_report: evaluate models.measures prep.command_line report scoring summary
+        run_report: evaluate prep.command_line report scoring
         pairs: prep.recordings scoring
         evaluate_pairs: collapse_index metrics models.measures pairs prep.pitch
             prep.progress report scoring summary
-        run_score: evaluate_pairs models.measures pairs prep.command_line report summary
+        run_score: evaluate_pairs pairs prep.command_line report
     """,
 }
 # What a user sees of a mistake is the same everywhere, and so is an object of JSON.

@@ -2,7 +2,6 @@ import json
 import pathlib
 import shutil
 
-import librosa
 import numpy as np
 import pytest
 
@@ -14,6 +13,7 @@ from evaluation.summary import builder
 from evaluation.summary import exit_code
 from prep import command_line
 from prep import errors
+from tests.helpers import evaluation_helpers
 from tests.helpers import training_helpers
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -24,18 +24,6 @@ def parse(*words):
 
 
 # --- real models, trained for two steps ---
-
-
-def track(audio_16k, frame_rate):
-    """A stand-in for CREPE, which the tests of prep cover."""
-    f0_hz = librosa.yin(
-        audio_16k.astype(np.float32),
-        fmin=100,
-        fmax=1000,
-        sr=16000,
-        hop_length=int(16000 / frame_rate),
-    )
-    return f0_hz, np.full(f0_hz.size, 0.9)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +54,11 @@ def trained(tmp_path_factory):
 
 @pytest.mark.slow
 def test_two_real_runs_are_judged_end_to_end(trained, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(evaluate.pitch_tracker, "CrepeTracker", lambda capacity: track)
+    monkeypatch.setattr(
+        evaluate.pitch_tracker,
+        "CrepeTracker",
+        lambda capacity: evaluation_helpers.track,
+    )
     started = trained / "runs" / "started"
     shutil.copytree(
         trained / "runs" / "stage1", started, ignore=lambda *_: {"best", "checkpoint"}
@@ -114,7 +106,11 @@ def test_two_real_runs_are_judged_end_to_end(trained, tmp_path, monkeypatch, cap
 def test_one_run_is_judged_beside_its_recordings(
     trained, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(evaluate.pitch_tracker, "CrepeTracker", lambda capacity: track)
+    monkeypatch.setattr(
+        evaluate.pitch_tracker,
+        "CrepeTracker",
+        lambda capacity: evaluation_helpers.track,
+    )
     words = (f"--candidate={trained}/runs/stage1", f"--output={tmp_path}/report")
     code = run_report.run(parse(*words, "--fail_if_collapsed"))
     assert code == exit_code.EXIT_COLLAPSED  # two steps teach nothing

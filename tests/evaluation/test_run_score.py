@@ -2,7 +2,6 @@ import dataclasses
 import json
 
 import jsonschema
-import librosa
 import numpy as np
 import pytest
 import soundfile
@@ -18,18 +17,6 @@ from prep import errors
 from tests.helpers import evaluation_helpers
 
 SECS = 0.8
-
-
-def track(audio_16k, frame_rate):
-    """A stand-in for CREPE, which the tests of prep cover."""
-    f0_hz = librosa.yin(
-        audio_16k.astype(np.float32),
-        fmin=100,
-        fmax=1000,
-        sr=16000,
-        hop_length=int(16000 / frame_rate),
-    )
-    return f0_hz, np.full(f0_hz.size, 0.9)
 
 
 def note(midi, rate, *, rng, gain=0.3, is_flat=False, secs=SECS):
@@ -66,7 +53,7 @@ def judged(tmp_path_factory):
         soundfile.write(path, late, rate)
     dead = write(place / "dead", 48000, is_flat=True)
     code = command_line.run_words(
-        program_with(track),
+        program_with(evaluation_helpers.track),
         [
             f"--reference={refs}",
             f"--estimate={alive}",
@@ -109,6 +96,17 @@ def test_files_alone_give_the_verdict_of_what_is_heard(judged):
     assert missing["mean"] is None
     assert list(missing["reasons"]) == ["only audio was given"]
     assert document["n_recordings"] == 5 and document["unit"] == "recording"
+
+
+@pytest.mark.parametrize(("others", "code"), [((), 1), (("alive",), 0)])
+def test_the_gate_counts_the_only_system_and_excuses_the_baseline(
+    judged, tmp_path, others, code
+):
+    place = judged[0].parent
+    words = [f"--estimate={place / name}" for name in (*others, "dead")]
+    words += [f"--reference={place / 'refs'}", f"--output={tmp_path}"]
+    words += ["--baseline=dead", "--fail_if_collapsed", "--max_embedded_clips=0"]
+    assert command_line.run_words(program_with(evaluation_helpers.track), words) == code
 
 
 def test_the_heard_index_of_files_is_that_of_all_clips_together(judged):

@@ -59,6 +59,19 @@ def shake(model: tf.keras.Model) -> None:
             variable.assign_add(_WEIGHT_NOISE * noise)
 
 
+def make_run(folder, model, *, name="run", info=None):
+    """A run with a model, of step 7, not read from files; its dataset is `folder`."""
+    return loading.Run(
+        path=folder / name,
+        model=model,
+        step=7,
+        checkpoint="ckpt-7",
+        config_text="",
+        info=info or {},
+        data_dir=folder,
+    )
+
+
 def make_performance(
     n_frames: int = N_FRAMES, seed: int = 3
 ) -> performance.Performance:

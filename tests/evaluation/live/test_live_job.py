@@ -22,15 +22,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """A run with a small model, heard by a stub in CREPE's place."""
-    opened = loading.Run(
-        path=tmp_path / "run",
-        model=render_helpers.build_model("stage2"),
-        step=7,
-        checkpoint="ckpt-7",
-        config_text="",
-        info={},
-        data_dir=tmp_path,
-    )
+    opened = render_helpers.make_run(tmp_path, render_helpers.build_model("stage2"))
     monkeypatch.setattr(rendering, "open_run", lambda path, *, checkpoint: opened)
     monkeypatch.setattr(
         single_frame, "SingleFrameNetwork", lambda capacity: test_ear.StubNetwork()

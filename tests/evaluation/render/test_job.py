@@ -15,7 +15,6 @@ from evaluation.render import job
 from evaluation.render import renderer
 from evaluation.scoring import rendering
 from models.runs import instrument_page
-from models.runs import loading
 from prep import command_line
 from prep import errors
 from tests.helpers import render_helpers
@@ -30,15 +29,7 @@ STATISTICS = {
 def opened(tmp_path, monkeypatch):
     """A run with a small model, not read from files; its dataset is in tmp_path."""
     (tmp_path / "statistics.json").write_text(json.dumps(STATISTICS))
-    run = loading.Run(
-        path=tmp_path / "run",
-        model=render_helpers.build_model("stage2"),
-        step=7,
-        checkpoint="ckpt-7",
-        config_text="",
-        info={},
-        data_dir=tmp_path,
-    )
+    run = render_helpers.make_run(tmp_path, render_helpers.build_model("stage2"))
     monkeypatch.setattr(rendering, "open_run", lambda path, *, checkpoint: run)
     monkeypatch.setattr(
         job.Session, "tracker", lambda self: render_helpers.stub_tracker

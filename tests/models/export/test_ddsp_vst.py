@@ -71,18 +71,6 @@ def exported(stage):
     return plugin_file.convert(ddsp_vst.PluginStep(build(stage), HEARD))
 
 
-def make_run(tmp_path, model):
-    return loading.Run(
-        path=tmp_path / "flute",
-        model=model,
-        step=7,
-        checkpoint="ckpt-7",
-        config_text="",
-        info={},
-        data_dir=tmp_path,
-    )
-
-
 def gestures(n_frames=N_FRAMES):
     """Pitch and power that glide and swell within what was heard."""
     frame = np.arange(n_frames)
@@ -113,7 +101,7 @@ def test_the_check_sees_other_tensors_and_newer_operations(monkeypatch):
 def test_the_file_carries_the_range_of_the_instrument(tmp_path, monkeypatch):
     monkeypatch.setattr(ddsp_vst, "measure_range", lambda dataset: HEARD)
     monkeypatch.setattr(plugin_file, "convert", lambda step: exported("stage2"))
-    run = make_run(tmp_path, build("stage2"))
+    run = render_helpers.make_run(tmp_path, build("stage2"), name="flute")
     data = training_helpers.write_dataset(tmp_path / "data")
     target = plugin_file.target_path(tmp_path / "out", run.path.name)
     said = plugin_file.write(run, target, data_dir=data)
@@ -144,7 +132,7 @@ def test_the_range_is_that_of_the_notes(tmp_path):
 
 
 def test_a_dataset_that_is_gone_is_asked_for(tmp_path):
-    run = make_run(tmp_path, build("stage0"))
+    run = render_helpers.make_run(tmp_path, build("stage0"), name="flute")
     with pytest.raises(ddsp_vst.PluginError, match="--data_dir"):
         plugin_file.write(run, tmp_path / "a.tflite")
 

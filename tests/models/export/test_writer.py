@@ -13,23 +13,15 @@ import tensorflow as tf
 
 from models.export import parity
 from models.export import writer
-from models.runs import loading
 from models.streaming import block_model
 from tests.helpers import render_helpers
 
 TOLERANCE = 1e-4  # full scale is 1
 
 
-def make_run(tmp_path, model):
-    return loading.Run(
-        path=tmp_path / "run",
-        model=model,
-        step=7,
-        checkpoint="ckpt-7",
-        config_text="",
-        info={"dataset": {"plan_hash": "x"}},
-        data_dir=tmp_path,
-    )
+def make_run(folder, model):
+    info = {"dataset": {"plan_hash": "x"}}
+    return render_helpers.make_run(folder, model, info=info)
 
 
 @pytest.fixture(scope="module")
