@@ -10,7 +10,6 @@ from prep import settings as settings_lib
 from prep.plan import make
 from prep.plan import packing
 from prep.plan import plan as plan_lib
-from prep.plan import splits
 from prep.plan import text
 from prep.recordings import find
 from prep.recordings import probe as probe_lib
@@ -85,26 +84,6 @@ def test_both_splits_reach_over_the_compass(notes):
     # Four of forty: one of each quarter of the pitches, give or take a note.
     assert len(names) in (4, 5)
     assert names[0] < 13 and names[-1] > 26
-
-
-def test_choice_by_pitch_depends_on_neither_order_nor_names(rng):
-    secs = {f"{i:02x}": 1.0 + i % 5 for i in range(60)}
-    rough = {one: 100.0 + int(one, 16) for one in secs}
-    shuffled = list(secs)
-    rng.shuffle(shuffled)
-    chosen = splits.choose_eval_by_pitch(secs, rough, 0.1)
-    assert chosen == splits.choose_eval_by_pitch(
-        {one: secs[one] for one in shuffled}, rough, 0.1
-    )
-    assert sum(secs[one] for one in chosen) == pytest.approx(18.0, abs=3.0)
-
-
-@pytest.mark.parametrize("fraction", [0.01, 0.1, 0.5])
-@pytest.mark.parametrize("rough_hz", [None, 200.0])
-def test_two_recordings_give_one_to_each_split(fraction, rough_hz):
-    secs = {"a": 1.0, "b": 1.0}
-    rough = dict.fromkeys(secs, rough_hz)
-    assert len(splits.choose_eval_by_pitch(secs, rough, fraction)) == 1
 
 
 def test_strips_have_rests_and_an_end_that_examples_reach():
