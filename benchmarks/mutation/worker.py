@@ -11,6 +11,7 @@ project's own modules, so it meets the mutant wherever it stands.
 
 import contextlib
 import dataclasses
+import gc
 import importlib
 import json
 import os
@@ -78,7 +79,8 @@ class Outcome:
 
     Attributes:
         code: pytest's exit code; below 0 where a signal, or the limit, ended it.
-        secs: Of each test that ran, by its name.
+        secs: Of each test that ran, by its name: of processors, also for processes that
+            it waited for, since other programs may be at work.
         failed: The tests that failed.
         lines: Of each covered module and line, the tests that executed it, as their
             places in `secs`.
@@ -120,13 +122,13 @@ class Observer:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item):
-        """Counts a test's seconds and the lines that it executes."""
+        """Counts a test's processor seconds and the lines that it executes."""
         self._fixtures[item.nodeid] = list(item.fixturenames)
-        begin = time.monotonic()
+        begin = sum(os.times()[:4])
         self._switch(item.nodeid)
         result = yield
         self._switch("")
-        self.outcome.secs[item.nodeid] = time.monotonic() - begin
+        self.outcome.secs[item.nodeid] = sum(os.times()[:4]) - begin
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -216,6 +218,7 @@ def _become_test_process(folder: pathlib.Path) -> None:
         for descriptor in (1, 2):
             os.dup2(log.fileno(), descriptor)
     os.environ["TMPDIR"], tempfile.tempdir = str(folder), None
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # none is needed
     sys.argv = ["pytest"]
 
 
@@ -254,6 +257,8 @@ def main() -> None:
     for name in HEAVY:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # pytest looks for garbage at its end, and finds none in all that
     for line in sys.stdin:
         outcome = answer(Request(**json.loads(line)))
         print(json.dumps(dataclasses.asdict(outcome)), file=answers, flush=True)

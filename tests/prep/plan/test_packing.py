@@ -1,5 +1,6 @@
 """Short recordings in rows: nothing is lost, nothing stands in both splits."""
 
+import functools
 import json
 
 import numpy as np
@@ -22,24 +23,27 @@ def settings(**changed):
     return settings_lib.Settings(**{"example_secs": 1.0, **changed})
 
 
-def make_plan(folder, **changed):
-    chosen = settings(**changed)
-    probes = probe_lib.probe_recordings(
+@functools.cache  # of a folder's files, which no test changes
+def probe(folder):
+    return probe_lib.probe_recordings(
         find.find_recordings([str(folder)]),
-        min_loudness_db=chosen.min_loudness_db,
-        min_input_rate=chosen.min_input_rate,
+        min_loudness_db=settings().min_loudness_db,
+        min_input_rate=settings().min_input_rate,
     )
-    return make.make_plan(probes, chosen, tracker_id="stub")
 
 
-@pytest.fixture
-def notes(tmp_path):
+def make_plan(folder, **changed):
+    return make.make_plan(probe(folder), settings(**changed), tracker_id="stub")
+
+
+@pytest.fixture(scope="module")
+def notes(tmp_path_factory):
     """Forty notes of 0.3 to 0.69 s, in quarter tones from 220 Hz on."""
-    (tmp_path / "in").mkdir()
+    folder = tmp_path_factory.mktemp("notes")
     for index in range(40):
         audio = prep_helpers.tone(0.3 + index / 100, f0_hz=220 * 2 ** (index / 24))
-        soundfile.write(tmp_path / "in" / f"{index:02d}.wav", audio, 16000)
-    return tmp_path / "in"
+        soundfile.write(folder / f"{index:02d}.wav", audio, 16000)
+    return folder
 
 
 def ids_by_split(plan):
