@@ -178,7 +178,7 @@ def toy(tmp_path, monkeypatch):
     return tmp_path
 
 
-def ask(text: str = "", *tests: str, **more) -> worker.Outcome:
+def ask(text: str = "", *tests: str, **more) -> worker.Answer:
     return worker.answer(
         worker.Request(
             files=["checks/test_toy.py"],
@@ -198,8 +198,8 @@ def test_mutant_is_killed_by_the_test_that_looks_at_the_border(toy):
     assert outcome.failed == ["checks/test_toy.py::test_border"]
     assert list(outcome.secs) == outcome.failed  # the first failure is the end
     assert (toy / "toy.py").read_text() == TOY
-    verdict = mutate.judge(None, "", outcome)
-    assert verdict.is_killed and verdict.by == "checks/test_toy.py::test_border"
+    judgement = mutate.judge(None, "", outcome)
+    assert judgement.is_killed and judgement.by == "checks/test_toy.py::test_border"
 
 
 def test_mutant_that_never_ends_or_cannot_be_imported_is_killed(toy):
@@ -210,7 +210,7 @@ def test_mutant_that_never_ends_or_cannot_be_imported_is_killed(toy):
     assert mutate.judge(None, "", outcome).is_killed
 
 
-def test_no_test_at_all_is_no_verdict(toy):
+def test_no_test_at_all_is_no_judgement(toy):
     mutant = mutants.Mutant("toy", "toy.py", 0, 0, "", (1, 1), (1, 1))
     with pytest.raises(RuntimeError, match="no tests for toy"):
         mutate.judge(mutant, "", ask(TOY + "\n", "test_gone"))
@@ -313,12 +313,12 @@ def test_copy_holds_what_git_knows_and_never_a_stale_bytecode(tmp_path):
 
 
 def test_summary_counts_by_package():
-    def verdict(module, is_killed):
+    def judgement(module, is_killed):
         mutant = mutants.Mutant(module, "", 0, 0, "", (1, 1), (1, 1))
-        return mutate.Verdict(mutant, "", is_killed, "")
+        return mutate.Judgement(mutant, "", is_killed, "")
 
-    verdicts = [verdict("prep.plan.text", True), verdict("prep.plan.make", False)]
-    assert mutate.summarise([*verdicts, verdict("prep.files", True)]) == {
+    judgements = [judgement("prep.plan.text", True), judgement("prep.plan.make", False)]
+    assert mutate.summarise([*judgements, judgement("prep.files", True)]) == {
         "killed": 2,
         "survived": 1,
         "killed_share": 0.667,

@@ -83,7 +83,7 @@ class CoverageMap:
             )
         ]
 
-    def add(self, name: str, outcome: worker.Outcome) -> None:
+    def add(self, name: str, answer: worker.Answer) -> None:
         """Takes in the measurement of a test file, and keeps it."""
         shared = [
             str(path.relative_to(self._repository))
@@ -91,10 +91,10 @@ class CoverageMap:
             for path in self._repository.glob(pattern)
         ]
         self.files[name] = FileCoverage(
-            digests={p: self._digest(p) for p in (name, *shared, *outcome.lines)},
-            secs=outcome.secs,
-            failed=outcome.failed,
-            lines=outcome.lines,
+            digests={p: self._digest(p) for p in (name, *shared, *answer.lines)},
+            secs=answer.secs,
+            failed=answer.failed,
+            lines=answer.lines,
         )
         self._place.parent.mkdir(parents=True, exist_ok=True)
         kept = {n: dataclasses.asdict(f) for n, f in self.files.items()}

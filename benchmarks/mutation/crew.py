@@ -57,14 +57,14 @@ class Crew:
 
     def answer(
         self, requests: Mapping[str, worker.Request]
-    ) -> Iterator[tuple[str, worker.Outcome]]:
+    ) -> Iterator[tuple[str, worker.Answer]]:
         """Gives requests to whichever worker is free.
 
         Args:
             requests: By a name.
 
         Yields:
-            A request's name and its outcome, as they come.
+            A request's name and its answer, as they come.
 
         Raises:
             RuntimeError: If a worker dies.
@@ -72,7 +72,7 @@ class Crew:
         waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
         for name in requests:
             waiting.put(name)
-        answers: queue.Queue[tuple[str, worker.Outcome | None]] = queue.Queue()
+        answers: queue.Queue[tuple[str, worker.Answer | None]] = queue.Queue()
 
         def serve(process: subprocess.Popen[str]) -> None:
             with contextlib.suppress(queue.Empty):
@@ -83,10 +83,10 @@ class Crew:
         for process in self._processes:
             threading.Thread(target=serve, args=(process,), daemon=True).start()
         for _ in range(len(requests)):
-            name, outcome = answers.get()
-            if outcome is None:
+            name, answer = answers.get()
+            if answer is None:
                 raise RuntimeError(f"the worker that had {name} ended")
-            yield name, outcome
+            yield name, answer
 
 
 def _start(copy: pathlib.Path) -> subprocess.Popen[str]:
@@ -103,15 +103,15 @@ def _start(copy: pathlib.Path) -> subprocess.Popen[str]:
 
 def _ask(
     process: subprocess.Popen[str], request: worker.Request
-) -> worker.Outcome | None:
-    """Sends a request and waits for its outcome; None if the worker is dead."""
+) -> worker.Answer | None:
+    """Sends a request and waits for its answer; None if the worker is dead."""
     assert process.stdin and process.stdout
     try:
         print(json.dumps(dataclasses.asdict(request)), file=process.stdin, flush=True)
     except BrokenPipeError:
         return None
     line = process.stdout.readline()
-    return worker.Outcome(**json.loads(line)) if line else None
+    return worker.Answer(**json.loads(line)) if line else None
 
 
 def copy_repository(repository: pathlib.Path, copy: pathlib.Path) -> None:

@@ -66,7 +66,7 @@ LINES_BETWEEN = 10  # mutants between two lines of progress
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """What became of a mutant.
 
     Attributes:
@@ -157,11 +157,11 @@ def update_map(
     requests = {
         name: worker.Request([name], [], FILE_SECS, covered=covered) for name in stale
     }
-    for done, (name, outcome) in enumerate(crew.answer(requests), start=1):
-        kept.add(name, outcome)
+    for done, (name, answer) in enumerate(crew.answer(requests), start=1):
+        kept.add(name, answer)
         say(f"{done} of {len(stale)} test files measured: {name}")
-        if outcome.failed or outcome.code not in (0, 5):
-            say(f"without any mutant {outcome.failed or name} fails:\n{outcome.log}")
+        if answer.failed or answer.code not in (0, 5):
+            say(f"without any mutant {answer.failed or name} fails:\n{answer.log}")
     return kept
 
 
@@ -170,9 +170,9 @@ def try_all(
     sources: dict[str, str],
     kept: coverage_map.CoverageMap,
     crew: crew_lib.Crew,
-) -> list[Verdict]:
-    """Runs each mutant's tests; returns the verdicts in the order of the mutants."""
-    verdicts: dict[str, Verdict] = {}
+) -> list[Judgement]:
+    """Runs each mutant's tests; returns the judgements in the order of the mutants."""
+    judgements: dict[str, Judgement] = {}
     requests = {}
     for number, mutant in enumerate(drawn):
         chosen = kept.choose(mutant, MAX_TEST_SECS)
@@ -184,43 +184,43 @@ def try_all(
             text=mutant.apply(sources[mutant.path]),
         )
     begin = time.monotonic()
-    for done, (number, outcome) in enumerate(crew.answer(requests), start=1):
+    for done, (number, answer) in enumerate(crew.answer(requests), start=1):
         mutant = drawn[int(number)]
-        verdicts[number] = judge(mutant, mutant.diff(sources[mutant.path]), outcome)
+        judgements[number] = judge(mutant, mutant.diff(sources[mutant.path]), answer)
         if done % LINES_BETWEEN == 0 or done == len(drawn):
             left = (time.monotonic() - begin) / done * (len(drawn) - done)
-            n_killed = sum(v.is_killed for v in verdicts.values())
+            n_killed = sum(v.is_killed for v in judgements.values())
             say(f"{done} of {len(drawn)}: {n_killed} killed; {left / 60:.1f} min left")
-    return [verdicts[str(number)] for number in range(len(drawn))]
+    return [judgements[str(number)] for number in range(len(drawn))]
 
 
-def judge(mutant: mutants.Mutant, diff: str, outcome: worker.Outcome) -> Verdict:
-    """Says what an outcome means for a mutant.
+def judge(mutant: mutants.Mutant, diff: str, answer: worker.Answer) -> Judgement:
+    """Says what an answer means for a mutant.
 
     Raises:
         RuntimeError: If pytest was called wrongly, or no test was found.
     """
-    if outcome.code == 0:
-        return Verdict(mutant, diff, False, "")
-    if outcome.code in (4, 5):
-        raise RuntimeError(f"no tests for {mutant.path}: {outcome.log}")
-    by = outcome.failed[0] if outcome.failed else "import"
-    if outcome.code == -signal.SIGALRM:
+    if answer.code == 0:
+        return Judgement(mutant, diff, False, "")
+    if answer.code in (4, 5):
+        raise RuntimeError(f"no tests for {mutant.path}: {answer.log}")
+    by = answer.failed[0] if answer.failed else "import"
+    if answer.code == -signal.SIGALRM:
         by = "time"
-    return Verdict(mutant, diff, True, by)
+    return Judgement(mutant, diff, True, by)
 
 
-def summarise(verdicts: Sequence[Verdict]) -> dict[str, object]:
+def summarise(judgements: Sequence[Judgement]) -> dict[str, object]:
     """Counts killed and survived, in all and by package."""
     by_package: dict[str, list[bool]] = collections.defaultdict(list)
-    for verdict in verdicts:
-        name = ".".join(verdict.mutant.module.split(".")[:2])
-        by_package[name].append(verdict.is_killed)
-    n_killed = sum(verdict.is_killed for verdict in verdicts)
+    for judgement in judgements:
+        name = ".".join(judgement.mutant.module.split(".")[:2])
+        by_package[name].append(judgement.is_killed)
+    n_killed = sum(judgement.is_killed for judgement in judgements)
     return {
         "killed": n_killed,
-        "survived": len(verdicts) - n_killed,
-        "killed_share": round(n_killed / max(1, len(verdicts)), 3),
+        "survived": len(judgements) - n_killed,
+        "killed_share": round(n_killed / max(1, len(judgements)), 3),
         "by_package": {
             name: {"killed": sum(killed), "survived": len(killed) - sum(killed)}
             for name, killed in sorted(by_package.items())
@@ -281,10 +281,10 @@ def main() -> None:
 
     with crew_lib.Crew(REPOSITORY, n_workers=arguments.workers) as crew:
         kept = update_map(REPOSITORY, crew)
-        verdicts = try_all(drawn, sources, kept, crew)
-    survivors = [verdict for verdict in verdicts if not verdict.is_killed]
-    for verdict in survivors:
-        print(verdict.diff, end="\n\n")
+        judgements = try_all(drawn, sources, kept, crew)
+    survivors = [judgement for judgement in judgements if not judgement.is_killed]
+    for judgement in survivors:
+        print(judgement.diff, end="\n\n")
     places = [
         [v.mutant.module, *v.mutant.changed_lines(sources[v.mutant.path])]
         for v in survivors
@@ -295,7 +295,7 @@ def main() -> None:
         "commit": commit_of(REPOSITORY),
         "seconds": round(time.monotonic() - begin),
     }
-    print(json.dumps({**summarise(verdicts), **facts}))
+    print(json.dumps({**summarise(judgements), **facts}))
 
 
 if __name__ == "__main__":

@@ -168,7 +168,9 @@ def drop_index(node: cst.Subscript) -> Iterator[cst.CSTNode]:
             yield node.with_deep_changes(index, lower=None)
         if index.upper:
             yield node.with_deep_changes(index, upper=None)
-    elif isinstance(index.value, cst.Comparison) or _is_mask(index.value):
+    elif isinstance(index, cst.Index) and (
+        isinstance(index.value, cst.Comparison) or _is_mask(index.value)
+    ):
         yield node.value
 
 

@@ -3,7 +3,7 @@
     python -m benchmarks.mutation.worker    (in a copy of the repository)
 
 A line of JSON on the standard input is a `Request`, one on the standard output its
-`Outcome`. What takes seconds to import is imported once, and nothing is computed with
+`Answer`. What takes seconds to import is imported once, and nothing is computed with
 it: TensorFlow starts its threads with the first operation, and a process that is forked
 after that hangs. Each request is answered by a forked process, which imports the
 project's own modules, so it meets the mutant wherever it stands.
@@ -74,7 +74,7 @@ class Request:
 
 
 @dataclasses.dataclass
-class Outcome:
+class Answer:
     """What came of it.
 
     Attributes:
@@ -94,12 +94,12 @@ class Outcome:
     log: str = ""
 
 
-class Observer:
+class Watcher:
     """A plugin of pytest that chooses tests and notes what they do."""
 
     def __init__(self, request: Request):
         self.request = request
-        self.outcome = Outcome()
+        self.found = Answer()
         self._fixtures: dict[str, list[str]] = {}
         self._context = ""
         self._coverage = None
@@ -128,7 +128,7 @@ class Observer:
         self._switch(item.nodeid)
         result = yield
         self._switch("")
-        self.outcome.secs[item.nodeid] = sum(os.times()[:4]) - begin
+        self.found.secs[item.nodeid] = sum(os.times()[:4]) - begin
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -146,7 +146,7 @@ class Observer:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Notes failures, of setting up too."""
         if report.failed:
-            self.outcome.failed.append(report.nodeid)
+            self.found.failed.append(report.nodeid)
 
     def _switch(self, context: str) -> None:
         self._context = context
@@ -160,11 +160,11 @@ class Observer:
         self._coverage.stop()
         data = self._coverage.get_data()
         users: dict[str, set[int]] = {"": set()}  # by context
-        for place, test in enumerate(self.outcome.secs):
+        for place, test in enumerate(self.found.secs):
             for context in (test, *map(_fixture_context, self._fixtures[test])):
                 users.setdefault(context, set()).add(place)
         for file in data.measured_files():
-            lines = self.outcome.lines.setdefault(os.path.relpath(file), {})
+            lines = self.found.lines.setdefault(os.path.relpath(file), {})
             for line, contexts in data.contexts_by_lineno(file).items():
                 tests = set().union(*(users.get(c, set()) for c in contexts))
                 if tests:
@@ -176,19 +176,19 @@ def _fixture_context(name: str) -> str:
 
 
 def run(request: Request, folder: pathlib.Path) -> int:
-    """Runs the tests of a request in this process; notes the outcome in a file."""
-    observer = Observer(request)
+    """Runs the tests of a request in this process; notes the answer in a file."""
+    watcher = Watcher(request)
     words = ["-p", "no:cacheprovider", "-m", MARKERS, f"--basetemp={folder}/pytest"]
     first_only = ["-x"] if request.path else []
-    code = pytest.main([*request.files, *words, *first_only], plugins=[observer])
-    observer.note_lines()
-    observer.outcome.code = int(code)
-    text = json.dumps(dataclasses.asdict(observer.outcome))
-    (folder / "outcome.json").write_text(text)
+    code = pytest.main([*request.files, *words, *first_only], plugins=[watcher])
+    watcher.note_lines()
+    watcher.found.code = int(code)
+    text = json.dumps(dataclasses.asdict(watcher.found))
+    (folder / "answer.json").write_text(text)
     return int(code)
 
 
-def run_forked(request: Request) -> Outcome:
+def run_forked(request: Request) -> Answer:
     """Runs the tests of a request in a forked process, and waits for it."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="mutant-"))
     pid = os.fork()
@@ -201,11 +201,11 @@ def run_forked(request: Request) -> Outcome:
             os._exit(code)
     try:
         code = _wait(pid, time.monotonic() + request.limit_secs)
-        outcome = Outcome(code=code)
+        found = Answer(code=code)
         with contextlib.suppress(OSError):
-            outcome = Outcome(**json.loads((folder / "outcome.json").read_text()))
-        outcome.log = (folder / "log").read_text(errors="replace")[-_LOG_CHARS:]
-        return outcome
+            found = Answer(**json.loads((folder / "answer.json").read_text()))
+        found.log = (folder / "log").read_text(errors="replace")[-_LOG_CHARS:]
+        return found
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -237,7 +237,7 @@ def _wait(pid: int, end: float) -> int:
         time.sleep(_POLL_SECS)
 
 
-def answer(request: Request) -> Outcome:
+def answer(request: Request) -> Answer:
     """Puts the mutant in its place, runs the tests, and puts the module back."""
     if not request.path:
         return run_forked(request)
@@ -260,8 +260,8 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # pytest looks for garbage at its end, and finds none in all that
     for line in sys.stdin:
-        outcome = answer(Request(**json.loads(line)))
-        print(json.dumps(dataclasses.asdict(outcome)), file=answers, flush=True)
+        found = answer(Request(**json.loads(line)))
+        print(json.dumps(dataclasses.asdict(found)), file=answers, flush=True)
 
 
 if __name__ == "__main__":
