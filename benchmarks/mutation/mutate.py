@@ -171,7 +171,7 @@ def try_all(
     kept: coverage_map.CoverageMap,
     crew: crew_lib.Crew,
 ) -> list[Judgement]:
-    """Runs each mutant's tests; returns the judgements in the order of the mutants."""
+    """Runs each mutant's tests, and shows what survives; judgements in their order."""
     judgements: dict[str, Judgement] = {}
     requests = {}
     for number, mutant in enumerate(drawn):
@@ -187,6 +187,8 @@ def try_all(
     for done, (number, answer) in enumerate(crew.answer(requests), start=1):
         mutant = drawn[int(number)]
         judgements[number] = judge(mutant, mutant.diff(sources[mutant.path]), answer)
+        if not judgements[number].is_killed:
+            print(judgements[number].diff, end="\n\n", flush=True)
         if done % LINES_BETWEEN == 0 or done == len(drawn):
             left = (time.monotonic() - begin) / done * (len(drawn) - done)
             n_killed = sum(v.is_killed for v in judgements.values())
@@ -282,12 +284,10 @@ def main() -> None:
     with crew_lib.Crew(REPOSITORY, n_workers=arguments.workers) as crew:
         kept = update_map(REPOSITORY, crew)
         judgements = try_all(drawn, sources, kept, crew)
-    survivors = [judgement for judgement in judgements if not judgement.is_killed]
-    for judgement in survivors:
-        print(judgement.diff, end="\n\n")
     places = [
         [v.mutant.module, *v.mutant.changed_lines(sources[v.mutant.path])]
-        for v in survivors
+        for v in judgements
+        if not v.is_killed
     ]
     files.write_text(remembered, json.dumps(places))
     facts = {
