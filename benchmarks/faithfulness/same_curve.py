@@ -27,6 +27,7 @@ from matplotlib import figure
 from models.config import gin_config
 from models.data import provider
 from models.training import assembly
+from prep import files
 from prep.dataset import info
 
 PAPER = "models/solo_instrument.gin"  # what papers/iclr2020 trains
@@ -134,16 +135,16 @@ def main(arguments: list[str]) -> None:
     batches = iter(dataset.batches(_BATCH_SIZE.value))
     batch = next(batches)
 
-    # Equal weights: fast parts have ddsp's variables in ddsp's order.
+    # Fast parts read ddsp's checkpoints: all begin with the same weights.
     built = {
         "stock": build_stock(dataset.info, batch),
         "stock, other noise": build_stock(dataset.info, batch),
         "ours": build_ours(dataset.info, batch),
     }
-    start = [weight.numpy() for weight in built["stock"][0].trainable_variables]
-    for model, _ in built.values():
-        for weight, value in zip(model.trainable_variables, start, strict=True):
-            weight.assign(value)
+    with files.scratch_folder("ddsp-same-curve") as folder:
+        start = tf.train.Checkpoint(model=built["stock"][0]).write(f"{folder}/start")
+        for model, _ in built.values():
+            tf.train.Checkpoint(model=model).read(start).assert_consumed()
 
     # In turn, the same batch for each.
     curves: dict[str, list[float]] = {name: [] for name in built}
