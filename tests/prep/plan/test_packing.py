@@ -101,14 +101,63 @@ def test_strips_have_rests_and_an_end_that_examples_reach():
     assert packing.cut_pack(pack, "train", settings(hop_secs=0.5)) == [0, 125, 250]
 
 
+@pytest.mark.parametrize(
+    "lengths, n_frames",
+    [
+        ([100, 125], 250),  # with the rest between them exactly an example
+        ([100, 126], 375),  # a frame more, a hop more
+        ([100, 250], 375),
+        ([100, 251], 500),
+    ],
+)
+def test_pack_ends_where_an_example_does(lengths, n_frames):
+    chosen = settings(hop_secs=0.5)
+    (pack,) = packing.lay_out(list(enumerate(lengths)), "train", settings=chosen)
+    assert pack.n_frames == n_frames
+    # Hops longer than an example would lose what lies between.
+    wide = settings(hop_secs=2.0)
+    (pack,) = packing.lay_out(list(enumerate(lengths)), "train", settings=wide)
+    assert packing.cut_pack(pack, "train", wide) == list(range(0, pack.n_frames, 250))
+
+
+@pytest.mark.parametrize(
+    "lengths, sizes",
+    [
+        ([225] * 11, [11]),  # with rests 2750 frames, 1.4 times eight examples
+        ([225] * 13, [7, 6]),  # 1.6 times: middles from 112 on, in halves of 1625
+        ([225] * 21, [7, 7, 7]),
+        ([600, 3400, 1200], [1, 1, 1]),  # middles at 300, 2325, 4650 of 5275 frames
+        ([100, 9000], [1, 1]),  # five strips, of which three stay empty
+    ],
+)
+def test_strips_are_about_eight_examples_long_and_equal(lengths, sizes):
+    packs = packing.lay_out(list(enumerate(lengths)), "train", settings=settings())
+    assert [len(pack.pieces) for pack in packs] == sizes
+    ordered = [source for pack in packs for source, _ in pack.pieces]
+    assert ordered == list(range(len(lengths)))
+
+
+def test_rest_is_a_tenth_of_a_second_and_one_frame_at_least():
+    for frame_rate, rest in ((250, 25), (160, 16), (4, 1)):
+        (pack,) = packing.lay_out(
+            [(0, 1), (1, 1)], "train", settings=settings(frame_rate=frame_rate)
+        )
+        assert pack.pieces[1][1] == 1 + rest
+
+
 def test_evaluation_fills_examples_the_longest_first():
-    lengths = [(0, 100), (1, 240), (2, 120), (3, 5)]
+    lengths = [(0, 100), (1, 240), (2, 120), (3, 5), (4, 100)]
     packs = packing.lay_out(lengths, "eval", settings=settings())
     assert [pack.pieces for pack in packs] == [
         ((1, 0),),
-        ((2, 0), (0, 120 + REST)),
-        ((3, 0),),
+        ((2, 0), (0, 120 + REST)),  # 5 frames are left, and no rest before them
+        ((4, 0), (3, 100 + REST)),
     ]
+    # What fits exactly does.
+    packs = packing.lay_out([(0, 125), (1, 100)], "eval", settings=settings())
+    assert [pack.pieces for pack in packs] == [((0, 0), (1, 150))]
+    packs = packing.lay_out([(0, 125), (1, 101)], "eval", settings=settings())
+    assert [pack.n_frames for pack in packs] == [250, 250]
 
 
 def test_pad_gives_each_recording_an_example_and_its_own_name(notes):
