@@ -10,11 +10,14 @@ PYTEST := $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
 # Recordings for `make demo`; without it the demo plays its own instrument.
 INPUT ?=
 unexport INPUT
+# Of `make mutate`.
+SAMPLE ?= 200
+SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-ddsp lint check format notebook lint-js lock bench \
-	bench-prep bench-training bench-ladder bench-render bench-live bench-instrument \
-	bench-report bench-pitch
+.PHONY: help setup demo test test-ddsp lint check mutate format notebook lint-js lock \
+	bench bench-prep bench-training bench-ladder bench-render bench-live \
+	bench-instrument bench-report bench-pitch
 
 help:  ## lists the words
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -50,6 +53,9 @@ lint: $(READY)  ## format, lint and types
 
 check: lint  ## lint and the fast tests
 	$(PYTEST) -m "not slow and not browser"
+
+mutate: $(READY)  ## small wrong changes that no fast test notices; SAMPLE=200 SEED=0
+	$(BIN)/python -m benchmarks.mutation.mutate --sample=$(SAMPLE) --seed=$(SEED)
 
 format: $(READY)  ## writes the format that check asks for
 	$(BIN)/ruff format .

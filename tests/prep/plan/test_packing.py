@@ -1,5 +1,6 @@
 """Short recordings in rows: nothing is lost, nothing stands in both splits."""
 
+import functools
 import json
 
 import numpy as np
@@ -10,7 +11,6 @@ from prep import settings as settings_lib
 from prep.plan import make
 from prep.plan import packing
 from prep.plan import plan as plan_lib
-from prep.plan import splits
 from prep.plan import text
 from prep.recordings import find
 from prep.recordings import probe as probe_lib
@@ -23,24 +23,27 @@ def settings(**changed):
     return settings_lib.Settings(**{"example_secs": 1.0, **changed})
 
 
-def make_plan(folder, **changed):
-    chosen = settings(**changed)
-    probes = probe_lib.probe_recordings(
+@functools.cache  # of a folder's files, which no test changes
+def probe(folder):
+    return probe_lib.probe_recordings(
         find.find_recordings([str(folder)]),
-        min_loudness_db=chosen.min_loudness_db,
-        min_input_rate=chosen.min_input_rate,
+        min_loudness_db=settings().min_loudness_db,
+        min_input_rate=settings().min_input_rate,
     )
-    return make.make_plan(probes, chosen, tracker_id="stub")
 
 
-@pytest.fixture
-def notes(tmp_path):
+def make_plan(folder, **changed):
+    return make.make_plan(probe(folder), settings(**changed), tracker_id="stub")
+
+
+@pytest.fixture(scope="module")
+def notes(tmp_path_factory):
     """Forty notes of 0.3 to 0.69 s, in quarter tones from 220 Hz on."""
-    (tmp_path / "in").mkdir()
+    folder = tmp_path_factory.mktemp("notes")
     for index in range(40):
         audio = prep_helpers.tone(0.3 + index / 100, f0_hz=220 * 2 ** (index / 24))
-        soundfile.write(tmp_path / "in" / f"{index:02d}.wav", audio, 16000)
-    return tmp_path / "in"
+        soundfile.write(folder / f"{index:02d}.wav", audio, 16000)
+    return folder
 
 
 def ids_by_split(plan):
@@ -85,26 +88,6 @@ def test_both_splits_reach_over_the_compass(notes):
     # Four of forty: one of each quarter of the pitches, give or take a note.
     assert len(names) in (4, 5)
     assert names[0] < 13 and names[-1] > 26
-
-
-def test_choice_by_pitch_depends_on_neither_order_nor_names(rng):
-    secs = {f"{i:02x}": 1.0 + i % 5 for i in range(60)}
-    rough = {one: 100.0 + int(one, 16) for one in secs}
-    shuffled = list(secs)
-    rng.shuffle(shuffled)
-    chosen = splits.choose_eval_by_pitch(secs, rough, 0.1)
-    assert chosen == splits.choose_eval_by_pitch(
-        {one: secs[one] for one in shuffled}, rough, 0.1
-    )
-    assert sum(secs[one] for one in chosen) == pytest.approx(18.0, abs=3.0)
-
-
-@pytest.mark.parametrize("fraction", [0.01, 0.1, 0.5])
-@pytest.mark.parametrize("rough_hz", [None, 200.0])
-def test_two_recordings_give_one_to_each_split(fraction, rough_hz):
-    secs = {"a": 1.0, "b": 1.0}
-    rough = dict.fromkeys(secs, rough_hz)
-    assert len(splits.choose_eval_by_pitch(secs, rough, fraction)) == 1
 
 
 def test_strips_have_rests_and_an_end_that_examples_reach():
