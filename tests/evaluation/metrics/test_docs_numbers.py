@@ -61,8 +61,8 @@ MASKS = (
     f"CREPE's confidence at least {frame_masks.MIN_CONFIDENCE:g} |",
     f"fewer than {frame_masks.MIN_FRAMES} frames "
     f"({ms(frame_masks.MIN_FRAMES / FRAME_RATE)})",
-    f"deviation below {responses.MIN_LOUDNESS_STD_DB:g} dB of loudness (the index's) or "
-    f"{responses.MIN_PITCH_STD_CENTS:g} cents of pitch",
+    f"deviation below {responses.MIN_LOUDNESS_STD_DB:g} dB of loudness (the index's) "
+    f"or {responses.MIN_PITCH_STD_CENTS:g} cents of pitch",
     f"(within {responses.STANDSTILL_RANGE:g} dB or octaves",
     "the mean of its squared magnitudes times 1/3",
 )
@@ -104,8 +104,8 @@ ROOMS = (
     f"falls by {rooms.MIN_FALL_DB:g} dB at once",
     f"Of {len(rooms.ROOM_SECS) * len(rooms.ROOM_DB)} rooms ({rooms.ROOM_SECS[0]:g} to "
     f"{rooms.ROOM_SECS[-1]:g} s, {rooms.ROOM_DB[0]:g} to {rooms.ROOM_DB[-1]:g} dB "
-    f"against the direct sound) and none, each with {WORDS[len(rooms.NOISE_DB)]} levels "
-    "of noise",
+    "against the direct sound) and none, each with "
+    f"{WORDS[len(rooms.NOISE_DB)]} levels of noise",
     f"explains {per_cent(rooms.MIN_GAIN)} of the misfit beyond twice",
     f"(fewer than {rooms.MIN_EVENTS} falls)",
     f"a room of {audible.ROOM_SECS:g} s whose sound has the energy of the direct one",
