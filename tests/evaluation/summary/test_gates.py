@@ -100,7 +100,8 @@ def test_as_good_is_within_both_margins(loss, index, answer, compare_as):
     compare_as(comparison(0.0, *loss), comparison(0.0, *index), n_tests=1)
     rungs = {"stage1": "stage1", "stage5": "stage5"}
     indices = {rung: healthy() for rung in rungs}
-    table = table_of(stage1=LOSS + 1.0, stage5=LOSS)
+    trainings = {"stage5-seed0": LOSS - 1.0, "stage5-seed1": LOSS + 1.0}
+    table = table_of(stage1=LOSS + 1.0, **trainings)
     found = gates.lowest_rung(table, rungs, indices)
     assert found.answer == answer
     assert "against a margin of 0.250" in found.evidence[1]
@@ -177,7 +178,9 @@ def test_a_clear_benefit_is_of_the_margin_in_one_and_worse_in_none(
     loss, index, answer, compare_as
 ):
     compare_as(loss, index, n_tests=2)
-    table = table_of(stage1=LOSS, transformer=1.0)  # the margin is of the baseline's
+    # The margin is of the baseline's loss, the mean of its trainings'.
+    trainings = {"stage1-seed0": LOSS - 1.0, "stage1-seed1": LOSS + 1.0}
+    table = table_of(**trainings, transformer=1.0)
     rungs = {"stage1": "stage1", "transformer": "transformer"}
     assert gates.transformer_benefit(table, rungs).answer == answer
 
@@ -213,6 +216,8 @@ def test_gates_name_the_lowest_rung_that_is_as_good(rng):
 def test_a_collapsed_rung_is_never_as_good(rng):
     found = answers({"stage5": (5.0, 0.1), "stage1": (5.0, 0.9)}, rng)
     assert found["lowest_rung"].answer == "stage5"
+    told = found["lowest_rung"].evidence
+    assert "The framewise MLP (stage 1): collapsed." in told
     assert found["stage1_resolves"].answer == gates.NO
 
 

@@ -245,10 +245,11 @@ def test_five_recordings_are_units_and_fewer_are_not(owners, unit, units):
 def test_shares_are_of_clips_and_effects_of_recordings():
     """Units -1, -2, -3, -4, -5: mean -3, deviation sqrt(2.5) (n - 1)."""
     owners = list("aaabcde")
-    differences = np.array([0.0, -1.0, -2.0, -2.0, -3.0, -4.0, -5.0])
+    differences = np.array([0.0, 0.0, -3.0, -2.0, -3.0, -4.0, -5.0])
     found = run(np.zeros(7), differences, owners)
-    assert found.share_better == 6 / 7  # equal is not better
+    assert found.share_better == 5 / 7  # equal is not better
     assert found.effect_size == pytest.approx(-3.0 / math.sqrt(2.5))
+    assert run(np.zeros(2), [1.0, 3.0]).effect_size == pytest.approx(math.sqrt(2.0))
     alone = run(np.zeros(1), [-1.0])
     assert math.isnan(alone.effect_size) and alone.share_better == 1.0
 
