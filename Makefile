@@ -10,11 +10,14 @@ PYTEST := $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
 # Recordings for `make demo`; without it the demo plays its own instrument.
 INPUT ?=
 unexport INPUT
+# Of `make mutate`.
+SAMPLE ?= 200
+SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-ddsp lint check format notebook lint-js lock bench \
-	bench-prep bench-training bench-ladder bench-render bench-instrument bench-report \
-	bench-pitch
+.PHONY: help setup demo test test-ddsp lint check mutate format notebook lint-js lock \
+	bench bench-prep bench-training bench-ladder bench-render bench-live \
+	bench-instrument bench-report bench-pitch
 
 help:  ## lists the words
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -51,6 +54,9 @@ lint: $(READY)  ## format, lint and types
 check: lint  ## lint and the fast tests
 	$(PYTEST) -m "not slow and not browser"
 
+mutate: $(READY)  ## small wrong changes that no fast test notices; SAMPLE=200 SEED=0
+	$(BIN)/python -m benchmarks.mutation.mutate --sample=$(SAMPLE) --seed=$(SEED)
+
 format: $(READY)  ## writes the format that check asks for
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -67,7 +73,7 @@ lock:  ## regenerates requirements.txt from setup.cfg
 		--no-annotate --extra dev --override requirements-overrides.txt setup.cfg \
 		--output-file requirements.txt
 
-bench: bench-prep bench-training bench-ladder bench-render bench-instrument bench-report bench-pitch  ## every benchmark
+bench: bench-prep bench-training bench-ladder bench-render bench-live bench-instrument bench-report bench-pitch  ## every benchmark
 
 bench-prep: $(READY)  ## CREPE and the pipeline against the stock libraries
 	$(BIN)/python -m benchmarks.bench_crepe
@@ -81,6 +87,9 @@ bench-ladder: $(READY)  ## size and cost of every rung
 
 bench-render: $(READY)  ## playing live and to a file, against real time
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench_render
+
+bench-live: $(READY)  ## the live ear: what it hears beside the preparation, and how fast
+	$(BIN)/python -m benchmarks.bench_live
 
 bench-report: $(READY)  ## judging two systems, against the program as it was
 	$(BIN)/python -m benchmarks.bench_report

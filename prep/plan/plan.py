@@ -315,7 +315,7 @@ class Plan:
         values = {"hash": self.hash, **self.to_dict()}
         lines = []
         for key, value in values.items():
-            if isinstance(value, list):
+            if isinstance(value, list | tuple):
                 items = ",\n  ".join(json.dumps(v, sort_keys=True) for v in value)
                 lines.append(f' "{key}": [\n  {items}\n ]')
             else:
