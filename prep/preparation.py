@@ -108,6 +108,7 @@ def prepare(request: PreparationRequest, say: Say) -> None:
             plan_hash=plan.hash,
             make_tracker=request.make_tracker,
         )
+        job.keep(plan)
         _compute(job, request)
         _finish(job, say)
 

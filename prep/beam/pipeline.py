@@ -21,7 +21,6 @@ from apache_beam.options import pipeline_options
 
 from prep.beam import steps
 from prep.dataset import layout
-from prep.plan import plan as plan_lib
 from prep.recordings import decode
 
 
@@ -47,15 +46,12 @@ class AnalyseSegment(beam.DoFn):
 
     def __init__(self, job: steps.Job):
         self._job = job
-        self._listed: dict[tuple[int, int], list[int]] | None = None
 
     def process(self, keyed: tuple[str, object]) -> Iterator[tuple[int, int]]:
         """Computes a segment's features."""
         source, segment = map(int, keyed[0].split(":"))
         steps.analyse_segment(self._job, source, segment=segment)
-        if self._listed is None:
-            self._listed = shards_by_segment(self._job.plan)
-        for shard in self._listed.get((source, segment), ()):
+        for shard in steps.shards_by_segment(self._job).get((source, segment), ()):
             yield shard, 0
 
 
@@ -75,14 +71,6 @@ class WriteShard(beam.DoFn):
         ):
             steps.write_shard(job, shard)
             yield shard
-
-
-def shards_by_segment(plan: plan_lib.Plan) -> dict[tuple[int, int], list[int]]:
-    """Under which segment each shard is listed: the first that it needs."""
-    listed: dict[tuple[int, int], list[int]] = {}
-    for index, shard in enumerate(plan.shards):
-        listed.setdefault(min(plan.segments_of(shard)), []).append(index)
-    return listed
 
 
 def _note_failure(job: steps.Job, source: int, error: Exception) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 NORMALIZED_PEAK = 0.99  # of full scale, of recordings with --normalize=peak
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Rejection:
     """An input that is not used, whole or in part.
 
@@ -31,7 +31,7 @@ class Rejection:
     copy_of: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Recording:
     """A recording that can be used.
 
@@ -81,7 +81,7 @@ class Recording:
         return self.n_in / self.in_rate
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Probe:
     """A recording that has been looked at.
 
