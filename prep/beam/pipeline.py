@@ -10,15 +10,13 @@ A GroupByKey hands nothing on before all that comes before it is finished, so se
 find their recording decoded and shards find their features computed.
 """
 
-import contextlib
 import json
-import pathlib
-import tempfile
 from collections.abc import Iterator
 
 import apache_beam as beam
 from apache_beam.options import pipeline_options
 
+from prep.beam import runners
 from prep.beam import steps
 from prep.dataset import layout
 from prep.recordings import decode
@@ -82,21 +80,10 @@ def _note_failure(job: steps.Job, source: int, error: Exception) -> None:
         )
 
 
-@contextlib.contextmanager
-def _temporary_files_in(folder: pathlib.Path) -> Iterator[None]:
-    """Has Beam keep its temporary folders where the next start of a job clears them."""
-    before = tempfile.tempdir
-    tempfile.tempdir = str(folder)
-    try:
-        yield
-    finally:
-        tempfile.tempdir = before
-
-
 def run(job: steps.Job, options: pipeline_options.PipelineOptions) -> None:
     """Computes all shards that are missing; returns when the runner has finished."""
     with (
-        _temporary_files_in(job.layout.temporary),
+        runners.temporary_files_in(job.layout.temporary),
         beam.Pipeline(options=options) as pipeline,
     ):
         _ = (
