@@ -13,7 +13,6 @@ import json
 import os
 import pathlib
 from collections.abc import Iterator
-from collections.abc import Sequence
 
 import apache_beam as beam
 import numpy as np
@@ -69,12 +68,15 @@ class Probe(beam.DoFn):
     def __init__(self, job: ProbingJob):
         self._job = job
 
-    def process(self, group: tuple[int, Sequence[tuple[str, str]]]) -> Iterator[int]:
+    def process(self, group: tuple[int, list[tuple[bytes, bytes]]]) -> Iterator[int]:
         """Probes a group of recordings."""
         number, recordings = group
         path = self._job.path(number)
         if not path.exists():
-            lines = [encode(self._probe(where, name)) for where, name in recordings]
+            lines = [
+                encode(self._probe(os.fsdecode(where), os.fsdecode(name)))
+                for where, name in recordings
+            ]
             with layout.replacing(path, path.parent) as unfinished:
                 unfinished.write_text("".join(f"{line}\n" for line in lines))
         yield number
@@ -106,7 +108,9 @@ def probe_recordings(
     options: pipeline_options.PipelineOptions,
 ) -> list[Answer]:
     """Probes all recordings on the workers; keeps their order."""
-    files = list(zip(found.paths, found.names, strict=True))
+    # As bytes: names may hold what UTF-8, and so Beam's own coder of text, cannot say.
+    named = zip(found.paths, found.names, strict=True)
+    files = [(os.fsencode(path), os.fsencode(name)) for path, name in named]
     groups = list(
         enumerate(
             files[start : start + GROUP_SIZE]

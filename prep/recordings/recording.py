@@ -87,7 +87,7 @@ class Probe:
 
     Attributes:
         recording: What is known of it.
-        envelope: Loudness over time (`loudness.ENVELOPE_RATE`), dB.
+        envelope: Loudness over time (`loudness.ENVELOPE_RATE`), dB, float32.
         rough_hz: Pitch, roughly, for the choice of the splits; None without one.
         audio_id: Hash of the decoded samples, hexadecimal; "" is like no other.
     """
