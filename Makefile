@@ -15,8 +15,8 @@ GPU ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-ddsp lint check format notebook lint-js lock bench \
-	bench-prep bench-scale bench-training bench-ladder bench-render bench-instrument \
-	bench-report bench-pitch
+	bench-prep bench-scale bench-training bench-ladder bench-render bench-live \
+	bench-instrument bench-report bench-pitch
 
 help:  ## lists the words
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -74,7 +74,7 @@ lock:  ## regenerates requirements.txt from setup.cfg
 		--python-version 3.11 --no-header --no-annotate --constraint requirements.txt - \
 		| grep '^nvidia-' > requirements-gpu.txt
 
-bench: bench-prep bench-scale bench-training bench-ladder bench-render bench-instrument bench-report bench-pitch  ## every benchmark
+bench: bench-prep bench-scale bench-training bench-ladder bench-render bench-live bench-instrument bench-report bench-pitch  ## every benchmark
 
 bench-prep: $(READY)  ## CREPE and the pipeline against the stock libraries
 	$(BIN)/python -m benchmarks.bench_crepe
@@ -91,6 +91,9 @@ bench-ladder: $(READY)  ## size and cost of every rung
 
 bench-render: $(READY)  ## playing live and to a file, against real time
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench_render
+
+bench-live: $(READY)  ## the live ear: what it hears beside the preparation, and how fast
+	$(BIN)/python -m benchmarks.bench_live
 
 bench-report: $(READY)  ## judging two systems, against the program as it was
 	$(BIN)/python -m benchmarks.bench_report

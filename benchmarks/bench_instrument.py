@@ -12,8 +12,6 @@ block of the audio thread (128 samples) for which an event may wait. Weights are
 where no run is given. Needs Debian's chromium and selenium; the last line is JSON.
 """
 
-import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
-
 import argparse
 import contextlib
 import json

@@ -7,9 +7,9 @@ Three parts; each run has a process of its own:
 
 - `recordings`: preparation of 1,000, 10,000 and 100,000 recordings of 0.3 s, with a
   stub for the pitch tracker, because what grows with their number is the bookkeeping.
-  Seconds and the peak of resident memory of every phase. `growth` divides the cost of a
-  recording at the largest size by that at the smallest; `bytes_each` is what a
-  recording adds to the peak.
+  Seconds, processor seconds and the peak of resident memory of every phase. `growth`
+  divides the processor time of a recording at the largest size by that at the smallest;
+  `bytes_each` is what a recording adds to the peak.
 - `workers`: the same recordings with CREPE, by one and two processes and by Dask with
   one and two workers, a core for each. Seconds a second of audio is the slope between
   two lengths, so that starting does not count; `efficiency` is what two workers gain
@@ -77,7 +77,7 @@ def growth(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """
     small, large = rows[0], rows[-1]
     n_small, n_large = small["n_items"], large["n_items"]
-    cost = lambda row, phase: row["secs"][phase] / row["n_items"]
+    cost = lambda row, phase: row["cpu_secs"][phase] / row["n_items"]
     return {
         "growth": {
             phase: round(cost(large, phase) / max(cost(small, phase), 1e-9), 2)

@@ -11,8 +11,6 @@ Its `..._vs_stock` keys are stock's median time over ours, by the clock and in C
 longer than its limit.
 """
 
-import ddsp_compat  # isort: skip  (before TensorFlow)
-
 import collections.abc
 import json
 import math
@@ -29,6 +27,7 @@ from absl import app
 from absl import flags
 from absl import logging
 
+import ddsp_compat
 from benchmarks import time_to_healthy
 from benchmarks import timing
 from benchmarks import training_parts

@@ -64,6 +64,7 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.secs: dict[str, float] = {}
+        self.cpu_secs: dict[str, float] = {}
         self.peak_mb: dict[str, float] = {}
 
     def attach(self, phase: str, module: types.ModuleType, name: str) -> None:
@@ -81,12 +82,14 @@ class Stopwatch:
         is_step = ":" in phase
         if not is_step:
             _CLEAR.write_text("5")  # Linux: the peak begins anew
-        begin = time.perf_counter()
+        begin, cpu_begin = time.perf_counter(), time.process_time()
         try:
             return work()
         finally:
             took = time.perf_counter() - begin
             self.secs[phase] = self.secs.get(phase, 0.0) + took
+            took = time.process_time() - cpu_begin
+            self.cpu_secs[phase] = self.cpu_secs.get(phase, 0.0) + took
             if not is_step:
                 peak = max(self.peak_mb.get(phase, 0.0), memory_mb("VmHWM"))
                 self.peak_mb[phase] = peak
@@ -96,6 +99,7 @@ class Stopwatch:
         return {
             "n_items": n_items,
             "secs": {key: round(value, 3) for key, value in self.secs.items()},
+            "cpu_secs": {key: round(value, 3) for key, value in self.cpu_secs.items()},
             "peak_mb": {key: round(value, 1) for key, value in self.peak_mb.items()},
             **more,
         }

@@ -30,7 +30,8 @@ ARROWS = {
         features: loudness recordings settings
         checked_json:
         plan: features loudness recordings settings
-        dataset: features files loudness plan recordings settings
+        locks:
+        dataset: features files locks loudness plan recordings settings
         beam: dataset features loudness pitch plan recordings settings
         report: beam pitch plan settings
         preparation: beam dataset plan progress recordings report settings
@@ -49,9 +50,10 @@ ARROWS = {
         synths: layers
         losses: layers measures schedules synths
         autoencoder: controls decoders losses
-        runs: config prep.dataset prep.files
-        streaming: autoencoder controls decoders synths
-        export: autoencoder controls data decoders prep.files runs streaming synths
+        runs: config prep.dataset prep.files prep.locks
+        streaming: autoencoder controls decoders prep.files synths
+        export: autoencoder controls data decoders measures prep.files runs streaming
+            synths
         monitoring: data losses measures synths
         teaching: data losses measures prep.files runs
         training: config data losses memory monitoring prep.dataset prep.files runs
@@ -67,10 +69,10 @@ ARROWS = {
             models.runs models.synths prep.features prep.files
         summary: collapse_index metrics models.data models.measures models.runs scoring
         report: collapse_index metrics models.measures models.runs prep.command_line
-            scoring summary
+            prep.locks scoring summary
         evaluate: models.runs prep.pitch prep.progress report scoring summary
-        matrix: models.config models.runs prep.dataset prep.files prep.progress report
-            scoring summary
+        matrix: models.config models.runs prep.dataset prep.files prep.locks
+            prep.progress report scoring summary
         render: models.autoencoder models.controls models.measures models.runs
             models.streaming prep.dataset prep.features prep.files prep.loudness
             prep.pitch prep.recordings prep.report report scoring

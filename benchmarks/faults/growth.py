@@ -13,8 +13,6 @@ The pitch tracker counts zero crossings and the models are tiny: what grows with
 input is the project's own bookkeeping, which is what is measured here.
 """
 
-import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
-
 import json
 import os
 import pathlib

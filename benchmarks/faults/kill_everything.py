@@ -14,8 +14,6 @@ with 1 if anything differs or is left behind.
 The pitch tracker counts zero crossings: what CREPE computes is not what is tested here.
 """
 
-import ddsp_compat  # noqa: F401  isort: skip  (before TensorFlow)
-
 import collections
 import dataclasses
 import functools

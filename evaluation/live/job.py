@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
+import threadpoolctl
 from absl import logging
 
 from evaluation.live import ear as ear_lib
@@ -105,7 +106,8 @@ def play_file(
     n_samples = n_played = 0
     processor_secs = 0.0
     sink = files.Sink(paths, sample_rate=sample_rate, gain_db=request.gain_db)
-    with sink:
+    # The ear's products are small: a second thread of NumPy's would only wait.
+    with sink, threadpoolctl.threadpool_limits(1):
         # The last sound comes when as much silence as the latency has been heard.
         for block in host_blocks(
             source, sample_rate, n_after=instrument.latency_samples

@@ -24,8 +24,8 @@ RECIPE = "recommended"
 # What the recipe is compared with; "untaught" has neither its lessons nor its anchor.
 PARTS = ("no_warm_up", "no_anchor", "no_data_start", "untaught")
 TAUGHT_STEPS = 400  # of the recipe
-# Spectral steps in the time of the recipe's warm-up and its own steps, as a multiple of
-# these (docs/results.md, "With and without").
+# Spectral steps in the time of the recipe's measuring, warm-up and own steps, as a
+# multiple of these: 15 + 42 + 400 * 0.28 s on two idle cores (docs/results.md).
 EQUAL_TIME = 1.5
 LASTING_STEPS = 3000
 NO_EARLY_STOP = ("--gin_param=models.loop.LoopOptions.patience=0",)

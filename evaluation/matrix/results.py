@@ -1,13 +1,10 @@
 """What came out of the experiment matrix, as matrix.json and matrix.md."""
 
-import contextlib
 import dataclasses
-import fcntl
 import json
 import math
 import os
 import pathlib
-from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -21,6 +18,7 @@ from models.runs import record
 from prep import checked_json
 from prep import errors
 from prep import files
+from prep import locks
 from prep.dataset import info
 
 JSON_NAME = history.JSON_NAME
@@ -75,7 +73,8 @@ def write(
         "commit": record.commit(),
     }
     # Read anew each time: another part of the matrix may run beside this one.
-    with _alone_in(folder):
+    # Another matrix may read and write this folder's results.
+    with locks.holding(folder, wait_secs=math.inf):
         joined = history.merge(
             history.read(folder, dataset),
             experiments=[dataclasses.asdict(one) for one in experiments],
@@ -89,17 +88,6 @@ def write(
         files.write_text(folder / JSON_NAME, text + "\n")
         files.write_text(folder / TEXT_NAME, to_text(document))
     return dict(document)
-
-
-@contextlib.contextmanager
-def _alone_in(folder: pathlib.Path) -> Iterator[None]:
-    """Keeps other matrices from a folder's results while these are read and written."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def to_text(document: Mapping[str, Any]) -> str:

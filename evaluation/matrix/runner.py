@@ -10,7 +10,7 @@ waits for, which saves before it does.
 
 import contextlib
 import dataclasses
-import fcntl
+import math
 import pathlib
 import subprocess
 import time
@@ -30,6 +30,7 @@ from models.runs import metrics_log
 from models.runs import processes
 from models.runs import record
 from prep import checked_json
+from prep import locks
 
 DONE = tuple(item for item in layout.Outcome if item.is_done)
 FAILED = "failed"
@@ -196,7 +197,7 @@ def own_log(path: pathlib.Path) -> Iterator[TextIO]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as log:
-        fcntl.flock(log, fcntl.LOCK_EX)
+        locks.take(log.fileno(), wait_secs=math.inf)
         yield log
 
 

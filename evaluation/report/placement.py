@@ -8,7 +8,6 @@ Only a report is replaced: files of these names that no report wrote stay.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import pathlib
@@ -18,6 +17,7 @@ import tempfile
 from collections.abc import Iterator
 
 from prep import errors
+from prep import locks
 
 # A report's own files; `--overwrite` replaces nothing else.
 SUMMARY_NAME, MEDIA_NAME = "summary.json", "media"
@@ -47,7 +47,12 @@ def claim(output: pathlib.Path, *, overwrite: bool) -> Iterator[pathlib.Path]:
     is_new = not output.exists()
     _check_writable(output)
     try:
-        with _locked(output):
+        with locks.holding(output) as is_ours:
+            if not is_ours:
+                raise errors.InputError(
+                    f"another ddsp_report is writing to {output}; wait for it, or say "
+                    "another --output."
+                )
             recover(output)
             check_replaceable(output, overwrite=overwrite)
             unfinished = output / UNFINISHED
@@ -74,25 +79,6 @@ def _check_writable(output: pathlib.Path) -> None:
         raise errors.InputError(
             f"--output={output} cannot be written: {error.strerror}."
         ) from error
-
-
-@contextlib.contextmanager
-def _locked(output: pathlib.Path) -> Iterator[None]:
-    """Holds the folder against other reports; the lock ends with the process."""
-    folder = os.open(output, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise errors.InputError(
-                f"another ddsp_report is writing to {output}; wait for it, or say "
-                "another --output."
-            ) from error
-        except OSError:  # a file system without locks
-            pass
-        yield
-    finally:
-        os.close(folder)
 
 
 def check_replaceable(output: pathlib.Path, *, overwrite: bool) -> None:

@@ -22,6 +22,7 @@ import tensorflow as tf
 from models import autoencoder
 from models.controls import conditioning
 from models.data import provider
+from models.measures import frame_masks
 from models.streaming import block_controls
 from models.streaming import block_model
 from prep import errors
@@ -35,7 +36,6 @@ SEMITONES = 1.0  # beyond the pitches heard that the model is still told of
 NOTE_SHARES = (0.05, 0.95)  # quantiles that are shown as the model's range
 EXTREME_SHARES = (0.005, 0.995)  # quantiles that stand for the ends of what was heard
 MAX_EXAMPLES = 600  # read for the range; more are thinned out evenly
-MIN_CONFIDENCE = 0.5  # of a note's frames, where the dataset does not say
 _CHUNK = 32  # examples read at a time
 
 
@@ -85,7 +85,9 @@ def measure_range(dataset: provider.PreparedDataset) -> HeardRange:
     pitches, powers = [], []
     for first in range(0, n_read, _CHUNK):
         batch = dataset.examples(indices[first : first + _CHUNK])
-        voiced = batch["f0_confidence"] >= (info.voiced_confidence or MIN_CONFIDENCE)
+        voiced = batch["f0_confidence"] >= (
+            info.voiced_confidence or frame_masks.MIN_CONFIDENCE
+        )
         voiced &= batch["loudness_db"] >= info.voiced_loudness_db
         pitches.append(ddsp.core.hz_to_midi(batch["f0_hz"][voiced]).numpy())
         powers.append(batch["power_db"][voiced])

@@ -13,7 +13,6 @@ import datetime
 import io
 import json
 import pathlib
-import tempfile
 import uuid
 import warnings
 import zipfile
@@ -138,11 +137,11 @@ def convert(step: ddsp_vst.PluginStep) -> bytes:
     Raises:
         RuntimeError: If the converter gave a program that the plug-in would drop.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with files.scratch_folder("ddsp-vst") as folder:
         # The signature's key and the tuple make the tensors' names.
         signatures = {"call": step.call.get_concrete_function()}
-        tf.saved_model.save(step, folder, signatures=signatures)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        tf.saved_model.save(step, str(folder), signatures=signatures)
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         content = converter.convert()
     if faults := check(content):

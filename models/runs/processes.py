@@ -2,20 +2,18 @@
 
 import contextlib
 import ctypes
-import fcntl
 import os
 import pathlib
 import signal
 import sys
-import time
 from collections.abc import Callable
 from collections.abc import Iterator
 
 from models.runs import layout
+from prep import locks
 
 LOCK_NAME = ".lock"
 WAIT_SECS = 10.0  # a training that is ending, e.g. with its parent, saves meanwhile
-_POLL_SECS = 0.2
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
@@ -32,28 +30,16 @@ def only_one(run_dir: pathlib.Path, *, wait_secs: float = WAIT_SECS) -> Iterator
     """
     path = run_dir / LOCK_NAME
     with open(path, "a+", encoding="utf-8") as file:
-        _lock(file.fileno(), path, wait_secs=wait_secs)
+        if not locks.take(file.fileno(), wait_secs=wait_secs):
+            holder = path.read_text("utf-8", errors="replace").strip() or "unknown"
+            raise layout.RunError(
+                f"another training (process {holder}) writes into {run_dir}; wait for "
+                "its end, or say another --save_dir."
+            )
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
         yield
-
-
-def _lock(descriptor: int, path: pathlib.Path, *, wait_secs: float) -> None:
-    """Locks an open file, or says who holds it."""
-    end = time.monotonic() + wait_secs
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() > end:
-                holder = path.read_text("utf-8", errors="replace").strip() or "unknown"
-                raise layout.RunError(
-                    f"another training (process {holder}) writes into {path.parent}; "
-                    "wait for its end, or say another --save_dir."
-                ) from None
-        time.sleep(_POLL_SECS)
 
 
 def end_with_parent() -> Callable[[], None] | None:

@@ -13,7 +13,6 @@ Outputs: `harmonic` and `noise_audio` [n_frames * hop_size], and the next `state
 from __future__ import annotations
 
 import ctypes
-import tempfile
 import warnings
 from typing import Any
 
@@ -21,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.streaming import block_model
+from prep import files
 
 OUTPUTS = ("harmonic", "noise_audio", "state")
 
@@ -117,10 +117,10 @@ def convert(step: FlatStep, *, quantize: bool = False) -> bytes:
     holder = tf.Module()
     holder.variables_read = step.variables
     holder.step = step.as_function()
-    with tempfile.TemporaryDirectory() as folder:
+    with files.scratch_folder("ddsp-lite") as folder:
         # By way of a saved model, because only so inputs and outputs keep their names.
-        tf.saved_model.save(holder, folder, signatures=holder.step)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        tf.saved_model.save(holder, str(folder), signatures=holder.step)
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
         if quantize:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         return converter.convert()

@@ -6,7 +6,6 @@ cache folder.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import pathlib
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from prep import files
+from prep import locks
 from prep import settings as settings_lib
 from prep.dataset import info
 
@@ -121,14 +121,12 @@ def locked(layout: Layout) -> Iterator[None]:
         settings_lib.PrepError: If another run holds it.
     """
     with open(layout.work / "lock", "a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not locks.take(file.fileno()):
             file.seek(0)
             raise settings_lib.PrepError(
                 f"another run ({file.read().strip() or 'unknown'}) is writing to "
                 f"{layout.output}. Wait for it or choose another --output."
-            ) from error
+            )
         file.seek(0)
         file.truncate()
         file.write(f"process {os.getpid()} on {socket.gethostname()}")

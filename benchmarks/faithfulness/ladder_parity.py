@@ -1,6 +1,6 @@
 """How far the ladder's parts are from ddsp's, and parallel forms from their loops.
 
-    python -m benchmarks.ladder_parity
+    python -m benchmarks.faithfulness.ladder_parity
 
 Prints one line a comparison: the largest absolute difference over 4 s clips, the
 tolerance that the tests hold it to, and the scale of what is compared. The last line is
