@@ -32,7 +32,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks import scale_engines
+from benchmarks.scale import engines
 from prep import files
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -42,12 +42,12 @@ PARTS = ("recordings", "workers", "examples")
 
 
 def in_process(part: str, *, n_items: int, folder: pathlib.Path) -> dict[str, Any]:
-    """Runs one measurement of `scale_phases` in a process of its own.
+    """Runs one measurement of `benchmarks.scale` in a process of its own.
 
     Raises:
         RuntimeError: If it fails; with what it said.
     """
-    command = [sys.executable, "-m", "benchmarks.scale_phases", part]
+    command = [sys.executable, "-m", f"benchmarks.scale.{part}"]
     done = subprocess.run(
         [*command, str(n_items), str(folder)],
         cwd=ROOT,
@@ -102,9 +102,9 @@ def measure_recordings(sizes: Sequence[int]) -> dict[str, Any]:
 def measure_workers(secs: float, capacity: str) -> dict[str, Any]:
     """One and two workers of both engines."""
     found: dict[str, Any] = {}
-    for engine in scale_engines.ENGINES:
+    for engine in engines.ENGINES:
         with files.scratch_folder("bench-scale") as folder:
-            each = scale_engines.secs_per_sec(
+            each = engines.secs_per_sec(
                 engine, folder, audio_secs=secs, capacity=capacity
             )
         found[engine.name] = round(each, 3)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from benchmarks import bench_prep
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECORDING_SECS = 8.0
 SHORT_SHARE = 0.25  # of the audio, of the run that the slope begins at
 START_SECS = 60.0  # until a server must listen
