@@ -3,17 +3,18 @@
     python -m benchmarks.bench_scale                       # an hour of two idle cores
     python -m benchmarks.bench_scale --parts=recordings --sizes=1000,10000
 
-Three parts; each run has a process of its own:
+Four parts; each run has a process of its own:
 
-- `recordings`: preparation of 1,000, 10,000 and 100,000 recordings of 0.3 s, with a
-  stub for the pitch tracker, because what grows with their number is the bookkeeping.
+- `planning`: the plan of 1,000, 10,000 and 100,000 made-up recordings of 8 s and notes.
+- `recordings`: preparation of 1,000 and 10,000 recordings of 0.3 s, with a stub for the
+  pitch tracker, because what grows with their number is the bookkeeping.
   Seconds, processor seconds and the peak of resident memory of every phase. `growth`
   divides the processor time of a recording at the largest size by that at the smallest;
   `bytes_each` is what a recording adds to the peak.
 - `workers`: the same recordings with CREPE, by one and two processes and by Dask with
-  one and two workers, a core for each. Seconds a second of audio is the slope between
-  two lengths, so that starting does not count; `efficiency` is what two workers gain
-  over one, by two.
+  one and two workers, a core for each. Seconds a second of audio, by the clock and of
+  all processors, are the slope between two lengths, so that starting does not count;
+  `efficiency` is what two workers gain over one by the clock, by two.
 - `examples`: opening a dataset of 1,000 and of 100,000 examples for training: seconds
   to the first batch, from the beginning and from the middle of an epoch, and the memory
   that an example takes.
@@ -22,6 +23,7 @@ The last line is JSON.
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import pathlib
@@ -36,9 +38,10 @@ from benchmarks.scale import engines
 from prep import files
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-SIZES = (1000, 10_000, 100_000)  # recordings
+PLANNED = (1000, 10_000, 100_000)  # recordings
+SIZES = (1000, 10_000)  # recordings
 EXAMPLE_COUNTS = (1000, 100_000)
-PARTS = ("recordings", "workers", "examples")
+PARTS = ("planning", "recordings", "workers", "examples")
 
 
 def in_process(part: str, *, n_items: int, folder: pathlib.Path) -> dict[str, Any]:
@@ -93,31 +96,29 @@ def growth(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def measure_recordings(sizes: Sequence[int]) -> dict[str, Any]:
-    """Preparation of ever more recordings."""
-    rows = sweep("recordings", sizes)
+def measure_growth(part: str, sizes: Sequence[int]) -> dict[str, Any]:
+    """A part at ever larger sizes."""
+    rows = sweep(part, sizes)
     return {"sizes": rows, **(growth(rows) if len(rows) > 1 else {})}
 
 
-def measure_workers(secs: float, capacity: str) -> dict[str, Any]:
+def measure_workers(names: Sequence[str], secs: float, capacity: str) -> dict[str, Any]:
     """One and two workers of both engines."""
-    found: dict[str, Any] = {}
+    costs: dict[str, engines.Cost] = {}
     for engine in engines.ENGINES:
+        if engine.name not in names:
+            continue
         with files.scratch_folder("bench-scale") as folder:
-            each = engines.secs_per_sec(
+            costs[engine.name] = engines.cost_of_a_second(
                 engine, folder, audio_secs=secs, capacity=capacity
             )
-        found[engine.name] = round(each, 3)
-        print(f"{engine.name}: {each:.3f} s a second of audio", flush=True)
+        print(engine.name, costs[engine.name], flush=True)
+    found: dict[str, Any] = {k: dataclasses.asdict(v) for k, v in costs.items()}
     for kind in ("processes", "dask"):
-        one, two = found[f"{kind}-1"], found[f"{kind}-2"]
-        found[f"efficiency_{kind}"] = round(one / (2 * two), 2)
+        one, two = costs.get(f"{kind}-1"), costs.get(f"{kind}-2")
+        if one and two:
+            found[f"efficiency_{kind}"] = round(one.secs / (2 * two.secs), 2)
     return found
-
-
-def measure_examples(sizes: Sequence[int]) -> dict[str, Any]:
-    """Opening ever larger datasets."""
-    return {"sizes": sweep("examples", sizes)}
 
 
 def whole_numbers(text: str) -> list[int]:
@@ -129,15 +130,21 @@ def main() -> None:
     """Measures what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", default=",".join(PARTS), help="which")
+    parser.add_argument("--planned", type=whole_numbers, default=list(PLANNED))
     parser.add_argument("--sizes", type=whole_numbers, default=list(SIZES))
     parser.add_argument("--examples", type=whole_numbers, default=list(EXAMPLE_COUNTS))
     parser.add_argument("--secs", type=float, default=96.0, help="of audio, workers")
+    names = ",".join(engine.name for engine in engines.ENGINES)
+    parser.add_argument("--engines", default=names, help="of the workers, which")
     parser.add_argument("--crepe_capacity", default="full", choices=["full", "tiny"])
     given = parser.parse_args()
     measures: dict[str, Callable[[], dict[str, Any]]] = {
-        "recordings": lambda: measure_recordings(given.sizes),
-        "workers": lambda: measure_workers(given.secs, given.crepe_capacity),
-        "examples": lambda: measure_examples(given.examples),
+        "planning": lambda: measure_growth("planning", given.planned),
+        "recordings": lambda: measure_growth("recordings", given.sizes),
+        "workers": lambda: measure_workers(
+            given.engines.split(","), given.secs, given.crepe_capacity
+        ),
+        "examples": lambda: measure_growth("examples", given.examples),
     }
     begin = time.monotonic()
     found = {part: measures[part]() for part in given.parts.split(",")}

@@ -8,11 +8,14 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import resource
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+
+import psutil  # comes with distributed
 
 from benchmarks import bench_prep
 
@@ -44,10 +47,18 @@ class Engine:
 ENGINES = tuple(Engine(k, n) for k in ("processes", "dask") for n in (1, 2))
 
 
-def secs_per_sec(
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a second of audio takes: seconds by the clock, and of all processors."""
+
+    secs: float
+    cpu_secs: float
+
+
+def cost_of_a_second(
     engine: Engine, folder: pathlib.Path, *, audio_secs: float, capacity: str
-) -> float:
-    """Seconds that a second of audio takes more.
+) -> Cost:
+    """Measures what a second of audio takes more.
 
     Args:
         engine: What prepares.
@@ -58,8 +69,7 @@ def secs_per_sec(
     Returns:
         The slope between both runs.
     """
-    taken = []
-    lengths = []
+    taken, cpu, lengths = [], [], []
     with _bound(engine.n_workers), _flags(engine, folder) as flags:
         for name, share in (("short", SHORT_SHARE), ("long", 1.0)):
             n_files = max(engine.n_workers, round(share * audio_secs / RECORDING_SECS))
@@ -69,11 +79,23 @@ def secs_per_sec(
                 bench_prep.write_recording(
                     source / f"{index}.wav", RECORDING_SECS, seed=index
                 )
-            begin = time.monotonic()
+            begin, cpu_begin = time.monotonic(), _cpu_secs()
             _prepare(source, folder / name / "out", capacity, flags)
             taken.append(time.monotonic() - begin)
+            cpu.append(_cpu_secs() - cpu_begin)
             lengths.append(n_files * RECORDING_SECS)
-    return (taken[1] - taken[0]) / (lengths[1] - lengths[0])
+    more = lengths[1] - lengths[0]
+    return Cost((taken[1] - taken[0]) / more, (cpu[1] - cpu[0]) / more)
+
+
+def _cpu_secs() -> float:
+    """Processor time of all that this process has started, ended or not."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    total = ended.ru_utime + ended.ru_stime
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times()[:2])
+    return total
 
 
 @contextlib.contextmanager

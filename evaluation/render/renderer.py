@@ -25,7 +25,7 @@ from models.streaming import compiled_synth
 from models.streaming import convolvers
 from models.streaming import white_noise
 
-BLOCK_FRAMES = 250  # frames computed at once
+BLOCK_FRAMES = 1000  # frames computed at once; calls cost more than short blocks do
 WINDOW_FRAMES = 1000  # of decoders that have no state: the usual example length
 
 

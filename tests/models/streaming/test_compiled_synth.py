@@ -19,10 +19,36 @@ PITCHES = {
 }
 
 
-def play(synth, f0_hz, n_harmonics):
+@pytest.fixture(scope="module", params=[13, 60], ids="{} harmonics".format)
+def synths(request):
+    """Both synths of a size; the compiled one works in chunks of six intervals."""
+    settings = block_synth.SynthSettings(
+        sample_rate=16000, hop_size=64, n_harmonics=request.param, n_noise_bands=5
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled_synth, "MIN_CHUNK", 2)
+        patch.setattr(compiled_synth, "MAX_CHUNK", N_FRAMES // 2)
+        compiled = compiled_synth.CompiledSynth(settings)
+        run = tf.function(
+            lambda controls, noise, state: compiled(controls, noise, state=state),
+            jit_compile=True,
+        )
+        play(compiled, run, PITCHES["flute"])  # compiles it, while it is patched
+    plain = block_synth.BlockSynth(settings)
+    return {
+        "compiled": (compiled, run),
+        "plain": (
+            plain,
+            lambda controls, noise, state: plain(controls, noise, state=state),
+        ),
+    }
+
+
+def play(synth, run, f0_hz):
     """Two blocks, one after another: harmonic and noise audio."""
     rng = np.random.default_rng(3)
     shape = (1, 2 * N_FRAMES)
+    n_harmonics = synth.settings.n_harmonics
     controls = {
         "amps": rng.uniform(0.0, 1.0, (*shape, 1)),
         "harmonic_distribution": rng.dirichlet(np.ones(n_harmonics), shape),
@@ -30,10 +56,6 @@ def play(synth, f0_hz, n_harmonics):
         "f0_hz": f0_hz[np.newaxis, :, np.newaxis],
     }
     noise = rng.uniform(-1.0, 1.0, (1, 2 * N_FRAMES * synth.settings.hop_size))
-    run = tf.function(
-        lambda controls, noise, state: synth(controls, noise, state=state),
-        jit_compile=True,
-    )
     state, parts = synth.initial_state(1), []
     for block in range(2):
         frames = slice(block * N_FRAMES, (block + 1) * N_FRAMES)
@@ -44,14 +66,17 @@ def play(synth, f0_hz, n_harmonics):
     return np.concatenate(parts, axis=2)[:, 0]  # [2, n_samples]
 
 
-@pytest.mark.parametrize("n_harmonics", [13, 60])
 @pytest.mark.parametrize("f0_hz", PITCHES.values(), ids=PITCHES.keys())
-def test_files_sound_as_steps(f0_hz, n_harmonics):
-    settings = block_synth.SynthSettings(
-        sample_rate=16000, hop_size=64, n_harmonics=n_harmonics, n_noise_bands=5
-    )
-    wanted = play(block_synth.BlockSynth(settings), f0_hz, n_harmonics)
-    found = play(compiled_synth.CompiledSynth(settings), f0_hz, n_harmonics)
+def test_files_sound_as_steps(synths, f0_hz):
+    wanted = play(*synths["plain"], f0_hz)
+    found = play(*synths["compiled"], f0_hz)
     np.testing.assert_allclose(found, wanted, atol=TOLERANCE)
     if f0_hz.any():
         assert np.abs(wanted[0]).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    "n_intervals, size", [(1000, 250), (25, 25), (128, 128), (997, 997), (600, 200)]
+)
+def test_chunks_are_whole_parts(n_intervals, size):
+    assert compiled_synth._chunk_size(n_intervals) == size
