@@ -104,7 +104,7 @@ def measure_growth(part: str, sizes: Sequence[int]) -> dict[str, Any]:
 
 def measure_workers(names: Sequence[str], secs: float, capacity: str) -> dict[str, Any]:
     """One and two workers of both engines."""
-    costs: dict[str, engines.Cost] = {}
+    costs: dict[str, engines.CostPerSecond] = {}
     for engine in engines.ENGINES:
         if engine.name not in names:
             continue

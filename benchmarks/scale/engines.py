@@ -48,7 +48,7 @@ ENGINES = tuple(Engine(k, n) for k in ("processes", "dask") for n in (1, 2))
 
 
 @dataclasses.dataclass(frozen=True)
-class Cost:
+class CostPerSecond:
     """What a second of audio takes: seconds by the clock, and of all processors."""
 
     secs: float
@@ -57,7 +57,7 @@ class Cost:
 
 def cost_of_a_second(
     engine: Engine, folder: pathlib.Path, *, audio_secs: float, capacity: str
-) -> Cost:
+) -> CostPerSecond:
     """Measures what a second of audio takes more.
 
     Args:
@@ -85,7 +85,7 @@ def cost_of_a_second(
             cpu.append(_cpu_secs() - cpu_begin)
             lengths.append(n_files * RECORDING_SECS)
     more = lengths[1] - lengths[0]
-    return Cost((taken[1] - taken[0]) / more, (cpu[1] - cpu[0]) / more)
+    return CostPerSecond((taken[1] - taken[0]) / more, (cpu[1] - cpu[0]) / more)
 
 
 def _cpu_secs() -> float:
@@ -122,6 +122,7 @@ def _prepare(
     words = [
         *(sys.executable, "-m", "prep.run_beam", "--quiet"),
         *(f"--input={source}", f"--output={output}", "--hop_secs=4"),
+        "--eval_split_fraction=0",
         f"--crepe_capacity={capacity}",
     ]
     subprocess.run([*words, *flags], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)

@@ -48,7 +48,7 @@ def make_probe(index: int) -> recordings_lib.Probe:
     return recordings_lib.Probe(recording, envelope, 220.0 + index % 500, f"{index}")
 
 
-def measure_planning(n_items: int, folder: pathlib.Path) -> stopwatch.Row:
+def measure_planning(n_items: int, folder: pathlib.Path) -> stopwatch.Measured:
     """Plans, writes and reads."""
     watch = stopwatch.Stopwatch()
     path = folder / "plan.json"

@@ -48,7 +48,7 @@ def write_recordings(folder: pathlib.Path, n_files: int) -> None:
         soundfile.write(inner / f"{index:06d}.wav", audio, FILE_RATE)
 
 
-def measure_recordings(n_items: int, folder: pathlib.Path) -> stopwatch.Row:
+def measure_recordings(n_items: int, folder: pathlib.Path) -> stopwatch.Measured:
     """Prepares short recordings with a stub for the pitch tracker."""
     write_recordings(folder / "in", n_items)
     watch = stopwatch.Stopwatch()

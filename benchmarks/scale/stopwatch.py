@@ -11,19 +11,19 @@ from typing import Any
 
 from benchmarks import timing
 
-Row = dict[str, Any]
+Measured = dict[str, Any]
 _STATUS = pathlib.Path("/proc/self/status")
 _CLEAR = pathlib.Path("/proc/self/clear_refs")
 
 
-def print_row(measure: Callable[[int, pathlib.Path], Row]) -> None:
+def print_row(measure: Callable[[int, pathlib.Path], Measured]) -> None:
     """Measures at the size and in the folder of the command line; prints JSON."""
     n_items, folder = sys.argv[1:]
     print(json.dumps(measure(int(n_items), pathlib.Path(folder))))
 
 
 def memory_mb(key: str) -> float:
-    """Resident memory by its name in Linux's process status: VmRSS, or VmHWM."""
+    """Memory by its name in Linux's process status: VmRSS, RssAnon or VmHWM."""
     for line in _STATUS.read_text().splitlines():
         if line.startswith(f"{key}:"):
             return int(line.split()[1]) * timing.KIBIBYTE / 1e6

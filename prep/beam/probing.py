@@ -1,6 +1,6 @@
 """Probing on the workers of an engine, for jobs with many hours of recordings.
 
-    Create(groups of files) | Probe
+    Create(groups of files) | ProbeRecordings
 
 A group's answers are written to a file, because a Beam graph without a sink gives
 nothing back; the calling process reads the files in the order of the recordings.
@@ -62,7 +62,7 @@ class ProbingJob:
         return pathlib.Path(self.folder) / f"probes-{group:06d}.jsonl"
 
 
-class Probe(beam.DoFn):
+class ProbeRecordings(beam.DoFn):
     """(number of a group, its files) -> a file of answers."""
 
     def __init__(self, job: ProbingJob):
@@ -125,7 +125,7 @@ def probe_recordings(
         _ = (
             pipeline
             | "ListGroups" >> beam.Create(groups)
-            | "Probe" >> beam.ParDo(Probe(job))
+            | "ProbeRecordings" >> beam.ParDo(ProbeRecordings(job))
         )
     answers = []
     for number, _ in groups:
