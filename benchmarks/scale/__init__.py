@@ -1,5 +1,5 @@
 """What grows with the number of recordings, workers and examples.
 
-Each module measures one of these, in a process of its own, for
-`benchmarks.bench_scale`.
+A size and a folder enter, a line of JSON with seconds and memory leaves; each module
+runs in a process of its own, for `benchmarks.bench_scale`. Begin at `stopwatch`.
 """
