@@ -12,10 +12,13 @@ INPUT ?=
 unexport INPUT
 # `make setup GPU=1` installs TensorFlow's own CUDA libraries too.
 GPU ?=
+# Of `make mutate`.
+SAMPLE ?= 200
+SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-ddsp lint check format notebook lint-js lock bench \
-	bench-prep bench-scale bench-training bench-ladder bench-render bench-live \
+.PHONY: help setup demo test test-ddsp lint check mutate format notebook lint-js lock \
+	bench bench-prep bench-scale bench-training bench-ladder bench-render bench-live \
 	bench-instrument bench-report bench-pitch
 
 help:  ## lists the words
@@ -54,6 +57,9 @@ lint: $(READY)  ## format, lint and types
 
 check: lint  ## lint and the fast tests
 	$(PYTEST) -m "not slow and not browser"
+
+mutate: $(READY)  ## small wrong changes that no fast test notices; SAMPLE=200 SEED=0
+	$(BIN)/python -m benchmarks.mutation.mutate --sample=$(SAMPLE) --seed=$(SEED)
 
 format: $(READY)  ## writes the format that check asks for
 	$(BIN)/ruff format .

@@ -62,11 +62,11 @@ def loudest(
     Args:
         envelope: dB, see `loudness.measure_envelope`.
         frame: The first frame.
-        n_frames: Their number.
+        n_frames: Their number, 1 at least.
         per_frame: Values of the envelope per control frame.
     """
     first = min(int(frame * per_frame), len(envelope) - 1)
-    stop = max(first + 1, int(np.ceil((frame + n_frames) * per_frame)))
+    stop = int(np.ceil((frame + n_frames) * per_frame))
     return float(envelope[first:stop].max())
 
 

@@ -166,10 +166,9 @@ def excerpt_source(
     settings: settings_lib.Settings,
 ) -> plan_lib.Source:
     """A short recording as transposed by `cents`, to stand in a pack."""
-    recording, part = material.probe.recording, material.parts[0]
+    part = material.parts[0]
     if cents:
-        n_frames = _n_at(recording, settings.frame_rate, cents=cents)
-        part = _transposed(part, cents, n_frames=n_frames)
+        part = _transposed(part, cents)
     n_frames = part.end - part.begin
     n_segments = features.count_segments(n_frames, settings.frame_rate)
     return plan_lib.Source(
@@ -206,8 +205,7 @@ def _cut_part(
     """First frames of the examples of one part that are not silent."""
     recording = material.probe.recording
     if cents:
-        n_frames = _n_at(recording, settings.frame_rate, cents=cents)
-        part = _transposed(part, cents, n_frames=n_frames)
+        part = _transposed(part, cents)
     length = settings.example_frames
     hop = length if part.split == splits.EVAL else settings.hop_frames
     step = _envelope_step(recording, settings.frame_rate, cents=cents)
@@ -228,11 +226,11 @@ def _cut_part(
     return loud
 
 
-def _transposed(part: cutting.Part, cents: float, *, n_frames: int) -> cutting.Part:
+def _transposed(part: cutting.Part, cents: float) -> cutting.Part:
     """The same music in a transposed copy, which is shorter when it is higher."""
     ratio = plan_lib.frequency_ratio(cents)
     begin, end = math.ceil(part.begin / ratio), math.floor(part.end / ratio)
-    return cutting.Part(part.split, begin, min(end, n_frames))
+    return cutting.Part(part.split, begin, end)
 
 
 def lost_parts(

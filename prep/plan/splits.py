@@ -33,7 +33,7 @@ def choose_eval(secs: Mapping[str, float], fraction: float) -> set[str]:
         longer = held + secs[recording_id]
         if longer > MAX_EVAL_SHARE * total:
             continue
-        if chosen and abs(longer - target) >= abs(held - target):
+        if chosen and longer - target >= target - held:
             continue
         chosen.add(recording_id)
         held = longer
@@ -73,7 +73,7 @@ def choose_eval_by_pitch(
     for group in groups:
         target += fraction * sum(secs[one] for one in group)
         for one in sorted(group):
-            if abs(held + secs[one] - target) < abs(held - target):
+            if held + secs[one] - target < target - held:
                 chosen.add(one)
                 held += secs[one]
     return chosen or {min(secs, key=lambda one: (secs[one], one))}

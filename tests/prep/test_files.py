@@ -70,6 +70,63 @@ def test_failed_writing_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_error_before_anything_is_written_is_the_one_that_is_raised(tmp_path):
+    with pytest.raises(RuntimeError), files.replacing(tmp_path / "a.wav"):
+        raise RuntimeError
+
+
+def test_another_folder_is_written_in_if_renaming_can_cross(tmp_path):
+    aside_folder = tmp_path / "aside"
+    aside_folder.mkdir()
+    for given, used in (
+        (aside_folder, aside_folder),
+        (pathlib.Path("/proc"), tmp_path),
+    ):
+        with files.replacing(tmp_path / "a.wav", given) as aside:
+            assert aside.parent == used
+            aside.write_text("whole")
+        assert (tmp_path / "a.wav").read_text() == "whole"
+
+
+def test_scratch_folder_is_private_and_may_be_gone_in_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path))
+    with files.scratch_folder("mine") as folder:
+        assert folder.parent == tmp_path
+        assert folder.stat().st_mode & 0o777 == 0o700
+        folder.rmdir()
+
+
+def test_what_lives_or_may_not_be_asked_stays_and_the_rest_goes(tmp_path, monkeypatch):
+    host = socket.gethostname()
+    for pid in (101, 102, 103, 104):
+        (tmp_path / f".a.{host}-{pid}-1.tmp").touch()
+
+    def ask(pid: int, number: int) -> None:
+        assert number == 0
+        if pid != 101:
+            raise PermissionError if pid == 103 else ProcessLookupError
+
+    monkeypatch.setattr(os, "kill", ask)
+    entries = sorted(os.scandir(tmp_path), key=lambda entry: entry.name)
+    for order in (entries, entries[::-1]):  # any, as the disk gives them
+        monkeypatch.setattr(os, "scandir", lambda folder, order=order: order)
+        files.remove_abandoned(tmp_path)
+        left = sorted(path.name for path in tmp_path.iterdir())
+        assert left == [f".a.{host}-101-1.tmp", f".a.{host}-103-1.tmp"]
+        for pid in (102, 104):
+            (tmp_path / f".a.{host}-{pid}-1.tmp").touch()
+
+
+def test_link_goes_and_what_it_points_to_stays(tmp_path):
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    (tmp_path / "precious").mkdir()
+    link = tmp_path / f".a.{socket.gethostname()}-{killed.pid}-1.tmp"
+    link.symlink_to(tmp_path / "precious")
+    files.remove_abandoned(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["precious"]
+
+
 def test_what_a_killed_process_left_is_removed_and_nobody_elses(tmp_path):
     killed = subprocess.Popen(["true"])
     killed.wait()

@@ -1,9 +1,7 @@
 import numpy as np
 import pytest
 
-from prep import settings as settings_lib
 from prep.plan import cutting
-from prep.plan import splits
 
 
 def starts(n_frames, *, example=1000, hop=250):
@@ -16,7 +14,7 @@ def starts(n_frames, *, example=1000, hop=250):
     [
         (999, []),
         (1000, [0]),
-        (1061, [0]),  # 61 new frames are less than a quarter of the hop
+        (1062, [0]),  # 62 new frames are less than a quarter of the hop
         (1063, [0, 63]),
         (1250, [0, 250]),
         (1900, [0, 250, 500, 750, 900]),
@@ -26,14 +24,21 @@ def test_examples_overlap_and_the_last_is_aligned_to_the_end(n_frames, wanted):
     assert starts(n_frames) == wanted
 
 
-def test_examples_without_overlap_cover_a_note():
-    # 7.6 s: one example, and a second one for the rest.
-    assert starts(1900, hop=1000) == [0, 900]
-
-
-def test_hop_longer_than_the_example_leaves_gaps_but_covers_the_end():
-    assert starts(5000, hop=2000) == [0, 2000, 4000]
-    assert starts(4900, hop=2000) == [0, 2000, 3900]
+@pytest.mark.parametrize(
+    "n_frames, hop, wanted",
+    [
+        (1900, 1000, [0, 900]),  # 7.6 s: one example, and a second one for the rest
+        (1250, 1000, [0, 250]),  # exactly a quarter of the hop
+        (1001, 2, [0, 1]),  # a hop whose quarter is less than a frame
+        (5000, 2000, [0, 2000, 4000]),
+        (4900, 2000, [0, 2000, 3900]),
+        # With gaps of 1000 frames: what is new is 250 frames, and one less.
+        (4250, 2000, [0, 2000, 3250]),
+        (4249, 2000, [0, 2000]),
+    ],
+)
+def test_end_is_covered_if_it_adds_a_quarter_of_hop_or_example(n_frames, hop, wanted):
+    assert starts(n_frames, hop=hop) == wanted
 
 
 def test_cutting_begins_where_the_part_begins():
@@ -80,51 +85,47 @@ def test_a_later_mark_stands_over_an_earlier_one():
     assert leftovers.n_used == 6
 
 
-def test_music_span_keeps_the_attack():
-    envelope = np.full(100, -80.0)
-    envelope[20:60] = -10.0
-    begin, end = cutting.music_span(envelope, 500, per_frame=0.2, min_loudness_db=-50)
-    assert begin == 95  # one value of the envelope, 5 frames, before the first loud one
-    assert end == 305
+def test_used_frames_are_counted():
+    leftovers = cutting.Leftovers(100)
+    leftovers.use(10, 30)
+    leftovers.use(20, 35)
+    assert leftovers.n_used == 25
+    leftovers.mark(10, 12, cutting.SILENT)
+    assert leftovers.n_used == 23
+
+
+@pytest.mark.parametrize(
+    "first, last, per_frame, span",
+    [
+        # One value of the envelope, 5 frames, before the first loud one and behind.
+        (20, 59, 0.2, (95, 305)),
+        (20, 59, 0.3, (63, 204)),  # 63.3 and 203.3: nothing is lost
+        (0, 99, 0.2, (0, 500)),  # no further than the recording
+    ],
+)
+def test_music_span_keeps_the_attack(first, last, per_frame, span):
+    envelope = np.full(100, -50.1)
+    envelope[first] = envelope[last] = -50.0  # as loud as is asked for
+    found = cutting.music_span(envelope, 500, per_frame=per_frame, min_loudness_db=-50)
+    assert found == span
+
+
+@pytest.mark.parametrize(
+    "frame, n_frames, per_frame, wanted",
+    [
+        (4, 4, 0.5, [2, 3]),
+        (5, 4, 0.5, [2, 3, 4]),  # values 2.5 to 4.5
+        (0, 1, 0.2, [0]),
+        (18, 100, 0.5, [9]),
+        (30, 4, 0.5, [9]),  # behind the last value
+    ],
+)
+def test_loudest_value_is_found_within_its_frames(frame, n_frames, per_frame, wanted):
+    for envelope in (np.arange(10.0), -np.arange(10.0)):
+        found = cutting.loudest(envelope, frame, n_frames=n_frames, per_frame=per_frame)
+        assert found == max(envelope[wanted])
 
 
 def test_music_span_of_silence_is_empty():
     silence = np.full(10, -80.0)
     assert cutting.music_span(silence, 50, per_frame=0.2, min_loudness_db=-50) == (0, 0)
-
-
-def test_eval_share_comes_near_the_fraction():
-    secs = {f"{i:02x}": 10.0 for i in range(40)}
-    assert len(splits.choose_eval(secs, 0.1)) == 4
-
-
-def test_eval_choice_does_not_depend_on_the_order(rng):
-    secs = {f"{i:02x}": float(5 + i % 7) for i in range(30)}
-    names = list(secs)
-    rng.shuffle(names)
-    shuffled = {name: secs[name] for name in names}
-    assert splits.choose_eval(secs, 0.2) == splits.choose_eval(shuffled, 0.2)
-
-
-@pytest.mark.parametrize("secs", [[3600.0, 300.0], [300.0, 3600.0], [60.0, 60.0]])
-def test_two_recordings_never_lose_the_longer_one_to_evaluation(secs):
-    by_id = {"a": secs[0], "b": secs[1]}
-    chosen = splits.choose_eval(by_id, 0.1)
-    assert len(chosen) == 1
-    assert sum(by_id[c] for c in chosen) <= sum(secs) / 2
-
-
-def test_only_recording_is_split_in_time_with_a_gap():
-    train, held = splits.split_in_time(0, 30000, example_frames=1000, fraction=0.1)
-    assert train == (0, 26000)
-    assert held == (27000, 30000)
-
-
-def test_shortest_recording_that_can_be_split_gives_one_example_each():
-    train, held = splits.split_in_time(0, 3000, example_frames=1000, fraction=0.1)
-    assert (train, held) == ((0, 1000), (2000, 3000))
-
-
-def test_too_short_to_be_split_says_what_helps():
-    with pytest.raises(settings_lib.PrepError, match=r"2\.90 example.*--eval_input"):
-        splits.split_in_time(0, 2900, example_frames=1000, fraction=0.1)

@@ -1,5 +1,6 @@
 """Short recordings in rows: nothing is lost, nothing stands in both splits."""
 
+import functools
 import json
 
 import numpy as np
@@ -10,7 +11,6 @@ from prep import settings as settings_lib
 from prep.plan import make
 from prep.plan import packing
 from prep.plan import plan as plan_lib
-from prep.plan import splits
 from prep.plan import text
 from prep.recordings import find
 from prep.recordings import probe as probe_lib
@@ -23,24 +23,27 @@ def settings(**changed):
     return settings_lib.Settings(**{"example_secs": 1.0, **changed})
 
 
-def make_plan(folder, **changed):
-    chosen = settings(**changed)
-    probes = probe_lib.probe_recordings(
+@functools.cache  # of a folder's files, which no test changes
+def probe(folder):
+    return probe_lib.probe_recordings(
         find.find_recordings([str(folder)]),
-        min_loudness_db=chosen.min_loudness_db,
-        min_input_rate=chosen.min_input_rate,
+        min_loudness_db=settings().min_loudness_db,
+        min_input_rate=settings().min_input_rate,
     )
-    return make.make_plan(probes, chosen, tracker_id="stub")
 
 
-@pytest.fixture
-def notes(tmp_path):
+def make_plan(folder, **changed):
+    return make.make_plan(probe(folder), settings(**changed), tracker_id="stub")
+
+
+@pytest.fixture(scope="module")
+def notes(tmp_path_factory):
     """Forty notes of 0.3 to 0.69 s, in quarter tones from 220 Hz on."""
-    (tmp_path / "in").mkdir()
+    folder = tmp_path_factory.mktemp("notes")
     for index in range(40):
         audio = prep_helpers.tone(0.3 + index / 100, f0_hz=220 * 2 ** (index / 24))
-        soundfile.write(tmp_path / "in" / f"{index:02d}.wav", audio, 16000)
-    return tmp_path / "in"
+        soundfile.write(folder / f"{index:02d}.wav", audio, 16000)
+    return folder
 
 
 def ids_by_split(plan):
@@ -87,26 +90,6 @@ def test_both_splits_reach_over_the_compass(notes):
     assert names[0] < 13 and names[-1] > 26
 
 
-def test_choice_by_pitch_depends_on_neither_order_nor_names(rng):
-    secs = {f"{i:02x}": 1.0 + i % 5 for i in range(60)}
-    rough = {one: 100.0 + int(one, 16) for one in secs}
-    shuffled = list(secs)
-    rng.shuffle(shuffled)
-    chosen = splits.choose_eval_by_pitch(secs, rough, 0.1)
-    assert chosen == splits.choose_eval_by_pitch(
-        {one: secs[one] for one in shuffled}, rough, 0.1
-    )
-    assert sum(secs[one] for one in chosen) == pytest.approx(18.0, abs=3.0)
-
-
-@pytest.mark.parametrize("fraction", [0.01, 0.1, 0.5])
-@pytest.mark.parametrize("rough_hz", [None, 200.0])
-def test_two_recordings_give_one_to_each_split(fraction, rough_hz):
-    secs = {"a": 1.0, "b": 1.0}
-    rough = dict.fromkeys(secs, rough_hz)
-    assert len(splits.choose_eval_by_pitch(secs, rough, fraction)) == 1
-
-
 def test_strips_have_rests_and_an_end_that_examples_reach():
     packs = packing.lay_out(
         [(0, 100), (1, 240), (2, 60)], "train", settings=settings(hop_secs=0.5)
@@ -118,14 +101,63 @@ def test_strips_have_rests_and_an_end_that_examples_reach():
     assert packing.cut_pack(pack, "train", settings(hop_secs=0.5)) == [0, 125, 250]
 
 
+@pytest.mark.parametrize(
+    "lengths, n_frames",
+    [
+        ([100, 125], 250),  # with the rest between them exactly an example
+        ([100, 126], 375),  # a frame more, a hop more
+        ([100, 250], 375),
+        ([100, 251], 500),
+    ],
+)
+def test_pack_ends_where_an_example_does(lengths, n_frames):
+    chosen = settings(hop_secs=0.5)
+    (pack,) = packing.lay_out(list(enumerate(lengths)), "train", settings=chosen)
+    assert pack.n_frames == n_frames
+    # Hops longer than an example would lose what lies between.
+    wide = settings(hop_secs=2.0)
+    (pack,) = packing.lay_out(list(enumerate(lengths)), "train", settings=wide)
+    assert packing.cut_pack(pack, "train", wide) == list(range(0, pack.n_frames, 250))
+
+
+@pytest.mark.parametrize(
+    "lengths, sizes",
+    [
+        ([225] * 11, [11]),  # with rests 2750 frames, 1.4 times eight examples
+        ([225] * 13, [7, 6]),  # 1.6 times: middles from 112 on, in halves of 1625
+        ([225] * 21, [7, 7, 7]),
+        ([600, 3400, 1200], [1, 1, 1]),  # middles at 300, 2325, 4650 of 5275 frames
+        ([100, 9000], [1, 1]),  # five strips, of which three stay empty
+    ],
+)
+def test_strips_are_about_eight_examples_long_and_equal(lengths, sizes):
+    packs = packing.lay_out(list(enumerate(lengths)), "train", settings=settings())
+    assert [len(pack.pieces) for pack in packs] == sizes
+    ordered = [source for pack in packs for source, _ in pack.pieces]
+    assert ordered == list(range(len(lengths)))
+
+
+def test_rest_is_a_tenth_of_a_second_and_one_frame_at_least():
+    for frame_rate, rest in ((250, 25), (160, 16), (4, 1)):
+        (pack,) = packing.lay_out(
+            [(0, 1), (1, 1)], "train", settings=settings(frame_rate=frame_rate)
+        )
+        assert pack.pieces[1][1] == 1 + rest
+
+
 def test_evaluation_fills_examples_the_longest_first():
-    lengths = [(0, 100), (1, 240), (2, 120), (3, 5)]
+    lengths = [(0, 100), (1, 240), (2, 120), (3, 5), (4, 100)]
     packs = packing.lay_out(lengths, "eval", settings=settings())
     assert [pack.pieces for pack in packs] == [
         ((1, 0),),
-        ((2, 0), (0, 120 + REST)),
-        ((3, 0),),
+        ((2, 0), (0, 120 + REST)),  # 5 frames are left, and no rest before them
+        ((4, 0), (3, 100 + REST)),
     ]
+    # What fits exactly does.
+    packs = packing.lay_out([(0, 125), (1, 100)], "eval", settings=settings())
+    assert [pack.pieces for pack in packs] == [((0, 0), (1, 150))]
+    packs = packing.lay_out([(0, 125), (1, 101)], "eval", settings=settings())
+    assert [pack.n_frames for pack in packs] == [250, 250]
 
 
 def test_pad_gives_each_recording_an_example_and_its_own_name(notes):

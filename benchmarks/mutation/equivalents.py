@@ -1,0 +1,60 @@
+"""Mutants that are no mistakes: tests/equivalent_mutants.toml names them with reasons.
+
+An entry holds the lines before and after the change, so it stays right when lines move,
+and matches nothing once they change.
+"""
+
+import dataclasses
+import pathlib
+import tomllib
+from collections.abc import Iterable
+
+from benchmarks.mutation import mutants
+from prep import files
+
+PLACE = "tests/equivalent_mutants.toml"
+
+
+@dataclasses.dataclass(frozen=True)
+class Equivalent:
+    """A change that nobody can notice, or that nobody needs to.
+
+    Attributes:
+        module: Dotted name.
+        before: The changed lines, without indentation.
+        after: What becomes of them.
+        reason: Why no test fails.
+    """
+
+    module: str
+    before: str
+    after: str
+    reason: str
+
+    def matches(self, mutant: mutants.Mutant, source: str) -> bool:
+        """Tells whether a mutant of the module with this text is the one."""
+        if mutant.module != self.module:
+            return False
+        return mutant.changed_lines(source) == (self.before, self.after)
+
+
+def read(repository: pathlib.Path) -> list[Equivalent]:
+    """Reads the file of a repository; none where there is none."""
+    text = files.read_text(repository / PLACE)
+    return [
+        Equivalent(**entry) for entry in tomllib.loads(text or "").get("mutant", [])
+    ]
+
+
+def without(
+    found: Iterable[mutants.Mutant], source: str, known: Iterable[Equivalent]
+) -> list[mutants.Mutant]:
+    """Leaves out the mutants of a module that are known to be no mistakes.
+
+    Args:
+        found: Of one module.
+        source: The module's text.
+        known: Entries of any module.
+    """
+    entries = list(known)
+    return [m for m in found if not any(e.matches(m, source) for e in entries)]
