@@ -30,7 +30,7 @@ GROUP_SIZE = 64  # recordings that a worker probes at a time
 # three hours of CD quality, of which one core probes a few hundred a minute.
 MIN_BYTES = 1e9
 
-Answer = recordings_lib.Probe | recordings_lib.Rejection
+Probed = recordings_lib.Probe | recordings_lib.Rejection
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +81,7 @@ class ProbeRecordings(beam.DoFn):
                 unfinished.write_text("".join(f"{line}\n" for line in lines))
         yield number
 
-    def _probe(self, path: str, name: str) -> Answer:
+    def _probe(self, path: str, name: str) -> Probed:
         return probe_lib.probe_recording(
             path,
             name,
@@ -106,7 +106,7 @@ def probe_recordings(
     found: find.FoundFiles,
     job: ProbingJob,
     options: pipeline_options.PipelineOptions,
-) -> list[Answer]:
+) -> list[Probed]:
     """Probes all recordings on the workers; keeps their order."""
     # As bytes: names may hold what UTF-8, and so Beam's own coder of text, cannot say.
     named = zip(found.paths, found.names, strict=True)
@@ -134,7 +134,7 @@ def probe_recordings(
     return answers
 
 
-def encode(answer: Answer) -> str:
+def encode(answer: Probed) -> str:
     """An answer as a line of JSON."""
     if isinstance(answer, recordings_lib.Rejection):
         return json.dumps({"rejection": dataclasses.asdict(answer)})
@@ -150,7 +150,7 @@ def encode(answer: Answer) -> str:
     )
 
 
-def decode(line: str) -> Answer:
+def decode(line: str) -> Probed:
     """The inverse of `encode`."""
     values = checked_json.load(line, "a probe")
     if "rejection" in values:
