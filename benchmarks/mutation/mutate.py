@@ -184,11 +184,11 @@ def try_all(
             text=mutant.apply(sources[mutant.path]),
         )
     begin = time.monotonic()
-    for done, (number, answer) in enumerate(crew.answer(requests), start=1):
-        mutant = drawn[int(number)]
-        judgements[number] = judge(mutant, mutant.diff(sources[mutant.path]), answer)
-        if not judgements[number].is_killed:
-            print(judgements[number].diff, end="\n\n", flush=True)
+    for done, (key, answer) in enumerate(crew.answer(requests), start=1):
+        mutant = drawn[int(key)]
+        judgements[key] = judge(mutant, mutant.diff(sources[mutant.path]), answer)
+        if not judgements[key].is_killed:
+            print(judgements[key].diff, end="\n\n", flush=True)
         if done % LINES_BETWEEN == 0 or done == len(drawn):
             left = (time.monotonic() - begin) / done * (len(drawn) - done)
             n_killed = sum(v.is_killed for v in judgements.values())

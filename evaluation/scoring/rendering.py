@@ -1,7 +1,8 @@
 """Runs trained models over the eval split of their dataset.
 
 All systems of a report see the same clips in the same order with the same noise: what
-ddsp's FilteredNoise draws is a function of the evaluation's seed and the clip. Errors
+ddsp's FilteredNoise draws is a function of the evaluation's seed, of the first clip of
+a batch and of the place in it. Errors
 of the user's making (no checkpoint, no dataset, runs of different datasets) are raised
 as `InputError` with one sentence that says what to do.
 """

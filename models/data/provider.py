@@ -61,8 +61,8 @@ class PreparedDataset(data.DataProvider):
         Args:
             data_dir: Directory of the dataset.
             split: 'train' or 'eval'.
-            seed: Decides the order of the examples; the run's seed by default of
-                `ddsp_run`.
+            seed: Decides the order of the examples; of a run it is the run's own
+                (`ddsp_run --seed`), whatever is bound.
             max_examples: Use only the first so many, e.g. 1 to overfit a single
                 example; None uses all.
             include_audio_16k: Whether `audio_16k` is in the batches. No model needs it
@@ -88,6 +88,7 @@ class PreparedDataset(data.DataProvider):
         self.split = split
         self.seed = seed
         self.include_audio_16k = include_audio_16k
+        self._require_completed = require_completed
         self._companions: dict[str, np.ndarray] = {}
         self._records = record_index.RecordIndex(self.info.record_paths(split))
         self.n_examples = len(self._records)
@@ -119,6 +120,8 @@ class PreparedDataset(data.DataProvider):
         return PreparedDataset(
             self.info.data_dir,
             split,
+            include_audio_16k=self.include_audio_16k,
+            require_completed=self._require_completed,
             frame_rate=self.info.frame_rate,
             with_end_frame=self.with_end_frame,
         )

@@ -135,6 +135,7 @@ def train_block(*, seed: int) -> TrainBlock:
     """Reads ddsp's `train` block, and builds its provider."""
     with gin_config.building():
         provider = gin_config.parameter(gin_dataset.STOCK_TRAIN, "data_provider")
+    # Whatever is bound: configurations of finished runs say the default of 0.
     if isinstance(provider, data_provider.PreparedDataset):
         provider.seed = seed
     return TrainBlock(
@@ -173,10 +174,10 @@ def make_trainer(
         for name, value in gin.get_bindings(STOCK_TRAINER).items()
         if name not in own
     }
-    if "total_steps" not in own:
-        inherited["total_steps"] = num_steps
+    of_run = {"total_steps": num_steps, "seed": seed}
+    inherited |= {name: value for name, value in of_run.items() if name not in own}
     with gin_config.building():
-        options = trainer_class(seed=seed, **inherited)
+        options = trainer_class(**inherited)
     return trainer_lib.LadderTrainer(model, strategy, options=options)
 
 

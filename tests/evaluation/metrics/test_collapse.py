@@ -175,50 +175,6 @@ def test_training_and_the_report_count_the_same(healthy):
         assert training[ours] == pytest.approx(report[theirs], rel=1e-9), ours
 
 
-def test_metric_is_known_by_hand():
-    shares = np.tile([0.5, 0.25, 0.25], (20, 1))
-    shares[10:] = [0.25, 0.5, 0.25]
-    played = control_arrays.ControlArrays(
-        f0_hz=np.full(20, 2000.0),  # three harmonics below 8 kHz
-        amps=np.ones(20),
-        harmonic_distribution=shares,
-        noise_power=np.zeros(20),
-        sample_rate=16000,
-        frame_rate=250,
-    )
-    masks = frame_masks.Masks(np.ones(20, bool), np.ones(20, bool))
-    found = measure(played, masks, np.linspace(-30, -10, 20))
-    entropy = 1.5 * math.log(2)
-    assert found["harmonic_distribution_entropy"] == pytest.approx(
-        entropy / math.log(3)
-    )
-    assert found["effective_harmonics"] == pytest.approx(math.exp(entropy))
-    assert found["top1_share"] == 0.5
-    assert found["top3_share"] == 1.0
-    assert found["modal_share"] == 0.5
-    middle = np.array([0.375, 0.375, 0.25])
-    jump = -np.sum(middle * np.log2(middle)) - 1.5
-    assert found["distribution_flux"] == pytest.approx(jump / 19)
-    assert found["gain_range"] == 0.0
-
-
-def test_entropy_is_normalised_by_what_fits_below_nyquist():
-    for f0_hz, n_fit in ((500.0, 15), (1900.0, 4)):
-        shares = np.zeros((20, 100))
-        shares[:, :n_fit] = 1 / n_fit
-        played = control_arrays.ControlArrays(
-            f0_hz=np.full(20, f0_hz),
-            amps=np.ones(20),
-            harmonic_distribution=shares,
-            noise_power=np.zeros(20),
-            sample_rate=16000,
-            frame_rate=250,
-        )
-        masks = frame_masks.Masks(np.ones(20, bool), np.ones(20, bool))
-        found = measure(played, masks, np.zeros(20))
-        assert found["harmonic_distribution_entropy"] == pytest.approx(1.0)
-
-
 @pytest.mark.parametrize("frames", ["none pitched", "none audible", "one frame"])
 def test_degenerate_clips_give_nan_with_a_reason(healthy, frames):
     played, _, loudness = healthy

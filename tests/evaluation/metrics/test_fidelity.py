@@ -1,12 +1,12 @@
+import dataclasses
 import math
 
 import ddsp
-import librosa
 import numpy as np
 import pytest
 
 from evaluation.metrics import fidelity
-from evaluation.metrics import pitch_scores
+from models.measures import control_arrays
 from models.measures import frame_masks
 from models.measures import spectra
 from tests.helpers import evaluation_helpers as helpers
@@ -86,8 +86,6 @@ def test_loudness_distance_counts_audible_frames_only():
 
 def test_harmonic_error_is_in_db(rng):
     played = helpers.note_controls(helpers.instrument(60, rng=rng))
-    import dataclasses
-
     louder = dataclasses.replace(played, amps=played.amps * 2)
     pitched = np.ones(played.n_frames, bool)
     found = fidelity.harmonic_error(played, louder, pitched=pitched)
@@ -96,74 +94,85 @@ def test_harmonic_error_is_in_db(rng):
     assert fidelity.harmonic_error(played, played, pitched=~pitched).reason
 
 
-# --- pitch ---
+# --- by hand ---
 
 
-def track(f0_hz, confidence=0.95):
-    f0_hz = np.asarray(f0_hz, float)
-    return pitch_scores.PitchTrack(f0_hz, np.broadcast_to(confidence, f0_hz.shape))
-
-
-def score(ref, est, audible=None):
-    audible = np.ones(ref.f0_hz.size, bool) if audible is None else audible
-    found = pitch_scores.measure(ref, est, audible=audible, min_confidence=0.5)
-    return {key: one.value for key, one in found.items()}
-
-
-FLAT = np.full(100, 440.0)
-
-
-def test_pitch_scores_of_a_perfect_copy():
-    found = score(track(FLAT), track(FLAT))
-    assert found["pitch_error_cents"] == 0.0
-    assert found["raw_pitch_accuracy"] == found["voicing_recall"] == 1.0
-    assert found["pitch_outlier"] == 0.0
-    assert math.isnan(found["voicing_false_alarm"])  # nothing is unpitched
-
-
-def test_cents_and_octaves():
-    sharp = score(track(FLAT), track(FLAT * 2 ** (30 / 1200)))
-    assert sharp["pitch_error_cents"] == pytest.approx(30.0, abs=1e-6)
-    assert sharp["raw_pitch_accuracy"] == 1.0
-    octave = score(track(FLAT), track(FLAT * 2))
-    assert octave["raw_pitch_accuracy"] == 0.0
-    assert octave["raw_chroma_accuracy"] == 1.0
-    assert octave["pitch_outlier"] == 0.0  # an octave is not more than an octave
-    assert score(track(FLAT), track(FLAT * 2.2))["pitch_outlier"] == 1.0
-
-
-def test_voicing_is_scored_over_audible_frames():
-    ref_confidence = np.where(np.arange(100) < 60, 0.9, 0.1)
-    est_confidence = np.where(np.arange(100) < 30, 0.9, 0.1)
-    est_confidence[60:70] = 0.9
-    found = score(track(FLAT, ref_confidence), track(FLAT, est_confidence))
-    assert found["voicing_recall"] == pytest.approx(0.5)
-    assert found["voicing_false_alarm"] == pytest.approx(0.25)
-
-
-def test_what_cannot_be_scored_says_why():
-    found = pitch_scores.measure(
-        track(FLAT, 0.1), track(FLAT), audible=np.ones(100, bool), min_confidence=0.5
+def controls_of(amplitudes):
+    """Controls of an A4 with given harmonics, [n_frames, n_harmonics]."""
+    amplitudes = np.asarray(amplitudes, float)
+    amps = amplitudes.sum(axis=1)
+    return control_arrays.ControlArrays(
+        f0_hz=np.full(len(amps), 440.0),
+        amps=amps,
+        harmonic_distribution=amplitudes / amps[:, np.newaxis],
+        noise_power=np.zeros(len(amps)),
+        sample_rate=16000,
+        frame_rate=250,
     )
-    assert "pitched frames" in found["raw_pitch_accuracy"].reason
-    assert "certain in fewer" in found["pitch_outlier"].reason
-    lost = pitch_scores.measure(
-        track(FLAT), track(FLAT, 0.1), audible=np.ones(100, bool), min_confidence=0.5
+
+
+def error_of(ref, est, pitched=None):
+    """Harmonic error of frames that are repeated to 20, or of given ones."""
+    size = frame_masks.MIN_FRAMES if pitched is None else 1
+    ref, est = (controls_of(np.repeat(x, size, axis=0)) for x in (ref, est))
+    pitched = np.ones(ref.n_frames, bool) if pitched is None else pitched
+    return fidelity.harmonic_error(ref, est, pitched=pitched)
+
+
+def test_harmonic_error_is_the_mean_over_what_counts():
+    """Off by 20 and 0 dB in one frame, by 6.02 and -6.02 in the other: (20 + 12.04)/4.
+
+    A mean of signed differences would be 5; one of frames' sums twice as large.
+    """
+    ref = [[1.0, 0.5], [1.0, 0.5]]
+    est = [[0.1, 0.5], [2.0, 0.25]]
+    found = error_of(ref, est).value
+    assert found == pytest.approx((20.0 + 2 * 20 * math.log10(2)) / 4)
+
+
+def test_harmonics_count_within_50_db_of_the_frame_s_strongest():
+    """At -49 dB it counts, and what the system lacks of it counts down to -50 dB."""
+    near, far = 10 ** (-49 / 20), 10 ** (-51 / 20)
+    est = [[1.0, 1e-6]]
+    assert error_of([[1.0, near]], est).value == pytest.approx((0.0 + 1.0) / 2)
+    assert error_of([[1.0, far]], est).value == pytest.approx(0.0)
+    # The strongest is the recording's, in each frame by itself.
+    two = [[1.0, near], [0.01, 0.01 * near]]
+    assert error_of(two, [[1.0, 1e-6], [0.01, 1e-8]]).value == pytest.approx(0.5)
+
+
+def test_harmonic_error_needs_ten_pitched_frames_and_sees_no_others():
+    n_frames, n_min = 24, frame_masks.MIN_FRAMES
+    ref = np.ones((n_frames, 2))
+    est = np.where(np.arange(n_frames)[:, np.newaxis] < n_min, 0.1, 77.0) * ref
+    frames = np.arange(n_frames) < n_min
+    assert error_of(ref, est, frames).value == pytest.approx(20.0)
+    assert error_of(ref, est, np.arange(n_frames) < n_min - 1).reason
+
+
+def test_loudness_distance_needs_ten_audible_frames():
+    ref, est = np.full(20, -20.0), np.full(20, -26.0)
+    score = fidelity.loudness_distance(ref, est, audible=np.arange(20) < 10)
+    assert score.value == 6.0
+    assert fidelity.loudness_distance(ref, est, audible=np.arange(20) < 9).reason
+
+
+def test_log_spectral_distance_is_a_mean_of_frames_root_mean_squares(monkeypatch):
+    """Two frames of two bins: off by 20 and 0 dB, and by 0: (20 / sqrt 2 + 0) / 2."""
+    spectra_of = {
+        1.0: np.array([[1.0, 1.0], [1.0, 1.0]]),
+        2.0: np.array([[0.1, 1.0], [1.0, 1.0]]),
+    }
+    monkeypatch.setattr(
+        fidelity.spectra, "magnitudes", lambda audio, *, fft_size: spectra_of[audio[0]]
     )
-    assert math.isnan(lost["pitch_error_cents"].value)
-    assert lost["voicing_recall"].value == 0.0
-
-
-def test_outlier_rule_is_ddsps(rng):
-    from ddsp.training import metrics as ddsp_metrics
-
-    for shift in (5.0, 11.9, 12.1, 20.0):
-        confidence = rng.uniform(0.5, 1.0, 100)
-        est = FLAT * 2 ** (shift / 12)
-        expected = (
-            ddsp_metrics.f0_dist_conf_thresh(FLAT, est, confidence)
-            > ddsp_metrics.OUTLIER_MIDI_THRESH
-        )
-        found = pitch_scores.outlier(track(FLAT, confidence), track(est))
-        assert bool(found.value) == bool(expected)
-    assert librosa.hz_to_midi(440.0) == 69
+    distance = lambda: fidelity.log_spectral_distance(np.ones(1), np.full(1, 2.0)).value
+    assert distance() == pytest.approx(20 / math.sqrt(2) / 2)
+    # Both sides are lifted to 80 dB below the recording's loudest bin.
+    spectra_of[1.0] = np.array([[1.0, 1e-6]])
+    spectra_of[2.0] = np.array([[1.0, 1e-3]])
+    assert distance() == pytest.approx(20 / math.sqrt(2))  # -60 against -80 dB
+    spectra_of[2.0] = np.array([[1.0, 1e-9]])
+    assert distance() == 0.0
+    spectra_of[1.0], spectra_of[2.0] = np.array([[1.0, 1.0]]), np.array([[1.0, 0.0]])
+    assert distance() == pytest.approx(80 / math.sqrt(2))

@@ -89,3 +89,58 @@ def test_an_early_end_is_silence_and_a_late_one_is_not_judged(rng):
     one, other, found = alignment.align(ref, long, sample_rate=RATE)
     assert one.size == other.size == ref.size
     assert found.extra_secs == pytest.approx(2.0)
+
+
+# --- exactly at the limits, with delays that are given ---
+
+
+def align_with(monkeypatch, delay_secs, ref, est):
+    monkeypatch.setattr(
+        alignment, "estimate_delay", lambda ref, est, sample_rate: delay_secs
+    )
+    return alignment.align(ref, est, sample_rate=1000)
+
+
+def count(n_samples):
+    return np.arange(1.0, n_samples + 1.0, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("delay_secs", "is_removed"),
+    [(0.1, True), (-0.1, True), (0.101, False), (0.0, False), (math.nan, False)],
+)
+def test_delays_of_100_ms_are_removed(delay_secs, is_removed, monkeypatch):
+    one, other, found = align_with(monkeypatch, delay_secs, count(1000), count(1000))
+    assert found.is_removed == is_removed
+    # What comes late loses its beginning, and the recording what has no counterpart.
+    late = 100 if is_removed and delay_secs > 0 else 0
+    early = 100 if is_removed and delay_secs < 0 else 0
+    assert (one[0], other[0]) == (1.0 + early, 1.0 + late)
+    assert one.size == other.size == 1000 - late - early
+
+
+@pytest.mark.parametrize(
+    ("n_est", "size", "missing", "extra"),
+    [
+        (900, 900, 0.0, 0.0),  # 100 ms less: the common part
+        (899, 1000, 0.101, 0.0),  # more than that is silence
+        (1100, 1000, 0.0, 0.0),
+        (1101, 1000, 0.0, 0.101),
+    ],
+)
+def test_ends_of_100_ms_are_cut(n_est, size, missing, extra, monkeypatch):
+    one, other, found = align_with(monkeypatch, 0.0, count(1000), count(n_est))
+    assert one.size == other.size == size
+    assert (found.missing_secs, found.extra_secs) == pytest.approx((missing, extra))
+    assert not other[n_est:].any()
+
+
+def test_gain_is_over_what_the_rendering_has(monkeypatch):
+    """Half as loud over the 500 samples that there are; the rest is no part of it."""
+    ref = np.concatenate([np.full(500, 1.0), np.full(500, 9.0)])
+    _, _, found = align_with(monkeypatch, 0.0, ref, np.full(500, 0.5))
+    assert found.gain_db == pytest.approx(20 * math.log10(0.5))
+    for silent in (np.zeros(1000), ref):
+        one, other = (silent, ref) if silent.any() else (ref, silent)
+        _, _, found = align_with(monkeypatch, 0.0, one, other)
+        assert math.isnan(found.gain_db) != silent.any()

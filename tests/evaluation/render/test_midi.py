@@ -1,9 +1,13 @@
 """MIDI files as performances."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from evaluation.render import midi
+from evaluation.render import midi_file
+from evaluation.render import transfer
 from prep import errors
 from tests.helpers import render_helpers
 
@@ -62,3 +66,164 @@ def test_midi_without_notes_is_refused(tmp_path):
         midi.read_midi(
             tmp_path / "text.mid", frame_rate=FRAME_RATE, heard=render_helpers.HEARD
         )
+
+
+# --- worked by hand ---
+
+# Loudness that was heard: -60 dB at the least, -10 dB at the most, evenly.
+EVEN = transfer.Heard(np.linspace(60, 84, 101), np.linspace(-60.0, -10.0, 101))
+PLAIN = midi.Phrasing(
+    attack_secs=0.0,
+    release_secs=0.0,
+    attack_db=0.0,
+    decay_db=0.0,
+    glide_secs=0.0,
+    vibrato_cents=0.0,
+)
+
+
+def note(pitch=69, start=0.0, end=1.0, velocity=127, channel=0):
+    return midi_file.ScoreNote(
+        pitch=pitch, start=start, end=end, velocity=velocity, channel=channel
+    )
+
+
+def near_to(*semitones):
+    return pytest.approx(semitones, abs=1e-4)  # of float32 frequencies
+
+
+def play(*notes, curves=None, **phrasing):
+    return midi.play_notes(
+        list(notes),
+        frame_rate=100,
+        heard=EVEN,
+        phrasing=dataclasses.replace(PLAIN, **phrasing),
+        curves=curves or {},
+    )
+
+
+@pytest.mark.parametrize(
+    ("velocity", "share"), [(1, 0.1), (64, 0.525), (127, 0.95), (22, 0.1 + 0.85 / 6)]
+)
+def test_velocity_is_a_straight_line_through_what_was_heard(velocity, share):
+    """A velocity of 64 is half-way from 1 to 127, a quantile of 0.525."""
+    played = play(note(velocity=velocity))
+    assert played.loudness_db[50] == pytest.approx(-60.0 + 50.0 * share, abs=1e-4)
+
+
+def test_envelope_by_hand():
+    """20 dB below at first, half of it after half the attack; 3 dB a second later."""
+    phrasing = {"attack_secs": 0.1, "attack_db": 20.0, "decay_db": 3.0}
+    played = play(note(end=3.0), **phrasing, release_secs=0.25)
+    full = -60.0 + 50.0 * 0.95
+    relative = played.loudness_db - full
+    assert relative[0] == pytest.approx(-20.0, abs=1e-4)
+    assert relative[5] == pytest.approx(-10.0, abs=1e-4)
+    assert relative[10] == pytest.approx(0.0, abs=1e-4)
+    assert relative[60] == pytest.approx(-1.5, abs=1e-4)
+    assert relative[200] == pytest.approx(-3.0, abs=1e-4)  # a second, and no more
+    # 60 dB in a quarter second after the end.
+    assert relative[305] == pytest.approx(-3.0 - 12.0, abs=1e-4)
+
+
+def test_frames_inside_notes_are_sure_and_others_are_not():
+    played = play(note(start=0.1, end=0.2), note(start=0.3, end=0.4))
+    inside = np.flatnonzero(played.f0_confidence > 0)
+    assert inside.tolist() == [*range(10, 20), *range(30, 40)]
+    assert played.f0_confidence[15] == np.float32(0.95)
+    assert played.loudness_db[:10].max() == -80.0  # before the first note
+
+
+def test_a_glide_is_a_straight_line_in_semitones():
+    """From 60 to 64 in 0.2 s; a rest as long as the glide or longer has none."""
+    pitch = lambda *notes: render_helpers.to_midi(play(*notes, glide_secs=0.2))
+    joined = pitch(note(60, 0.0, 1.0), note(64, 1.0, 2.0))
+    assert joined[[99, 100, 105, 110, 120]] == near_to(60, 60, 61, 62, 64)
+    near = pitch(note(60, 0.0, 0.9), note(64, 1.0, 2.0))
+    assert near[[110]] == near_to(62)
+    apart = pitch(note(60, 0.0, 0.75), note(64, 1.0, 2.0))
+    assert apart[[99, 100, 110]] == near_to(60, 64, 64)
+
+
+def test_vibrato_by_hand():
+    """Nothing for 0.2 s, full after as long again: 50 cents at the crests of 5 Hz."""
+    played = play(
+        note(end=2.0), vibrato_cents=50.0, vibrato_hz=5.0, vibrato_delay_secs=0.2
+    )
+    cents = 100.0 * (render_helpers.to_midi(played) - 69.0)
+    np.testing.assert_allclose(cents[:21], 0.0, atol=1e-2)
+    assert cents[25] == pytest.approx(12.5, abs=0.05)  # a quarter of the way in
+    assert cents[45] == pytest.approx(50.0, abs=0.05)
+    assert cents[55] == pytest.approx(-50.0, abs=0.05)
+    assert cents[50] == pytest.approx(0.0, abs=0.05)
+
+
+def controller(name, *changes, channel=0):
+    return {(channel, name): list(changes)}
+
+
+@pytest.mark.parametrize("name", [midi_file.EXPRESSION, midi_file.BREATH])
+@pytest.mark.parametrize(
+    ("value", "decibels"), [(127.0, 0.0), (63.5, -12.0412), (12.7, -40.0)]
+)
+def test_expression_is_40_db_a_decade(name, value, decibels):
+    """General MIDI's curve: 40 log10(value / 127)."""
+    loud = transfer.Heard(EVEN.pitch_midi, np.full(101, -10.0))
+    played = midi.play_notes(
+        [note()],
+        frame_rate=100,
+        heard=loud,
+        phrasing=PLAIN,
+        curves=controller(name, (0.5, value)),
+    )
+    assert played.loudness_db[49] == pytest.approx(-10.0)  # full before it is moved
+    assert played.loudness_db[50] == pytest.approx(-10.0 + decibels, abs=1e-3)
+
+
+def test_a_moved_mod_wheel_takes_the_vibrato_s_place():
+    """Half of the wheel is half of 50 cents, at once; at 0 it has no say."""
+    phrasing = {"vibrato_cents": 20.0, "vibrato_hz": 5.0, "vibrato_delay_secs": 0.0}
+    cents = lambda *changes: (
+        100.0
+        * (
+            render_helpers.to_midi(
+                play(
+                    note(), curves=controller(midi_file.MOD_WHEEL, *changes), **phrasing
+                )
+            )
+            - 69.0
+        )
+    )
+    assert cents((0.0, 63.5))[5] == pytest.approx(25.0, abs=0.05)
+    assert cents((0.0, 0.0))[5] == pytest.approx(20.0, abs=0.05)
+    assert cents((0.5, 63.5))[5] == pytest.approx(0.0, abs=0.05)
+
+
+def test_controllers_are_those_of_the_note_s_channel():
+    curves = controller(midi_file.BEND, (0.0, 2.0), channel=1)
+    played = play(note(60, 0.0, 1.0), note(60, 1.0, 2.0, channel=1), curves=curves)
+    assert render_helpers.to_midi(played)[[50, 150]] == near_to(60, 62)
+
+
+@pytest.mark.parametrize(
+    ("starts", "ends", "kept"),
+    [
+        # A chord's notes begin within 10 ms; the highest is kept.
+        ((0.0, 0.009), (1.0, 1.0), [(64, 0.009, 1.0)]),
+        ((0.0, 0.011), (1.0, 1.0), [(60, 0.0, 0.011), (64, 0.011, 1.0)]),
+        # Overlaps are cut; what ends before stays.
+        ((0.0, 0.5), (0.52, 1.0), [(60, 0.0, 0.5), (64, 0.5, 1.0)]),
+        ((0.0, 0.5), (0.4, 1.0), [(60, 0.0, 0.4), (64, 0.5, 1.0)]),
+    ],
+)
+def test_one_voice_is_left(starts, ends, kept):
+    notes = [note(60, starts[0], ends[0]), note(64, starts[1], ends[1])]
+    found = midi.one_voice(notes)
+    assert [(one.pitch, one.start, one.end) for one in found] == kept
+    assert notes[0].end == ends[0]  # the file's own stay as they are
+
+
+@pytest.mark.parametrize(("overlap", "is_told"), [(0.05, False), (0.06, True)])
+def test_legato_of_50_ms_is_no_overlap(overlap, is_told, caplog):
+    midi.one_voice([note(60, 0.0, 0.5 + overlap), note(64, 0.5, 1.0)])
+    assert bool(caplog.text) == is_told

@@ -323,3 +323,147 @@ def test_what_the_model_never_heard_is_warned_of(caplog):
         render_helpers.make_line([70.0] * 50), render_helpers.HEARD
     )
     assert not caplog.text
+
+
+# ---- worked by hand
+
+
+@pytest.mark.parametrize(
+    ("midi", "octaves"),
+    [
+        # The training data's middle is 72; 2.4 and 2.6 octaves, 0.4 and 0.6, above too.
+        (72.0 - 2.4 * 12, 2),
+        (72.0 - 2.6 * 12, 3),
+        (72.0 - 0.4 * 12, 0),
+        (72.0 - 0.6 * 12, 1),
+        (72.0 + 0.6 * 12, -1),
+        (72.0 + 1.4 * 12, -1),
+    ],
+)
+def test_match_moves_by_the_nearest_number_of_octaves(midi, octaves):
+    played = render_helpers.make_line([midi] * 20)
+    moved = render_helpers.to_midi(transfer.match(played, render_helpers.HEARD))
+    np.testing.assert_allclose(moved, midi + 12 * octaves, atol=1e-3)
+
+
+def test_match_is_decided_by_the_median_of_voiced_frames():
+    """Eleven frames of 60, nine of 30; unvoiced ones do not count, however many."""
+    pitches = np.repeat([60.0, 30.0, 30.0], [11, 9, 40])
+    played = render_helpers.make_line(pitches, loudness=np.linspace(-40, -20, 60))
+    confidence = np.where(np.arange(60) < 20, 0.9, 0.1)
+    matched = transfer.match(
+        played.replace(f0_confidence=confidence), render_helpers.HEARD
+    )
+    np.testing.assert_allclose(
+        render_helpers.to_midi(matched), pitches + 12.0, atol=1e-3
+    )
+    # The loudness of the voiced frames alone is laid on what was heard.
+    middle = np.median(matched.loudness_db[:20])
+    assert middle == pytest.approx(np.median(render_helpers.HEARD.loudness_db), abs=0.5)
+
+
+def test_match_lays_quantiles_on_quantiles_between_5_and_95_percent():
+    """Both run evenly: 40 dB are laid on 30, and go on in parallel outside."""
+    source = np.linspace(-60.0, -20.0, 101)
+    played = render_helpers.make_line([72.0] * 101, loudness=source)
+    assert played.voiced.all()
+    matched = transfer.match(played, render_helpers.HEARD).loudness_db
+    at = lambda share: matched[round(100 * share)]
+    for share in (0.05, 0.25, 0.5, 0.95):
+        assert at(share) == pytest.approx(-40.0 + 30.0 * share, abs=1e-3)
+    assert at(1.0) == pytest.approx(at(0.95) + 2.0, abs=1e-3)  # 5 % of 40 dB
+    assert at(0.0) == pytest.approx(at(0.05) - 2.0, abs=1e-3)
+
+
+def test_a_semitone_is_a_twelfth_of_an_octave():
+    played = transfer.transpose(render_helpers.make_line([60.0]), 7.0)
+    np.testing.assert_allclose(render_helpers.to_midi(played), [67.0], atol=1e-3)
+
+
+def test_adjustments_come_in_their_order():
+    """Matched to an octave up, then a fifth down: 60 -> 72 -> 65, never 53 -> 77."""
+    played = render_helpers.make_line([60.0] * 20)
+    done = transfer.adjust(
+        played,
+        transfer.Adjustments(match=True, transpose=-7.0, loudness_shift=-3.0),
+        heard=render_helpers.HEARD,
+    )
+    np.testing.assert_allclose(render_helpers.to_midi(done), 65.0, atol=1e-3)
+    matched = transfer.match(played, render_helpers.HEARD)
+    np.testing.assert_allclose(done.loudness_db, matched.loudness_db - 3.0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("hz", "is_played"), [(8192.0, True), (8193.0, False)])
+def test_pitches_are_played_up_to_the_synthesiser_s_end(hz, is_played):
+    played = render_helpers.make_line([60.0] * 2).replace(f0_hz=np.array([440.0, hz]))
+    if is_played:
+        transfer.check_playable(played)
+    else:
+        with pytest.raises(errors.InputError, match="lies above the 8192"):
+            transfer.check_playable(played)
+
+
+@pytest.mark.parametrize(("hz", "is_played"), [(20.0, True), (19.9, False)])
+def test_one_pitch_from_20_hz_on_is_enough(hz, is_played):
+    played = render_helpers.make_line([60.0] * 2).replace(f0_hz=np.array([1.0, hz]))
+    if is_played:
+        transfer.check_playable(played)
+    else:
+        with pytest.raises(errors.InputError, match="lies below the 20"):
+            transfer.check_playable(played)
+
+
+@pytest.mark.parametrize(
+    ("n_gap", "n_blip", "is_note"),
+    # At 250 frames a second 50 ms are 12 frames.
+    [(11, 0, "one"), (13, 0, "two"), (0, 11, "none"), (0, 13, "blip")],
+)
+def test_gaps_and_blips_of_50_ms_make_no_notes(n_gap, n_blip, is_note):
+    sounding = np.ones(100, bool) if n_gap else np.zeros(100, bool)
+    sounding[40 : 40 + n_gap] = False
+    sounding[40 : 40 + n_blip] = True
+    played = render_helpers.make_line([60.0] * 100)
+    played = played.replace(f0_confidence=np.where(sounding, 0.9, 0.1))
+    found = transfer.find_notes(played)
+    whole = {"one": np.ones(100, bool), "none": np.zeros(100, bool)}
+    np.testing.assert_array_equal(found, whole.get(is_note, sounding))
+
+
+def test_passages_fade_into_one_another_over_20_ms():
+    """11 frames around the edge: 5 of them sound on its quiet side's first frame."""
+    played = render_helpers.make_line([60.0] * 200)
+    played = played.replace(f0_confidence=np.where(np.arange(200) < 100, 0.9, 0.1))
+    weight = transfer.note_weight(played)
+    np.testing.assert_allclose(
+        weight[[94, 95, 99, 100, 104, 105]],
+        [1.0, 10 / 11, 6 / 11, 5 / 11, 1 / 11, 0.0],
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize(("outside", "is_told"), [(49, False), (50, False), (51, True)])
+def test_most_frames_outside_are_warned_of(outside, is_told, caplog):
+    """Quantiles of 1 and 99 % are 60.24 and 83.76."""
+    pitches = np.where(np.arange(100) < outside, 60.2, 60.3)
+    transfer.warn_if_unheard(
+        render_helpers.make_line(pitches, loudness=-25.0), render_helpers.HEARD
+    )
+    assert ("outside the pitch" in caplog.text) == is_told
+
+
+def test_voiced_share_is_of_audible_frames():
+    """Of six frames four are audible and three of these have a pitch."""
+    played = render_helpers.make_line(
+        [60.0] * 6, loudness=np.array([-20.0, -20.0, -20.0, -20.0, -79.0, -79.0])
+    )
+    confidence = np.array([0.9, 0.9, 0.9, 0.1, 0.9, 0.1])
+    assert played.replace(f0_confidence=confidence).voiced_share == 0.75
+
+
+@pytest.mark.parametrize(("share", "is_told"), [(0.09, False), (0.11, True)])
+def test_a_tenth_of_the_power_off_pitch_is_told(share, is_told, caplog):
+    played = dataclasses.replace(
+        render_helpers.make_line([60.0] * 10), off_pitch_share=share
+    )
+    performance.check_audible(played, name="a.wav")
+    assert ("at no multiple" in caplog.text) == is_told

@@ -82,6 +82,7 @@ def make_summary(*candidates, curve=DONE, step=100):
         (0.55, 0.1, "probably collapsed", "has probably collapsed: its timbre"),
         (0.45, 0.1, "probably healthy", "has probably not collapsed."),
         (0.2, 0.1, "healthy", "has not collapsed."),
+        (0.5, 0.0, "collapsed", "has collapsed: its timbre"),  # from 0.5 on
     ],
 )
 def test_states_are_said_in_a_sentence(mean, width, state, words):
@@ -286,3 +287,101 @@ def test_few_recordings_are_a_caution(facts, words):
     summary = copy.deepcopy(make_summary(make_system("stage2", 0.2))) | facts
     caution = verdict.write(summary)["caution"]
     assert words in caution if words else caution == ""
+
+
+def curve_of(steps, values):
+    return {"held_out/spectral_distance": {"steps": steps, "values": values}}
+
+
+@pytest.mark.parametrize(
+    ("steps", "values", "fall"),
+    [
+        # The half's own step belongs to the first half; the best of each counts.
+        ([10, 50, 100], [8.0, 4.0, 3.0], 0.25),
+        ([10, 51, 100], [8.0, 4.0, 3.0], 1 - 3 / 8),
+        ([10, 50, 60, 100], [8.0, 4.0, 2.0, 3.0], 0.5),
+        # Nothing better came: no fall, and no rise.
+        ([10, 50, 100], [8.0, 4.0, 6.0], 0.0),
+        # What was not measured is left out, also where it would be the last step.
+        ([10, 40, 80, 200], [8.0, 4.0, 2.0, None], 0.5),
+        ([10, 40, 80, 200], [None, 4.0, 2.0, 0.5], 0.75),
+    ],
+)
+def test_late_fall_by_hand(steps, values, fall):
+    assert verdict.late_fall(curve_of(steps, values)) == pytest.approx(fall)
+
+
+@pytest.mark.parametrize(
+    ("late", "state"), [(98.0, "collapsed so far"), (98.01, "collapsed")]
+)
+def test_two_percent_in_the_second_half_is_still_learning(late, state):
+    one = make_system("stage2", 0.8, frozen=0.8)
+    curve = {"steps": [0, 50, 100], "values": [200.0, 100.0, late]}
+    told = verdict.write(make_summary(one, curve=curve))["systems"]["stage2"]
+    assert told["state"] == state
+    assert any("Still learning" in note for note in told["notes"]) == (late == 98.0)
+
+
+def test_the_youngest_of_several_trainings_counts():
+    one = make_trainings(0.8, seed1=0.8, seed2=0.8)
+    runs = {
+        name: {"step": 100, "config": "", "training": curve_of(c["steps"], c["values"])}
+        for name, c in zip(one["runs"], (DONE, YOUNG), strict=True)
+    }
+    assert verdict.describe_system(one, runs)["state"] == "collapsed so far"
+
+
+@pytest.mark.parametrize(("heard", "is_told"), [(0.39, True), (0.4, False)])
+def test_a_cover_is_said_a_tenth_below_the_threshold(heard, is_told):
+    one = make_system("stage2", 0.8, frozen=0.8)
+    one["metrics"]["heard_collapse_index"]["mean"] = heard
+    notes = verdict.describe_doubts(one, make_summary(one)["runs"])
+    assert any("As heard" in note for note in notes) == is_told
+    # What has not collapsed needs no cover.
+    sound = make_system("stage2", 0.45)
+    sound["metrics"]["heard_collapse_index"]["mean"] = heard
+    assert verdict.describe_doubts(sound, make_summary(sound)["runs"]) == []
+
+
+@pytest.mark.parametrize(("severity", "is_told"), [(0.5, True), (0.499, False)])
+def test_a_kind_is_told_from_the_threshold_on(severity, is_told):
+    one = make_system("stage2", 0.9, flat=0.9, narrow=severity)
+    sentence = verdict.describe_system(one, make_summary(one)["runs"])["sentence"]
+    assert ("harmonic" in sentence) == is_told
+
+
+@pytest.mark.parametrize(("index", "collapsed"), [(0.5, True), (0.4999, False)])
+def test_a_training_has_collapsed_from_the_threshold_on(index, collapsed):
+    one = make_trainings(0.3, seed1=0.0, seed2=index)
+    assert verdict.collapsed_runs(one) == (["stage1-seed2"] if collapsed else [])
+    assert verdict.has_collapsed(one) == collapsed
+
+
+@pytest.mark.parametrize(
+    ("key", "own", "words"),
+    [
+        # 1 dB and 5 cents are heard; any difference of the spectral loss is told.
+        ("loudness_distance", 2.25, "Loudness as near"),
+        ("loudness_distance", 2.5, "Loudness further"),
+        ("pitch_error_cents", 7.25, "As well in tune"),
+        ("pitch_error_cents", 7.5, "Less in tune"),
+        ("spectral_loss", 4.001, "Further from the recording"),
+    ],
+)
+def test_differences_are_told_from_where_they_are_heard(key, own, words):
+    summary = make_summary(make_system("stage2", 0.2))
+    for system, value in zip(summary["systems"], (None, own), strict=True):
+        if value is None:
+            system["metrics"]["loudness_distance"]["mean"] = 1.5
+            system["metrics"]["pitch_error_cents"]["mean"] = 2.5
+        else:
+            system["metrics"][key]["mean"] = value
+    lines = verdict_pairs.describe_pair(summary["comparisons"][0], summary["systems"])
+    assert any(line.startswith(words) for line in lines)
+
+
+@pytest.mark.parametrize(("n_units", "words"), [(4, "too few"), (5, "")])
+def test_five_recordings_are_no_caution(n_units, words):
+    summary = make_summary(make_system("stage2", 0.2))
+    told = verdict.write(summary | {"n_units": n_units, "n_recordings": n_units})
+    assert words in told["caution"] if words else told["caution"] == ""

@@ -97,6 +97,50 @@ def test_result_tells_losses_norm_rate_and_times(rng):
     assert result["update_secs"] > 0
 
 
+FIRST_MOMENT = 0.1  # 1 - beta_1: of the gradient, in Adam's average after one step
+
+
+def _gradient_used(trainer, batch):
+    """The gradient that a first step updates with, and what the step says."""
+    result = _steps(trainer, _parts(batch, 1), n_steps=1)
+    moments = [np.ravel(item) for item in trainer.optimizer._momentums]
+    return np.concatenate(moments) / FIRST_MOMENT, result
+
+
+def test_the_gradient_is_clipped_before_the_update(rng):
+    """Adam divides by the gradient's size, so the weights themselves hardly tell."""
+    batch = training_toy.toy_batch(rng)
+    gradient, result = _gradient_used(_trainer(batch, clip_mode="none"), batch)
+    norm = float(result["grad_norm"])
+    assert np.linalg.norm(gradient) == pytest.approx(norm, rel=1e-5)
+    # Half of the norm; a bound above it changes nothing; each element by itself.
+    halved, result = _gradient_used(_trainer(batch, grad_clip_norm=0.5 * norm), batch)
+    np.testing.assert_allclose(halved, 0.5 * gradient, rtol=1e-4)
+    assert float(result["grad_norm"]) == pytest.approx(norm, rel=1e-5)  # before it
+    free, _ = _gradient_used(_trainer(batch, grad_clip_norm=2.0 * norm), batch)
+    np.testing.assert_allclose(free, gradient, rtol=1e-5)
+    bound = float(np.median(np.abs(gradient)))
+    single, _ = _gradient_used(
+        _trainer(batch, grad_clip_norm=bound, clip_mode="element"), batch
+    )
+    np.testing.assert_allclose(single, np.clip(gradient, -bound, bound), rtol=1e-4)
+
+
+def test_noise_of_a_step_is_the_seed_s_and_the_attempt_s(rng):
+    batch = training_toy.toy_batch(rng)
+
+    trainers = {seed: _trainer(batch, seed=seed) for seed in (0, 1)}
+
+    def loss(seed, attempt):
+        arguments = _parts(batch, 1), tf.constant(attempt, tf.int64)
+        joint = trainers[seed]._joint_gradients
+        _, losses = trainers[seed].strategy.run(joint, arguments)
+        return float(losses["total_loss"])
+
+    assert loss(0, 0) == loss(0, 0)
+    assert len({loss(0, 0), loss(1, 0), loss(0, 1)}) == 3
+
+
 def test_bad_accumulation_is_refused():
     with pytest.raises(ValueError, match="accumulate_steps=0"):
         training_options.TrainerOptions(accumulate_steps=0)
