@@ -87,16 +87,6 @@ def test_distribution_sums_to_one_below_nyquist_and_is_zero_above(rng, name, sca
 
 
 @ALL
-@pytest.mark.parametrize(("f0_hz", "n_sounding"), [(2000.0, 3), (1999.0, 4)])
-def test_a_harmonic_at_nyquist_does_not_sound(name, f0_hz, n_sounding):
-    """The fourth of 2 kHz is at 8 kHz itself."""
-    controls = HEADS[name]()(one_frame(0.0, [0.0] * 6), tf.constant([[[f0_hz]]]))
-    shares = controls["harmonic_distribution"].numpy().ravel()
-    np.testing.assert_allclose(shares[:n_sounding], 1.0 / n_sounding, rtol=1e-5)
-    assert not shares[n_sounding:].any()
-
-
-@ALL
 @pytest.mark.parametrize("f0", [0.0, 440.0, F0_ABOVE_NYQUIST])
 @pytest.mark.parametrize("level", [-1e4, -100.0, 0.0, 100.0])
 def test_gradients_are_finite_at_the_edges(name, f0, level):
