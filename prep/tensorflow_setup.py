@@ -4,10 +4,14 @@
 
 - asks TensorFlow for Keras 2 (tf-keras), which ddsp's layers are written for,
 - bounds the arenas of glibc's allocator: every thread of TensorFlow's would keep one
-  of its own, with what compiling kernels has freed, and
+  of its own, with what compiling kernels has freed,
+- lets the allocator keep what a step frees for the next one: the system would have to
+  clear the same pages again, some 20 MB of them in every step of a small model, and
 - keeps the lines off the terminal that TensorFlow writes about absent GPUs while it is
   imported, which no setting of its own does. Other lines still appear, and
-  `TF_CPP_MIN_LOG_LEVEL=0` in the environment shows all of them.
+  `TF_CPP_MIN_LOG_LEVEL=0` in the environment shows all of them, and
+- says so in a sentence when the machine has an NVIDIA device that TensorFlow does not
+  see.
 
 Nothing heavy is imported here.
 """
@@ -35,8 +39,19 @@ _START_UP_LINES = re.compile(
     r"|computation_placer.*already registered"
     r"|Unable to register cu\w+ (plugin|factory)"
 )
-_ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
-N_ARENAS = 2  # large tensors bypass them, so threads hardly wait for one another
+# What the kernel shows of NVIDIA's driver and of the first device.
+_NVIDIA_SIGNS = ("/proc/driver/nvidia/version", "/dev/nvidia0")
+_UNSEEN_GPU = (
+    "ddsp-ladder: this machine has an NVIDIA device and TensorFlow does not see it, so "
+    "the processor computes. `make setup GPU=1` installs TensorFlow's CUDA libraries; "
+    "if they are there, see with nvidia-smi whether the driver works. "
+    "CUDA_VISIBLE_DEVICES=-1 leaves the device out without a word.\n"
+)
+# Parameters of mallopt in glibc's malloc.h; the environment can set them too.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+N_ARENAS = 2  # threads hardly wait for one another: they allocate seldom, and much
+KEPT_BYTES = 512 << 20  # freed memory that stays with the process
+MAPPED_BYTES = 32 << 20  # arrays from this size come from the system; glibc's largest
 
 
 def use_legacy_keras() -> None:
@@ -56,12 +71,18 @@ def use_legacy_keras() -> None:
     os.environ[LEGACY_KERAS] = "1"
 
 
-def bound_arenas() -> None:
-    """Bounds the arenas of threads to come, unless the environment already does."""
-    if "MALLOC_ARENA_MAX" in os.environ:
-        return
+def set_up_allocator() -> None:
+    """Sets glibc's allocator, but for what the environment decides."""
+    settings = (
+        ("MALLOC_ARENA_MAX", _ARENA_MAX, N_ARENAS),
+        ("MALLOC_TRIM_THRESHOLD_", _TRIM_THRESHOLD, KEPT_BYTES),
+        ("MALLOC_MMAP_THRESHOLD_", _MMAP_THRESHOLD, MAPPED_BYTES),
+    )
     with contextlib.suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL("libc.so.6").mallopt(_ARENA_MAX, N_ARENAS)
+        library = ctypes.CDLL("libc.so.6")
+        for variable, parameter, value in settings:
+            if variable not in os.environ:
+                library.mallopt(parameter, value)
 
 
 @contextlib.contextmanager
@@ -96,7 +117,16 @@ class _QuietLoader(importlib.abc.Loader):
         module.__spec__.loader = module.__loader__ = self._loader
         with _start_up_lines_held():
             self._loader.exec_module(module)
-            module.config.list_physical_devices("GPU")  # says so where there is none
+            # Says so where there is none.
+            gpus = module.config.list_physical_devices("GPU")
+        if not gpus and gpu_is_hidden_from_tensorflow():
+            sys.stderr.write(_UNSEEN_GPU)
+
+
+def gpu_is_hidden_from_tensorflow() -> bool:
+    """Tells whether there is an NVIDIA device that nobody has chosen to leave out."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return chosen not in ("", "-1") and any(map(os.path.exists, _NVIDIA_SIGNS))
 
 
 class _QuietFinder(importlib.abc.MetaPathFinder):
@@ -120,5 +150,5 @@ def import_tensorflow_quietly() -> None:
 
 
 use_legacy_keras()
-bound_arenas()
+set_up_allocator()
 import_tensorflow_quietly()
