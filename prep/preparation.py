@@ -170,25 +170,37 @@ def _probe(
     layout: dataset_layout.Layout | None,
 ) -> list[recordings_lib.Probe | recordings_lib.Rejection]:
     """Probes recordings, on the engine's workers where that pays."""
-    settings = request.settings
-    told = {
-        "min_loudness_db": settings.min_loudness_db,
-        "min_input_rate": settings.min_input_rate,
-        "normalize": settings.normalize,
-    }
-    shown = {"unit": "files", "label": label, "quiet": request.quiet}
+    settings, n_files = request.settings, len(found.paths)
     with progress.noise_to(layout.log if layout else os.devnull) as screen:
         if layout and probing.pays(found, request.options):
             with files.scratch_folder("probes", layout.temporary) as folder:
-                job = probing.ProbingJob(str(folder), **told)
-                weights = job.paths(len(found.paths))
+                job = probing.ProbingJob(
+                    str(folder),
+                    min_loudness_db=settings.min_loudness_db,
+                    min_input_rate=settings.min_input_rate,
+                    normalize=settings.normalize,
+                )
                 with (
-                    progress.watching(weights, **shown, file=screen),
+                    progress.watching(
+                        job.paths(n_files),
+                        unit="files",
+                        label=label,
+                        quiet=request.quiet,
+                        file=screen,
+                    ),
                     _engine_errors_explained(layout),
                 ):
                     return probing.probe_recordings(found, job, request.options)
-        with progress.bar(len(found.paths), **shown, file=screen) as bar:
-            return probe_lib.probe_recordings(found, **told, on_done=bar.update)
+        with progress.bar(
+            n_files, unit="files", label=label, quiet=request.quiet, file=screen
+        ) as bar:
+            return probe_lib.probe_recordings(
+                found,
+                min_loudness_db=settings.min_loudness_db,
+                min_input_rate=settings.min_input_rate,
+                normalize=settings.normalize,
+                on_done=bar.update,
+            )
 
 
 @contextlib.contextmanager

@@ -127,7 +127,7 @@ def probe_recordings(
             | "ListGroups" >> beam.Create(groups)
             | "ProbeRecordings" >> beam.ParDo(ProbeRecordings(job))
         )
-    answers = []
+    answers: list[Probed] = []
     for number, _ in groups:
         with open(job.path(number), encoding="utf-8") as lines:
             answers.extend(decode(line) for line in lines)
