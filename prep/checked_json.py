@@ -54,7 +54,7 @@ def build(cls: type[T], values: Any, where: str) -> T:
     """
     if not isinstance(values, dict):
         raise DamagedError(f"{where} is {_kind(values)} where an object is needed")
-    hints = _hints(typing.cast(Any, cls))
+    hints = _hints(typing.cast(type, cls))
     given: dict[str, Any] = {}
     for field in dataclasses.fields(typing.cast(Any, cls)):
         if field.name in values:

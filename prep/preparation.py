@@ -170,7 +170,7 @@ def _probe(
     layout: dataset_layout.Layout | None,
 ) -> list[recordings_lib.Probe | recordings_lib.Rejection]:
     """Probes recordings, on the engine's workers where that pays."""
-    settings, n_files = request.settings, len(found.paths)
+    settings = request.settings
     with progress.noise_to(layout.log if layout else os.devnull) as screen:
         if layout and probing.pays(found, request.options):
             with files.scratch_folder("probes", layout.temporary) as folder:
@@ -180,9 +180,10 @@ def _probe(
                     min_input_rate=settings.min_input_rate,
                     normalize=settings.normalize,
                 )
+                weights = job.paths(len(found.paths))
                 with (
                     progress.watching(
-                        job.paths(n_files),
+                        weights,
                         unit="files",
                         label=label,
                         quiet=request.quiet,
@@ -192,7 +193,11 @@ def _probe(
                 ):
                     return probing.probe_recordings(found, job, request.options)
         with progress.bar(
-            n_files, unit="files", label=label, quiet=request.quiet, file=screen
+            len(found.paths),
+            unit="files",
+            label=label,
+            quiet=request.quiet,
+            file=screen,
         ) as bar:
             return probe_lib.probe_recordings(
                 found,

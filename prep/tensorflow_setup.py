@@ -4,7 +4,9 @@
 
 - asks TensorFlow for Keras 2 (tf-keras), which ddsp's layers are written for,
 - bounds the arenas of glibc's allocator: every thread of TensorFlow's would keep one
-  of its own, with what compiling kernels has freed, and
+  of its own, with what compiling kernels has freed,
+- lets the allocator keep what a step frees for the next one: the system would have to
+  clear the same pages again, some 20 MB of them in every step of a small model, and
 - keeps the lines off the terminal that TensorFlow writes about absent GPUs while it is
   imported, which no setting of its own does. Other lines still appear, and
   `TF_CPP_MIN_LOG_LEVEL=0` in the environment shows all of them, and
@@ -45,8 +47,11 @@ _UNSEEN_GPU = (
     "if they are there, see with nvidia-smi whether the driver works. "
     "CUDA_VISIBLE_DEVICES=-1 leaves the device out without a word.\n"
 )
-_ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
-N_ARENAS = 2  # large tensors bypass them, so threads hardly wait for one another
+# Parameters of mallopt in glibc's malloc.h; the environment can set them too.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+N_ARENAS = 2  # threads hardly wait for one another: they allocate seldom, and much
+KEPT_BYTES = 512 << 20  # freed memory that stays with the process
+MAPPED_BYTES = 32 << 20  # arrays from this size come from the system; glibc's largest
 
 
 def use_legacy_keras() -> None:
@@ -66,12 +71,18 @@ def use_legacy_keras() -> None:
     os.environ[LEGACY_KERAS] = "1"
 
 
-def bound_arenas() -> None:
-    """Bounds the arenas of threads to come, unless the environment already does."""
-    if "MALLOC_ARENA_MAX" in os.environ:
-        return
+def set_up_allocator() -> None:
+    """Sets glibc's allocator, but for what the environment decides."""
+    settings = (
+        ("MALLOC_ARENA_MAX", _ARENA_MAX, N_ARENAS),
+        ("MALLOC_TRIM_THRESHOLD_", _TRIM_THRESHOLD, KEPT_BYTES),
+        ("MALLOC_MMAP_THRESHOLD_", _MMAP_THRESHOLD, MAPPED_BYTES),
+    )
     with contextlib.suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL("libc.so.6").mallopt(_ARENA_MAX, N_ARENAS)
+        library = ctypes.CDLL("libc.so.6")
+        for variable, parameter, value in settings:
+            if variable not in os.environ:
+                library.mallopt(parameter, value)
 
 
 @contextlib.contextmanager
@@ -139,5 +150,5 @@ def import_tensorflow_quietly() -> None:
 
 
 use_legacy_keras()
-bound_arenas()
+set_up_allocator()
 import_tensorflow_quietly()

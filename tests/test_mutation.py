@@ -135,6 +135,10 @@ def test_equivalents_are_left_out():
     rest = equivalents.without(found, source, [entry])
     assert len(rest) == len(found) - 1
     assert all("<=" not in mutant.apply(source) for mutant in rest)
+    entry = equivalents.Equivalent("toy", "return a < b", "*", "why")
+    assert equivalents.without(found, source, [entry]) == []
+    other = equivalents.Equivalent("toy", "return a < c", "*", "why")
+    assert equivalents.without(found, source, [other]) == found
 
 
 TOY = """\

@@ -165,7 +165,9 @@ def main(arguments: list[str]) -> None:
             told = "  ".join(f"{name} {c[-1]:.4f}" for name, c in curves.items())
             print(f"step {n:5d}  {told}", flush=True)
         if n < _STEPS.value:
-            for _, step in built.values():
+            for place, (_, step) in enumerate(built.values()):
+                if n == 0:  # traced now; a graph's noise is decided by this seed
+                    tf.random.set_seed(_SEED.value + place)
                 step(batch)
             batch = next(batches)
     if _PICTURE.value:

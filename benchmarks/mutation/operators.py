@@ -259,5 +259,5 @@ OPERATORS: list[tuple[Any, Operator]] = [
     (cst.Call, choose_branch),
     (cst.BinaryOperation, drop_operand),
     (cst.Subscript, drop_index),
-    (cst.Expr | cst.Raise | cst.AugAssign | cst.Del, drop_statement),
+    (cst.Expr | cst.Raise | cst.AugAssign, drop_statement),
 ]

@@ -212,6 +212,7 @@ def run_forked(request: Request) -> Answer:
 
 def _become_test_process(folder: pathlib.Path) -> None:
     """Gives the process a group, a log and a folder for temporary files of its own."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.setsid()
     with open(folder / "log", "w") as log, open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)
@@ -224,17 +225,19 @@ def _become_test_process(folder: pathlib.Path) -> None:
 
 def _wait(pid: int, end: float) -> int:
     """Waits until a process ends or its time is over; returns its exit code."""
-    while True:
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        is_late = time.monotonic() > end
-        if ended or is_late:
-            # What it started goes with it.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
-            if not ended:
-                os.waitpid(pid, 0)
-            return os.waitstatus_to_exitcode(status) if ended else -signal.SIGALRM
-        time.sleep(_POLL_SECS)
+    code = None
+    try:
+        while code is None and time.monotonic() < end:
+            time.sleep(_POLL_SECS)
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            code = os.waitstatus_to_exitcode(status) if ended else None
+    finally:
+        # What it started goes with it, also where this process is told to end.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+        if code is None:
+            os.waitpid(pid, 0)
+    return -signal.SIGALRM if code is None else code
 
 
 def answer(request: Request) -> Answer:
@@ -252,6 +255,7 @@ def answer(request: Request) -> Answer:
 
 def main() -> None:
     """Answers requests until there are no more."""
+    signal.signal(signal.SIGTERM, lambda *unused: sys.exit(1))
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what imports print is no answer
     for name in HEAVY:

@@ -2,9 +2,9 @@
 
 ddsp's `SpectralLoss` spends most of its time on passes between transforms: windows,
 absolute values, logarithms, differences, and all of them again on the way back. Here
-both terms of a size come out of one compiled loop, and one inverse transform takes both
-terms' gradients back. Magnitudes of a batch that does not change are computed once and
-handed in.
+all sizes are one compiled program each way, both terms share one logarithm of a ratio,
+and one inverse transform a size takes both terms' gradients back. Magnitudes of a batch
+that does not change are computed once and handed in.
 
 Conventions: Hann windows, frames that start at multiples of the hop and are padded with
 zeros at the end, FFTs of the next power of two, magnitudes not normalised: all as
@@ -17,9 +17,11 @@ Source:
 """
 
 import collections.abc
+import dataclasses
 
 import ddsp
 import gin
+import numpy as np
 import tensorflow as tf
 
 from models.layers import compiled
@@ -28,6 +30,15 @@ from models.measures import spectra
 LOSS_TYPES = ("L1", "L2")
 SAFE_MAGNITUDE = 1e-5  # ddsp.core.safe_log's stand-in for a magnitude of exactly 0
 Terms = dict[str, tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Comparison:
+    """What is compiled for: frame and hop sizes in samples, and the measure."""
+
+    frames: tuple[tuple[int, int], ...]
+    log_epsilon: float | None = None
+    loss_type: str = "L1"
 
 
 def _hop_size(fft_size: int, overlap: float) -> int:
@@ -42,13 +53,20 @@ def _hop_size(fft_size: int, overlap: float) -> int:
     return hop_size
 
 
+def _frame_sizes(
+    fft_sizes: collections.abc.Sequence[int], overlap: float
+) -> tuple[tuple[int, int], ...]:
+    """Each size with its hop."""
+    return tuple((size, _hop_size(size, overlap)) for size in fft_sizes)
+
+
 def _fft_length(frame_size: int) -> int:
     """The enclosing power of two."""
     return 1 << (frame_size - 1).bit_length()
 
 
-def _windowed_frames(audio: tf.Tensor, frame_size: int, hop_size: int) -> tf.Tensor:
-    """[batch, n_samples] -> [batch, n_frames, frame_size]."""
+def _frames(audio: tf.Tensor, frame_size: int, hop_size: int) -> tf.Tensor:
+    """Windowed frames. [batch, n_samples] -> [batch, n_frames, frame_size]."""
     n_samples = audio.shape[1]
     n_frames, n_parts = -(-n_samples // hop_size), frame_size // hop_size
     missing = (n_frames + n_parts - 1) * hop_size - n_samples
@@ -56,104 +74,122 @@ def _windowed_frames(audio: tf.Tensor, frame_size: int, hop_size: int) -> tf.Ten
         tf.pad(audio, [[0, 0], [0, missing]]), [tf.shape(audio)[0], -1, hop_size]
     )
     parts = [hops[:, part : part + n_frames] for part in range(n_parts)]
-    return tf.concat(parts, axis=-1) * tf.signal.hann_window(
-        frame_size, dtype=audio.dtype
-    )
+    frames = tf.reshape(tf.stack(parts, axis=2), [-1, n_frames, frame_size])
+    return frames * tf.signal.hann_window(frame_size, dtype=audio.dtype)
 
 
 def _overlap_add(frames: tf.Tensor, hop_size: int, n_samples: int) -> tf.Tensor:
-    """The transpose of `_windowed_frames`."""
-    frame_size = frames.shape[-1]
+    """The transpose of `_frames`."""
+    n_frames, frame_size = frames.shape[1:]
+    n_parts = frame_size // hop_size
     frames = frames * tf.signal.hann_window(frame_size, dtype=frames.dtype)
-    parts = tf.split(frames, frame_size // hop_size, axis=-1)
-    last = len(parts) - 1
-    hops = tf.add_n(
-        [tf.pad(part, [[0, 0], [i, last - i], [0, 0]]) for i, part in enumerate(parts)]
-    )
-    return tf.reshape(hops, [tf.shape(hops)[0], -1])[:, :n_samples]
+    parts = tf.reshape(frames, [-1, n_frames, n_parts, hop_size])
+
+    # Hops that fewer frames reach, then all others, where no index has to be checked.
+    n_first = min(n_parts - 1, n_frames)
+    hops = [
+        tf.add_n([parts[:, hop - part, part] for part in range(hop + 1)])[:, tf.newaxis]
+        for hop in range(n_first)
+    ]
+    if n_frames > n_first:
+        rows = [
+            parts[:, n_first - part : n_frames - part, part] for part in range(n_parts)
+        ]
+        hops.append(tf.add_n(rows))
+    whole = tf.concat(hops, axis=1)
+    return tf.reshape(whole, [-1, n_frames * hop_size])[:, :n_samples]
 
 
 def _spectrum(audio: tf.Tensor, frame_size: int, hop_size: int) -> tf.Tensor:
-    frames = _windowed_frames(audio, frame_size, hop_size)
+    frames = _frames(audio, frame_size, hop_size)
     return tf.signal.rfft(frames, [_fft_length(frame_size)])
 
 
-def _spectrum_gradient(
-    upstream: tf.Tensor, frame_size: int, hop_size: int, n_samples: int
+def _absolute(spectrum: tf.Tensor) -> tf.Tensor:
+    """Magnitudes, which TensorFlow's `abs` guards against overflow, twice as slow."""
+    return tf.sqrt(
+        tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
+    )
+
+
+def _audible(magnitude: tf.Tensor, epsilon: float | None) -> tf.Tensor:
+    """What the logarithm is taken of."""
+    if epsilon is None:
+        return tf.where(magnitude > 0.0, magnitude, SAFE_MAGNITUDE)
+    return magnitude + epsilon
+
+
+@compiled.compiled
+def _magnitudes(audio: tf.Tensor, how: _Comparison) -> list[tf.Tensor]:
+    return [_absolute(_spectrum(audio, *size)) for size in how.frames]
+
+
+@compiled.compiled
+def _compare(audio: tf.Tensor, refs: list[tf.Tensor], how: _Comparison):
+    """Spectra at each size, and both terms, each of shape [n_sizes]."""
+    measure = tf.abs if how.loss_type == "L1" else tf.square
+    spectra_, terms = [], []
+    for size, ref in zip(how.frames, refs, strict=True):
+        spectrum = _spectrum(audio, *size)
+        est = _absolute(spectrum)
+        ratio = _audible(est, how.log_epsilon) / _audible(ref, how.log_epsilon)
+        errors = est - ref, tf.math.log(ratio)
+        n_values = tf.cast(tf.size(ref), ref.dtype)
+        # Bins first: XLA adds up neighbours several at a time, but not whole arrays.
+        sums = [tf.reduce_sum(measure(error), axis=-1) for error in errors]
+        terms.append(tf.stack([tf.reduce_sum(item) / n_values for item in sums]))
+        spectra_.append(spectrum)
+    return spectra_, *tf.unstack(tf.stack(terms, axis=1))
+
+
+def _magnitude_gradient(
+    est: tf.Tensor,
+    ref: tf.Tensor,
+    *,
+    upstream: tuple[tf.Tensor, tf.Tensor],
+    how: _Comparison,
 ) -> tf.Tensor:
-    """Gradient of the audio from that of real and imaginary parts, as one complex."""
-    length = _fft_length(frame_size)
-    inner = length // 2 - 1
-    # an inverse transform counts bins other than 0 and Nyquist twice and divides by n
-    scale = tf.concat([[1.0], tf.fill([inner], 0.5), [1.0]], axis=0) * float(length)
-    frames = tf.signal.irfft(upstream * tf.cast(scale, upstream.dtype), [length])
-    return _overlap_add(frames[..., :frame_size], hop_size, n_samples)
-
-
-def _logarithm(magnitude: tf.Tensor, epsilon: float | None) -> tf.Tensor:
-    if epsilon is None:
-        return tf.math.log(tf.where(magnitude > 0.0, magnitude, SAFE_MAGNITUDE))
-    return tf.math.log(magnitude + epsilon)
-
-
-def _logarithm_slope(magnitude: tf.Tensor, epsilon: float | None) -> tf.Tensor:
-    if epsilon is None:
-        return tf.math.reciprocal_no_nan(magnitude)
-    return 1.0 / (magnitude + epsilon)
-
-
-@compiled.compiled
-def _magnitude(audio, frame_size, hop_size):
-    return tf.abs(_spectrum(audio, frame_size, hop_size))
-
-
-@compiled.compiled
-def _compare(audio, ref, frame_size, hop_size, epsilon, loss_type):
-    spectrum = _spectrum(audio, frame_size, hop_size)
-    est = tf.abs(spectrum)
-    errors = est - ref, _logarithm(est, epsilon) - _logarithm(ref, epsilon)
-    measure = tf.abs if loss_type == "L1" else tf.square
-    return spectrum, *(tf.reduce_mean(measure(error)) for error in errors)
+    """Gradient of both terms by the magnitudes; the logarithm's sign needs none."""
+    heard = _audible(est, how.log_epsilon), _audible(ref, how.log_epsilon)
+    if how.loss_type == "L1":
+        slopes = tf.sign(est - ref), tf.sign(heard[0] - heard[1])
+    else:
+        slopes = 2.0 * (est - ref), 2.0 * tf.math.log(heard[0] / heard[1])
+    by_logarithm = slopes[1] / heard[0]
+    if how.log_epsilon is None:  # flat where ddsp puts its number for an empty bin
+        by_logarithm = tf.where(est > 0.0, by_logarithm, 0.0)
+    total = upstream[0] * slopes[0] + upstream[1] * by_logarithm
+    return total / tf.cast(tf.size(est), est.dtype)
 
 
 @compiled.compiled
 def _compare_gradient(
-    spectrum, ref, upstream, frame_size, hop_size, epsilon, loss_type, n_samples
-):
-    est = tf.abs(spectrum)
-    errors = est - ref, _logarithm(est, epsilon) - _logarithm(ref, epsilon)
-    slopes = [tf.sign(e) if loss_type == "L1" else 2.0 * e for e in errors]
-    slopes[1] *= _logarithm_slope(est, epsilon)
-    by_mag, by_logmag = upstream
-    n_values = tf.cast(tf.size(est), est.dtype)
-    by_magnitude = (by_mag * slopes[0] + by_logmag * slopes[1]) / n_values
-    by_part = tf.math.divide_no_nan(by_magnitude, est)  # flat where a bin is empty
-    upstream = spectrum * tf.cast(by_part, spectrum.dtype)
-    return _spectrum_gradient(upstream, frame_size, hop_size, n_samples)
-
-
-def _terms_of_size(
-    audio: tf.Tensor,
-    ref: tf.Tensor,
-    *,
-    fft_size: int,
-    hop_size: int,
-    log_epsilon: float | None,
-    loss_type: str,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Magnitude and log-magnitude terms of one FFT size."""
-    how = (fft_size, hop_size, log_epsilon, loss_type)
-
-    @tf.custom_gradient
-    def compare(audio):
-        spectrum, mag, logmag = _compare(audio, ref, *how)
-
-        def gradient(*upstream):
-            return _compare_gradient(spectrum, ref, upstream, *how, audio.shape[1])
-
-        return (mag, logmag), gradient
-
-    return compare(audio)
+    spectra_: list[tf.Tensor],
+    refs: list[tf.Tensor],
+    by_mag: tf.Tensor,
+    by_logmag: tf.Tensor,
+    how: _Comparison,
+    n_samples: int,
+) -> tf.Tensor:
+    """Gradient of the audio, through all sizes."""
+    by_size = []
+    for i, (frame_size, hop_size) in enumerate(how.frames):
+        spectrum, length = spectra_[i], _fft_length(frame_size)
+        est = _absolute(spectrum)
+        slope = _magnitude_gradient(
+            est, refs[i], upstream=(by_mag[i], by_logmag[i]), how=how
+        )
+        # An inverse transform counts bins other than 0 and Nyquist twice and divides
+        # by n; an empty bin has no direction.
+        counted = np.full(length // 2 + 1, 0.5 * length)
+        counted[[0, -1]] = length
+        scale = tf.math.divide_no_nan(slope * tf.constant(counted, est.dtype), est)
+        upstream = tf.complex(
+            tf.math.real(spectrum) * scale, tf.math.imag(spectrum) * scale
+        )
+        frames = tf.signal.irfft(upstream, [length])[..., :frame_size]
+        by_size.append(_overlap_add(frames, hop_size, n_samples))
+    return tf.add_n(by_size)
 
 
 def stft_magnitudes(
@@ -171,7 +207,7 @@ def stft_magnitudes(
     """
     dtype = audio.dtype if tf.is_tensor(audio) else tf.float32
     audio = tf.stop_gradient(tf.convert_to_tensor(audio, dtype))
-    return [_magnitude(audio, size, _hop_size(size, overlap)) for size in fft_sizes]
+    return _magnitudes(audio, _Comparison(_frame_sizes(fft_sizes, overlap)))
 
 
 def spectral_terms(
@@ -214,24 +250,25 @@ def spectral_terms(
             target_audio, fft_sizes=fft_sizes, overlap=overlap
         )
 
-    # Both terms of every size, then their sums.
-    terms: dict[str, list[tf.Tensor]] = {"mag": [], "logmag": []}
-    for size, ref in zip(fft_sizes, target_magnitudes, strict=True):
-        values = _terms_of_size(
-            audio,
-            ref,
-            fft_size=size,
-            hop_size=_hop_size(size, overlap),
-            log_epsilon=log_epsilon,
-            loss_type=loss_type,
-        )
-        for name, value in zip(("mag", "logmag"), values, strict=True):
-            terms[name].append(value)
-    totals = {name: tf.add_n(values) for name, values in terms.items()}
+    # Both terms of every size; what the way back reads is kept outside the tape.
+    how = _Comparison(_frame_sizes(fft_sizes, overlap), log_epsilon, loss_type)
+    refs = list(target_magnitudes)
+
+    @tf.custom_gradient
+    def compare(audio):
+        kept, *terms = _compare(audio, refs, how)
+
+        def gradient(*upstream):
+            return _compare_gradient(kept, refs, *upstream, how, audio.shape[1])
+
+        return tuple(terms), gradient
+
+    both = dict(zip(("mag", "logmag"), compare(audio), strict=True))
+    totals = {name: tf.reduce_sum(values) for name, values in both.items()}
     parts = {
         f"{name}_{size}": value
-        for name, values in terms.items()
-        for size, value in zip(fft_sizes, values, strict=True)
+        for name, values in both.items()
+        for size, value in zip(fft_sizes, tf.unstack(values), strict=True)
     }
     return totals | parts
 

@@ -67,10 +67,10 @@ class BandPowers:
         """
         n_bands = self.power.shape[1]
         place = frequency * (2.0 * (n_bands - 1) / sample_rate)
-        lower = np.floor(place)
+        lower = np.minimum(np.floor(place), n_bands - 2)  # Nyquist is the last band's
         upper_share = np.broadcast_to(place - lower, density.shape)
         inside = np.broadcast_to(place <= n_bands - 1, density.shape)
-        lower = np.minimum(lower, n_bands - 2).astype(np.intp)
+        lower = lower.astype(np.intp)
         flat = (np.arange(frames.size) * n_bands)[:, np.newaxis] + lower
         size = frames.size * n_bands
         for step, share in ((0, 1.0 - upper_share), (1, upper_share)):

@@ -1,12 +1,18 @@
-"""Filtered noise: ddsp's, with half of its transforms gone.
+"""Filtered noise: ddsp's, by small matrix products that give one hop a frame.
 
 A frame's filter is linear in its magnitudes, so from magnitudes to the filter's
 spectrum is one matrix, known beforehand, where ddsp goes through an inverse transform,
-a window and a transform. What is left is one transform of the noise and one back, and
-the gradient takes one more.
+a window and a transform. A frame of noise is short, so its transform is a matrix too.
+With N the noise's and H the filter's spectrum, frame t - p reaches p hops further, and
+
+    Z_t = sum over p of N_(t-p) H_(t-p) exp(2 pi i k p hop_size / dft_size)
+
+is the spectrum of whatever sounds in hop t: frames overlap as spectra, and the way back
+from them gives one hop a frame in place of all that a filtered frame lasts.
 
 Conventions: those of `ddsp.core.frequency_filter`. Frame i filters the samples from
-i * hop_size on; the filter's delay is taken out.
+i * hop_size on; the filter's delay is taken out. Spectra are pairs of real and
+imaginary part, [batch, n_frames, n_bins] each.
 
 Source:
     ddsp.synths.FilteredNoise and ddsp.core.frequency_filter of ddsp 3.7.0; the
@@ -22,83 +28,105 @@ import tensorflow as tf
 
 from models.layers import compiled
 
+_Spectrum = tuple[tf.Tensor, tf.Tensor]
 
-def _filter_matrices(
-    n_bands: int, *, window_size: int, fft_size: int
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """Real and imaginary part of each band's spectrum, and the filters' length.
 
-    Both of shape [n_bands, fft_size // 2 + 1].
-    """
+def _impulse_responses(n_bands: int, window_size: int) -> np.ndarray:
+    """Ddsp's filter of each band alone. Shape [n_bands, filter_size]."""
     with tf.init_scope():
         bands = tf.eye(n_bands)[tf.newaxis]
-        response = ddsp.core.frequency_impulse_response(bands, window_size)[0].numpy()
-    spectrum = np.fft.rfft(response.astype(np.float64), fft_size)
-    real, imaginary = spectrum.real.astype("f4"), spectrum.imag.astype("f4")
-    return real, imaginary, response.shape[1]
+        return ddsp.core.frequency_impulse_response(bands, window_size)[0].numpy()
 
 
-def _filter_size(n_bands: int, window_size: int) -> int:
-    """Length of the impulse responses that ddsp designs."""
-    largest = 2 * (n_bands - 1)
-    if not 0 < window_size < largest:
-        return largest
-    return _filter_matrices(n_bands, window_size=window_size, fft_size=largest)[2]
+def _turns(steps: np.ndarray, *, dft_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cosine and sine of each bin's turn in so many samples. [n_steps, n_bins]."""
+    angles = 2.0 * np.pi * np.outer(steps, np.arange(dft_size // 2 + 1)) / dft_size
+    return np.cos(angles).astype("f4"), np.sin(angles).astype("f4")
 
 
-def _add_frames(frames: tf.Tensor, hop_size: int) -> tf.Tensor:
-    """Overlaps and adds. [batch, n_frames, size] -> [batch, n_samples]."""
-    n_parts = -(-frames.shape[2] // hop_size)
-    missing = n_parts * hop_size - frames.shape[2]
-    parts = tf.split(tf.pad(frames, [[0, 0], [0, 0], [0, missing]]), n_parts, axis=2)
+def _inverse(hop_size: int, dft_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """From a spectrum's parts to the first samples. [n_bins, hop_size] each."""
+    cosine, sine = _turns(np.arange(hop_size), dft_size=dft_size)
+    counted = np.full([dft_size // 2 + 1, 1], 2.0, "f4")  # a bin and its mirror image
+    counted[0] = 1.0
+    if dft_size % 2 == 0:
+        counted[-1] = 1.0
+    return counted * cosine.T / dft_size, -counted * sine.T / dft_size
+
+
+def _product(left: _Spectrum, right: _Spectrum) -> _Spectrum:
+    real = left[0] * right[0] - left[1] * right[1]
+    return real, left[0] * right[1] + left[1] * right[0]
+
+
+def _conjugate(spectrum: _Spectrum) -> _Spectrum:
+    return spectrum[0], -spectrum[1]
+
+
+def _sum(spectra: list[_Spectrum]) -> _Spectrum:
+    real, imaginary = zip(*spectra, strict=True)
+    return tf.add_n(real), tf.add_n(imaginary)
+
+
+@compiled.compiled
+def _forward(noise, magnitudes, real, imaginary, hop_size, dft_size, start):
+    # Frames of zeros at both ends, which the first and last hops would reach for.
+    n_samples, n_frames = noise.shape[1], magnitudes.shape[1]
+    n_parts = dft_size // hop_size
+    n_before, n_hops = n_parts - 1, n_frames + n_parts - 1
+    total = (n_hops + n_before) * hop_size
+    first = n_before * hop_size
+    padded = tf.pad(noise, [[0, 0], [first, total - first - n_samples]])
+    frames = tf.reshape(padded, [-1, n_hops + n_before, hop_size])
+    gains = tf.pad(magnitudes, [[0, 0], [n_before, n_before], [0, 0]])
+
+    # Spectra of noise and filters.
+    cosine, sine = _turns(np.arange(hop_size), dft_size=dft_size)
+    source = tf.tensordot(frames, cosine, 1), tf.tensordot(frames, -sine, 1)
+    response = tf.tensordot(gains, real, 1), tf.tensordot(gains, imaginary, 1)
+    filtered = _product(source, response)
+
+    # Hop t from the frames t - p.
+    delays = zip(*_turns(hop_size * np.arange(n_parts), dft_size=dft_size), strict=True)
+    reaching = [
+        _product(tuple(x[:, n_before - p :][:, :n_hops] for x in filtered), delay)
+        for p, delay in enumerate(delays)
+    ]
     hops = tf.add_n(
         [
-            tf.pad(part, [[0, 0], [i, n_parts - 1 - i], [0, 0]])
-            for i, part in enumerate(parts)
+            tf.tensordot(part, matrix, 1)
+            for part, matrix in zip(
+                _sum(reaching), _inverse(hop_size, dft_size), strict=True
+            )
         ]
     )
-    return tf.reshape(hops, [-1, hops.shape[1] * hop_size])
-
-
-def _cut_frames(audio: tf.Tensor, *, n_frames: int, hop_size: int, size: int):
-    """The transpose of `_add_frames`. [batch, n_samples] -> [batch, n_frames, size]."""
-    n_parts = -(-size // hop_size)
-    hops = tf.reshape(audio, [-1, audio.shape[1] // hop_size, hop_size])
-    parts = [hops[:, i : i + n_frames] for i in range(n_parts)]
-    return tf.concat(parts, axis=2)[..., :size]
+    audio = tf.reshape(hops, [-1, n_hops * hop_size])[:, start : start + n_samples]
+    return audio, *(part[:, n_before : n_before + n_frames] for part in source)
 
 
 @compiled.compiled
-def _forward(noise, magnitudes, real, imaginary, hop_size, fft_size, start):
-    n_samples, n_frames = noise.shape[1], magnitudes.shape[1]
-    missing = n_frames * hop_size - n_samples
-    padded = tf.pad(noise, [[0, 0], [0, missing]])
-    frames = tf.reshape(padded, [-1, n_frames, hop_size])
-    source = tf.signal.rfft(frames, [fft_size])
-    response = tf.complex(
-        tf.tensordot(magnitudes, real, axes=1),
-        tf.tensordot(magnitudes, imaginary, axes=1),
-    )
-    audio = _add_frames(tf.signal.irfft(source * response, [fft_size]), hop_size)
-    return audio[:, start : start + n_samples], source
-
-
-@compiled.compiled
-def _backward(upstream, source, real, imaginary, hop_size, fft_size, start):
-    n_frames = source.shape[1]
-    n_parts = -(-fft_size // hop_size)
+def _backward(
+    upstream, source_real, source_imaginary, real, imaginary, hop_size, dft_size, start
+):
+    # The hops' spectra.
+    n_frames, n_parts = source_real.shape[1], dft_size // hop_size
     total = (n_frames + n_parts - 1) * hop_size
     padded = tf.pad(upstream, [[0, 0], [start, total - start - upstream.shape[1]]])
-    frames = _cut_frames(padded, n_frames=n_frames, hop_size=hop_size, size=fft_size)
-    inner = fft_size // 2 - 1
-    # an inverse transform counts bins other than 0 and Nyquist twice and divides by n
-    scale = tf.concat([[1.0], tf.fill([inner], 2.0), [1.0]], axis=0) / float(fft_size)
-    spectrum = tf.signal.rfft(frames, [fft_size]) * tf.math.conj(source)
-    by_real = tf.tensordot(tf.math.real(spectrum) * scale, real, axes=[[2], [1]])
-    by_imaginary = tf.tensordot(
-        tf.math.imag(spectrum) * scale, imaginary, axes=[[2], [1]]
+    hops = tf.reshape(padded, [-1, n_frames + n_parts - 1, hop_size])
+    by_hop = [
+        tf.tensordot(hops, matrix.T, 1) for matrix in _inverse(hop_size, dft_size)
+    ]
+
+    # Frame t reached the hops t + p; what it was made of is a product.
+    delays = zip(*_turns(hop_size * np.arange(n_parts), dft_size=dft_size), strict=True)
+    reached = [
+        _product(tuple(x[:, p : p + n_frames] for x in by_hop), _conjugate(delay))
+        for p, delay in enumerate(delays)
+    ]
+    by_response = _product(_sum(reached), (source_real, -source_imaginary))
+    return tf.tensordot(by_response[0], real, [[2], [1]]) + tf.tensordot(
+        by_response[1], imaginary, [[2], [1]]
     )
-    return by_real + by_imaginary
 
 
 def filter_noise(
@@ -126,18 +154,18 @@ def filter_noise(
             f"{n_frames} frames of magnitudes cannot cover {n_samples} samples with "
             "one hop; set the synth's n_samples to n_frames * hop_size."
         )
-    filter_size = _filter_size(n_bands, window_size)
-    fft_size = ddsp.core.get_fft_size(hop_size, filter_size)
-    real, imaginary, _ = _filter_matrices(
-        n_bands, window_size=window_size, fft_size=fft_size
-    )
-    matrices = tf.constant(real), tf.constant(imaginary)
-    how = hop_size, fft_size, (filter_size - 1) // 2 - 1  # the filters' delay
+    # The filters' spectra, long enough for all hops that a filtered frame lasts.
+    responses = _impulse_responses(n_bands, window_size)
+    filter_size = responses.shape[1]
+    dft_size = hop_size * -(-(hop_size + filter_size - 1) // hop_size)
+    spectra = np.fft.rfft(responses.astype(np.float64), dft_size)
+    matrices = [tf.constant(part.astype("f4")) for part in (spectra.real, spectra.imag)]
+    how = hop_size, dft_size, (filter_size - 1) // 2 - 1  # the filters' delay
 
     @tf.custom_gradient
     def apply(magnitudes):
-        audio, source = _forward(noise, magnitudes, *matrices, *how)
-        return audio, lambda upstream: _backward(upstream, source, *matrices, *how)
+        audio, *source = _forward(noise, magnitudes, *matrices, *how)
+        return audio, lambda upstream: _backward(upstream, *source, *matrices, *how)
 
     return apply(magnitudes)
 

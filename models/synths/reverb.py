@@ -2,8 +2,9 @@
 
 Source:
     ddsp.effects.Reverb of ddsp 3.7.0. Differs: the impulse response is not copied for
-    each clip, transforms have the next 5-smooth length instead of the next power of
-    two, and gradients come back through real transforms.
+    each clip, transforms have a length of small prime factors instead of the next power
+    of two, gradients come back through real transforms, and each way is one compiled
+    program, in which transforms do not wait for one another.
 """
 
 import collections.abc
@@ -13,10 +14,32 @@ import gin
 import tensorflow as tf
 from scipy import fft
 
+from models.layers import compiled
+
 
 def _transform_size(n_samples: int) -> int:
     """The next even length with small prime factors."""
     return 2 * fft.next_fast_len(-(-n_samples // 2))
+
+
+@compiled.compiled
+def _forward(audio, response, fft_size):
+    """Wet audio, and the spectra that the way back reads."""
+    source = tf.signal.rfft(audio, [fft_size])
+    room = tf.signal.rfft(response, [fft_size])
+    wet = tf.signal.irfft(source * room, [fft_size])
+    return wet[:, : audio.shape[1]], source, room
+
+
+@compiled.compiled
+def _backward(upstream, source, room, fft_size, response_size):
+    spectrum = tf.signal.rfft(upstream, [fft_size])
+    by_audio = tf.signal.irfft(spectrum * tf.math.conj(room), [fft_size])
+    by_room = spectrum * tf.math.conj(source)
+    if room.shape[0] == 1:  # one response for the batch
+        by_room = tf.reduce_sum(by_room, axis=0, keepdims=True)
+    by_response = tf.signal.irfft(by_room, [fft_size])
+    return by_audio[:, : upstream.shape[1]], by_response[:, :response_size]
 
 
 @tf.custom_gradient
@@ -35,21 +58,14 @@ def convolve(
     Returns:
         The first n_samples of the convolution. Shape [batch, n_samples].
     """
-    n_samples, response_size = audio.shape[1], response.shape[1]
-    size = [_transform_size(n_samples + response_size - 1)]
-    source, room = tf.signal.rfft(audio, size), tf.signal.rfft(response, size)
-    is_shared = response.shape[0] == 1 and audio.shape[0] != 1
+    response_size = response.shape[1]
+    fft_size = _transform_size(audio.shape[1] + response_size - 1)
+    wet, source, room = _forward(audio, response, fft_size)
 
     def gradient(upstream):
-        spectrum = tf.signal.rfft(upstream, size)
-        by_audio = tf.signal.irfft(spectrum * tf.math.conj(room), size)
-        by_room = spectrum * tf.math.conj(source)
-        if is_shared:
-            by_room = tf.reduce_sum(by_room, axis=0, keepdims=True)
-        by_response = tf.signal.irfft(by_room, size)
-        return by_audio[:, :n_samples], by_response[:, :response_size]
+        return _backward(upstream, source, room, fft_size, response_size)
 
-    return tf.signal.irfft(source * room, size)[:, :n_samples], gradient
+    return wet, gradient
 
 
 @gin.register(module="models.effects")

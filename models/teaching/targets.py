@@ -24,7 +24,7 @@ from models.measures import measured_controls
 from prep import files as whole_files
 
 FOLDER = "measured_controls"
-VERSION = 2  # of the analysis; another one is measured anew
+VERSION = 3  # of the analysis; another one is measured anew
 N_THREADS = 2
 CHUNK = 8  # examples in memory at a time
 QUIET_WEIGHT = 0.1  # of frames that nobody hears: they must stay quiet

@@ -206,7 +206,7 @@ def remove_dataset(layout: Layout) -> None:
     for path in own_paths(layout):
         path.unlink(missing_ok=True)
     shutil.rmtree(layout.audio, ignore_errors=True)
-    layout.audio.mkdir(parents=True, exist_ok=True)
+    layout.audio.mkdir(exist_ok=True)
 
 
 def tidy(layout: Layout) -> None:

@@ -3,6 +3,8 @@
 That windows are as loud as ddsp says is tested with the features.
 """
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,37 @@ def test_envelope_value_stands_at_its_sample():
     assert np.argmax(envelope) == 30
     # The window of 512 samples reaches 256 to either side: no neighbour hears more.
     assert list(np.flatnonzero(envelope > -80.0)) == [30]
+
+
+@pytest.mark.parametrize(
+    ("sample_rate", "n_fft"),
+    [(8000, 256), (16000, 512), (22050, 512), (22700, 1024), (48000, 2048)],
+)
+def test_envelope_is_of_windows_of_about_32_ms_centred_on_its_samples(
+    sample_rate, n_fft, rng
+):
+    audio = rng.standard_normal(4 * n_fft).astype(np.float32)
+    padded = np.pad(audio, n_fft // 2, mode="edge")
+    expected = loudness.frame_loudness(
+        padded,
+        sample_rate=sample_rate,
+        hop_size=loudness.envelope_hop(sample_rate),
+        n_fft=n_fft,
+        without_offset=True,
+    )
+    found = loudness.measure_envelope([audio], sample_rate)
+    shift = 10 * np.log10(n_fft / 512)
+    np.testing.assert_allclose(found, expected - shift, rtol=1e-6)
+
+
+def test_samples_near_the_end_of_float32_raise_no_warning():
+    audio = np.float32(3e38) * (-1.0) ** np.arange(2048, dtype=np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for options in ({}, {"without_offset": True}):
+            loudness.frame_loudness(
+                audio, sample_rate=16000, hop_size=64, n_fft=512, **options
+            )
 
 
 @pytest.mark.parametrize("n_blocks", [2, 7, 200])
@@ -87,6 +120,9 @@ def test_many_windows_are_those_of_few():
 
 def test_power_is_that_of_its_windows_down_to_the_floor():
     audio = np.concatenate([np.full(1024, 0.1), np.zeros(1024)]).astype(np.float32)
-    found = loudness.frame_power(audio, hop_size=512)
+    with np.errstate(all="raise"):  # nor does silence
+        found = loudness.frame_power(audio, hop_size=512)
     assert found.dtype == np.float32
+    quiet = loudness.frame_power(np.full(1024, 2e-4, np.float32), hop_size=1)
+    assert quiet == pytest.approx(20 * np.log10(2e-4), abs=1e-4)
     np.testing.assert_allclose(found, [-20.0, -20.0 - 3.0103, -80.0], atol=1e-4)

@@ -158,16 +158,16 @@ def test_loudness_distance_needs_ten_audible_frames():
 
 
 def test_log_spectral_distance_is_a_mean_of_frames_root_mean_squares(monkeypatch):
-    """Two frames of two bins: off by 20 and 0 dB, and by 0: (20 / sqrt 2 + 0) / 2."""
+    """Three frames of two bins: off by 20 and 0 dB, and by 0: 20 / sqrt 2 / 3."""
     spectra_of = {
-        1.0: np.array([[1.0, 1.0], [1.0, 1.0]]),
-        2.0: np.array([[0.1, 1.0], [1.0, 1.0]]),
+        1.0: np.array([[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]),
+        2.0: np.array([[0.1, 1.0], [1.0, 1.0], [1.0, 1.0]]),
     }
     monkeypatch.setattr(
         fidelity.spectra, "magnitudes", lambda audio, *, fft_size: spectra_of[audio[0]]
     )
     distance = lambda: fidelity.log_spectral_distance(np.ones(1), np.full(1, 2.0)).value
-    assert distance() == pytest.approx(20 / math.sqrt(2) / 2)
+    assert distance() == pytest.approx(20 / math.sqrt(2) / 3)
     # Both sides are lifted to 80 dB below the recording's loudest bin.
     spectra_of[1.0] = np.array([[1.0, 1e-6]])
     spectra_of[2.0] = np.array([[1.0, 1e-3]])

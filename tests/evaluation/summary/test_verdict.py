@@ -179,6 +179,8 @@ def test_one_collapsed_training_is_not_hidden_by_the_mean():
     assert told["systems"]["stage1"]["sentence"] == told["headline"] == sentence
     assert told["collapsed"] == ["stage1"]
     assert told["collapsed_runs"] == ["stage1-seed2"]
+    notes = " ".join(told["systems"]["stage1"]["notes"])
+    assert "trainings collapsed" not in notes  # the sentence has said it
 
 
 def test_a_collapsed_mean_says_how_many_trainings_collapsed():

@@ -87,16 +87,6 @@ def test_distribution_sums_to_one_below_nyquist_and_is_zero_above(rng, name, sca
 
 
 @ALL
-@pytest.mark.parametrize(("f0_hz", "n_sounding"), [(2000.0, 3), (1999.0, 4)])
-def test_a_harmonic_at_nyquist_does_not_sound(name, f0_hz, n_sounding):
-    """The fourth of 2 kHz is at 8 kHz itself."""
-    controls = HEADS[name]()(one_frame(0.0, [0.0] * 6), tf.constant([[[f0_hz]]]))
-    shares = controls["harmonic_distribution"].numpy().ravel()
-    np.testing.assert_allclose(shares[:n_sounding], 1.0 / n_sounding, rtol=1e-5)
-    assert not shares[n_sounding:].any()
-
-
-@ALL
 @pytest.mark.parametrize("f0", [0.0, 440.0, F0_ABOVE_NYQUIST])
 @pytest.mark.parametrize("level", [-1e4, -100.0, 0.0, 100.0])
 def test_gradients_are_finite_at_the_edges(name, f0, level):
@@ -206,6 +196,59 @@ def test_softmax_db_by_hand():
     )
 
 
+def test_softmax_is_over_what_sounds_and_never_colder_than_its_limit():
+    # At 3 kHz two harmonics fit; a strong one above them takes nothing.
+    frame = one_frame(0.0, [np.log(3.0), 0.0, 50.0, 50.0])
+    shares = heads.SoftmaxDbHead()(frame, tf.fill([1, 1, 1], 3000.0))
+    np.testing.assert_allclose(
+        shares["harmonic_distribution"][0, 0], [0.75, 0.25, 0.0, 0.0], rtol=1e-5
+    )
+    # A temperature of 0 acts as 1e-4.
+    cold = heads.SoftmaxDbHead(temperature=0.0)
+    shares = cold(one_frame(0.0, [1e-4 * np.log(3.0), 0.0]), tf.fill([1, 1, 1], 100.0))
+    np.testing.assert_allclose(
+        shares["harmonic_distribution"][0, 0], [0.75, 0.25], rtol=1e-4
+    )
+    # A floor of 1 leaves nothing to choose, and one of all 4 harmonics is masked.
+    flat = heads.SoftmaxDbHead(amp_floor=1.0)(frame, tf.fill([1, 1, 1], 2500.0))
+    np.testing.assert_allclose(
+        flat["harmonic_distribution"][0, 0], [1 / 3, 1 / 3, 1 / 3, 0.0], rtol=1e-5
+    )
+
+
+@ALL
+def test_harmonic_at_the_nyquist_frequency_is_silent(name):
+    """At 2 kHz and 16 kHz it is the fourth; just below, it sounds."""
+    for f0, n_sounding in ((2000.0, 3), (1999.0, 4), (2001.0, 3)):
+        controls = HEADS[name]()(one_frame(0.0, [0.0] * 5), tf.fill([1, 1, 1], f0))
+        expected = np.where(np.arange(5) < n_sounding, 1 / n_sounding, 0.0)
+        np.testing.assert_allclose(
+            controls["harmonic_distribution"][0, 0], expected, rtol=1e-5
+        )
+    other = HEADS[name](sample_rate=20000)
+    shares = other(one_frame(0.0, [0.0] * 5), tf.fill([1, 1, 1], 2000.0))
+    assert np.count_nonzero(shares["harmonic_distribution"]) == 4
+
+
+@pytest.mark.parametrize(
+    "options, scaled",
+    [
+        # sigmoid(-5) = 0.0066929; to the power of ln 10 it is 9.8474e-6.
+        ({}, 2 * 9.8474e-6 + 1e-7),
+        ({"noise_activation": "sigmoid"}, 0.0066929),
+        ({"noise_activation": "sigmoid", "noise_bias": 0.0}, 0.5),
+        ({"noise_bias": 0.0}, 0.4053992),
+    ],
+)
+def test_noise_by_hand(options, scaled):
+    frame, f0_hz = one_frame(0.0, [0.0]), tf.fill([1, 1, 1], 100.0)
+    found = heads.NormalizedHead(**options)(frame, f0_hz)["noise_magnitudes"]
+    np.testing.assert_allclose(found[0, 0], [scaled], rtol=1e-4)
+    # The earlier implementation's noise was a sigmoid.
+    legacy = heads.LegacyHead()(frame, f0_hz)["noise_magnitudes"]
+    np.testing.assert_allclose(legacy[0, 0], [0.0066929], rtol=1e-4)
+
+
 def test_softmax_temperature_follows_its_schedule_without_retracing():
     head = heads.SoftmaxDbHead(
         temperature=schedules.Ramp(start=2.0, end=1.0, warmup_steps=0, ramp_steps=10)
@@ -247,8 +290,10 @@ def test_a_frame_without_harmonics_is_silent_not_undefined():
     "make, message",
     [
         (lambda: heads.ExpSigmoidHead(noise_activation="relu"), "exp_sigmoid"),
-        (lambda: heads.SoftmaxDbHead(amp_floor=1.5), "0 to 1"),
+        (lambda: heads.SoftmaxDbHead(amp_floor=1.01), "0 to 1"),
+        (lambda: heads.SoftmaxDbHead(amp_floor=-0.01), "0 to 1"),
         (lambda: heads.SoftmaxDbHead(gain_min_db=6.0), "must be below"),
+        (lambda: heads.SoftmaxDbHead(gain_max_db=-50.0), "must be below"),
     ],
 )
 def test_bad_arguments_are_explained(make, message):

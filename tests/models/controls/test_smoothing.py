@@ -183,6 +183,49 @@ def test_learned_poles_start_where_they_are_told(name):
     )
 
 
+@pytest.mark.parametrize(("cutoff_hz", "q"), [(0.5, 0.2), (20.0, 0.7071), (90.0, 5.0)])
+def test_learned_biquad_starts_where_it_is_told_and_stays_in_its_ranges(cutoff_hz, q):
+    options = dict(cutoff_hz=cutoff_hz, q=q, n_sections=2, frame_rate=200.0)
+    learned = smoothing.Biquad(learned=True, **options)
+    learned.build([1, 1, 1])
+    fixed = smoothing.Biquad(**options)
+    assert len(learned.systems()) == len(fixed.systems()) == 2
+    for ours, theirs in zip(learned.systems(), fixed.systems(), strict=True):
+        np.testing.assert_allclose(ours.transition, theirs.transition, atol=1e-5)
+    for logit, (cutoff, resonance) in ((-1e3, (0.1, 0.1)), (1e3, (99.0, 10.0))):
+        learned.cutoff_logit.assign([logit] * 2)
+        learned.q_logit.assign([logit] * 2)
+        found = learned._coefficients()
+        np.testing.assert_allclose(found[0], [cutoff] * 2, rtol=1e-4)
+        np.testing.assert_allclose(found[1], [resonance] * 2, rtol=1e-4)
+
+
+def test_defaults_are_those_of_the_documents():
+    assert float(smoothing.OnePole().alpha) == pytest.approx(0.8)
+    assert float(smoothing.ArResidual().leak) == pytest.approx(0.95)
+    biquad = smoothing.Biquad()
+    assert (biquad.cutoff_hz, biquad.q, biquad.frame_rate) == (20.0, 0.7071, 250.0)
+    assert (biquad.n_sections, biquad.learned) == (1, False)
+    assert not smoothing.OnePole().learned and not smoothing.ArResidual().learned
+
+
+def test_ranges_hold_their_ends_or_not_as_they_say():
+    smoothing.OnePole(alpha=0.0)
+    smoothing.ArResidual(leak=1.0)
+    for make in (
+        lambda: smoothing.Biquad(cutoff_hz=0.1),
+        lambda: smoothing.Biquad(cutoff_hz=123.75),
+        lambda: smoothing.Biquad(cutoff_hz=99.0, frame_rate=200.0),
+        lambda: smoothing.Biquad(q=0.1),
+        lambda: smoothing.Biquad(q=10.0),
+        lambda: smoothing.ArResidual(leak=0.0),
+        lambda: smoothing.OnePole(alpha=0.9999, learned=True),
+        lambda: smoothing.OnePole(alpha=-0.1),
+    ):
+        with pytest.raises(ValueError, match=r"must be|below"):
+            make()
+
+
 @pytest.mark.parametrize("name", LEARNED)
 def test_gradients_equal_those_of_the_steps(rng, name):
     smoother = SMOOTHERS[name]()

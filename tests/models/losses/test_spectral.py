@@ -50,6 +50,20 @@ def test_terms_and_gradient_are_ddsps(signals, loss_type):
     assert error.numpy() < GRADIENT_TOLERANCE
 
 
+def test_gradient_beside_empty_bins_is_ddsps(signals):
+    """A silent target counts as 1e-5: the logarithm pulls quieter audio up to it."""
+    audio, silence = signals[0] * 1e-7, tf.zeros_like(signals[1])
+    stock = ddsp.losses.SpectralLoss(SIZES, mag_weight=0.0, logmag_weight=1.0)
+    _, ref = with_gradient(lambda audio: stock(silence, audio), audio)
+    _, est = with_gradient(
+        lambda audio: spectral.spectral_terms(audio, silence, fft_sizes=SIZES)[
+            "logmag"
+        ],
+        audio,
+    )
+    assert tf.norm(est - ref).numpy() < GRADIENT_TOLERANCE * tf.norm(ref).numpy()
+
+
 def test_each_size_is_told_apart(signals):
     terms = spectral.spectral_terms(*signals, fft_sizes=SIZES)
     assert set(terms) == {"mag", "logmag"} | {

@@ -54,6 +54,45 @@ def test_frames_count_by_their_weights(rng):
     np.testing.assert_allclose(distances(controls, measured), [3.0, 6.0], rtol=1e-4)
 
 
+def test_noise_has_weights_of_its_own(rng):
+    controls, measured = controls_and_targets(rng)
+    wrong = np.array(measured[teacher.NOISE_KEY])
+    wrong[1, 2] += 32.0  # from 6 dB below to 26 above
+    measured[teacher.NOISE_KEY] = tf.constant(wrong)
+    weights = np.ones([*SHAPE, 2], np.float32)
+    weights[1, 2, 1] = 0.5
+    measured[teacher.WEIGHTS_KEY] = tf.constant(weights)
+    expected = (7 * 6.0 + 0.5 * 26.0) / 7.5
+    np.testing.assert_allclose(distances(controls, measured), [3.0, expected], 1e-4)
+
+
+def test_amplitudes_end_at_the_floor_and_frames_without_harmonics_are_right(rng):
+    np.testing.assert_allclose(teacher.to_db(tf.constant(0.0)), -100.0, rtol=1e-6)
+    np.testing.assert_allclose(teacher.to_db(tf.constant(0.1)), -19.99913, rtol=1e-6)
+    controls, measured = controls_and_targets(rng)
+    f0_hz = np.full([*SHAPE, 1], 440.0, np.float32)
+    f0_hz[0] = 9000.0  # nothing sounds in half of the frames
+    controls["f0_hz"] = tf.constant(f0_hz)
+    np.testing.assert_allclose(distances(controls, measured), [1.5, 6.0], rtol=1e-4)
+
+
+def test_rate_and_share_are_handed_on(rng):
+    controls, measured = controls_and_targets(rng)
+    controls["f0_hz"] = tf.fill([*SHAPE, 1], 2500.0)
+    wrong = np.array(measured[teacher.HARMONICS_KEY])
+    wrong[..., 3:] += 6.0  # above 8 kHz, half of six harmonics
+    measured[teacher.HARMONICS_KEY] = tf.constant(wrong)
+    outputs = {"controls": controls, **measured}
+    for options, harmonics, noise in (
+        ({}, 3.0, 3.0),  # half of 6 dB, as a rule
+        ({"sample_rate": 48000, "noise_share": 0.25}, 6.0, 1.5),
+    ):
+        found = teacher.TaughtControls(1.0, **options).terms(outputs)
+        np.testing.assert_allclose(found["taught_harmonics"], harmonics, rtol=1e-4)
+        np.testing.assert_allclose(found["taught_noise"], noise, rtol=1e-4)
+    assert teacher.TaughtControls(1.0, noise_share=0.0).noise_share == 0.0
+
+
 def test_nothing_is_taught_where_no_frame_counts(rng):
     controls, measured = controls_and_targets(rng)
     measured[teacher.WEIGHTS_KEY] = tf.zeros([*SHAPE, 2])

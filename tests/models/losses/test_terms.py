@@ -6,6 +6,7 @@ from ddsp import spectral_ops
 
 from models import schedules
 from models.losses import regularizers
+from models.losses import spectral
 from models.losses import terms as loss_terms
 from tests.helpers import ladder_helpers
 
@@ -64,6 +65,27 @@ def test_spectral_terms_equal_ddsp_with_its_own_log(rng, loss_type):
 def test_spectral_windows_last_equally_long_at_every_rate():
     loss = loss_terms.SpectralTerms(fft_sizes=(2048, 64), sample_rate=48000)
     assert loss.frame_sizes == (6144, 192)
+    # 5644.8 and 176.4 samples, in eights.
+    loss = loss_terms.SpectralTerms(fft_sizes=(2048, 64), sample_rate=44100)
+    assert loss.frame_sizes == (5648, 176)
+    assert loss_terms.SpectralTerms().frame_sizes == (2048, 1024, 512, 256, 128, 64)
+
+
+def test_spectral_terms_hand_on_what_they_are_set_to(rng):
+    outputs = make_outputs(rng)
+    for options in ({}, {"log_epsilon": 1e-3}, {"loss_type": "L2"}):
+        found = loss_terms.SpectralTerms(fft_sizes=(64,), **options)
+        expected = spectral.spectral_terms(
+            outputs["audio_synth"],
+            outputs["audio"],
+            fft_sizes=(64,),
+            **{"log_epsilon": 1e-5, "loss_type": "L1", **options},
+        )
+        terms = found.get_losses_dict(outputs)
+        np.testing.assert_array_equal(terms["spectral_mag"], expected["mag"])
+        np.testing.assert_array_equal(terms["spectral_logmag"], expected["logmag"])
+        total = expected["mag"] + expected["logmag"]
+        np.testing.assert_allclose(found(outputs), total, rtol=1e-6)
 
 
 def test_additive_epsilon_bounds_the_gradient_of_nearly_silent_audio(rng):
@@ -197,6 +219,62 @@ def test_loudness_by_hand():
     np.testing.assert_allclose(linear, (0.2 - 0.5) ** 2, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "amps, noise, voicing, level_scaled",
+    [
+        # 0.4 * 0.25 + 0.2 * 0.75 = 0.25, and 20 log10(0.2501) = -12.0377 dB.
+        (0.4, [0.2, 0.2], 0.25, 1 - 12.0377 / 80),
+        (0.0, [0.0, 0.0], 1.0, 0.0),  # the floor of -80 dB
+        (2.0, [0.0, 0.0], 1.0, 1.0),  # above full scale
+        # The noise's level is the root of its mean power: 0.5 of 0.1 and 0.7.
+        (0.0, [0.1, 0.7], 0.0, 1 - 6.0189 / 80),
+    ],
+)
+def test_level_is_mixed_by_voicing_and_bounded(amps, noise, voicing, level_scaled):
+    controls = {
+        "amps": tf.fill([1, 2, 1], amps),
+        "noise_magnitudes": tf.constant([[noise] * 2]),
+    }
+    for ld_scaled in (0.0, 1.0):
+        distance = loss_terms.envelope_distance(
+            controls,
+            tf.fill([1, 2, 1], ld_scaled),
+            voicing=tf.fill([1, 2, 1], voicing),
+            mode="db_l1",
+        )
+        np.testing.assert_allclose(distance, abs(level_scaled - ld_scaled), atol=1e-5)
+
+
+def test_loudness_above_full_scale_counts_as_full_scale(rng):
+    outputs = with_controls(
+        make_outputs(rng, n_frames=3),
+        amps=np.full((2, 3, 1), 2.0),
+        noise_magnitudes=np.zeros((2, 3, 5)),
+    )
+    outputs |= {"ld_scaled": tf.fill([2, 3, 1], 1.3), "voicing": tf.ones([2, 3, 1])}
+    loss = loss_terms.LoudnessEnvelope(weight=1.0)
+    np.testing.assert_allclose(loss.terms(outputs)["loudness"], 0.0, atol=1e-6)
+    linear = loss_terms.LoudnessEnvelope(weight=1.0, mode="linear_l2")
+    np.testing.assert_allclose(linear.terms(outputs)["loudness"], 1.0, rtol=1e-5)
+    assert loss_terms.LoudnessEnvelope().terms(outputs) == {}
+    del outputs["ld_scaled"]
+    with pytest.raises(ValueError, match="source = 'audio'"):
+        loss.terms(outputs)
+
+
+def test_loudness_of_audio_is_measured_at_the_rates_that_are_set(rng):
+    outputs = make_outputs(rng)
+    loss = loss_terms.LoudnessEnvelope(
+        weight=1.0, source="audio", sample_rate=48000, frame_rate=100
+    )
+    ref, est = (
+        spectral_ops.compute_loudness(outputs[key], 48000, 100).numpy()
+        for key in ("audio", "audio_synth")
+    )
+    expected = np.mean(np.abs(ref - est)) / 80.0
+    np.testing.assert_allclose(loss.terms(outputs)["loudness"], expected, rtol=1e-5)
+
+
 def test_loudness_of_audio_is_zero_for_equal_audio_and_follows_gain(rng):
     outputs = make_outputs(rng)
     loss = loss_terms.LoudnessEnvelope(weight=1.0, source="audio")
@@ -257,6 +335,43 @@ def test_unvoiced_frames_do_not_count(rng):
     assert float(none["harmonic_entropy"]) == 0.0
 
 
+@pytest.mark.parametrize(
+    "make", [regularizers.HarmonicEntropy, regularizers.HarmonicConcentration]
+)
+def test_a_frame_counts_above_its_threshold_and_at_its_rate(rng, make):
+    """Two frames of one harmonic of four; the confidence of the second is 0.5."""
+    outputs = with_controls(
+        make_outputs(rng, n_frames=2, n_harmonics=4),
+        harmonic_distribution=[[[1, 0, 0, 0], [0.25] * 4]] * 2,
+        f0_hz=np.full((2, 2, 1), 3000.0),
+    )
+    outputs["voicing"] = tf.constant([[[0.9], [0.5]]] * 2)
+    measure = {
+        "harmonic_entropy": lambda n: np.log(n),
+        "harmonic_concentration": lambda n: 1 - 1 / n,
+    }
+    for options, n_valid, share in (
+        ({}, 2, 1.0),  # at the threshold it does not count
+        ({"voiced_threshold": 0.49, "sample_rate": 48000}, 4, 0.5),
+        ({"sample_rate": 24001}, 4, 1.0),
+        ({"sample_rate": 24000}, 3, 1.0),  # the fourth is at Nyquist
+    ):
+        (found,) = make(weight=1.0, **options).terms(outputs).items()
+        expected = share * measure[found[0]](n_valid)
+        np.testing.assert_allclose(found[1], expected, atol=1e-5)
+
+
+def test_noise_is_as_loud_as_the_root_of_its_mean_power(rng):
+    outputs = with_controls(
+        make_outputs(rng, n_frames=1),
+        amps=[[[0.2]], [[0.6]]],
+        noise_magnitudes=[[[0.1, 0.7]], [[0.1, 0.7]]],
+    )
+    # 0.5 beside 0.2 is 0.3 too much, beside 0.6 nothing: the mean square is 0.045.
+    loss = regularizers.NoiseDominance(weight=1.0)
+    np.testing.assert_allclose(loss.terms(outputs)["noise_dominance"], 0.045, rtol=1e-5)
+
+
 def test_noise_dominance_by_hand(rng):
     outputs = with_controls(
         make_outputs(rng, n_frames=2),
@@ -285,6 +400,8 @@ def test_weight_from_earlier_by_hand():
         (lambda: loss_terms.SpectralTerms(loss_type="L3"), "not one of"),
         (lambda: loss_terms.SpectralTerms(log_epsilon=-1.0), "or more"),
         (lambda: loss_terms.SpectralTerms(fft_sizes=()), "8 and more"),
+        (lambda: loss_terms.SpectralTerms(fft_sizes=(64, 7)), "8 and more"),
+        (lambda: loss_terms.LoudnessEnvelope(source="both"), "'controls', or"),
         (lambda: loss_terms.LoudnessEnvelope(mode="l2"), "linear_l2"),
         (
             lambda: loss_terms.LoudnessEnvelope(mode="linear_l2", source="audio"),

@@ -115,9 +115,10 @@ def test_link_in_place_of_the_work_folder_is_refused(tmp_path):
 
 
 def test_second_run_is_told_who_holds_the_folder(layout):
+    (layout.work / "lock").write_text("a longer text, of a run long ago" * 9)
     with layout_lib.locked(layout):
         with pytest.raises(
-            settings_lib.PrepError, match=r"another run \(process \d+ on"
+            settings_lib.PrepError, match=r"run \(process \d+ on [^,]+\) is"
         ):
             with layout_lib.locked(layout):
                 pass
@@ -130,3 +131,11 @@ def test_names_of_features_are_spread_over_folders(tmp_path):
     assert layout.features("abcd", 7) == tmp_path / "cache" / "ab" / "abcd-00007.npy"
     assert layout.spool("ef", 16000).name == "ef-16000.f32"
     assert layout_lib.Layout(tmp_path).cache == tmp_path / ".prep" / "cache"
+
+
+def test_json_is_the_same_whatever_the_order_and_no_nan():
+    assert layout_lib.to_json({"b": 1, "a": ["é"]}) == (
+        '{\n "a": [\n  "\\u00e9"\n ],\n "b": 1\n}\n'
+    )
+    with pytest.raises(ValueError, match="JSON"):
+        layout_lib.to_json({"a": float("nan")})

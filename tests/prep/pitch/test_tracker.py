@@ -176,6 +176,28 @@ def _blocks(n_frames: int):
     return _Peak().activation_blocks([], 64, n_frames=n_frames)
 
 
+@pytest.mark.parametrize(
+    ("n_samples", "center", "n_frames"),
+    [
+        (16031, True, 250),  # 250.48 hops of 64 samples, rounded
+        (16033, True, 251),
+        (16033, False, None),  # those that lie wholly inside, which the network counts
+    ],
+)
+def test_tracker_asks_for_the_frames_of_its_rate(n_samples, center, n_frames):
+    asked = []
+
+    class Network(_Peak):
+        def activation_blocks(self, chunks, hop_size, *, n_frames, center=True):
+            asked.append((len(chunks[0]), hop_size, n_frames, center))
+            return super().activation_blocks(chunks, hop_size, n_frames=3)
+
+    tracker = pitch_tracker.CrepeTracker("tiny", "argmax")
+    tracker._network = Network()
+    tracker(np.zeros(n_samples), 250, center=center)
+    assert asked == [(n_samples, 64, n_frames, center)]
+
+
 def test_tracker_of_no_audio_gives_no_frames():
     tracker = pitch_tracker.CrepeTracker("tiny")
     tracker._network = _Peak()

@@ -92,6 +92,9 @@ def test_plain_tensor_is_read(tmp_path):
     _write_archive(path, _tensor_pickle((2, 3), n_items=6), {"0": values.tobytes()})
     read = torch_file.read_tensors(path)
     np.testing.assert_array_equal(read["x"], values.reshape(2, 3))
+    data = _tensor_pickle((2,), n_items=6, offset=3)  # a part of its storage
+    _write_archive(path, data, {"0": values.tobytes()})
+    np.testing.assert_array_equal(torch_file.read_tensors(path)["x"], [3, 4])
 
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "in a dict"])

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -10,6 +11,8 @@ from prep.plan import plan as plan_lib
 from prep.plan import text
 from prep.recordings import find
 from prep.recordings import probe as probe_lib
+from prep.recordings import recording as recordings_lib
+from tests.helpers import plans
 from tests.helpers import prep_helpers
 from tests.helpers import training_helpers
 
@@ -146,6 +149,72 @@ def test_nothing_usable_lists_reasons(folder):
         except make.NothingLeftError as error:
             assert len(error.rejections) == 5
             raise make.NothingLeftError(str(error).replace("\n", " "), ()) from None
+
+
+def rejected(n, *, notes=()):
+    """Recordings too short for examples of a second, and their probes."""
+    return [
+        recordings_lib.Probe(plans.recording(f"{i:02d}", notes=notes), np.zeros(50))
+        for i in range(n)
+    ]
+
+
+@pytest.mark.parametrize(
+    "n_probes, begins, ends",
+    [
+        (1, "the only recording cannot be used:", "fills it up with silence"),
+        (10, "none of the 10 recordings can be used:", "fills it up with silence"),
+        (
+            11,
+            "none of the 11 recordings can be used:",
+            "and 1 more, see rejected.jsonl",
+        ),
+    ],
+)
+def test_nothing_left_names_ten_and_counts_the_rest(n_probes, begins, ends):
+    settings = settings_lib.Settings(short="reject")
+    with pytest.raises(make.NothingLeftError) as told:
+        make.make_plan(rejected(n_probes), settings, tracker_id="stub")
+    first, *rest = str(told.value).splitlines()
+    assert first == begins and rest[-1].endswith(ends)
+    assert len(rest) == n_probes
+    assert len(told.value.rejections) == n_probes
+
+
+def test_copies_follow_the_recording_the_least_transposed_first():
+    settings = settings_lib.Settings(
+        example_secs=0.5,
+        hop_secs=0.5,
+        transpose_cents=(-100.0, 50.0, 0.0),
+        eval_split_fraction=0.0,
+    )
+    plan = make.make_plan(rejected(2), settings, tracker_id="stub")
+    assert [(s.recording, s.cents) for s in plan.sources] == [
+        *((0, 0.0), (0, 50.0), (0, -100.0)),
+        *((1, 0.0), (1, 50.0), (1, -100.0)),
+    ]
+    assert plan.seconds == {"train": 2.0}  # copies are the same music again
+    assert (plan.n_found, plan.tracker_id) == (2, "stub")
+
+
+def test_silence_alone_leaves_a_split_empty():
+    probes = rejected(2)
+    probes[0].envelope[:] = probes[1].envelope[:] = -60.0
+    settings = settings_lib.Settings(
+        example_secs=0.5, hop_secs=0.5, min_loudness_db=-59.5
+    )
+    with pytest.raises(
+        make.NothingLeftError, match=r"train split .*loudness_db=-59\.5"
+    ):
+        make.make_plan(probes, settings, tracker_id="stub")
+    probes[1].envelope[:] = 0.0  # the other evaluates, and nothing is there for it
+    half = dataclasses.replace(settings, eval_split_fraction=0.5)
+    with pytest.raises(make.NothingLeftError, match=r"the (train|eval) split would"):
+        make.make_plan(probes, half, tracker_id="stub")
+    # Without evaluation one of the two is enough.
+    none = dataclasses.replace(settings, eval_split_fraction=0.0)
+    plan = make.make_plan(probes, none, tracker_id="stub")
+    assert plan.n_examples("train") == 2 and plan.n_examples("eval") == 0
 
 
 def test_only_recording_is_split_in_time(tmp_path):

@@ -1,6 +1,7 @@
 """What a plan says, counted by hand."""
 
 import dataclasses
+import importlib.metadata
 
 import pytest
 
@@ -159,3 +160,19 @@ def test_json_has_a_line_an_element_and_opens_again():
     older = text.replace('"schema_version": 1', '"schema_version": 2')
     with pytest.raises(settings_lib.PrepError, match="another version"):
         plan_lib.Plan.from_json(older)
+
+
+def test_packages_are_named_by_their_release_and_av_where_it_decodes(monkeypatch):
+    def version(name):
+        if name == "crepe":
+            raise importlib.metadata.PackageNotFoundError
+        return f"{name} 1"
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    names = ["numpy", "scipy", "soundfile", "soxr", "tensorflow", "torchcrepe"]
+    by_file = [plans.recording("a"), plans.recording("b")]
+    assert plan_lib.package_versions(by_file) == {name: f"{name} 1" for name in names}
+    decoded = plans.recording("c", codec="MOV AAC (FFmpeg)")
+    assert list(plan_lib.package_versions([*by_file, decoded])) == [*names, "av"]
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "2")
+    assert plan_lib.package_versions([])["crepe"] == "2"

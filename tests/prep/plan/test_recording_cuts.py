@@ -62,6 +62,8 @@ def test_recording_shorter_than_an_example_is_kept_from_a_tenth_of_a_second_on(s
     assert found.is_short
     assert lost(found) == [(0, 99, "silent:")]  # unless an example holds it
     assert material(10, short=short).is_short
+    trimmed = material(200, loud=[90], trim_silence=True, short=short)
+    assert "too short: 0.06 s" in trimmed.reason
     refused = material(9, short=short)
     assert "0.09 s, and 0.1 s are needed to hold a note" in refused.reason
 
