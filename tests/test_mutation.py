@@ -75,6 +75,7 @@ def test_mistakes_that_are_made(source, some):
         "logging.info('%d', a + 1)",
         "x = 'A sentence, for a person.'",
         "def f():\n    x = g()\n    h(x)",  # one needs the other
+        "def f():\n    super().f()\n    h()",
     ],
 )
 def test_what_no_test_need_know_is_left_alone(source):
