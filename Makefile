@@ -10,13 +10,15 @@ PYTEST := $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
 # Recordings for `make demo`; without it the demo plays its own instrument.
 INPUT ?=
 unexport INPUT
+# `make setup GPU=1` installs TensorFlow's own CUDA libraries too.
+GPU ?=
 # Of `make mutate`.
 SAMPLE ?= 200
 SEED ?= 0
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-ddsp lint check mutate format notebook lint-js lock \
-	bench bench-prep bench-training bench-ladder bench-render bench-live \
+	bench bench-prep bench-scale bench-training bench-ladder bench-render bench-live \
 	bench-instrument bench-report bench-pitch
 
 help:  ## lists the words
@@ -31,7 +33,9 @@ $(READY): requirements.txt setup.cfg pyproject.toml
 		--disable-pip-version-check --editable .
 	@touch $(READY)
 
-setup: $(READY)  ## makes .venv with everything pinned, and installs the project in it
+setup: $(READY)  ## makes .venv with everything pinned, and the project; GPU=1 adds CUDA
+	$(if $(GPU),$(BIN)/python -m pip install --quiet --no-deps \
+		--disable-pip-version-check -r requirements-gpu.txt)
 
 demo: export DEMO_INPUT := $(value INPUT)
 demo: $(READY)  ## recordings to report in minutes; INPUT=my_wavs/ takes your own
@@ -72,12 +76,18 @@ lock:  ## regenerates requirements.txt from setup.cfg
 	build/uv/bin/uv pip compile --quiet --upgrade --python-version 3.11 --no-header \
 		--no-annotate --extra dev --override requirements-overrides.txt setup.cfg \
 		--output-file requirements.txt
+	echo 'tensorflow[and-cuda]' | build/uv/bin/uv pip compile --quiet --upgrade \
+		--python-version 3.11 --no-header --no-annotate --constraint requirements.txt - \
+		| grep '^nvidia-' > requirements-gpu.txt
 
-bench: bench-prep bench-training bench-ladder bench-render bench-live bench-instrument bench-report bench-pitch  ## every benchmark
+bench: bench-prep bench-scale bench-training bench-ladder bench-render bench-live bench-instrument bench-report bench-pitch  ## every benchmark
 
 bench-prep: $(READY)  ## CREPE and the pipeline against the stock libraries
 	$(BIN)/python -m benchmarks.bench_crepe
 	$(BIN)/python -m benchmarks.bench_prep
+
+bench-scale: $(READY)  ## what many recordings and many examples cost, each
+	$(BIN)/python -m benchmarks.bench_scale
 
 bench-training: $(READY)  ## a training step against stock ddsp
 	$(BIN)/python -m benchmarks.bench_training

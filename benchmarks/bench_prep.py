@@ -43,9 +43,9 @@ NOTE_SECS = 1.5
 BATCH_FRAMES = 32  # the crepe package's
 
 
-def write_recording(path: pathlib.Path, secs: float) -> None:
+def write_recording(path: pathlib.Path, secs: float, *, seed: int = 7) -> None:
     """A melody with overtones, vibrato and a little noise; written in pieces."""
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(seed)
     with soundfile.SoundFile(path, "w", RATE, 1, "PCM_16") as file:
         left = round(secs * RATE)
         while left > 0:

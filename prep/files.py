@@ -33,7 +33,10 @@ _ASIDE = re.compile(
 
 @contextlib.contextmanager
 def replacing(
-    path: pathlib.Path, temporary: pathlib.Path | None = None
+    path: pathlib.Path,
+    temporary: pathlib.Path | None = None,
+    *,
+    flush: bool = True,
 ) -> Iterator[pathlib.Path]:
     """Gives a path to write to, which becomes `path` when all went well.
 
@@ -41,6 +44,8 @@ def replacing(
         path: Where the file shall appear; its folder exists.
         temporary: Folder to write in; that of `path` if None, or if it is on another
             file system, because renaming does not cross them.
+        flush: Whether the content must reach the disk before the name does; a file
+            that carries a checksum may do without, where there are thousands.
     """
     folder = path.parent
     if temporary is not None and os.stat(temporary).st_dev == os.stat(folder).st_dev:
@@ -49,8 +54,9 @@ def replacing(
     aside = folder / _aside_name(path.name)
     try:
         yield aside
-        with open(aside, "rb+") as file:
-            os.fsync(file.fileno())
+        if flush:
+            with open(aside, "rb+") as file:
+                os.fsync(file.fileno())
         os.replace(aside, path)
     except BaseException:
         aside.unlink(missing_ok=True)

@@ -17,9 +17,11 @@ from collections.abc import Sequence
 from absl import logging
 from apache_beam.options import pipeline_options
 
+from prep import files
 from prep import progress
 from prep import settings as settings_lib
 from prep.beam import pipeline
+from prep.beam import probing
 from prep.beam import runners
 from prep.beam import steps
 from prep.dataset import description
@@ -108,6 +110,7 @@ def prepare(request: PreparationRequest, say: Say) -> None:
             plan_hash=plan.hash,
             make_tracker=request.make_tracker,
         )
+        job.keep(plan)
         _compute(job, request)
         _finish(job, say)
 
@@ -135,32 +138,17 @@ def _plan(
     layout: dataset_layout.Layout | None,
 ) -> plan_lib.Plan:
     """Probes and plans; leaves `rejected.jsonl` even if that ends the job."""
-    n_files = len(found.paths) + (len(eval_found.paths) if eval_found else 0)
-    settings = request.settings
-    with (
-        progress.noise_to(layout.log if layout else os.devnull) as screen,
-        progress.bar(
-            n_files, unit="files", label="probing", quiet=request.quiet, file=screen
-        ) as bar,
-    ):
-
-        def probe(
-            what: find.FoundFiles,
-        ) -> list[recordings_lib.Probe | recordings_lib.Rejection]:
-            return probe_lib.probe_recordings(
-                what,
-                min_loudness_db=settings.min_loudness_db,
-                min_input_rate=settings.min_input_rate,
-                normalize=settings.normalize,
-                on_done=bar.update,
-            )
-
-        probes = probe(found)
-        eval_probes = probe(eval_found) if eval_found else []
+    probes = _probe(request, found, "probing", layout=layout)
+    eval_probes = []
+    if eval_found:
+        eval_probes = _probe(request, eval_found, "probing to evaluate", layout=layout)
     # rejected.jsonl of a dataset that is there is not replaced before its plan is.
     try:
         plan = make.make_plan(
-            probes, settings, eval_probes=eval_probes, tracker_id=request.tracker_id
+            probes,
+            request.settings,
+            eval_probes=eval_probes,
+            tracker_id=request.tracker_id,
         )
     except make.NothingLeftError as error:
         if layout and not layout.file(dataset_layout.PLAN).exists():
@@ -172,6 +160,67 @@ def _plan(
     if n_rejected > request.max_rejected * plan.n_found:
         raise settings_lib.PrepError(text.too_many(plan, request.max_rejected))
     return plan
+
+
+def _probe(
+    request: PreparationRequest,
+    found: find.FoundFiles,
+    label: str,
+    *,
+    layout: dataset_layout.Layout | None,
+) -> list[recordings_lib.Probe | recordings_lib.Rejection]:
+    """Probes recordings, on the engine's workers where that pays."""
+    settings = request.settings
+    with progress.noise_to(layout.log if layout else os.devnull) as screen:
+        if layout and probing.pays(found, request.options):
+            with files.scratch_folder("probes", layout.temporary) as folder:
+                job = probing.ProbingJob(
+                    str(folder),
+                    min_loudness_db=settings.min_loudness_db,
+                    min_input_rate=settings.min_input_rate,
+                    normalize=settings.normalize,
+                )
+                weights = job.paths(len(found.paths))
+                with (
+                    progress.watching(
+                        weights,
+                        unit="files",
+                        label=label,
+                        quiet=request.quiet,
+                        file=screen,
+                    ),
+                    _engine_errors_explained(layout),
+                ):
+                    return probing.probe_recordings(found, job, request.options)
+        with progress.bar(
+            len(found.paths),
+            unit="files",
+            label=label,
+            quiet=request.quiet,
+            file=screen,
+        ) as bar:
+            return probe_lib.probe_recordings(
+                found,
+                min_loudness_db=settings.min_loudness_db,
+                min_input_rate=settings.min_input_rate,
+                normalize=settings.normalize,
+                on_done=bar.update,
+            )
+
+
+@contextlib.contextmanager
+def _engine_errors_explained(layout: dataset_layout.Layout) -> Iterator[None]:
+    try:
+        yield
+    # A runner may raise anything, and wraps what its workers raise.
+    except Exception as error:
+        if runners.is_interrupt(error):
+            raise KeyboardInterrupt from error
+        logging.exception("the pipeline stopped")
+        raise settings_lib.PrepError(
+            f"{runners.explain(error)} (All that the libraries said is in "
+            f"{layout.log}.)"
+        ) from error
 
 
 def _write_rejections(
@@ -282,18 +331,9 @@ def _compute(job: steps.Job, request: PreparationRequest) -> None:
             quiet=request.quiet,
             file=screen,
         ),
+        _engine_errors_explained(layout),
     ):
-        try:
-            pipeline.run(job, request.options)
-        # A runner may raise anything, and wraps what its workers raise.
-        except Exception as error:
-            if runners.is_interrupt(error):
-                raise KeyboardInterrupt from error
-            logging.exception("the pipeline stopped")
-            raise settings_lib.PrepError(
-                f"{runners.explain(error)} (All that the libraries said is in "
-                f"{layout.log}.)"
-            ) from error
+        pipeline.run(job, request.options)
     missing = steps.unfinished_shards(job)
     if missing:
         raise settings_lib.PrepError(_failed(job, len(missing)))

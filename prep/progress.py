@@ -20,6 +20,7 @@ from typing import TextIO
 import tqdm
 
 POLL_SECS = 0.5  # between two looks at the disk
+LOOK_SHARE = 0.02  # of the time, at most, is spent looking, however many the files
 SCREEN = (80, 24)  # columns and rows of a terminal that does not say
 LOG_SECS = 30.0  # between two lines where the output is no terminal
 _COUNTS = "{n:.0f}/{total:.0f} {unit} [{elapsed}, {remaining} left]"
@@ -158,8 +159,11 @@ class _Watch(threading.Thread):
         self._stop_now = threading.Event()
 
     def run(self) -> None:
-        while not self._stop_now.wait(POLL_SECS):
+        pause = POLL_SECS
+        while not self._stop_now.wait(pause):
+            began = time.perf_counter()
             self.look()
+            pause = max(POLL_SECS, (time.perf_counter() - began) / LOOK_SHARE)
 
     def look(self) -> None:
         found = [path for path in self._left if path.exists()]

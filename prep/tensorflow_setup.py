@@ -9,7 +9,9 @@
   clear the same pages again, some 20 MB of them in every step of a small model, and
 - keeps the lines off the terminal that TensorFlow writes about absent GPUs while it is
   imported, which no setting of its own does. Other lines still appear, and
-  `TF_CPP_MIN_LOG_LEVEL=0` in the environment shows all of them.
+  `TF_CPP_MIN_LOG_LEVEL=0` in the environment shows all of them, and
+- says so in a sentence when the machine has an NVIDIA device that TensorFlow does not
+  see.
 
 Nothing heavy is imported here.
 """
@@ -36,6 +38,14 @@ _START_UP_LINES = re.compile(
     r"|To enable the following instructions"
     r"|computation_placer.*already registered"
     r"|Unable to register cu\w+ (plugin|factory)"
+)
+# What the kernel shows of NVIDIA's driver and of the first device.
+_NVIDIA_SIGNS = ("/proc/driver/nvidia/version", "/dev/nvidia0")
+_UNSEEN_GPU = (
+    "ddsp-ladder: this machine has an NVIDIA device and TensorFlow does not see it, so "
+    "the processor computes. `make setup GPU=1` installs TensorFlow's CUDA libraries; "
+    "if they are there, see with nvidia-smi whether the driver works. "
+    "CUDA_VISIBLE_DEVICES=-1 leaves the device out without a word.\n"
 )
 # Parameters of mallopt in glibc's malloc.h; the environment can set them too.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
@@ -107,7 +117,16 @@ class _QuietLoader(importlib.abc.Loader):
         module.__spec__.loader = module.__loader__ = self._loader
         with _start_up_lines_held():
             self._loader.exec_module(module)
-            module.config.list_physical_devices("GPU")  # says so where there is none
+            # Says so where there is none.
+            gpus = module.config.list_physical_devices("GPU")
+        if not gpus and gpu_is_hidden_from_tensorflow():
+            sys.stderr.write(_UNSEEN_GPU)
+
+
+def gpu_is_hidden_from_tensorflow() -> bool:
+    """Tells whether there is an NVIDIA device that nobody has chosen to leave out."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return chosen not in ("", "-1") and any(map(os.path.exists, _NVIDIA_SIGNS))
 
 
 class _QuietFinder(importlib.abc.MetaPathFinder):

@@ -34,7 +34,7 @@ ARROWS = {
         dataset: features files locks loudness plan recordings settings
         beam: dataset features loudness pitch plan recordings settings
         report: beam pitch plan settings
-        preparation: beam dataset plan progress recordings report settings
+        preparation: beam dataset files plan progress recordings report settings
         command_line:
         run_beam: beam command_line preparation settings
     """,

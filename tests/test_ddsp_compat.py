@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from prep import tensorflow_setup
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
@@ -126,6 +128,43 @@ def test_what_else_is_said_while_tensorflow_starts_is_heard(tmp_path):
     assert result.stderr.startswith("real trouble\n")
     assert "ImportError: no library" in result.stderr
     assert "\nCould not find cuda drivers" not in f"\n{result.stderr}"
+
+
+class FakeTensorflow:
+    """A module that sees some GPUs, and the loader that executes it."""
+
+    def __init__(self, gpus):
+        self.__spec__ = self.config = self
+        self.list_physical_devices = lambda kind: gpus
+        self.exec_module = lambda module: None
+
+
+@pytest.mark.parametrize(
+    "gpus, signs, chosen, is_said",
+    [
+        ([], True, None, True),
+        ([], True, "0", True),
+        (["GPU:0"], True, None, False),
+        ([], False, None, False),
+        ([], True, "-1", False),
+        ([], True, "", False),
+    ],
+    ids=["unseen", "chosen, unseen", "seen", "none", "left out", "left out too"],
+)
+def test_a_gpu_that_tensorflow_does_not_see_is_one_sentence(
+    tmp_path, monkeypatch, capsys, gpus, signs, chosen, is_said
+):
+    (tmp_path / "nvidia0").touch()
+    path = tmp_path / ("nvidia0" if signs else "nothing")
+    monkeypatch.setattr(tensorflow_setup, "_NVIDIA_SIGNS", (str(path),))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    fake = FakeTensorflow(gpus)
+    tensorflow_setup._QuietLoader(fake).exec_module(fake)
+    said = capsys.readouterr().err
+    assert said.count("make setup GPU=1") == is_said
+    assert said.count("\n") == is_said
 
 
 @pytest.mark.slow

@@ -1,9 +1,11 @@
 """Names that a person gives to make are names, never commands."""
 
+import importlib.metadata
 import pathlib
 import subprocess
 
 import pytest
+from packaging import requirements
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 
@@ -34,3 +36,36 @@ def test_input_of_the_demo_is_a_name_whatever_is_in_it(tmp_path, name):
         f"[--input={name}]",
     ]
     assert not (tmp_path / "done").exists()
+
+
+@pytest.mark.parametrize("gpu", ["", "1"])
+def test_gpu_adds_tensorflows_own_libraries_to_the_setup(tmp_path, gpu):
+    shown = subprocess.run(
+        [
+            *("make", "-n", "-f", str(REPOSITORY / "Makefile"), "setup"),
+            *(f"VENV={tmp_path}", "-o", f"{tmp_path}/.ready", f"GPU={gpu}"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ("--no-deps" in shown.stdout) == bool(gpu)
+    assert ("requirements-gpu.txt" in shown.stdout) == bool(gpu)
+
+
+def test_gpu_libraries_are_those_that_tensorflow_asks_for():
+    pinned = {}
+    for line in (REPOSITORY / "requirements-gpu.txt").read_text().splitlines():
+        name, _, version = line.partition("==")
+        pinned[name] = version
+    declared = map(requirements.Requirement, importlib.metadata.requires("tensorflow"))
+    wanted = {
+        one.name: one.specifier
+        for one in declared
+        if one.marker
+        and one.marker.evaluate({"extra": "and-cuda"})
+        and one.name.startswith("nvidia-")
+    }
+    assert set(pinned) == set(wanted)
+    assert all(wanted[name].contains(version) for name, version in pinned.items())

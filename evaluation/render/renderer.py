@@ -21,10 +21,11 @@ from evaluation.render import performance
 from evaluation.render import transfer
 from models import autoencoder
 from models.streaming import block_model
+from models.streaming import compiled_synth
 from models.streaming import convolvers
 from models.streaming import white_noise
 
-BLOCK_FRAMES = 250  # frames computed at once
+BLOCK_FRAMES = 1000  # frames computed at once; calls cost more than short blocks do
 WINDOW_FRAMES = 1000  # of decoders that have no state: the usual example length
 
 
@@ -93,7 +94,7 @@ class Renderer:
     ):
         self.model = model
         self.options = options or RenderOptions()
-        self._synth = block_model.make_synth(model)
+        self._synth = block_model.make_synth(model, compiled_synth.CompiledSynth)
         # Compiled, because the bank's intermediates then stay in cache.
         self._play = tf.function(
             lambda controls, noise, state: self._synth(controls, noise, state=state),

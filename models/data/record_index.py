@@ -2,9 +2,9 @@
 
 `tf.data.TFRecordDataset` only reads forwards, so a run that goes on at batch 90000
 would have to read 90000 batches first, and a shuffle is only as good as its buffer. An
-index of offsets costs 12 bytes of reading a record and gives exact shuffling and exact
-resumption at any position, for datasets larger than memory too: the operating system's
-page cache is the only copy.
+index of offsets costs 12 bytes of reading a record and 8 bytes of memory, and gives
+exact shuffling and exact resumption at any position, for datasets larger than memory
+too: the operating system's page cache is the only copy.
 
 Training reads through TensorFlow alone, which checks each record's checksum: a Python
 function in its pipeline would hold up the end of the program, waiting for an
@@ -16,10 +16,11 @@ training runs does not reach it; one that is written over is noticed by
 import mmap
 import os
 import pathlib
-import struct
+import resource
 from collections.abc import Sequence
 from typing import BinaryIO
 
+import numpy as np
 import tensorflow as tf
 
 from prep import errors
@@ -28,10 +29,38 @@ from prep.dataset import tfrecords
 VERIFIED_SIZE = 1 << 30  # bytes of a dataset that are all read when it is opened
 _READ_SIZE = 1 << 18  # bytes that TensorFlow reads at once
 _DESCRIPTORS = pathlib.Path("/proc/self/fd")  # of Linux: a name for each open file
+DESCRIPTORS_A_FILE = 2  # it and its map, which Python gives a descriptor of its own
+SPARE_DESCRIPTORS = 256  # for everything else that a training opens
 
 
 class DatasetChangedError(errors.InputError, ValueError):
     """A dataset that was damaged or written over after it was opened."""
+
+
+class TooManyFilesError(errors.InputError, ValueError):
+    """A dataset of more files than this account may hold open."""
+
+
+def allow_open_files(n_files: int) -> None:
+    """Raises this process's limit of open files to what so many more need.
+
+    A limit of 1024, as most systems begin with, is that of a dataset of 25 GB.
+
+    Raises:
+        TooManyFilesError: If the system does not allow it.
+    """
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    n_open = len(os.listdir(_DESCRIPTORS)) if _DESCRIPTORS.is_dir() else 0
+    needed = n_open + n_files * DESCRIPTORS_A_FILE + SPARE_DESCRIPTORS
+    if needed <= limit or limit == resource.RLIM_INFINITY:
+        return
+    if most != resource.RLIM_INFINITY and needed > most:
+        raise TooManyFilesError(
+            f"the dataset has {n_files} files, and this account may hold {most} open "
+            f"where {needed} are needed; raise `ulimit -Hn`, or prepare the dataset "
+            "again with fewer --n_shards."
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, most))
 
 
 class RecordIndex:
@@ -45,23 +74,25 @@ class RecordIndex:
 
         Raises:
             FileNotFoundError: If a file is missing.
+            TooManyFilesError: If the system does not allow so many open files.
             ValueError: If a file is not a whole, uncompressed TFRecord file, or, in
                 datasets up to `VERIFIED_SIZE`, if a record's data is damaged.
         """
         self.paths = list(paths)
+        allow_open_files(len(self.paths))
         self._files = [open(path, "rb") for path in self.paths]
         self._states = [_state(file) for file in self._files]
         self._maps = [_map_file(file) for file in self._files]
-        self.spans = [
-            span
-            for file_index, path in enumerate(self.paths)
-            for span in tfrecords.find_spans(
-                self._maps[file_index], path, file_index=file_index
-            )
+        found = [
+            np.asarray(tfrecords.find_offsets(content, path), np.int64)
+            for content, path in zip(self._maps, self.paths, strict=True)
         ]
+        # Where each record begins in its file, and the number of each file's first.
+        self._offsets = np.concatenate([np.zeros(0, np.int64), *found])
+        self._first = np.cumsum([0, *(len(offsets) for offsets in found)])
 
         if sum(len(content) for content in self._maps) <= VERIFIED_SIZE:
-            for index in range(len(self.spans)):
+            for index in range(len(self)):
                 self.read(index)
 
     def _names(self) -> list[str]:
@@ -75,16 +106,16 @@ class RecordIndex:
 
         Iterating raises `tf.errors.DataLossError` if it does not match its checksum.
         """
-        places = [
-            (span.file_index, span.offset - tfrecords.HEADER_SIZE)
-            for span in self.spans
-        ]
-        file_index, offset = tf.unstack(tf.constant(places, tf.int64)[index])
+        # Made outside of the graph, which then holds no copy of its own.
+        with tf.init_scope():
+            offsets, names = tf.constant(self._offsets), tf.constant(self._names())
+            first = tf.constant(self._first)
+        file_index = tf.searchsorted(first, index[tf.newaxis], side="right") - 1
         records = tf.raw_ops.TFRecordDatasetV2(
-            filenames=tf.constant(self._names())[file_index][tf.newaxis],
+            filenames=tf.gather(names, file_index),
             compression_type="",
             buffer_size=tf.constant(_READ_SIZE, tf.int64),
-            byte_offsets=offset[tf.newaxis],
+            byte_offsets=tf.gather(offsets, index[tf.newaxis]),
         )
         element = tf.TensorSpec([], tf.string)
         return tf.data.experimental.from_variant(records, element).take(1)
@@ -105,7 +136,7 @@ class RecordIndex:
                 )
 
     def __len__(self) -> int:
-        return len(self.spans)
+        return len(self._offsets)
 
     def read(self, index: int) -> bytes:
         """The data of one record, its checksum verified.
@@ -113,18 +144,13 @@ class RecordIndex:
         Raises:
             ValueError: If the data on disk does not match its checksum.
         """
-        span = self.spans[index]
-        content = self._maps[span.file_index]
-        end = span.offset + span.length
-        data = bytes(content[span.offset : end])
-        (stored,) = struct.unpack("<I", content[end : end + tfrecords.FOOTER_SIZE])
-        if tfrecords.masked_crc(data) != stored:
-            raise ValueError(
-                f"record {index} at byte {span.offset} of "
-                f"{self.paths[span.file_index]} does not match its checksum: the file "
-                "is damaged; prepare the dataset again."
-            )
-        return data
+        file_index = int(np.searchsorted(self._first, index, side="right")) - 1
+        return tfrecords.read_record(
+            self._maps[file_index],
+            int(self._offsets[index]),
+            path=self.paths[file_index],
+            number=index,
+        )
 
 
 def _state(file: BinaryIO) -> tuple[int, int]:

@@ -119,8 +119,15 @@ def check_processors(model: autoencoder.LadderAutoencoder) -> None:
         raise block_controls.StreamError("the model has no harmonic synthesiser.")
 
 
-def make_synth(model: autoencoder.LadderAutoencoder) -> block_synth.BlockSynth:
+def make_synth(
+    model: autoencoder.LadderAutoencoder,
+    kind: type[block_synth.BlockSynth] = block_synth.BlockSynth,
+) -> block_synth.BlockSynth:
     """The block form of a model's synths.
+
+    Args:
+        model: A built model.
+        kind: The class that plays them.
 
     Raises:
         block_controls.StreamError: If a processor cannot be streamed.
@@ -143,7 +150,7 @@ def make_synth(model: autoencoder.LadderAutoencoder) -> block_synth.BlockSynth:
         noise_window=noise.window_size if noise else 0,
         amplitude_method=harmonic.amp_resample_method,
     )
-    return block_synth.BlockSynth(settings)
+    return kind(settings)
 
 
 def impulse_response(model: autoencoder.LadderAutoencoder) -> np.ndarray:

@@ -10,18 +10,15 @@ A GroupByKey hands nothing on before all that comes before it is finished, so se
 find their recording decoded and shards find their features computed.
 """
 
-import contextlib
 import json
-import pathlib
-import tempfile
 from collections.abc import Iterator
 
 import apache_beam as beam
 from apache_beam.options import pipeline_options
 
+from prep.beam import runners
 from prep.beam import steps
 from prep.dataset import layout
-from prep.plan import plan as plan_lib
 from prep.recordings import decode
 
 
@@ -47,15 +44,12 @@ class AnalyseSegment(beam.DoFn):
 
     def __init__(self, job: steps.Job):
         self._job = job
-        self._listed: dict[tuple[int, int], list[int]] | None = None
 
     def process(self, keyed: tuple[str, object]) -> Iterator[tuple[int, int]]:
         """Computes a segment's features."""
         source, segment = map(int, keyed[0].split(":"))
         steps.analyse_segment(self._job, source, segment=segment)
-        if self._listed is None:
-            self._listed = shards_by_segment(self._job.plan)
-        for shard in self._listed.get((source, segment), ()):
+        for shard in steps.shards_by_segment(self._job).get((source, segment), ()):
             yield shard, 0
 
 
@@ -77,14 +71,6 @@ class WriteShard(beam.DoFn):
             yield shard
 
 
-def shards_by_segment(plan: plan_lib.Plan) -> dict[tuple[int, int], list[int]]:
-    """Under which segment each shard is listed: the first that it needs."""
-    listed: dict[tuple[int, int], list[int]] = {}
-    for index, shard in enumerate(plan.shards):
-        listed.setdefault(min(plan.segments_of(shard)), []).append(index)
-    return listed
-
-
 def _note_failure(job: steps.Job, source: int, error: Exception) -> None:
     recording = job.plan.recording_of(source)
     path = job.layout.failures / f"{source}.json"
@@ -94,21 +80,10 @@ def _note_failure(job: steps.Job, source: int, error: Exception) -> None:
         )
 
 
-@contextlib.contextmanager
-def _temporary_files_in(folder: pathlib.Path) -> Iterator[None]:
-    """Has Beam keep its temporary folders where the next start of a job clears them."""
-    before = tempfile.tempdir
-    tempfile.tempdir = str(folder)
-    try:
-        yield
-    finally:
-        tempfile.tempdir = before
-
-
 def run(job: steps.Job, options: pipeline_options.PipelineOptions) -> None:
     """Computes all shards that are missing; returns when the runner has finished."""
     with (
-        _temporary_files_in(job.layout.temporary),
+        runners.temporary_files_in(job.layout.temporary),
         beam.Pipeline(options=options) as pipeline,
     ):
         _ = (

@@ -5,7 +5,11 @@ the network and run it; here the name stands for `FnApiRunner`, the same engine 
 Python.
 """
 
+import contextlib
 import difflib
+import pathlib
+import tempfile
+from collections.abc import Iterator
 from collections.abc import Sequence
 
 from apache_beam.options import pipeline_options
@@ -91,6 +95,23 @@ def _check_known(beam_args: Sequence[str]) -> None:
             f"{flag} is a flag neither of ddsp_prep nor of Apache Beam.{hint} "
             "--help lists ours."
         )
+
+
+def has_workers(options: pipeline_options.PipelineOptions) -> bool:
+    """Tells whether other processes than this one do the work."""
+    chosen = options.get_all_options()
+    return chosen["runner"] != IN_PROCESS or (chosen["direct_num_workers"] or 1) > 1
+
+
+@contextlib.contextmanager
+def temporary_files_in(folder: pathlib.Path) -> Iterator[None]:
+    """Has Beam keep its temporary folders where the next start of a job clears them."""
+    before = tempfile.tempdir
+    tempfile.tempdir = str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def is_interrupt(error: BaseException) -> bool:

@@ -38,6 +38,9 @@ TrackerFactory = Callable[[], features.Tracker]
 
 # Loading a network takes seconds; a process keeps it for all the segments it gets.
 _trackers: dict[str, features.Tracker] = {}
+# The plan of the job that a process works on, by folder and hash, and its shards.
+_plans: dict[tuple[str, str], plan_lib.Plan] = {}
+_shards: dict[str, dict[tuple[int, int], list[int]]] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +67,15 @@ class Job:
     @property
     def plan(self) -> plan_lib.Plan:
         """The plan, read once a process."""
-        return _read_plan(self.output, self.plan_hash)
+        key = (self.output, self.plan_hash)
+        if key not in _plans:
+            self.keep(_read_plan(*key))
+        return _plans[key]
+
+    def keep(self, plan: plan_lib.Plan) -> None:
+        """Takes the plan of this job for the whole process, instead of reading it."""
+        _plans.clear()
+        _plans[self.output, self.plan_hash] = plan
 
     def tracker(self) -> features.Tracker:
         """The pitch tracker, loaded once a process."""
@@ -74,13 +85,25 @@ class Job:
         return _trackers[name]
 
 
-@functools.lru_cache(maxsize=2)
 def _read_plan(output: str, plan_hash: str) -> plan_lib.Plan:
     path = dataset_layout.Layout(output).file(dataset_layout.PLAN)
     plan = plan_lib.Plan.from_json(path.read_text())
     if plan.hash != plan_hash:
         raise settings_lib.PrepError(f"{path} changed while the job was running.")
     return plan
+
+
+def shards_by_segment(job: Job) -> dict[tuple[int, int], list[int]]:
+    """Lists each shard under the first segment that it needs; once a process.
+
+    A runner may give a step's elements to thousands of copies of the step.
+    """
+    if job.plan.hash not in _shards:
+        _shards.clear()
+        listed = _shards[job.plan.hash] = {}
+        for index, shard in enumerate(job.plan.shards):
+            listed.setdefault(min(job.plan.segments_of(shard)), []).append(index)
+    return _shards[job.plan.hash]
 
 
 def spool_recording(job: Job, source: int) -> None:

@@ -29,7 +29,8 @@ def write(path: pathlib.Path, features: np.ndarray, *, temporary: pathlib.Path) 
     buffer = io.BytesIO()
     np.save(buffer, features)
     content = buffer.getvalue()
-    with dataset_layout.replacing(path, temporary) as unfinished:
+    # The checksum tells what a machine that lost its power has left.
+    with dataset_layout.replacing(path, temporary, flush=False) as unfinished:
         footer = _FOOTER.pack(_MARK, google_crc32c.value(content))
         unfinished.write_bytes(content + footer)
 

@@ -83,10 +83,12 @@ class Layout:
 
 
 @contextlib.contextmanager
-def replacing(path: pathlib.Path, temporary: pathlib.Path) -> Iterator[pathlib.Path]:
+def replacing(
+    path: pathlib.Path, temporary: pathlib.Path, *, flush: bool = True
+) -> Iterator[pathlib.Path]:
     """As `files.replacing`, in a folder that is made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with files.replacing(path, temporary) as unfinished:
+    with files.replacing(path, temporary, flush=flush) as unfinished:
         yield unfinished
 
 

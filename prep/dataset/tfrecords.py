@@ -6,7 +6,7 @@ Source: the record format is described in TensorFlow's tensorflow/core/lib/io: l
     masked CRC-32C of the length, data, masked CRC-32C of the data; little endian.
 """
 
-import dataclasses
+import array
 import mmap
 import os
 import pathlib
@@ -18,15 +18,6 @@ import google_crc32c
 HEADER_SIZE = 12  # bytes: uint64 length, uint32 checksum of the length
 FOOTER_SIZE = 4  # bytes: uint32 checksum of the data
 _MASK_DELTA = 0xA282EAD8  # added to a rotated checksum by the format
-
-
-@dataclasses.dataclass(frozen=True)
-class RecordSpan:
-    """Where the data of one record lies: file number, first byte, length in bytes."""
-
-    file_index: int
-    offset: int
-    length: int
 
 
 def masked_crc(data: bytes) -> int:
@@ -59,20 +50,20 @@ def write_records(path: str | os.PathLike[str], records: Iterable[bytes]) -> Non
             file.write(frame_record(record))
 
 
-def find_spans(
-    content: mmap.mmap | bytes, path: pathlib.Path, *, file_index: int
-) -> list[RecordSpan]:
+def find_offsets(content: mmap.mmap | bytes, path: pathlib.Path) -> "array.array[int]":
     """Finds the records of one file by walking its headers.
 
     Args:
         content: All bytes of the file.
         path: Its name, for messages.
-        file_index: Its number among the files of a dataset.
+
+    Returns:
+        The byte at which each record's header begins, eight bytes a record.
 
     Raises:
         ValueError: If it is not a whole, uncompressed TFRecord file.
     """
-    spans = []
+    offsets = array.array("q")
     position = 0
     while position < len(content):
         # The header: a length, and a checksum that tells it from other bytes.
@@ -86,9 +77,35 @@ def find_spans(
         end = position + HEADER_SIZE + length + FOOTER_SIZE
         if masked_crc(length_bytes) != stored or end > len(content):
             raise _broken(path, position)
-        spans.append(RecordSpan(file_index, position + HEADER_SIZE, length))
+        offsets.append(position)
         position = end
-    return spans
+    return offsets
+
+
+def read_record(
+    content: mmap.mmap | bytes, offset: int, *, path: pathlib.Path, number: int
+) -> bytes:
+    """Reads the data of one record.
+
+    Args:
+        content: All bytes of the file.
+        offset: Where the record's header begins, as `find_offsets` says.
+        path: Its name, for messages.
+        number: Of the record, for messages.
+
+    Raises:
+        ValueError: If the data does not match its checksum.
+    """
+    (length,) = struct.unpack_from("<Q", content, offset)
+    begin = offset + HEADER_SIZE
+    data = bytes(content[begin : begin + length])
+    (stored,) = struct.unpack_from("<I", content, begin + length)
+    if masked_crc(data) != stored:
+        raise ValueError(
+            f"record {number} at byte {offset} of {path} does not match its checksum: "
+            "the file is damaged; prepare the dataset again."
+        )
+    return data
 
 
 def _broken(path: pathlib.Path, position: int) -> ValueError:

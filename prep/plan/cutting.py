@@ -94,28 +94,48 @@ class Leftovers:
         Args:
             n_frames: Of the recording.
         """
-        self._why = np.full(n_frames, REST, np.int8)
+        self._n_frames = n_frames
+        # (begin, end, reason): a later mark covers those before it. Marks instead of
+        # frames, because a plan keeps account of all recordings at once.
+        self._marks: list[tuple[int, int, int]] = []
 
     def mark(self, begin: int, end: int, reason: int) -> None:
         """Frames [begin, end) are not used, for `reason`."""
-        self._why[begin:end] = reason
+        self._add(begin, end, reason)
 
     def use(self, begin: int, end: int) -> None:
         """Frames [begin, end) are used; stands whatever is marked before."""
-        self._why[begin:end] = _COVERED
+        self._add(begin, end, _COVERED)
+
+    def _add(self, begin: int, end: int, reason: int) -> None:
+        """Notes a mark, as a part of the one before where it goes on from there."""
+        if self._marks:
+            first, last, before = self._marks[-1]
+            if before == reason and first <= begin <= last:
+                self._marks[-1] = first, max(last, end), reason
+                return
+        self._marks.append((begin, end, reason))
+
+    def _reasons(self) -> np.ndarray:
+        """The reason of every frame, int8 [n_frames]."""
+        why = np.full(self._n_frames, REST, np.int8)
+        for begin, end, reason in self._marks:
+            why[begin:end] = reason
+        return why
 
     @property
     def n_used(self) -> int:
         """Number of frames that are used."""
-        return int(np.count_nonzero(self._why == _COVERED))
+        return int(np.count_nonzero(self._reasons() == _COVERED))
 
     def lost(self) -> Iterator[tuple[int, int, str]]:
         """Unused frames as (begin, end, reason), in order."""
-        borders = np.flatnonzero(np.diff(self._why)) + 1
-        edges = [0, *borders.tolist(), len(self._why)]
+        why = self._reasons()
+        borders = np.flatnonzero(np.diff(why)) + 1
+        edges = [0, *borders.tolist(), len(why)]
         for begin, end in itertools.pairwise(edges):
-            if end > begin and self._why[begin] != _COVERED:
-                yield begin, end, _REASONS[int(self._why[begin])]
+            if end > begin and why[begin] != _COVERED:
+                yield begin, end, _REASONS[int(why[begin])]
 
 
 def n_covered(starts: Sequence[int], example_frames: int) -> int:

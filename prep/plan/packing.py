@@ -59,16 +59,50 @@ def _fill_examples(
 ) -> list[list[tuple[int, int]]]:
     """Puts each recording, the longest first, where it fits first."""
     examples: list[list[tuple[int, int]]] = []
-    left: list[int] = []
+    room = _FirstRoom(len(lengths))
     for source, n_frames in sorted(lengths, key=lambda piece: -piece[1]):
-        fitting = (i for i, room in enumerate(left) if room >= n_frames)
-        index = next(fitting, len(left))
-        if index == len(left):
+        index = room.find(n_frames)
+        if index is None:
+            index = len(examples)
             examples.append([])
-            left.append(example_frames)
+            room.set(index, example_frames)
         examples[index].append((source, n_frames))
-        left[index] -= n_frames + rest
+        room.set(index, room.of(index) - n_frames - rest)
     return examples
+
+
+class _FirstRoom:
+    """Finds the first of many places with enough room, in steps of its logarithm.
+
+    A binary tree in a list: node i is the larger of nodes 2 i and 2 i + 1, and the
+    places are its leaves. Looking at them one by one would take time with the square of
+    the number of recordings.
+    """
+
+    def __init__(self, n_places: int):
+        self._n_leaves = 1 << max(0, n_places - 1).bit_length()
+        self._tree = [-1] * (2 * self._n_leaves)
+
+    def of(self, place: int) -> int:
+        """Room at a place."""
+        return self._tree[self._n_leaves + place]
+
+    def set(self, place: int, room: int) -> None:
+        """Changes the room at a place; below 0 is none."""
+        node = self._n_leaves + place
+        self._tree[node] = room
+        while node > 1:
+            node //= 2
+            self._tree[node] = max(self._tree[2 * node], self._tree[2 * node + 1])
+
+    def find(self, n_wanted: int) -> int | None:
+        """First place with so much room, or None."""
+        if self._tree[1] < n_wanted:
+            return None
+        node = 1
+        while node < self._n_leaves:
+            node = 2 * node + (self._tree[2 * node] < n_wanted)
+        return node - self._n_leaves
 
 
 def _make_pack(

@@ -6,6 +6,7 @@ its own plan has the same hash.
 """
 
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -34,7 +35,7 @@ _VERSIONED = (
 _BY_FFMPEG = "FFmpeg"  # in the codec of a recording that PyAV decodes
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Source:
     """A recording, or a transposed copy of one, as the pipeline reads it.
 
@@ -59,7 +60,7 @@ class Source:
     excerpt: tuple[int, int] | None = None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Pack:
     """Short recordings of one split, one behind another, from which examples are cut.
 
@@ -72,7 +73,7 @@ class Pack:
     n_frames: int
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Span:
     """Frames of a source and where they stand in an example.
 
@@ -89,7 +90,7 @@ class Span:
     at: int
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Example:
     """What stands in one example.
 
@@ -106,7 +107,7 @@ class Example:
     spans: tuple[Span, ...]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Shard:
     """One file of records.
 
@@ -283,7 +284,7 @@ class Plan:
         records = examples * example_bytes(settings)
         return int(records + secs * 4 * spools + self.cache_bytes + DESCRIPTION_BYTES)
 
-    @property
+    @functools.cached_property
     def hash(self) -> str:
         """Hash of all that decides the records.
 
@@ -291,35 +292,40 @@ class Plan:
         without short recordings lacks is left out, so that it has the hash that it had
         before short recordings could be used.
         """
-        identity = self.to_dict()
-        del identity["settings"]["short"]  # the packs say what came of it
-        for recording in identity["recordings"]:
-            del recording["path"]
-            recording["notes"] = []
-        for rejection in identity["rejections"]:
-            del rejection["path"], rejection["reason"], rejection["numbers"]
-        return _hash(identity)
+        digest = hashlib.blake2b(digest_size=16)
+        # As JSON of the whole, but an element at a time: the whole would be far larger
+        # than the plan.
+        before = "{"
+        for key, value in sorted(self._fields()):
+            digest.update(f"{before}{json.dumps(key)}: ".encode())
+            if isinstance(value, tuple):
+                digest.update(b"[")
+                for index, one in enumerate(value):
+                    text = _dump(_identity(one), allow_nan=False)
+                    digest.update(f"{', ' if index else ''}{text}".encode())
+                digest.update(b"]")
+            else:
+                digest.update(_dump(_identity(value), allow_nan=False).encode())
+            before = ", "
+        digest.update(b"}")
+        return digest.hexdigest()
 
-    def to_dict(self) -> checked_json.Json:
-        """Plain values for JSON; what there is none of is left out."""
-        values = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
-        for source in values["sources"]:
-            if source["excerpt"] is None:
-                del source["excerpt"]
-        if not self.packs:
-            del values["packs"]
-        return values
+    def _fields(self) -> Iterator[tuple[str, Any]]:
+        """The keys of plan.json and what stands there, dataclasses as they are."""
+        yield "schema_version", SCHEMA_VERSION
+        for field in dataclasses.fields(self):
+            if field.name != "packs" or self.packs:
+                yield field.name, getattr(self, field.name)
 
     def to_json(self) -> str:
         """`plan.json`, one line a list element where that helps reading."""
-        values = {"hash": self.hash, **self.to_dict()}
-        lines = []
-        for key, value in values.items():
-            if isinstance(value, list | tuple):
-                items = ",\n  ".join(json.dumps(v, sort_keys=True) for v in value)
+        lines = [f' "hash": "{self.hash}"']
+        for key, value in self._fields():
+            if isinstance(value, tuple):
+                items = ",\n  ".join(_dump(_plain(one)) for one in value)
                 lines.append(f' "{key}": [\n  {items}\n ]')
             else:
-                lines.append(f' "{key}": {json.dumps(value, sort_keys=True)}')
+                lines.append(f' "{key}": {_dump(_plain(value))}')
         return "{\n" + ",\n".join(lines) + "\n}\n"
 
     @classmethod
@@ -359,8 +365,37 @@ def spans_of(
     return spans
 
 
+def _plain(value: Any) -> Any:
+    """A value of a plan for JSON; what there is none of is left out."""
+    if not dataclasses.is_dataclass(value):
+        return value
+    values = {
+        field.name: getattr(value, field.name) for field in dataclasses.fields(value)
+    }
+    if isinstance(value, Source) and value.excerpt is None:
+        del values["excerpt"]
+    return values
+
+
+def _identity(value: Any) -> Any:
+    """The same without what does not decide the records."""
+    values = _plain(value)
+    if isinstance(value, settings_lib.Settings):
+        del values["short"]  # the packs say what came of it
+    elif isinstance(value, recordings_lib.Recording):
+        del values["path"]
+        values["notes"] = []
+    elif isinstance(value, recordings_lib.Rejection):
+        del values["path"], values["reason"], values["numbers"]
+    return values
+
+
+def _dump(value: Any, *, allow_nan: bool = True) -> str:
+    return json.dumps(value, sort_keys=True, allow_nan=allow_nan)
+
+
 def _hash(values: Any) -> str:
-    text = json.dumps(values, sort_keys=True, allow_nan=False)
+    text = _dump(values, allow_nan=False)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

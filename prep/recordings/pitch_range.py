@@ -13,6 +13,7 @@ below the music is not taken for a note.
 """
 
 import dataclasses
+import functools
 
 import librosa
 import numpy as np
@@ -42,6 +43,36 @@ class Shares:
     above: float = 0.0
 
 
+class _Tables:
+    """What depends on the sample rate alone: lengths, window, weighting."""
+
+    def __init__(self, sample_rate: int):
+        self.size = max(16, round(WINDOW_SECS * sample_rate))
+        self.hop = round(HOP_SECS * sample_rate)
+        self.window = np.hanning(self.size)
+        # Zeros up to twice the length keep the ends from meeting in the correlation.
+        self.n_fft = 2 * self.size
+        self.n_lags = round(self.n_fft * LAG_RATE / sample_rate)
+        frequencies = np.arange(1, 1 + min(self.n_fft, self.n_lags) // 2) * (
+            sample_rate / self.n_fft
+        )
+        self.weighting = np.concatenate(
+            [[0.0], 10.0 ** (librosa.A_weighting(frequencies) / 10.0)]
+        )
+        of_window = np.abs(scipy.fft.rfft(self.window, self.n_fft)) ** 2
+        self.of_window = self.correlate(of_window[: len(self.weighting)])
+
+    def correlate(self, power: np.ndarray) -> np.ndarray:
+        """Power spectrum -> correlation at lags of 1 / `LAG_RATE` s, 1 at lag 0."""
+        correlation = scipy.fft.irfft(power, self.n_lags)
+        correlation = correlation[: 1 + round(LAG_RATE / MIN_HZ)]
+        return correlation / max(correlation[0], np.finfo(float).tiny)
+
+
+# Recordings come by the thousand, and their rates are few.
+_tables = functools.lru_cache(maxsize=8)(_Tables)
+
+
 class Watch:
     """Measures the period of a stream, twice a second."""
 
@@ -51,20 +82,7 @@ class Watch:
         Args:
             sample_rate: Samples/s.
         """
-        self._size = max(16, round(WINDOW_SECS * sample_rate))
-        self._hop = round(HOP_SECS * sample_rate)
-        self._window = np.hanning(self._size)
-        # Zeros up to twice the length keep the ends from meeting in the correlation.
-        self._n_fft = 2 * self._size
-        self._n_lags = round(self._n_fft * LAG_RATE / sample_rate)
-        frequencies = np.arange(1, 1 + min(self._n_fft, self._n_lags) // 2) * (
-            sample_rate / self._n_fft
-        )
-        self._weighting = np.concatenate(
-            [[0.0], 10.0 ** (librosa.A_weighting(frequencies) / 10.0)]
-        )
-        of_window = np.abs(scipy.fft.rfft(self._window, self._n_fft)) ** 2
-        self._of_window = self._correlate(of_window[: len(self._weighting)])
+        self._tables = _tables(sample_rate)
         self._pending = np.zeros(0, np.float32)
         self._skip = 0  # samples to come that lie between two windows
         self._found: list[tuple[float, float]] = []  # power; Hz, 0 without a period
@@ -74,9 +92,10 @@ class Watch:
         pending = np.concatenate([self._pending, block[self._skip :]])
         self._skip = max(0, self._skip - len(block))
         start = 0
-        while start + self._size <= len(pending):
-            self._found.append(self._measure(pending[start : start + self._size]))
-            start += self._hop
+        size, hop = self._tables.size, self._tables.hop
+        while start + size <= len(pending):
+            self._found.append(self._measure(pending[start : start + size]))
+            start += hop
         self._pending = pending[start:]
         self._skip += max(0, start - len(pending))
 
@@ -100,27 +119,22 @@ class Watch:
     def _audible_hz(self) -> np.ndarray:
         """Pitch of the audible windows, Hz, 0 without a period; shape [n]."""
         if not self._found:  # shorter than a window: what there is, and silence
-            missing = max(0, self._size - len(self._pending))
+            missing = max(0, self._tables.size - len(self._pending))
             samples = np.pad(self._pending, (missing // 2, missing - missing // 2))
             self._found.append(self._measure(samples))
         power, pitch_hz = np.array(self._found).T
         return pitch_hz[power > power.max() * 10 ** (-AUDIBLE_DB / 10)]
 
-    def _correlate(self, power: np.ndarray) -> np.ndarray:
-        """Power spectrum -> correlation at lags of 1 / `LAG_RATE` s, 1 at lag 0."""
-        correlation = scipy.fft.irfft(power, self._n_lags)
-        correlation = correlation[: 1 + round(LAG_RATE / MIN_HZ)]
-        return correlation / max(correlation[0], np.finfo(float).tiny)
-
     def _measure(self, samples: np.ndarray) -> tuple[float, float]:
         """Power of a window and its pitch, Hz; 0 where no period is clear."""
+        tables = self._tables
         centred = samples.astype(np.float64) - samples.mean(dtype=np.float64)
-        spectrum = scipy.fft.rfft(self._window * centred, self._n_fft)
-        power = np.abs(spectrum[: len(self._weighting)]) ** 2 * self._weighting
+        spectrum = scipy.fft.rfft(tables.window * centred, tables.n_fft)
+        power = np.abs(spectrum[: len(tables.weighting)]) ** 2 * tables.weighting
         total = float(power.sum())
         if not total > 0.0:
             return 0.0, 0.0
-        correlation = self._correlate(power) / np.maximum(self._of_window, 0.01)
+        correlation = tables.correlate(power) / np.maximum(tables.of_window, 0.01)
         # The maxima begin where the correlation has been below zero once.
         negative = np.flatnonzero(correlation < 0.0)
         first = negative[0] if len(negative) else len(correlation)

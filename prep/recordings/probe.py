@@ -217,7 +217,8 @@ def probe_recording(
     )
     return recordings_lib.Probe(
         recording,
-        envelope,
+        # Of all recordings at once until the plan is made: half the memory will do.
+        envelope.astype(np.float32),
         rough_hz=listened.rough_hz,
         audio_id=tally.digest.hexdigest(),
     )

@@ -9,7 +9,7 @@ import numpy as np
 NORMALIZED_PEAK = 0.99  # of full scale, of recordings with --normalize=peak
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Rejection:
     """An input that is not used, whole or in part.
 
@@ -31,7 +31,7 @@ class Rejection:
     copy_of: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Recording:
     """A recording that can be used.
 
@@ -81,13 +81,13 @@ class Recording:
         return self.n_in / self.in_rate
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Probe:
     """A recording that has been looked at.
 
     Attributes:
         recording: What is known of it.
-        envelope: Loudness over time (`loudness.ENVELOPE_RATE`), dB.
+        envelope: Loudness over time (`loudness.ENVELOPE_RATE`), dB, float32.
         rough_hz: Pitch, roughly, for the choice of the splits; None without one.
         audio_id: Hash of the decoded samples, hexadecimal; "" is like no other.
     """

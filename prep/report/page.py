@@ -63,7 +63,11 @@ def render(job: steps.Job, statistics: checked_json.Json) -> str:
         recordings=longest[:MAX_ROWS],
         n_more=max(0, len(longest) - MAX_ROWS),
         longest=max(r["seconds_used"] for r in longest),
-        rejected=[{"name": text.show_name(r.name), "reason": r.reason} for r in whole],
+        rejected=[
+            {"name": text.show_name(r.name), "reason": r.reason}
+            for r in whole[:MAX_ROWS]
+        ],
+        n_more_rejected=max(0, len(whole) - MAX_ROWS),
         left_out=_left_out(job),
         players=[_player(job, track, start) for track, start in _choose(job)],
     )

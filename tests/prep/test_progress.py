@@ -60,6 +60,24 @@ def test_watching_in_a_log_is_one_line_for_a_short_job(tmp_path):
     ]
 
 
+def test_looking_takes_a_small_share_of_the_time_however_many_the_files(monkeypatch):
+    clock, pauses = [0.0], []
+    watch = progress._Watch({}, progress.bar(1, unit="s", label="", quiet=True))
+
+    def look():
+        clock[0] += 3.0  # s, for a hundred thousand files
+
+    class Stop:
+        def wait(self, secs):
+            pauses.append(secs)
+            return len(pauses) == 3
+
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: clock[0])
+    watch.look, watch._stop_now = look, Stop()
+    watch.run()
+    assert pauses == [progress.POLL_SECS, *[3.0 / progress.LOOK_SHARE] * 2]
+
+
 def test_terminal_gets_a_bar_that_is_drawn_over(tmp_path):
     screen = Terminal()
     with progress.bar(2, unit="files", label="probing", file=screen) as bar:

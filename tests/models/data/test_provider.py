@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import resource
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -188,6 +190,52 @@ def test_a_changed_byte_in_a_record_is_found(tmp_path, monkeypatch):
     assert index.read(1) == b"2nd"
     with pytest.raises(ValueError, match=r"record 0 .* does not match its checksum"):
         index.read(0)
+
+
+def test_records_of_several_files_are_found_by_number(tmp_path):
+    paths = [tmp_path / f"{name}.tfrecord" for name in "abcd"]
+    for path, words in zip(paths, ([], [b"0", b"one"], [], [b"2"]), strict=True):
+        path.write_bytes(b"".join(map(tfrecords.frame_record, words)))
+    index = record_index.RecordIndex(paths)
+    assert [index.read(i) for i in range(len(index))] == [b"0", b"one", b"2"]
+    order = tf.data.Dataset.from_tensor_slices(np.array([2, 0, 1], np.int64))
+    read = [one.numpy() for one in order.flat_map(index.dataset_of)]
+    assert read == [b"2", b"0", b"one"]
+
+
+def test_an_index_holds_a_few_bytes_a_record(tmp_path):
+    path, n_records = tmp_path / "a.tfrecord", 50_000
+    path.write_bytes(tfrecords.frame_record(b"x") * n_records)
+    tracemalloc.start()
+    index = record_index.RecordIndex([path])
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(index) == n_records
+    assert held < 10 * n_records  # eight bytes each; a Python object would be 100
+
+
+@pytest.fixture
+def open_files(monkeypatch):
+    """A limit of open files that is only written down; [limit, most]."""
+    limits = [100, 4096]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: tuple(limits))
+    monkeypatch.setattr(
+        resource, "setrlimit", lambda _, new: limits.__setitem__(0, new[0])
+    )
+    return limits
+
+
+def test_limit_of_open_files_is_raised_for_many_files(open_files):
+    record_index.allow_open_files(1000)
+    assert 2000 <= open_files[0] <= 4096
+    before = list(open_files)
+    record_index.allow_open_files(10)
+    assert open_files == before
+
+
+def test_more_files_than_may_be_open_are_one_sentence(open_files):
+    with pytest.raises(record_index.TooManyFilesError, match=r"3000 files.* 4096 open"):
+        record_index.allow_open_files(3000)
 
 
 def test_our_frames_are_tensorflows(tmp_path):

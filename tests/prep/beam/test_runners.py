@@ -17,6 +17,7 @@ from typing import ClassVar
 import pytest
 
 from prep import settings as settings_lib
+from prep.beam import probing
 from prep.beam import runners
 from prep.beam import steps
 from tests.helpers import prep_helpers
@@ -93,7 +94,10 @@ def start(tmp_path, worker_path):
 
 
 @pytest.mark.slow
-def test_many_processes_give_the_same_dataset(source, wanted, tmp_path, worker_path):
+def test_many_processes_give_the_same_dataset(
+    source, wanted, tmp_path, worker_path, monkeypatch
+):
+    monkeypatch.setattr(probing, "MIN_BYTES", 0.0)  # the processes probe, too
     options = runners.make_options(workers=2)
     prep_helpers.prepare(source, tmp_path / "out", options=options)
     assert prep_helpers.contents(tmp_path / "out") == wanted

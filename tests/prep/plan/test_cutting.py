@@ -66,6 +66,25 @@ def test_every_frame_is_accounted_for():
     assert "the rest at the end" in reasons[2]
 
 
+def test_overlapping_uses_are_kept_as_one():
+    """So that the account of a recording does not grow with its length."""
+    leftovers = cutting.Leftovers(100_000)
+    for start in range(0, 99_000, 250):
+        leftovers.use(start, start + 1000)
+    assert leftovers._marks == [(0, 99_750, 0)]
+    assert leftovers.n_used == 99_750
+    assert [(b, e) for b, e, _ in leftovers.lost()] == [(99_750, 100_000)]
+
+
+def test_a_later_mark_stands_over_an_earlier_one():
+    leftovers = cutting.Leftovers(10)
+    leftovers.use(0, 6)
+    leftovers.mark(2, 4, cutting.SILENT)
+    leftovers.use(6, 8)
+    assert [(b, e) for b, e, _ in leftovers.lost()] == [(2, 4), (8, 10)]
+    assert leftovers.n_used == 6
+
+
 def test_used_frames_are_counted():
     leftovers = cutting.Leftovers(100)
     leftovers.use(10, 30)

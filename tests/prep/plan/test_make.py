@@ -14,6 +14,7 @@ from prep.recordings import probe as probe_lib
 from prep.recordings import recording as recordings_lib
 from tests.helpers import plans
 from tests.helpers import prep_helpers
+from tests.helpers import training_helpers
 
 
 def make_plan(folder, *, eval_folder=None, **changed):
@@ -75,6 +76,18 @@ def test_plan_survives_json(folder):
     plan = make_plan(folder, transpose_cents=(0.0, 50.0))
     assert plan_lib.Plan.from_json(plan.to_json()) == plan
     assert json.loads(plan.to_json())["hash"] == plan.hash
+
+
+def test_hash_is_what_datasets_that_exist_carry():
+    """A changed hash would refuse every dataset that was begun: change it knowingly."""
+    assert training_helpers.make_plan().hash == "406e8a6cc3551d60ffc57f21c0716e69"
+
+
+def test_plan_has_a_line_an_element(folder):
+    plan = make_plan(folder)
+    lines = plan.to_json().splitlines()
+    found = [json.loads(one.strip(" ,")) for one in lines if '"recording_id"' in one]
+    assert [one["path"] for one in found] == [one.path for one in plan.recordings]
 
 
 def test_broken_plan_file_is_called_by_its_name():

@@ -181,6 +181,27 @@ def test_hop_longer_than_an_example_loses_no_short_recording(notes):
     assert sum(plan.seconds.values()) == pytest.approx(total, abs=40 / 250)
 
 
+def fill_one_by_one(lengths, rest, example_frames):
+    """First fit, by looking at every example in turn."""
+    examples, left = [], []
+    for source, n_frames in sorted(lengths, key=lambda piece: -piece[1]):
+        fitting = (i for i, room in enumerate(left) if room >= n_frames)
+        index = next(fitting, len(left))
+        if index == len(left):
+            examples.append([])
+            left.append(example_frames)
+        examples[index].append((source, n_frames))
+        left[index] -= n_frames + rest
+    return examples
+
+
+@pytest.mark.parametrize("n_pieces", [1, 2, 7, 64, 300])
+def test_short_recordings_fill_the_first_example_with_room(rng, n_pieces):
+    lengths = [(i, int(n)) for i, n in enumerate(rng.integers(25, 999, n_pieces))]
+    filled = packing._fill_examples(lengths, REST, 1000)
+    assert filled == fill_one_by_one(lengths, REST, 1000)
+
+
 def test_plan_with_packs_survives_json(notes):
     plan = make_plan(notes, transpose_cents=(0.0, 50.0))
     assert plan_lib.Plan.from_json(plan.to_json()) == plan
