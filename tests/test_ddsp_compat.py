@@ -43,6 +43,7 @@ def test_too_late_is_an_error_that_says_what_to_do():
     assert "write `import ddsp_compat` above" in result.stderr
 
 
+@pytest.mark.slow  # imports all of ddsp
 def test_a_benchmark_may_import_ddsp_first():
     result = run("import benchmarks.training_parts")
     assert result.returncode == 0, result.stderr

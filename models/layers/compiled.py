@@ -7,17 +7,12 @@ unknown shapes are compiled when they meet a concrete one.
 """
 
 import collections.abc
-import dataclasses
 import functools
 import typing
 
 import tensorflow as tf
 
 _CONSTANTS = (int, float, str, type(None))
-
-
-def _is_constant(value: typing.Any) -> bool:
-    return isinstance(value, _CONSTANTS) or dataclasses.is_dataclass(value)
 
 
 def _detached(value: typing.Any) -> typing.Any:
@@ -38,8 +33,8 @@ def compiled(
     """Compiles a function of tensors that is used inside `tf.custom_gradient`.
 
     Args:
-        kernel: Takes float or complex tensors, then numbers, strings and frozen
-            dataclasses of such, which are constants of the compiled code.
+        kernel: Takes float or complex tensors, then numbers and strings, which are
+            constants of the compiled code.
 
     Returns:
         A function of the same arguments. No gradient flows through it: the caller's
@@ -58,7 +53,7 @@ def compiled(
     @functools.wraps(kernel)
     def call(*arguments: typing.Any) -> typing.Any:
         n_tensors = len(arguments)
-        while n_tensors and _is_constant(arguments[n_tensors - 1]):
+        while n_tensors and isinstance(arguments[n_tensors - 1], _CONSTANTS):
             n_tensors -= 1
         tensors = tf.nest.map_structure(_detached, arguments[:n_tensors])
         return jitted(*arguments[n_tensors:])(*tensors)

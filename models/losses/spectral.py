@@ -2,9 +2,9 @@
 
 ddsp's `SpectralLoss` spends most of its time on passes between transforms: windows,
 absolute values, logarithms, differences, and all of them again on the way back. Here
-all sizes are one compiled program each way, both terms share one logarithm of a ratio,
-and one inverse transform a size takes both terms' gradients back. Magnitudes of a batch
-that does not change are computed once and handed in.
+each size is one compiled program each way, sizes side by side; both terms come from one
+pass and one logarithm of a ratio, and one inverse transform takes both terms' gradients
+back. Magnitudes of a batch that does not change are computed once and handed in.
 
 Conventions: Hann windows, frames that start at multiples of the hop and are padded with
 zeros at the end, FFTs of the next power of two, magnitudes not normalised: all as
@@ -17,7 +17,6 @@ Source:
 """
 
 import collections.abc
-import dataclasses
 
 import ddsp
 import gin
@@ -32,15 +31,6 @@ SAFE_MAGNITUDE = 1e-5  # ddsp.core.safe_log's stand-in for a magnitude of exactl
 Terms = dict[str, tf.Tensor]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Comparison:
-    """What is compiled for: frame and hop sizes in samples, and the measure."""
-
-    frames: tuple[tuple[int, int], ...]
-    log_epsilon: float | None = None
-    loss_type: str = "L1"
-
-
 def _hop_size(fft_size: int, overlap: float) -> int:
     """Hop in samples, checked to divide the frame."""
     hop_size = int(fft_size * (1.0 - overlap))
@@ -51,13 +41,6 @@ def _hop_size(fft_size: int, overlap: float) -> int:
             "0.875 and FFT sizes that are multiples of 8."
         )
     return hop_size
-
-
-def _frame_sizes(
-    fft_sizes: collections.abc.Sequence[int], overlap: float
-) -> tuple[tuple[int, int], ...]:
-    """Each size with its hop."""
-    return tuple((size, _hop_size(size, overlap)) for size in fft_sizes)
 
 
 def _fft_length(frame_size: int) -> int:
@@ -120,43 +103,31 @@ def _audible(magnitude: tf.Tensor, epsilon: float | None) -> tf.Tensor:
 
 
 @compiled.compiled
-def _magnitudes(audio: tf.Tensor, how: _Comparison) -> list[tf.Tensor]:
-    return [_absolute(_spectrum(audio, *size)) for size in how.frames]
+def _magnitude(audio, frame_size, hop_size):
+    return _absolute(_spectrum(audio, frame_size, hop_size))
 
 
 @compiled.compiled
-def _compare(audio: tf.Tensor, refs: list[tf.Tensor], how: _Comparison):
-    """Spectra at each size, and both terms, each of shape [n_sizes]."""
-    measure = tf.abs if how.loss_type == "L1" else tf.square
-    spectra_, terms = [], []
-    for size, ref in zip(how.frames, refs, strict=True):
-        spectrum = _spectrum(audio, *size)
-        est = _absolute(spectrum)
-        ratio = _audible(est, how.log_epsilon) / _audible(ref, how.log_epsilon)
-        errors = est - ref, tf.math.log(ratio)
-        n_values = tf.cast(tf.size(ref), ref.dtype)
-        # Bins first: XLA adds up neighbours several at a time, but not whole arrays.
-        sums = [tf.reduce_sum(measure(error), axis=-1) for error in errors]
-        terms.append(tf.stack([tf.reduce_sum(item) / n_values for item in sums]))
-        spectra_.append(spectrum)
-    return spectra_, *tf.unstack(tf.stack(terms, axis=1))
+def _compare(audio, ref, frame_size, hop_size, epsilon, loss_type):
+    spectrum = _spectrum(audio, frame_size, hop_size)
+    est = _absolute(spectrum)
+    errors = est - ref, tf.math.log(_audible(est, epsilon) / _audible(ref, epsilon))
+    measure = tf.abs if loss_type == "L1" else tf.square
+    # Bins first: XLA adds up neighbours several at a time, but not whole arrays.
+    sums = (tf.reduce_sum(measure(error), axis=-1) for error in errors)
+    n_values = tf.cast(tf.size(ref), ref.dtype)
+    return spectrum, *(tf.reduce_sum(item) / n_values for item in sums)
 
 
-def _magnitude_gradient(
-    est: tf.Tensor,
-    ref: tf.Tensor,
-    *,
-    upstream: tuple[tf.Tensor, tf.Tensor],
-    how: _Comparison,
-) -> tf.Tensor:
-    """Gradient of both terms by the magnitudes; the logarithm's sign needs none."""
-    heard = _audible(est, how.log_epsilon), _audible(ref, how.log_epsilon)
-    if how.loss_type == "L1":
-        slopes = tf.sign(est - ref), tf.sign(heard[0] - heard[1])
+def _by_magnitude(est, ref, upstream, epsilon, loss_type):
+    """Gradient of both terms by magnitudes; L1's needs the logarithm's sign alone."""
+    heard_est, heard_ref = _audible(est, epsilon), _audible(ref, epsilon)
+    if loss_type == "L1":
+        slopes = tf.sign(est - ref), tf.sign(heard_est - heard_ref)
     else:
-        slopes = 2.0 * (est - ref), 2.0 * tf.math.log(heard[0] / heard[1])
-    by_logarithm = slopes[1] / heard[0]
-    if how.log_epsilon is None:  # flat where ddsp puts its number for an empty bin
+        slopes = 2.0 * (est - ref), 2.0 * tf.math.log(heard_est / heard_ref)
+    by_logarithm = slopes[1] / heard_est
+    if epsilon is None:  # flat where an empty bin is replaced
         by_logarithm = tf.where(est > 0.0, by_logarithm, 0.0)
     total = upstream[0] * slopes[0] + upstream[1] * by_logarithm
     return total / tf.cast(tf.size(est), est.dtype)
@@ -164,32 +135,45 @@ def _magnitude_gradient(
 
 @compiled.compiled
 def _compare_gradient(
-    spectra_: list[tf.Tensor],
-    refs: list[tf.Tensor],
-    by_mag: tf.Tensor,
-    by_logmag: tf.Tensor,
-    how: _Comparison,
-    n_samples: int,
-) -> tf.Tensor:
-    """Gradient of the audio, through all sizes."""
-    by_size = []
-    for i, (frame_size, hop_size) in enumerate(how.frames):
-        spectrum, length = spectra_[i], _fft_length(frame_size)
-        est = _absolute(spectrum)
-        slope = _magnitude_gradient(
-            est, refs[i], upstream=(by_mag[i], by_logmag[i]), how=how
-        )
-        # An inverse transform counts bins other than 0 and Nyquist twice and divides
-        # by n; an empty bin has no direction.
-        counted = np.full(length // 2 + 1, 0.5 * length)
-        counted[[0, -1]] = length
-        scale = tf.math.divide_no_nan(slope * tf.constant(counted, est.dtype), est)
-        upstream = tf.complex(
-            tf.math.real(spectrum) * scale, tf.math.imag(spectrum) * scale
-        )
-        frames = tf.signal.irfft(upstream, [length])[..., :frame_size]
-        by_size.append(_overlap_add(frames, hop_size, n_samples))
-    return tf.add_n(by_size)
+    spectrum, ref, upstream, frame_size, hop_size, epsilon, loss_type, n_samples
+):
+    est = _absolute(spectrum)
+    slope = _by_magnitude(est, ref, upstream, epsilon, loss_type)
+    # An inverse transform counts bins other than 0 and Nyquist twice and divides by n;
+    # an empty bin has no direction.
+    length = _fft_length(frame_size)
+    counted = np.full(length // 2 + 1, 0.5 * length)
+    counted[[0, -1]] = length
+    scale = tf.math.divide_no_nan(slope * tf.constant(counted, est.dtype), est)
+    by_spectrum = tf.complex(
+        tf.math.real(spectrum) * scale, tf.math.imag(spectrum) * scale
+    )
+    frames = tf.signal.irfft(by_spectrum, [length])[..., :frame_size]
+    return _overlap_add(frames, hop_size, n_samples)
+
+
+def _terms_of_size(
+    audio: tf.Tensor,
+    ref: tf.Tensor,
+    *,
+    fft_size: int,
+    hop_size: int,
+    log_epsilon: float | None,
+    loss_type: str,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Magnitude and log-magnitude terms of one FFT size."""
+    how = (fft_size, hop_size, log_epsilon, loss_type)
+
+    @tf.custom_gradient
+    def compare(audio):
+        spectrum, mag, logmag = _compare(audio, ref, *how)
+
+        def gradient(*upstream):
+            return _compare_gradient(spectrum, ref, upstream, *how, audio.shape[1])
+
+        return (mag, logmag), gradient
+
+    return compare(audio)
 
 
 def stft_magnitudes(
@@ -207,7 +191,7 @@ def stft_magnitudes(
     """
     dtype = audio.dtype if tf.is_tensor(audio) else tf.float32
     audio = tf.stop_gradient(tf.convert_to_tensor(audio, dtype))
-    return _magnitudes(audio, _Comparison(_frame_sizes(fft_sizes, overlap)))
+    return [_magnitude(audio, size, _hop_size(size, overlap)) for size in fft_sizes]
 
 
 def spectral_terms(
@@ -250,25 +234,24 @@ def spectral_terms(
             target_audio, fft_sizes=fft_sizes, overlap=overlap
         )
 
-    # Both terms of every size; what the way back reads is kept outside the tape.
-    how = _Comparison(_frame_sizes(fft_sizes, overlap), log_epsilon, loss_type)
-    refs = list(target_magnitudes)
-
-    @tf.custom_gradient
-    def compare(audio):
-        kept, *terms = _compare(audio, refs, how)
-
-        def gradient(*upstream):
-            return _compare_gradient(kept, refs, *upstream, how, audio.shape[1])
-
-        return tuple(terms), gradient
-
-    both = dict(zip(("mag", "logmag"), compare(audio), strict=True))
-    totals = {name: tf.reduce_sum(values) for name, values in both.items()}
+    # Both terms of every size, then their sums.
+    terms: dict[str, list[tf.Tensor]] = {"mag": [], "logmag": []}
+    for size, ref in zip(fft_sizes, target_magnitudes, strict=True):
+        values = _terms_of_size(
+            audio,
+            ref,
+            fft_size=size,
+            hop_size=_hop_size(size, overlap),
+            log_epsilon=log_epsilon,
+            loss_type=loss_type,
+        )
+        for name, value in zip(("mag", "logmag"), values, strict=True):
+            terms[name].append(value)
+    totals = {name: tf.add_n(values) for name, values in terms.items()}
     parts = {
         f"{name}_{size}": value
-        for name, values in both.items()
-        for size, value in zip(fft_sizes, tf.unstack(values), strict=True)
+        for name, values in terms.items()
+        for size, value in zip(fft_sizes, values, strict=True)
     }
     return totals | parts
 

@@ -178,6 +178,7 @@ def test_numbers_that_the_page_says_in_words():
     assert heads.THRESHOLD == 1e-7
     assert levels.UNIFORM_NOISE_POWER == 1 / 3
     assert verdict.LATE_SHARE == 0.5
+    assert levels.SMOOTH_SECS == sums.SMOOTH_SECS
     assert TRACKED_EVERY == 4
     assert audible.ROOM_DB == 0.0
     assert alignment.MIN_GAIN == 0.1

@@ -156,3 +156,26 @@ def test_rows_left_out_by_a_tracker_are_a_rest(tmp_path):
 def test_bad_rows_of_a_tracker_are_refused(tmp_path, text, reason):
     with pytest.raises(errors.InputError, match=reason):
         track(tmp_path, text)
+
+
+@pytest.mark.parametrize(("step", "n_frames"), [(1.0, 25), (0.5, 12376)])
+def test_rows_a_second_apart_or_more_are_milliseconds(tmp_path, step, n_frames):
+    """100 rows: up to 99 ms, or up to 49.5 s."""
+    played = track(tmp_path, rows([440.0] * 100, [0.9] * 100, step=step))
+    assert played.n_frames == n_frames
+
+
+@pytest.mark.parametrize(("sure", "sounds"), [(0.5, True), (0.499, False)])
+def test_a_tracker_s_row_sounds_from_a_confidence_of_a_half_on(tmp_path, sure, sounds):
+    played = track(tmp_path, rows([440.0] * 50, [sure] * 50))
+    middle = render_helpers.HEARD.loudness_db[50]
+    expected = middle if sounds else middle - 60.0  # a rest
+    np.testing.assert_allclose(played.loudness_db, max(expected, -80.0), atol=1e-4)
+
+
+@pytest.mark.parametrize(("gap_rows", "is_rest"), [(9, False), (12, True)])
+def test_rows_left_out_for_a_tenth_of_a_second_are_a_rest(tmp_path, gap_rows, is_rest):
+    """Rows are 10 ms apart."""
+    lines = rows([440.0] * 100, [0.9] * 100).splitlines()
+    played = track(tmp_path, "\n".join([*lines[:41], *lines[41 + gap_rows :]]))
+    assert played.voiced.all() != is_rest

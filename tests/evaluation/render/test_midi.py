@@ -210,6 +210,7 @@ def test_controllers_are_those_of_the_note_s_channel():
     [
         # A chord's notes begin within 10 ms; the highest is kept.
         ((0.0, 0.009), (1.0, 1.0), [(64, 0.009, 1.0)]),
+        ((1.0, 1.009), (2.0, 2.0), [(64, 1.009, 2.0)]),
         ((0.0, 0.011), (1.0, 1.0), [(60, 0.0, 0.011), (64, 0.011, 1.0)]),
         # Overlaps are cut; what ends before stays.
         ((0.0, 0.5), (0.52, 1.0), [(60, 0.0, 0.5), (64, 0.5, 1.0)]),

@@ -51,7 +51,7 @@ def test_terms_and_gradient_are_ddsps(signals, loss_type):
 
 
 def test_gradient_beside_empty_bins_is_ddsps(signals):
-    """A silent target counts as 1e-5: the logarithm pulls quieter audio up to it."""
+    """A silent target counts as 1e-5: the logarithm pulls up what is quieter."""
     audio, silence = signals[0] * 1e-7, tf.zeros_like(signals[1])
     stock = ddsp.losses.SpectralLoss(SIZES, mag_weight=0.0, logmag_weight=1.0)
     _, ref = with_gradient(lambda audio: stock(silence, audio), audio)

@@ -96,6 +96,18 @@ def test_the_bands_at_the_ends_are_half_as_wide():
     assert control_arrays.noise_power(np.array([3.0])) == pytest.approx(3.0)
 
 
+def test_curves_of_a_model_may_have_a_channel_axis_or_none():
+    shares = np.full([3, 2], 0.5)
+    for shape in ((3,), (3, 1)):
+        curve = np.reshape([440.0, 450.0, 460.0], shape)
+        clip = control_arrays.from_model(
+            {"f0_hz": curve, "amps": curve, "harmonic_distribution": shares},
+            sample_rate=SAMPLE_RATE,
+            frame_rate=FRAME_RATE,
+        )
+        assert clip.f0_hz.tolist() == clip.amps.tolist() == [440.0, 450.0, 460.0]
+
+
 def test_noise_of_another_rate_is_taken_at_the_frame_it_lies_in():
     values = np.array([[10.0], [20.0]])
     taken = lambda n: control_arrays.nearest_frames(values, n_frames=n)[:, 0].tolist()
@@ -179,6 +191,10 @@ def test_slope_needs_a_db_of_movement():
     moving, still = clip_of(1.001, -1.001), clip_of(0.999, -0.999)
     assert slope_of(moving, moving) == pytest.approx(1.0)
     assert math.isnan(slope_of(moving, still))
+
+
+def test_slope_is_unknown_where_no_frame_counts():
+    assert math.isnan(slope_of(clip_of(0, -9), clip_of(0, -9), [[False, False]]))
 
 
 def test_slope_leaves_out_what_lies_60_db_below_the_recording():
@@ -273,6 +289,8 @@ def test_magnitudes_are_of_a_periodic_hann_window_every_quarter():
     assert found.shape == (10, 33)  # a frame each 16 samples, up to the end
     np.testing.assert_allclose(found[0, 7:10], [8.0, 16.0, 8.0], atol=1e-4)
     np.testing.assert_allclose(found[0, 12:], 0.0, atol=1e-4)
+    # What lies beyond the end is silence.
+    assert not spectra.magnitudes(np.zeros(70), fft_size=size).any()
 
 
 def test_differences_are_means_and_zeros_are_lifted(monkeypatch):

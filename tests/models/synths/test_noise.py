@@ -92,6 +92,22 @@ def test_reverb_reads_ddsps_checkpoint(tmp_path):
     np.testing.assert_array_equal(layers[1].get_weights(), layers[0].get_weights())
 
 
+@pytest.mark.parametrize("n_responses", [1, 2])
+@pytest.mark.parametrize(
+    ("n_samples", "response_size"),
+    [(5000, 3100), (4096, 1024), (1500, 4000)],
+    ids=["last blocks cut", "blocks divide both", "longer than the audio"],
+)
+def test_blocks_are_added_up(rng, n_responses, n_samples, response_size):
+    audio, upstream = gaussian(rng, 2, n_samples), gaussian(rng, 2, n_samples)
+    response = gaussian(rng, n_responses, response_size)
+    results = [
+        with_gradients(cls(add_dry=False), [audio, response], upstream)
+        for cls in (reverb_synth.FastReverb, ddsp.effects.Reverb)
+    ]
+    assert_same(*results)
+
+
 @pytest.mark.parametrize("n_responses", [1, 3])
 def test_given_responses_are_applied_to_their_clips(rng, n_responses):
     audio = gaussian(rng, 3, 300)

@@ -31,8 +31,10 @@ def remembered(progress):
 def test_the_first_is_the_best_however_large():
     progress = selection.Progress()
     assert remembered(progress) == (math.inf, -1, False, 0)
-    assert note(progress, 100.0, step=50, min_delta=0.5)
+    # Without a word of a collapse there is none, and no penalty.
+    selection.note_measurement(progress, loss=100.0, step=50, min_delta=0.5)
     assert remembered(progress) == (100.0, 50, False, 0)
+    assert selection.best_measure(progress, collapse_penalty=0.5) == 100.0
 
 
 @pytest.mark.parametrize(
