@@ -42,14 +42,13 @@ class Chosen:
     """Tests for a mutant.
 
     Attributes:
-        tests: Names, those that execute the line first within each file.
+        secs: What each takes without a mutant, by its name; those that execute the line
+            first within each file.
         files: Their files in the order in which they run.
-        secs: What they take without a mutant.
     """
 
-    tests: list[str]
+    secs: dict[str, float]
     files: list[str]
-    secs: float
 
 
 class CoverageMap:
@@ -131,15 +130,12 @@ class CoverageMap:
                 t for t in self._good(mirror) if t not in executing.get(mirror, ())
             ]
             groups.insert(1 if mirror in executing else 0, (mirror, others))
-        tests: list[str] = []
-        secs = 0.0
+        secs: dict[str, float] = {}
         for name, group in groups:
             for test in group:
-                if not tests or secs < max_secs:
-                    tests.append(test)
-                    secs += self.files[name].secs[test]
-        names = dict.fromkeys(test.split("::")[0] for test in tests)
-        return Chosen(tests, list(names), secs)
+                if sum(secs.values()) < max_secs:
+                    secs[test] = self.files[name].secs[test]
+        return Chosen(secs, list(dict.fromkeys(test.split("::")[0] for test in secs)))
 
     def _executing(self, mutant: mutants.Mutant) -> dict[str, list[str]]:
         """Tests that execute a mutant's line by their files, or what is around it."""

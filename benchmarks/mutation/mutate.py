@@ -59,8 +59,9 @@ CLAIMS = (
     "evaluation/render/*.py",
 )
 MAX_TEST_SECS = 40.0  # of tests a mutant meets, measured without it; then it survives
-SLOWER = 6.0  # times what its tests take until a mutant counts as killed
+SLOWER = 10.0  # times what its tests take until a mutant counts as killed
 START_SECS = 60.0  # granted to every process beside that
+TEST_START_SECS = 20.0  # and to every test
 FILE_SECS = 900.0  # granted to a test file that is measured
 LINES_BETWEEN = 10  # mutants between two lines of progress
 
@@ -178,8 +179,12 @@ def try_all(
         chosen = kept.choose(mutant, MAX_TEST_SECS)
         requests[str(number)] = worker.Request(
             files=chosen.files,
-            tests=chosen.tests,
-            limit_secs=START_SECS + SLOWER * chosen.secs,
+            tests=list(chosen.secs),
+            limit_secs=START_SECS + SLOWER * sum(chosen.secs.values()),
+            test_limits={
+                test: TEST_START_SECS + SLOWER * secs
+                for test, secs in chosen.secs.items()
+            },
             path=mutant.path,
             text=mutant.apply(sources[mutant.path]),
         )

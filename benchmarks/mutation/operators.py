@@ -204,8 +204,11 @@ def swaps(first: cst.BaseSmallStatement, second: cst.BaseSmallStatement) -> bool
     """Tells whether two neighbours are worth exchanging.
 
     Two calls for what they do are; so is one and a call whose value is kept, unless one
-    needs what the other makes; so are two assignments to one name.
+    needs what the other makes; so are two assignments to one name. A base class's
+    constructor stands first by custom.
     """
+    if "super" in _read(first):
+        return False
     made, remade = _assigned(first), _assigned(second)
     if made & remade:
         return True

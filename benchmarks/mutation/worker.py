@@ -60,6 +60,8 @@ class Request:
         tests: Their tests that count, all if empty; in each file those at the front of
             the list come first.
         limit_secs: After which the process is ended.
+        test_limits: Seconds after which it is ended within a test, by the test's name;
+            others have no limit of their own.
         covered: Modules whose executed lines are noted, by test; none of it if empty.
         path: File of a mutant, "" for none.
         text: What stands in it meanwhile.
@@ -68,6 +70,7 @@ class Request:
     files: list[str]
     tests: list[str]
     limit_secs: float
+    test_limits: dict[str, float] = dataclasses.field(default_factory=dict)
     covered: list[str] = dataclasses.field(default_factory=list)
     path: str = ""
     text: str = ""
@@ -126,7 +129,12 @@ class Watcher:
         self._fixtures[item.nodeid] = list(item.fixturenames)
         begin = sum(os.times()[:4])
         self._switch(item.nodeid)
+        # SIGALRM ends the process, whatever it is doing.
+        signal.setitimer(
+            signal.ITIMER_REAL, self.request.test_limits.get(item.nodeid, 0.0)
+        )
         result = yield
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
         self._switch("")
         self.found.secs[item.nodeid] = sum(os.times()[:4]) - begin
         return result

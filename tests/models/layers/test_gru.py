@@ -1,5 +1,7 @@
 """The fast GRU, micro-RNN and stacks against Keras: numbers, weights, shapes."""
 
+import inspect
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -260,3 +262,21 @@ def test_stateless_decoder_carries_its_state(rng):
 def test_bad_arguments_are_explained(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize(
+    "ours, theirs, added",
+    [
+        (gru.FastRnnFcDecoder, decoders.RnnFcDecoder, set()),
+        (dense.FastFcStack, nn.FcStack, {"keep_products", "first_bias"}),
+    ],
+)
+def test_defaults_are_ddsps(ours, theirs, added):
+    defaults, stock = (
+        {name: p.default for name, p in inspect.signature(cls).parameters.items()}
+        for cls in (ours, theirs)
+    )
+    shared = defaults.keys() & stock.keys()
+    assert defaults.keys() - shared == added
+    for name in shared:
+        assert defaults[name] == stock[name], name

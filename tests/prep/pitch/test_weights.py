@@ -234,3 +234,20 @@ def _keras_file(folder: pathlib.Path, *, damage: bool = False) -> pathlib.Path:
         file["classifier/classifier/kernel:0"] = weights.classifier_kernel
         file["classifier/classifier/bias:0"] = weights.classifier_bias
     return path
+
+
+@pytest.mark.parametrize(
+    "operation", [b"p999\n", b"q\xff", b"r\x00\x01\x00\x00"], ids=["p", "q", "r"]
+)
+def test_every_way_to_ask_for_memory_is_known(tmp_path, operation):
+    """Places up to the length of the content are what an honest pickle may name."""
+    path = tmp_path / "x.pth"
+    _write_archive(path, b"\x80\x02}" + operation + b".", {})
+    with pytest.raises(ValueError, match="places of memory"):
+        torch_file.read_tensors(path)
+    honest = b"\x80\x02ccollections\nOrderedDict\n)Rq%c."  # 32 bytes
+    _write_archive(path, honest % 32, {})
+    assert torch_file.read_tensors(path) == {}
+    _write_archive(path, honest % 33, {})
+    with pytest.raises(ValueError, match="asks for 33 places"):
+        torch_file.read_tensors(path)

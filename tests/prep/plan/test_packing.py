@@ -127,6 +127,7 @@ def test_pack_ends_where_an_example_does(lengths, n_frames):
         ([225] * 13, [7, 6]),  # 1.6 times: middles from 112 on, in halves of 1625
         ([225] * 21, [7, 7, 7]),
         ([600, 3400, 1200], [1, 1, 1]),  # middles at 300, 2325, 4650 of 5275 frames
+        ([1224, 800, 1200], [2, 1]),  # the second's at 1649, half a frame from the half
         ([100, 9000], [1, 1]),  # five strips, of which three stay empty
     ],
 )
