@@ -113,8 +113,8 @@ def _compare(audio, ref, frame_size, hop_size, epsilon, loss_type):
     est = _absolute(spectrum)
     errors = est - ref, tf.math.log(_audible(est, epsilon) / _audible(ref, epsilon))
     measure = tf.abs if loss_type == "L1" else tf.square
-    # Bins first: XLA adds up neighbours several at a time, but not whole arrays.
-    sums = (tf.reduce_sum(measure(error), axis=-1) for error in errors)
+    # Frames first: XLA adds up several bins at a time, but one number of a whole array.
+    sums = (tf.reduce_sum(measure(error), axis=1) for error in errors)
     n_values = tf.cast(tf.size(ref), ref.dtype)
     return spectrum, *(tf.reduce_sum(item) / n_values for item in sums)
 

@@ -155,6 +155,19 @@ def test_every_rung_learns_the_measured_controls(stage, data_dir, tmp_path):
     assert [json.loads(row)["step"] for row in rows] == [25, 50, 60]
 
 
+# Of what the best constants reach. The legacy head comes no nearer: none of its twelve
+# harmonics can be louder than a twelfth, and the first of the tones is.
+BIASES_REACH = 1.2
+
+
+def steadiest(measured, key, column):
+    """Mean distance in dB of frames from each band's median: no constant is nearer."""
+    values = np.asarray(measured[key], np.float64)
+    weights = np.asarray(measured[teacher.WEIGHTS_KEY], np.float64)[..., column]
+    apart = np.abs(values - np.median(values, axis=(0, 1))).mean(axis=-1)
+    return np.sum(apart * weights) / np.sum(weights)
+
+
 @pytest.mark.parametrize("head", ["ExpSigmoid", "Legacy", "Normalized", "SoftmaxDb"])
 def test_output_biases_alone_reach_the_average_with_every_head(
     head, data_dir, tmp_path
@@ -179,9 +192,13 @@ def test_output_biases_alone_reach_the_average_with_every_head(
     kernel = model.decoder.dense_out.kernel
     kernel.assign(tf.zeros_like(kernel))
     warm_up.fit_output_bias()
-    harmonics, noise = distances(model, provider, measured)
-    assert harmonics < 9.0  # the timbre moves by about as much
-    assert noise < 3.0
+    found = distances(model, provider, measured)
+    least = [
+        steadiest(measured, key, column)
+        for column, key in enumerate((teacher.HARMONICS_KEY, teacher.NOISE_KEY))
+    ]
+    for distance, steady in zip(found, least, strict=True):
+        assert distance < BIASES_REACH * steady + 0.1  # dB
 
 
 def test_first_layers_bend_where_the_data_is(data_dir, tmp_path):
