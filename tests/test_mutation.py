@@ -53,6 +53,7 @@ def changes(source: str) -> set[str]:
         ("def f():\n    g()\n    h()", {"h()\ng()"}),
         ("x = f(x)\nx = g(x)", set()),  # of a module's body the order is no claim
         ("def f(x):\n    x = g(x)\n    x = h(x)", {"x = h(x)\nx = g(x)"}),
+        ("def f(x):\n    x.a = g(x)\n    x.a = h(x)", {"x.a = h(x)\nx.a = g(x)"}),
     ],
 )
 def test_mistakes_that_are_made(source, some):
@@ -76,6 +77,7 @@ def test_mistakes_that_are_made(source, some):
         "x = 'A sentence, for a person.'",
         "def f():\n    x = g()\n    h(x)",  # one needs the other
         "def f():\n    super().f()\n    h()",
+        "def f(self):\n    self.a = 'A sentence.'\n    self.b = a",
     ],
 )
 def test_what_no_test_need_know_is_left_alone(source):

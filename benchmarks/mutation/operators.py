@@ -229,16 +229,24 @@ def _assigned(node: cst.BaseSmallStatement) -> set[str]:
         targets = [node.target]
     else:
         return set()
-    return set().union(*(_read(target) for target in targets))
+    return set().union(*(_read(target) for target in targets)) - {"self"}
 
 
 def _read(node: cst.CSTNode) -> set[str]:
-    """Names in a piece of code."""
+    """Names in a piece of code; attributes with the name that they belong to."""
     names: set[str] = set()
 
     class Names(cst.CSTVisitor):
         def visit_Name(self, node: cst.Name) -> None:
             names.add(node.value)
+
+        def visit_Attribute(self, node: cst.Attribute) -> bool:
+            if isinstance(node.value, cst.Name):
+                names.update(
+                    (node.value.value, f"{node.value.value}.{node.attr.value}")
+                )
+                return False
+            return True
 
     node.visit(Names())
     return names

@@ -211,6 +211,8 @@ def test_pickled_tracker_leaves_its_network_behind():
     copy = pickle.loads(pickle.dumps(tracker))
     assert copy._network is None
     assert (copy.capacity, copy.decoder) == ("tiny", "argmax")
+    plain = pitch_tracker.CrepeTracker()
+    assert (plain.capacity, plain.decoder) == ("full", "viterbi")
 
 
 @pytest.fixture(scope="module")
