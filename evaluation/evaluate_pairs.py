@@ -63,6 +63,10 @@ class Options:
         default_factory=frame_masks.MaskSettings
     )
 
+    def baseline_of(self, paired: pairing.Pairing) -> str:
+        """Returns the system that the others are compared with."""
+        return self.baseline or next(iter(paired.sources))
+
 
 def evaluate(
     paired: pairing.Pairing,
@@ -85,7 +89,7 @@ def evaluate(
     Raises:
         InputError: If a file cannot be judged, or no system is the baseline's.
     """
-    baseline = options.baseline or next(iter(paired.sources))
+    baseline = options.baseline_of(paired)
     systems = sorted({rows_lib.system_name(name) for name in paired.sources})
     if rows_lib.system_name(baseline) not in systems:
         raise errors.InputError(

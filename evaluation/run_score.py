@@ -124,12 +124,11 @@ def run(values: flags.FlagValues) -> int:
     for line in _result_lines(document):
         print(errors.printable(line))
     print(f"Report: {programs.page_of(values)}")
-    baseline = options.baseline or next(iter(paired.sources))
     return programs.pass_gate(
         values,
         document,
         program=PROGRAM.name,
-        excused=baseline if len(paired.sources) > 1 else "",
+        excused=options.baseline_of(paired) if len(paired.sources) > 1 else "",
     )
 
 

@@ -11,49 +11,44 @@ import queue
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from collections.abc import Mapping
-from types import TracebackType
+from collections.abc import Sequence
 
 from benchmarks.mutation import worker
+from prep import files
 
 PACKAGES = ("prep", "models", "evaluation", "benchmarks")
 BESIDE = "shared"  # a folder beside the repository, with recordings that tests read
+
+
+@contextlib.contextmanager
+def employed(repository: pathlib.Path, *, n_workers: int) -> Iterator["Crew"]:
+    """Gives workers, each with a copy of a repository; both go in the end."""
+    processes = []
+    with files.scratch_folder("mutation") as place:
+        try:
+            for number in range(n_workers):
+                copy = place / str(number) / repository.name
+                copy_repository(repository, copy)
+                processes.append(_start(copy))
+            yield Crew(processes)
+        finally:
+            for process in processes:
+                process.terminate()
+                process.wait()
 
 
 class Crew:
     """Processes that answer requests side by side.
 
     Args:
-        repository: What they work on copies of.
-        n_workers: Their number.
+        processes: As `employed` starts them.
     """
 
-    def __init__(self, repository: pathlib.Path, *, n_workers: int):
-        self._place = pathlib.Path(tempfile.mkdtemp(prefix="mutation-"))
-        self._processes = []
-        for number in range(n_workers):
-            copy = self._place / str(number) / repository.name
-            copy_repository(repository, copy)
-            self._processes.append(_start(copy))
-
-    def __enter__(self) -> "Crew":
-        """Gives itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Ends the workers and removes their copies."""
-        for process in self._processes:
-            process.terminate()
-            process.wait()
-        shutil.rmtree(self._place, ignore_errors=True)
+    def __init__(self, processes: Sequence[subprocess.Popen[str]]):
+        self._processes = processes
 
     def answer(
         self, requests: Mapping[str, worker.Request]

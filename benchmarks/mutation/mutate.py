@@ -286,7 +286,7 @@ def main() -> None:
             print(mutant.diff(sources[mutant.path]), end="\n\n")
         return
 
-    with crew_lib.Crew(REPOSITORY, n_workers=arguments.workers) as crew:
+    with crew_lib.employed(REPOSITORY, n_workers=arguments.workers) as crew:
         kept = update_map(REPOSITORY, crew)
         judgements = try_all(drawn, sources, kept, crew)
     places = [

@@ -72,8 +72,7 @@ def write(
         "machine": record.machine(),
         "commit": record.commit(),
     }
-    # Read anew each time: another part of the matrix may run beside this one.
-    # Another matrix may read and write this folder's results.
+    # Read anew each time, and alone: another part of the matrix may run beside this.
     with locks.holding(folder, wait_secs=math.inf):
         joined = history.merge(
             history.read(folder, dataset),

@@ -29,21 +29,7 @@ class CompiledSynth(block_synth.BlockSynth):
         moving_hz: tf.Tensor,
         ends: tf.Tensor,
     ) -> tf.Tensor:
-        """Sums harmonics between frames, each cut off where it reaches Nyquist.
-
-        With k = 8 block + column, sin(k p) is a sum of products of sines of 8 columns
-        and of the blocks, as in `models.synths.oscillators`.
-
-        Args:
-            ticks: Phase at the frame, [n_intervals].
-            rest: Its rest in cycles, same shape.
-            within: Cycles since the frame, [n_intervals, 1, hop_size].
-            moving_hz: Pitch, same shape.
-            ends: Amplitudes at both ends, [n_intervals, 2, n_harmonics].
-
-        Returns:
-            [n_intervals, hop_size].
-        """
+        """Does what the inherited one does, chunk by chunk; arguments are its."""
         parts = {
             "ticks": ticks,
             "rest": rest,

@@ -49,7 +49,7 @@ class AnalyseSegment(beam.DoFn):
         """Computes a segment's features."""
         source, segment = map(int, keyed[0].split(":"))
         steps.analyse_segment(self._job, source, segment=segment)
-        for shard in steps.shards_by_segment(self._job).get((source, segment), ()):
+        for shard in self._job.plan.shards_by_segment.get((source, segment), ()):
             yield shard, 0
 
 

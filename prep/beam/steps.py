@@ -38,9 +38,8 @@ TrackerFactory = Callable[[], features.Tracker]
 
 # Loading a network takes seconds; a process keeps it for all the segments it gets.
 _trackers: dict[str, features.Tracker] = {}
-# The plan of the job that a process works on, by folder and hash, and its shards.
+# The plan of the job that a process works on, by folder and hash.
 _plans: dict[tuple[str, str], plan_lib.Plan] = {}
-_shards: dict[str, dict[tuple[int, int], list[int]]] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,19 +90,6 @@ def _read_plan(output: str, plan_hash: str) -> plan_lib.Plan:
     if plan.hash != plan_hash:
         raise settings_lib.PrepError(f"{path} changed while the job was running.")
     return plan
-
-
-def shards_by_segment(job: Job) -> dict[tuple[int, int], list[int]]:
-    """Lists each shard under the first segment that it needs; once a process.
-
-    A runner may give a step's elements to thousands of copies of the step.
-    """
-    if job.plan.hash not in _shards:
-        _shards.clear()
-        listed = _shards[job.plan.hash] = {}
-        for index, shard in enumerate(job.plan.shards):
-            listed.setdefault(min(job.plan.segments_of(shard)), []).append(index)
-    return _shards[job.plan.hash]
 
 
 def spool_recording(job: Job, source: int) -> None:

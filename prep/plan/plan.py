@@ -243,6 +243,17 @@ class Plan:
             ]
         )
 
+    @functools.cached_property
+    def shards_by_segment(self) -> dict[tuple[int, int], list[int]]:
+        """Shards, each under the first segment that it needs.
+
+        A runner may give a step's elements to thousands of copies of the step.
+        """
+        listed: dict[tuple[int, int], list[int]] = {}
+        for index, shard in enumerate(self.shards):
+            listed.setdefault(min(self.segments_of(shard)), []).append(index)
+        return listed
+
     def segments_of(self, shard: Shard) -> set[tuple[int, int]]:
         """(source, segment) pairs whose features a shard needs."""
         return {

@@ -6,6 +6,19 @@ import pytest
 
 RELATIVE = 0.1  # documented values have two digits, and noise is drawn anew
 ABSOLUTE = 0.02  # of values near 0
+# Collapse metrics of the pitched frames alone.
+OF_PITCHED_FRAMES = {
+    "harmonic_distribution_entropy",
+    "effective_harmonics",
+    "top1_share",
+    "top3_share",
+    "modal_share",
+    "distribution_flux",
+    "static_distance",
+    "brightness_loudness",
+    "brightness_pitch",
+    "noise_share",
+}
 
 
 def first_number(text: str) -> float:

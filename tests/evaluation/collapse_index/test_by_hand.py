@@ -1,6 +1,7 @@
 """The index on paper: sums of a clip frame by frame, components, severities."""
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -9,9 +10,9 @@ import pytest
 from evaluation.collapse_index import degradations
 from evaluation.collapse_index import index
 from evaluation.collapse_index import sums as index_sums
-from models.measures import control_arrays
 from models.measures import frame_masks
 from models.measures import levels
+from tests.helpers import played_controls
 
 # Frames of 50 ms, over one of which movement is smoothed: not at all.
 UNSMOOTHED_RATE = 20
@@ -20,17 +21,7 @@ UNSMOOTHED_RATE = 20
 ONE_FROM_TWO = math.sqrt(0.25 * math.log2(4) + 0.75 * math.log2(4 / 3) - 0.5)
 
 
-def played(shares, *, amps=1.0, noise_power=0.0, frame_rate=UNSMOOTHED_RATE):
-    shares = np.asarray(shares, float)
-    full = lambda values: np.broadcast_to(np.asarray(values, float), len(shares)).copy()
-    return control_arrays.ControlArrays(
-        f0_hz=np.full(len(shares), 500.0),
-        amps=full(amps),
-        harmonic_distribution=shares,
-        noise_power=full(noise_power),
-        sample_rate=16000,
-        frame_rate=frame_rate,
-    )
+played = functools.partial(played_controls.played, frame_rate=UNSMOOTHED_RATE)
 
 
 def sum_up(ref, est, masks, *, ref_power=None, est_power=None, **kwargs):

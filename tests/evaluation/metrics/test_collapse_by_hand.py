@@ -8,24 +8,14 @@ import pytest
 
 from evaluation.metrics import collapse
 from evaluation.metrics import metric as metric_lib
-from models.measures import control_arrays
 from models.measures import frame_masks
+from tests.helpers import metric_helpers
+from tests.helpers import played_controls
 
-FRAME_RATE = 250
+FRAME_RATE = played_controls.FRAME_RATE
 
 
-def played(shares, *, amps=1.0, noise_power=0.0, f0_hz=500.0):
-    """Controls of given shares, [n_frames, n_harmonics]."""
-    shares = np.asarray(shares, float)
-    full = lambda values: np.broadcast_to(np.asarray(values, float), len(shares)).copy()
-    return control_arrays.ControlArrays(
-        f0_hz=full(f0_hz),
-        amps=full(amps),
-        harmonic_distribution=shares,
-        noise_power=full(noise_power),
-        sample_rate=16000,
-        frame_rate=FRAME_RATE,
-    )
+played = played_controls.played
 
 
 def everywhere(n_frames):
@@ -52,18 +42,7 @@ FRAMES = np.arange(N_FRAMES)
 IS_AUDIBLE = (FRAMES < 50) & ~np.isin(FRAMES, (7, 20, 21, 22))
 IS_PITCHED = IS_AUDIBLE & ~((FRAMES >= 30) & (FRAMES < 38)) & (FRAMES != 11)
 MASKS = frame_masks.Masks(IS_AUDIBLE, IS_PITCHED)
-OF_PITCHED_FRAMES = {
-    "harmonic_distribution_entropy",
-    "effective_harmonics",
-    "top1_share",
-    "top3_share",
-    "modal_share",
-    "distribution_flux",
-    "static_distance",
-    "brightness_loudness",
-    "brightness_pitch",
-    "noise_share",
-}
+OF_PITCHED_FRAMES = metric_helpers.OF_PITCHED_FRAMES
 
 
 @pytest.fixture

@@ -13,22 +13,13 @@ from evaluation.scoring import clips
 from evaluation.scoring import rows as rows_lib
 from models.measures import frame_masks
 from tests.helpers import evaluation_helpers as helpers
+from tests.helpers import metric_helpers
 
 LENGTHS = (1, 2, 5, 11, 50)  # frames of 4 ms; fewer than 10 have no statistics
 # Distances of the spectra ask for no number of frames: any sound has a spectrum.
 OF_ANY_LENGTH = {metric.key for metric in catalogue.ALL if "spectral" in metric.key}
 
-NEED_PITCH = {
-    "harmonic_distribution_entropy",
-    "effective_harmonics",
-    "top1_share",
-    "top3_share",
-    "modal_share",
-    "distribution_flux",
-    "static_distance",
-    "brightness_loudness",
-    "brightness_pitch",
-    "noise_share",
+NEED_PITCH = metric_helpers.OF_PITCHED_FRAMES | {
     "clip_diversity",
     "harmonic_error",
     "pitch_error_cents",

@@ -12,21 +12,12 @@ from models.measures import levels
 from models.measures import measured_controls
 from models.measures import spectra
 from models.measures import statistics
+from tests.helpers import played_controls
 
-SAMPLE_RATE, FRAME_RATE = 16000, 250
+SAMPLE_RATE, FRAME_RATE = played_controls.SAMPLE_RATE, played_controls.FRAME_RATE
 
 
-def played(shares, *, amps=1.0, noise_power=0.0, f0_hz=500.0):
-    shares = np.asarray(shares, float)
-    full = lambda values: np.broadcast_to(np.asarray(values, float), len(shares)).copy()
-    return control_arrays.ControlArrays(
-        f0_hz=full(f0_hz),
-        amps=full(amps),
-        harmonic_distribution=shares,
-        noise_power=full(noise_power),
-        sample_rate=SAMPLE_RATE,
-        frame_rate=FRAME_RATE,
-    )
+played = played_controls.played
 
 
 # --- masks ---
