@@ -271,6 +271,12 @@ def main() -> None:
     arguments = read_arguments()
     begin = time.monotonic()
     found, sources = find_mutants(REPOSITORY, arguments.only or arguments.packages)
+    if not found:
+        wanted = arguments.only or arguments.packages
+        sys.exit(
+            f"nothing to change in {wanted!r}; give a module with claims (CLAIMS of "
+            f"{pathlib.Path(__file__).name}), a package of such, or module:line."
+        )
     remembered = REPOSITORY / KEPT / "survivors.json"
     if arguments.survivors:
         last = json.loads(files.read_text(remembered) or "[]")
