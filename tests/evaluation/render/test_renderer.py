@@ -53,6 +53,13 @@ def test_blocks_have_no_joints(model, whole):
         assert_same_sound(getattr(blocks, stem), expected)
 
 
+def test_the_last_block_takes_the_graph_of_the_others(model):
+    decoder = decoding.BlockDecoder(model, block_frames=20)
+    parts = list(decoder.decode(render_helpers.make_performance(50)))
+    assert [len(part["amps"]) for part in parts] == [20, 20, 10]
+    assert decoder._traced.experimental_get_tracing_count() == 1
+
+
 def test_dry_leaves_the_reverb_out_and_nothing_else(model, whole):
     played = render_helpers.make_performance()
     options = renderer.RenderOptions(
