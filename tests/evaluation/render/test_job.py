@@ -78,12 +78,24 @@ def test_a_recording_becomes_files(opened, tmp_path, capsys):
     np.testing.assert_allclose(read(again), mix, atol=1e-4)
 
 
-def test_flags_that_are_not_given_change_nothing():
-    values = command_line.read_flags(run_render.PROGRAM, ["--run=r"])
-    assert run_render.make_request(values) == job.RenderRequest()
+@pytest.fixture
+def request_of(tmp_path):
+    """Makes the request of flags, with a recording to play."""
+    source = render_helpers.write_tone(tmp_path / "tone.wav")
+    needed = ["--run=r", f"--input={source}", f"--output={tmp_path / 'out.wav'}"]
+
+    def make(*words):
+        values = command_line.read_flags(run_render.PROGRAM, [*needed, *words])
+        return run_render.make_request(values)
+
+    return make
 
 
-def test_every_flag_reaches_the_request():
+def test_flags_that_are_not_given_change_nothing(request_of):
+    assert request_of() == job.RenderRequest()
+
+
+def test_every_flag_reaches_the_request(request_of):
     words = [
         "--run=r",
         "--match",
@@ -94,8 +106,7 @@ def test_every_flag_reaches_the_request():
     words += ["--auto_tune=0.4", "--a4=442", "--dry", "--mask_unvoiced"]
     words += ["--seed=5", "--tail_secs=6", "--gain_db=7", "--stems", "--dump_controls"]
     words += ["--controls_out=c.csv", "--crepe_capacity=tiny", "--data_dir=d"]
-    values = command_line.read_flags(run_render.PROGRAM, [*words, "--overwrite"])
-    assert run_render.make_request(values) == job.RenderRequest(
+    assert request_of(*words, "--overwrite") == job.RenderRequest(
         adjustments=transfer.Adjustments(
             match=True,
             transpose=1.0,
