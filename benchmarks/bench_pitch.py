@@ -38,6 +38,7 @@ REGISTERS = {
     "below": 24.5,
     "above": 3136.0,
 }
+OUTSIDE = ("below", "above")
 MOVEMENTS = ("steady", "vibrato", "glide")
 VIBRATO_HZ, VIBRATO_CENTS = 5.5, 50.0  # rate, and to either side
 GLIDE_CENTS = 1200.0  # in the whole tone
@@ -172,7 +173,9 @@ def main() -> int:
             one = score(tone, tracker, octaves=octaves)
             noise = "no noise" if np.isinf(tone.snr_db) else f"{tone.snr_db:.0f} dB"
             own = (tone.register, f"{tone.register}, {noise}")
-            for name in ("all", tone.movement, noise, *own):
+            # Means over registers are of those that CREPE hears as they are.
+            means = () if tone.register in OUTSIDE else ("all", tone.movement, noise)
+            for name in (*means, *own):
                 groups.setdefault(name, []).append(one)
             if octaves:
                 one = score(tone, tracker, octaves=0)
