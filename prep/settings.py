@@ -15,6 +15,7 @@ CREPE_RATE = tracker.SAMPLE_RATE  # what the pitch tracker hears
 CREPE_FRAME = tracker.FRAME_SIZE  # samples that it sees
 FRAMINGS = ("aligned", "ddsp_same", "ddsp_center")
 NORMALIZATIONS = ("none", "peak")
+PITCH_RANGES = ("auto", "crepe")
 SHORT = ("pack", "pad", "reject")  # what becomes of recordings shorter than an example
 MAX_RATE = 192000  # samples/s
 SECS_PRECISION = 1e-6  # s, seconds further than this from a whole frame are refused
@@ -72,6 +73,8 @@ class Settings:
             0 among them stands for the recordings as they are.
         crepe_capacity: Size of the pitch tracker's network, "full" or "tiny".
         f0_decoder: "viterbi" or "argmax".
+        pitch_range: "auto" tracks a recording outside CREPE's range an octave lower or
+            higher (`prep.recordings.pitch_range`); "crepe" tracks all as they are.
         voiced_confidence: A frame is voiced from this confidence on, [0, 1], ...
         voiced_loudness_db: ... and from this loudness on, dB A-weighted.
         eval_split_fraction: Share of the seconds kept for evaluation, [0, 0.5].
@@ -91,6 +94,7 @@ class Settings:
     transpose_cents: tuple[float, ...] = (0.0,)
     crepe_capacity: str = "full"
     f0_decoder: str = "viterbi"
+    pitch_range: str = "auto"
     voiced_confidence: float = tracker.MIN_CONFIDENCE
     voiced_loudness_db: float = tracker.MIN_LOUDNESS_DB
     eval_split_fraction: float = 0.1
@@ -112,6 +116,7 @@ class Settings:
         _check_choice("normalize", self.normalize, NORMALIZATIONS)
         _check_choice("crepe_capacity", self.crepe_capacity, ("full", "tiny"))
         _check_choice("f0_decoder", self.f0_decoder, ("viterbi", "argmax"))
+        _check_choice("pitch_range", self.pitch_range, PITCH_RANGES)
         _check_range("voiced_confidence", self.voiced_confidence, 0.0, 1.0)
         _check_range("voiced_loudness_db", self.voiced_loudness_db, -80.0, 60.0)
         _check_range("min_loudness_db", self.min_loudness_db, -80.0, 60.0)

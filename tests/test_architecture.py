@@ -27,7 +27,7 @@ ARROWS = {
         pitch:
         settings: pitch
         recordings: loudness
-        features: loudness recordings settings
+        features: loudness pitch recordings settings
         checked_json:
         plan: features loudness recordings settings
         locks:
@@ -66,7 +66,7 @@ ARROWS = {
         metrics: models.measures
         collapse_index: models.measures
         scoring: collapse_index metrics models.data models.measures models.memory
-            models.runs models.synths prep.features prep.files
+            models.runs models.synths prep.features prep.files prep.recordings
         summary: collapse_index metrics models.data models.measures models.runs scoring
         report: collapse_index metrics models.measures models.runs prep.command_line
             prep.locks scoring summary

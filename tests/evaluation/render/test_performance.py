@@ -11,6 +11,7 @@ from evaluation.render import performance
 from evaluation.render import transfer
 from prep import errors
 from prep import features
+from tests.helpers import prep_helpers
 from tests.helpers import render_helpers
 
 FRAME_RATE = render_helpers.FRAME_RATE
@@ -41,6 +42,23 @@ def test_hearing_equals_preparation(tmp_path):
     )
     for key in ("f0_hz", "f0_confidence", "loudness_db", "power_db"):
         np.testing.assert_array_equal(getattr(played, key), expected[key])
+
+
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_what_lies_above_the_range_is_heard_an_octave_lower(tmp_path, rate, caplog):
+    """As in preparation, and the person is told."""
+    high = prep_helpers.tone(2.0, f0_hz=3000.0, rate=rate)
+    for name, audio in (("high", high), ("middle", prep_helpers.tone(2.0, rate=rate))):
+        soundfile.write(tmp_path / f"{name}.wav", audio, rate)
+        caplog.clear()
+        played = performance.listen(
+            tmp_path / f"{name}.wav",
+            frame_rate=FRAME_RATE,
+            tracker=prep_helpers.BoundedTracker(),
+        )
+        wanted = 3000.0 if name == "high" else 440.0
+        assert np.median(played.f0_hz) == pytest.approx(wanted, rel=0.02)
+        assert ("tracked an octave lower" in caplog.text) == (name == "high")
 
 
 def test_power_follows_what_is_done_to_loudness():
