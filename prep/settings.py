@@ -13,6 +13,7 @@ from prep.pitch import tracker
 
 CREPE_RATE = tracker.SAMPLE_RATE  # what the pitch tracker hears
 CREPE_FRAME = tracker.FRAME_SIZE  # samples that it sees
+PRECISIONS = tracker.PRECISIONS
 FRAMINGS = ("aligned", "ddsp_same", "ddsp_center")
 NORMALIZATIONS = ("none", "peak")
 SHORT = ("pack", "pad", "reject")  # what becomes of recordings shorter than an example
@@ -71,6 +72,7 @@ class Settings:
         transpose_cents: Copies of the training recordings, transposed by resampling;
             0 among them stands for the recordings as they are.
         crepe_capacity: Size of the pitch tracker's network, "full" or "tiny".
+        crepe_precision: Of the network's products, "float32" or "bfloat16".
         f0_decoder: "viterbi" or "argmax".
         voiced_confidence: A frame is voiced from this confidence on, [0, 1], ...
         voiced_loudness_db: ... and from this loudness on, dB A-weighted.
@@ -90,6 +92,7 @@ class Settings:
     normalize: str = "none"
     transpose_cents: tuple[float, ...] = (0.0,)
     crepe_capacity: str = "full"
+    crepe_precision: str = "float32"
     f0_decoder: str = "viterbi"
     voiced_confidence: float = tracker.MIN_CONFIDENCE
     voiced_loudness_db: float = tracker.MIN_LOUDNESS_DB
@@ -111,6 +114,7 @@ class Settings:
         _check_choice("short", self.short, SHORT)
         _check_choice("normalize", self.normalize, NORMALIZATIONS)
         _check_choice("crepe_capacity", self.crepe_capacity, ("full", "tiny"))
+        _check_choice("crepe_precision", self.crepe_precision, PRECISIONS)
         _check_choice("f0_decoder", self.f0_decoder, ("viterbi", "argmax"))
         _check_range("voiced_confidence", self.voiced_confidence, 0.0, 1.0)
         _check_range("voiced_loudness_db", self.voiced_loudness_db, -80.0, 60.0)
@@ -148,6 +152,13 @@ class Settings:
             f"hop would be {hops}. Nearest frame rates that do: "
             f"{', '.join(map(str, nearest))}."
         )
+
+    @property
+    def tracker_id(self) -> str:
+        """Name of the pitch tracker; float32 is not said, as before it had a name."""
+        is_plain = self.crepe_precision == PRECISIONS[0]
+        precision = "" if is_plain else f"-{self.crepe_precision}"
+        return f"crepe-{self.crepe_capacity}-{self.f0_decoder}{precision}"
 
     @property
     def hop_size(self) -> int:

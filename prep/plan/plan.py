@@ -393,6 +393,8 @@ def _identity(value: Any) -> Any:
     values = _plain(value)
     if isinstance(value, settings_lib.Settings):
         del values["short"]  # the packs say what came of it
+        if value.crepe_precision == settings_lib.PRECISIONS[0]:
+            del values["crepe_precision"]  # plans from before there was a choice
     elif isinstance(value, recordings_lib.Recording):
         del values["path"]
         values["notes"] = []
