@@ -24,7 +24,8 @@ ARROWS = {
         loudness:
         progress:
         demo: progress
-        pitch:
+        processor:
+        pitch: processor
         settings: pitch
         recordings: loudness
         features: loudness pitch recordings settings
@@ -36,7 +37,7 @@ ARROWS = {
         report: beam pitch plan settings
         preparation: beam dataset files plan progress recordings report settings
         command_line:
-        run_beam: beam command_line preparation settings
+        run_beam: beam command_line preparation processor settings
     """,
     "models": """
         schedules:

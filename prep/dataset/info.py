@@ -83,6 +83,7 @@ class DatasetInfo:
         plan_hash: Identifies the content; empty if the dataset does not say.
         tracker: Names the pitch tracker.
         crepe_capacity: Size of its network.
+        crepe_precision: Of its products.
         f0_decoder: How it decides.
         segment_secs: In which features were computed, s.
         loudness_n_fft: Window of the loudness, samples.
@@ -104,6 +105,7 @@ class DatasetInfo:
     framing: str = "aligned"
     tracker: str = ""
     crepe_capacity: str = "full"
+    crepe_precision: str = "float32"
     f0_decoder: str = "viterbi"
     segment_secs: float = 0.0
     loudness_n_fft: int = 0
