@@ -19,7 +19,6 @@ import logging as stdlib_logging
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 try:
     from absl import flags
@@ -98,7 +97,7 @@ def read_settings(values: flags.FlagValues) -> settings_lib.Settings:
     Raises:
         command_line.UsageError: If a value is not allowed.
     """
-    given: dict[str, Any] = {
+    given = {
         field.name: values[field.name].value
         for field in dataclasses.fields(settings_lib.Settings)
     }

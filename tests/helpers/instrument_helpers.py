@@ -11,8 +11,8 @@ import pytest
 from evaluation.instrument import page
 from evaluation.instrument import program as program_lib
 from evaluation.render import performance
+from models.streaming import block_noise
 from models.streaming import player as player_lib
-from models.streaming import white_noise
 
 JAVASCRIPT = pathlib.Path(__file__).parents[1] / "evaluation" / "instrument" / "js"
 NODE = shutil.which("node")
@@ -85,7 +85,7 @@ def player_audio(
 def noise_of_frames(n_frames: int, hop_size: int, latency_frames: int) -> np.ndarray:
     """The player's noise, as the frames meet it. Shape [n_frames, hop_size]."""
     silent = np.zeros(latency_frames * hop_size, np.float32)
-    drawn = white_noise.WhiteNoise(0).span(0, n_frames * hop_size)
+    drawn = block_noise.WhiteNoise(0).span(0, n_frames * hop_size)
     joined = np.concatenate([silent, drawn])[: n_frames * hop_size]
     return joined.reshape(n_frames, hop_size)
 

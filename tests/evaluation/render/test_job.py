@@ -14,7 +14,7 @@ from evaluation import run_render
 from evaluation.render import job
 from evaluation.render import renderer
 from evaluation.scoring import rendering
-from models.runs import instrument_page
+from models.runs import layout
 from prep import command_line
 from prep import errors
 from tests.helpers import render_helpers
@@ -252,7 +252,7 @@ def test_gallery_links_the_page_that_plays_a_run(opened, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_dir = tmp_path / "r"
     run_dir.mkdir()
-    (run_dir / instrument_page.PAGE_NAME).write_text("played")
+    (run_dir / layout.PAGE_NAME).write_text("played")
     tune = render_helpers.write_midi(tmp_path / "tune.mid", [(100, 69, 0.0, 0.2)])
     arguments = ["--gallery=page.html", f"--input={tune}", "--dry"]
     assert call("--run=r", "--run=s", *arguments) == 0
