@@ -19,6 +19,7 @@ import logging as stdlib_logging
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 try:
     from absl import flags
@@ -97,7 +98,7 @@ def read_settings(values: flags.FlagValues) -> settings_lib.Settings:
     Raises:
         command_line.UsageError: If a value is not allowed.
     """
-    given = {
+    given: dict[str, Any] = {
         field.name: values[field.name].value
         for field in dataclasses.fields(settings_lib.Settings)
     }

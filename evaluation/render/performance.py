@@ -11,6 +11,7 @@ import math
 import pathlib
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -89,7 +90,9 @@ class Performance:
 
     def replace(self, **changes: np.ndarray) -> "Performance":
         """A copy with other curves; power changes by as many dB as loudness."""
-        curves = {key: np.asarray(curve, np.float32) for key, curve in changes.items()}
+        curves: dict[str, Any] = {
+            key: np.asarray(curve, np.float32) for key, curve in changes.items()
+        }
         if self.power_db is not None and "loudness_db" in curves:
             change = curves["loudness_db"] - self.loudness_db
             curves["power_db"] = np.maximum(self.power_db + change, MIN_POWER_DB)

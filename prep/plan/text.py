@@ -147,7 +147,7 @@ def _left_out(rejections: tuple[recordings_lib.Rejection, ...]) -> list[str]:
     lines = [f"  not used: {show_name(r.name)}: {r.reason}" for r in whole[:_SHOWN]]
     if len(whole) > _SHOWN:
         lines.append(f"  not used: {len(whole) - _SHOWN} more, see rejected.jsonl")
-    by_reason: collections.Counter[str] = collections.Counter()
+    by_reason: dict[str, float] = collections.defaultdict(float)
     for rejection in rejections:
         if rejection.part != "all":
             by_reason[rejection.reason] += rejection.numbers["seconds"]
