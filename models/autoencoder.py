@@ -83,19 +83,6 @@ class LadderAutoencoder(ddsp_model.Model):
         self._step_is_set = True
         self.step.assign(tf.cast(step, tf.int64))
 
-    def set_n_samples(self, n_samples: int) -> None:
-        """Sets the length of the audio to make, for clips of another length.
-
-        Args:
-            n_samples: n_frames * sample_rate / frame_rate of the features to come.
-        """
-        if self.conditioning.n_frames is not None:
-            rates = self.conditioning
-            rates.n_frames = round(n_samples * rates.frame_rate / rates.sample_rate)
-        for processor in self.processor_group.processors:
-            if hasattr(processor, "n_samples"):
-                processor.n_samples = n_samples
-
     def decode(
         self, features: FeatureBatch, step: tf.Tensor | None = None
     ) -> model_outputs.ModelOutputs:

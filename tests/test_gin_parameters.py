@@ -34,6 +34,7 @@ from models.training import selection
 from tests.helpers import ladder_helpers
 from tests.helpers import training_helpers
 
+pytestmark = pytest.mark.usefixtures("clean_gin")
 N_FRAMES, HOP, N_HARMONICS, N_BANDS = 20, 64, 6, 5
 N_SAMPLES = N_FRAMES * HOP
 N_STEPS = 110  # of a loop: two measurements by default
@@ -560,12 +561,6 @@ def datasets(tmp_path_factory):
     training_helpers.write_dataset(folder / "other", **size, sample_rate=32000)
     training_helpers.write_dataset(folder / "unfinished", **size, completed=False)
     return {path.name: str(path) for path in folder.iterdir()}
-
-
-@pytest.fixture(autouse=True)
-def _clean_gin():
-    yield
-    gin.clear_config()
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from collections.abc import Sequence
 
+from prep import errors
 from prep.plan import plan as plan_lib
 from prep.plan import splits
 from prep.recordings import recording as recordings_lib
@@ -21,8 +22,7 @@ _NOTHING: collections.Counter[str] = collections.Counter()
 
 def show_name(name: str) -> str:
     """A file's name on one line, whatever it holds."""
-    readable = name.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in readable)
+    return errors.printable(name.encode("utf-8", "backslashreplace").decode())
 
 
 def show_bytes(n_bytes: float) -> str:

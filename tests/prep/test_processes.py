@@ -4,13 +4,12 @@ import errno
 import fcntl
 import math
 import resource
-import subprocess
-import sys
 import threading
 
 import pytest
 
 from prep import processes
+from tests.helpers import programs
 
 MARGIN = 5.0  # MB; what the interpreter itself takes between two readings
 
@@ -56,8 +55,8 @@ def test_a_file_system_without_locks_holds_nobody_back(tmp_path, monkeypatch):
 
 def run(code):
     """Numbers that a process of its own prints."""
-    words = [sys.executable, "-c", f"from prep import processes\n{code}"]
-    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    code = f"from prep import processes\n{code}"
+    said = programs.run(programs.PYTHON, "-c", code).stdout
     return [float(word) for word in said.split()]
 
 

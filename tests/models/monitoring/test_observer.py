@@ -21,8 +21,6 @@ from models.training import selection
 
 SAMPLE_RATE = 16000
 HOP = 64
-# The analysis window spans four periods: amplitudes that change meanwhile are averaged.
-AMPLITUDE_TOLERANCE = 0.01
 
 
 def _clips(shares, amps, noise=None, f0_hz=None):
