@@ -34,7 +34,7 @@ MAX_EVENTS = 3000  # a clip
 MIN_EVENTS = 25  # falls; fewer say nothing about a room
 # Rooms that are tried, seconds and dB, and noise below the level before a fall, dB.
 ROOM_SECS = (0.3, 0.4, 0.5, 0.7, 1.0)
-ROOM_DB = (-15.0, -12.0, -9.0, -6.0, -3.0, 0.0, 3.0, 6.0)
+ROOM_DB = tuple(np.arange(-15.0, 7.0, 3.0).tolist())
 NOISE_DB = (-math.inf, -45.0, -35.0, -28.0, -22.0, -16.0, -12.0, -8.0, -4.0, 0.0)
 # Share of the misfit that a room must explain, beyond twice what one would explain with
 # the two sides exchanged: sounds that merely differ explain as much either way.

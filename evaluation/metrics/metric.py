@@ -92,6 +92,6 @@ def to_json(scores: Mapping[str, Score]) -> dict[str, dict]:
 
 
 def count_reasons(reasons: Iterable[str]) -> dict[str, int]:
-    """Counts each reason, the most frequent first."""
+    """Counts each reason, the most frequent first, equally frequent ones by name."""
     counts = collections.Counter(reasons)
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -131,4 +131,4 @@ def outlier(ref: PitchTrack, est: PitchTrack) -> metric_lib.Score:
         )
     distance = np.abs(librosa.hz_to_midi(ref.f0_hz) - librosa.hz_to_midi(est.f0_hz))
     mean = float(np.mean(distance[sure]))
-    return metric_lib.Score(float(not mean <= DDSP_OUTLIER_SEMITONES))
+    return metric_lib.Score(0.0 if mean <= DDSP_OUTLIER_SEMITONES else 1.0)
