@@ -97,7 +97,6 @@ def test_flags_that_are_not_given_change_nothing(request_of):
 
 def test_every_flag_reaches_the_request(request_of):
     words = [
-        "--run=r",
         "--match",
         "--transpose=1",
         "--loudness_shift=2",
