@@ -32,6 +32,13 @@ def _seeded_tensorflow(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture
+def clean_gin():
+    """Leaves no configuration behind."""
+    yield
+    importlib.import_module("gin").clear_config()
+
+
+@pytest.fixture
 def rng() -> np.random.Generator:
     """The one source of randomness of a test; the same numbers in every run."""
     return np.random.default_rng(SEED)

@@ -20,12 +20,17 @@ FRAME_RATE = render_helpers.FRAME_RATE
 # ---- recordings
 
 
+def listen(path):
+    """A recording as the stub tracker hears it."""
+    return performance.listen(
+        path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
+    )
+
+
 @pytest.mark.parametrize("sample_rate", [8000, 16000, 44100, 96000])
 def test_any_rate_is_heard_on_the_same_grid(tmp_path, sample_rate):
     path = render_helpers.write_tone(tmp_path / "tone.wav", sample_rate=sample_rate)
-    played = performance.listen(
-        path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
-    )
+    played = listen(path)
     assert played.n_frames == FRAME_RATE
     assert played.voiced_share > 0.95
     assert np.ptp(played.loudness_db[10:-10]) < 0.5
@@ -37,9 +42,7 @@ def test_hearing_equals_preparation(tmp_path):
     expected = features.compute_features(
         samples, 16000, tracker=render_helpers.stub_tracker
     )
-    played = performance.listen(
-        path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
-    )
+    played = listen(path)
     for key in ("f0_hz", "f0_confidence", "loudness_db", "power_db"):
         np.testing.assert_array_equal(getattr(played, key), expected[key])
 
@@ -75,42 +78,30 @@ def test_power_follows_what_is_done_to_loudness():
 def test_silence_is_refused(tmp_path):
     path = render_helpers.write_tone(tmp_path / "silence.wav", level=0.0)
     with pytest.raises(errors.InputError, match="is silent"):
-        performance.listen(
-            path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
-        )
+        listen(path)
 
 
 def test_text_is_refused(tmp_path):
     path = tmp_path / "notes.wav"
     path.write_text("no audio")
     with pytest.raises(errors.InputError, match="not audio that libsndfile reads"):
-        performance.listen(
-            path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
-        )
+        listen(path)
 
 
 def test_nothing_is_refused(tmp_path):
     path = tmp_path / "empty.wav"
     soundfile.write(path, np.zeros(0), 16000)
     with pytest.raises(errors.InputError, match="holds no sample"):
-        performance.listen(
-            path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
-        )
+        listen(path)
     with pytest.raises(errors.InputError, match="there is no recording"):
-        performance.listen(
-            tmp_path / "absent.wav",
-            frame_rate=FRAME_RATE,
-            tracker=render_helpers.stub_tracker,
-        )
+        listen(tmp_path / "absent.wav")
 
 
 def test_infinite_samples_are_refused(tmp_path):
     path = tmp_path / "inf.wav"
     soundfile.write(path, np.full(8000, np.inf), 16000, subtype="FLOAT")
     with pytest.raises(errors.InputError, match="NaN or infinite"):
-        performance.listen(
-            path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
-        )
+        listen(path)
 
 
 def test_no_room_on_disk_is_said_before_measuring(tmp_path, monkeypatch):
@@ -118,9 +109,7 @@ def test_no_room_on_disk_is_said_before_measuring(tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(performance.shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(errors.InputError, match="set TMPDIR to a larger disk"):
-        performance.listen(
-            path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
-        )
+        listen(path)
 
 
 def test_unpitched_recordings_are_warned_of(caplog):
@@ -134,9 +123,7 @@ def listen_to(path, *frequencies_hz):
     noise = np.random.default_rng(1).normal(0, 0.01, len(time))
     tones = sum(np.sin(2 * np.pi * hz * time) for hz in frequencies_hz)
     soundfile.write(path, 0.2 * tones + noise, 16000)
-    return performance.listen(
-        path, frame_rate=FRAME_RATE, tracker=render_helpers.stub_tracker
-    )
+    return listen(path)
 
 
 def test_chords_with_a_sure_pitch_are_warned_of(tmp_path, caplog):
