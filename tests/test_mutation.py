@@ -77,6 +77,7 @@ def test_mistakes_that_are_made(source, some):
         "x = 'A sentence, for a person.'",
         "def f():\n    x = g()\n    h(x)",  # one needs the other
         "def f():\n    super().f()\n    h()",
+        "for x in zip(a, b, strict=True):\n    f(x)",
         "def f(self):\n    self.a = 'A sentence.'\n    self.b = a",
     ],
 )

@@ -151,7 +151,9 @@ class _Finder(cst.CSTVisitor):
             return node.name.value in _SHOWN_ONLY
         if isinstance(node, cst.Expr):
             return _is_silent(node)
-        return isinstance(node, _LEFT_ALONE) or _says(node)
+        return (
+            isinstance(node, _LEFT_ALONE) or operators.is_assertion(node) or _says(node)
+        )
 
     def _lines(self, node: cst.CSTNode) -> tuple[int, int]:
         position = self.get_metadata(metadata.PositionProvider, node)

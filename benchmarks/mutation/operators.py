@@ -92,11 +92,20 @@ def change_word(node: cst.SimpleString) -> Iterator[cst.CSTNode]:
         yield from list(mutators.operator_string(node))[:1]
 
 
+def is_assertion(node: cst.CSTNode) -> bool:
+    """Tells zip's `strict=True`, which nothing that is right can meet, from others."""
+    return (
+        isinstance(node, cst.Arg)
+        and node.keyword is not None
+        and node.keyword.value == "strict"
+    )
+
+
 def drop_keyword(node: cst.Call) -> Iterator[cst.CSTNode]:
     """Leaves a named argument to its default."""
     if len(node.args) > 1:
         for index, argument in enumerate(node.args):
-            if argument.keyword is not None:
+            if argument.keyword is not None and not is_assertion(argument):
                 rest = [*node.args[:index], *node.args[index + 1 :]]
                 rest[-1] = rest[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
                 yield node.with_changes(args=rest)

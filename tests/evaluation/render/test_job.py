@@ -13,8 +13,8 @@ import soundfile
 from evaluation import run_render
 from evaluation.render import job
 from evaluation.render import renderer
+from evaluation.render import transfer
 from evaluation.scoring import rendering
-from models.runs import instrument_page
 from prep import command_line
 from prep import errors
 from tests.helpers import render_helpers
@@ -76,6 +76,56 @@ def test_a_recording_becomes_files(opened, tmp_path, capsys):
         call("--run=r", f"--input={dumped}", f"--output={again}", "--gain_db=-40") == 0
     )
     np.testing.assert_allclose(read(again), mix, atol=1e-4)
+
+
+@pytest.fixture
+def request_of(tmp_path):
+    """Makes the request of flags, with a recording to play."""
+    source = render_helpers.write_tone(tmp_path / "tone.wav")
+    needed = ["--run=r", f"--input={source}", f"--output={tmp_path / 'out.wav'}"]
+
+    def make(*words):
+        values = command_line.read_flags(run_render.PROGRAM, [*needed, *words])
+        return run_render.make_request(values)
+
+    return make
+
+
+def test_flags_that_are_not_given_change_nothing(request_of):
+    assert request_of() == job.RenderRequest()
+
+
+def test_every_flag_reaches_the_request(request_of):
+    words = [
+        "--run=r",
+        "--match",
+        "--transpose=1",
+        "--loudness_shift=2",
+        "--suppress_noise=3",
+    ]
+    words += ["--auto_tune=0.4", "--a4=442", "--dry", "--mask_unvoiced"]
+    words += ["--seed=5", "--tail_secs=6", "--gain_db=7", "--stems", "--dump_controls"]
+    words += ["--controls_out=c.csv", "--crepe_capacity=tiny", "--data_dir=d"]
+    assert request_of(*words, "--overwrite") == job.RenderRequest(
+        adjustments=transfer.Adjustments(
+            match=True,
+            transpose=1.0,
+            loudness_shift=2.0,
+            suppress_noise=3.0,
+            auto_tune=0.4,
+            a4=442.0,
+        ),
+        options=renderer.RenderOptions(
+            dry=True, mask_unvoiced=True, seed=5, tail_secs=6.0
+        ),
+        gain_db=7.0,
+        stems=True,
+        dump_controls=True,
+        controls_out=pathlib.Path("c.csv"),
+        crepe_capacity="tiny",
+        data_dir=pathlib.Path("d"),
+        overwrite=True,
+    )
 
 
 def test_midi_becomes_sound(opened, tmp_path):
@@ -245,16 +295,3 @@ def test_a_model_that_plays_no_numbers_is_one_sentence(opened, tmp_path, monkeyp
             source, tmp_path / "out.wav"
         )
     assert not list(tmp_path.glob("*out*"))
-
-
-@pytest.mark.slow
-def test_gallery_links_the_page_that_plays_a_run(opened, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run_dir = tmp_path / "r"
-    run_dir.mkdir()
-    (run_dir / instrument_page.PAGE_NAME).write_text("played")
-    tune = render_helpers.write_midi(tmp_path / "tune.mid", [(100, 69, 0.0, 0.2)])
-    arguments = ["--gallery=page.html", f"--input={tune}", "--dry"]
-    assert call("--run=r", "--run=s", *arguments) == 0
-    text = (tmp_path / "page.html").read_text("utf-8")
-    assert text.count('(<a href="r/instrument.html">play it</a>)') == 1

@@ -60,6 +60,57 @@ def test_the_last_block_takes_the_graph_of_the_others(model):
     assert decoder._traced.experimental_get_tracing_count() == 1
 
 
+def test_a_decoder_that_cannot_go_on_runs_in_windows(model, monkeypatch):
+    seen = {}
+
+    def decode_windows(model, played, *, window_frames):
+        seen.update(n_frames=played.n_frames, window_frames=window_frames)
+        yield "controls"
+
+    monkeypatch.setattr(decoding, "runs_in_blocks", lambda decoder: False)
+    monkeypatch.setattr(decoding, "decode_windows", decode_windows)
+    options = renderer.RenderOptions(window_frames=40)
+    playing = renderer.Renderer(model, options)
+    assert list(playing.decode(render_helpers.make_performance(50))) == ["controls"]
+    assert seen == {"n_frames": 50, "window_frames": 40}
+
+
+def count_up(*lengths):
+    """Stretches of controls whose frames are numbered."""
+    start = 0
+    for length in lengths:
+        frames = np.arange(start, start + length)[:, np.newaxis]
+        yield dict.fromkeys(decoding.CONTROL_KEYS, frames)
+        start += length
+
+
+@pytest.mark.parametrize(
+    ("lengths", "expected"),
+    [
+        ((3, 1), [[0, 1, 2, 3]]),
+        ((2, 3, 4), [[0, 1, 2, 3], [4, 5, 6, 7], [8, 8, 8, 8]]),
+        ((9, 2), [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 10]]),
+        ((1,), [[0, 0, 0, 0]]),
+    ],
+)
+def test_stretches_of_any_length_become_blocks(lengths, expected):
+    blocks = renderer._reblock(count_up(*lengths), 4)
+    for key in decoding.CONTROL_KEYS:
+        assert [block[key][:, 0].tolist() for block in blocks] == expected
+        blocks = renderer._reblock(count_up(*lengths), 4)
+
+
+def test_a_block_is_given_out_as_soon_as_it_is_full():
+    stretches = count_up(4, 4)
+    next(renderer._reblock(stretches, 4))
+    assert next(stretches)["amps"][0, 0] == 4  # nobody has asked for it yet
+
+
+def test_sound_counts_until_its_end_and_from_its_beginning():
+    np.testing.assert_array_equal(renderer._until(4, -2, 5), [0, 0, 1, 1, 1])
+    np.testing.assert_array_equal(renderer._until(4, 2, 4), [1, 1, 0, 0])
+
+
 def test_dry_leaves_the_reverb_out_and_nothing_else(model, whole):
     played = render_helpers.make_performance()
     options = renderer.RenderOptions(
