@@ -253,7 +253,9 @@ def mapped(tmp_path, **files_of_tests) -> coverage_map.CoverageMap:
     """A map whose test files have tests of (seconds, lines of prep/a.py)."""
     kept = coverage_map.CoverageMap(tmp_path, tmp_path / "map.json")
     for file, tests in files_of_tests.items():
-        name = "tests/prep/test_a.py" if file == "mirror" else f"tests/test_{file}.py"
+        name = f"tests/test_{file}.py"
+        if file in ("mirror", "room"):
+            name = f"tests/prep/test_{'a' if file == 'mirror' else file}.py"
         lines: dict[str, list[int]] = {}
         for place, (_, touched) in enumerate(tests):
             for line in touched:
@@ -266,22 +268,23 @@ def mapped(tmp_path, **files_of_tests) -> coverage_map.CoverageMap:
     return kept
 
 
-def test_tests_of_the_line_run_first_the_mirrored_file_before_cheap_ones(tmp_path):
+def test_tests_of_the_line_run_first_those_near_it_before_cheap_ones(tmp_path):
     kept = mapped(
         tmp_path,
         dear=[(9.0, [5])],
         cheap=[(1.0, [5]), (1.0, [6])],
+        room=[(2.0, [5])],
         mirror=[(1.0, []), (7.0, [5])],
     )
     mutant = mutants.Mutant("prep.a", "prep/a.py", 0, 0, "", (5, 5), (4, 6))
     chosen = kept.choose(mutant, 100.0)
-    mirror = "tests/prep/test_a.py"
-    assert chosen.files == [mirror, "tests/test_cheap.py", "tests/test_dear.py"]
+    mirror, room = "tests/prep/test_a.py", "tests/prep/test_room.py"
+    assert chosen.files == [mirror, room, "tests/test_cheap.py", "tests/test_dear.py"]
     assert list(chosen.secs) == [
-        *(f"{mirror}::1", f"{mirror}::0", "tests/test_cheap.py::0"),
-        "tests/test_dear.py::0",
+        *(f"{mirror}::1", f"{mirror}::0", f"{room}::0"),
+        *("tests/test_cheap.py::0", "tests/test_dear.py::0"),
     ]
-    assert sum(chosen.secs.values()) == 18.0
+    assert sum(chosen.secs.values()) == 20.0
     assert list(kept.choose(mutant, 8.5).secs) == list(chosen.secs)[:3]
 
 

@@ -109,8 +109,9 @@ class CoverageMap:
     def choose(self, mutant: mutants.Mutant, max_secs: float) -> Chosen:
         """Chooses the tests that may notice a mutant, the likeliest first.
 
-        The mirrored test file comes first, then the files that take least; other tests
-        of the mirrored file come behind those that execute the line.
+        The mirrored test file comes first, then the files of its folder, then others;
+        of each, those that take least. Other tests of the mirrored file come behind
+        those that execute the line.
 
         Args:
             mutant: What is to be noticed.
@@ -122,7 +123,16 @@ class CoverageMap:
             name: sum(self.files[name].secs[test] for test in tests)
             for name, tests in executing.items()
         }
-        order = sorted(executing, key=lambda name: (name != mirror, costs[name], name))
+        room = mirror.rpartition("/")[0]
+        order = sorted(
+            executing,
+            key=lambda name: (
+                name != mirror,
+                name.rpartition("/")[0] != room,
+                costs[name],
+                name,
+            ),
+        )
         # The mirrored file's other tests may meet the line by a process of their own.
         groups = [(name, executing[name]) for name in order]
         if mirror in self.files:

@@ -36,7 +36,7 @@ class BlockDecoder:
     def __init__(self, model: autoencoder.LadderAutoencoder, *, block_frames: int):
         self._controls = block_controls.BlockControls(model)
         self._size = block_frames
-        self._traced = tf.function(self._controls.__call__)
+        self._traced = tf.function(self._controls.__call__, autograph=False)
 
     def decode(self, played: performance.Performance) -> Iterator[Controls]:
         """Decodes a performance.
@@ -86,7 +86,9 @@ def decode_windows(
         Controls that sound, each [n, n_channels].
     """
     size = min(window_frames, played.n_frames)
-    decode = tf.function(lambda features: model.decode(features)["controls"])
+    decode = tf.function(
+        lambda features: model.decode(features)["controls"], autograph=False
+    )
     keys = ("f0_hz", model.conditioning.level.feature, "f0_confidence")
     starts = window_starts(played.n_frames, size)
     fade_size = size // 4

@@ -99,6 +99,7 @@ class Renderer:
         self._play = tf.function(
             lambda controls, noise, state: self._synth(controls, noise, state=state),
             jit_compile=True,
+            autograph=False,
         )
         self.frame_rate = model.conditioning.frame_rate
         self.sample_rate = self._synth.settings.sample_rate

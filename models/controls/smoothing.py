@@ -162,8 +162,10 @@ class Biquad(filters.Smoother):
     def _coefficients(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Cutoff in Hz and Q of every section, each [n_sections]."""
         if not self.learned:
-            ones = tf.ones([self.n_sections], self.compute_dtype)
-            return self.cutoff_hz * ones, self.q * ones
+            of_all = lambda value: tf.constant(
+                value, self.compute_dtype, [self.n_sections]
+            )
+            return of_all(self.cutoff_hz), of_all(self.q)
         cutoff = MIN_CUTOFF_HZ * tf.pow(
             self.max_cutoff_hz / MIN_CUTOFF_HZ, tf.sigmoid(self.cutoff_logit)
         )

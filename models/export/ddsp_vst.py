@@ -225,6 +225,7 @@ class PluginStep(tf.Module):
                 one("pw_scaled", 1),
                 one("state", N_STATE),
             ],
+            autograph=False,
         )
 
     def _call(

@@ -33,7 +33,9 @@ class Exported(tf.Module):
         feature = lambda name: tf.TensorSpec([None, None], tf.float32, name=name)
         self._features = block.controls.feature_keys
         features = [feature(key) for key in self._features]
-        self.decode = tf.function(self._decode, input_signature=features)
+        self.decode = tf.function(
+            self._decode, input_signature=features, autograph=False
+        )
         self.play = tf.function(
             self._play,
             input_signature=[
@@ -41,6 +43,7 @@ class Exported(tf.Module):
                 tf.TensorSpec([None, None], tf.float32, name="noise"),
                 tf.TensorSpec([], tf.float32, name="reverb_gain"),
             ],
+            autograph=False,
         )
 
     def _decode(

@@ -47,7 +47,9 @@ def compiled(
     @functools.lru_cache(maxsize=None, typed=True)
     def jitted(*constants: typing.Any) -> typing.Any:
         return tf.function(
-            functools.partial(_call, kernel, constants), jit_compile=True
+            functools.partial(_call, kernel, constants),
+            jit_compile=True,
+            autograph=False,
         )
 
     @functools.wraps(kernel)

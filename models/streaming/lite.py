@@ -99,6 +99,7 @@ class FlatStep:
                 tf.TensorSpec([self.n_samples], tf.float32, name="noise"),
                 tf.TensorSpec([self.n_state], tf.float32, name="state"),
             ],
+            autograph=False,
         )
 
 
