@@ -13,6 +13,7 @@ from prep.pitch import tracker
 
 CREPE_RATE = tracker.SAMPLE_RATE  # what the pitch tracker hears
 CREPE_FRAME = tracker.FRAME_SIZE  # samples that it sees
+PRECISIONS = tracker.PRECISIONS
 FRAMINGS = ("aligned", "ddsp_same", "ddsp_center")
 NORMALIZATIONS = ("none", "peak")
 PITCH_RANGES = ("auto", "crepe")
@@ -72,6 +73,7 @@ class Settings:
         transpose_cents: Copies of the training recordings, transposed by resampling;
             0 among them stands for the recordings as they are.
         crepe_capacity: Size of the pitch tracker's network, "full" or "tiny".
+        crepe_precision: Of the network's products, "float32" or "bfloat16".
         f0_decoder: "viterbi" or "argmax".
         pitch_range: "auto" tracks a recording outside CREPE's range an octave lower or
             higher (`prep.recordings.pitch_range`); "crepe" tracks all as they are.
@@ -93,6 +95,7 @@ class Settings:
     normalize: str = "none"
     transpose_cents: tuple[float, ...] = (0.0,)
     crepe_capacity: str = "full"
+    crepe_precision: str = "float32"
     f0_decoder: str = "viterbi"
     pitch_range: str = "auto"
     voiced_confidence: float = tracker.MIN_CONFIDENCE
@@ -115,6 +118,7 @@ class Settings:
         _check_choice("short", self.short, SHORT)
         _check_choice("normalize", self.normalize, NORMALIZATIONS)
         _check_choice("crepe_capacity", self.crepe_capacity, ("full", "tiny"))
+        _check_choice("crepe_precision", self.crepe_precision, PRECISIONS)
         _check_choice("f0_decoder", self.f0_decoder, ("viterbi", "argmax"))
         _check_choice("pitch_range", self.pitch_range, PITCH_RANGES)
         _check_range("voiced_confidence", self.voiced_confidence, 0.0, 1.0)
@@ -153,6 +157,13 @@ class Settings:
             f"hop would be {hops}. Nearest frame rates that do: "
             f"{', '.join(map(str, nearest))}."
         )
+
+    @property
+    def tracker_id(self) -> str:
+        """Name of the pitch tracker; float32 is not said, as before it had a name."""
+        is_plain = self.crepe_precision == PRECISIONS[0]
+        precision = "" if is_plain else f"-{self.crepe_precision}"
+        return f"crepe-{self.crepe_capacity}-{self.f0_decoder}{precision}"
 
     @property
     def hop_size(self) -> int:

@@ -366,7 +366,7 @@ def feature_paths(job: Job, source: int) -> list[pathlib.Path]:
     ]
 
 
-def load_crepe(capacity: str, decoder: str) -> features.Tracker:
+def load_crepe(capacity: str, decoder: str, precision: str) -> features.Tracker:
     """CREPE with a fixed number of threads; called once in every worker process.
 
     How many threads share a matrix product decides the order of its sums and with it
@@ -380,4 +380,4 @@ def load_crepe(capacity: str, decoder: str) -> features.Tracker:
         tf.config.threading.set_intra_op_parallelism_threads(THREADS)
     except RuntimeError:  # TensorFlow has computed something in this process already
         logging.warning("TensorFlow keeps the number of threads that it started with.")
-    return tracker.CrepeTracker(capacity, decoder)
+    return tracker.CrepeTracker(capacity, decoder, precision=precision)

@@ -404,6 +404,8 @@ def _identity(value: Any) -> Any:
     if isinstance(value, settings_lib.Settings):
         # The packs and the sources say what came of these.
         del values["short"], values["pitch_range"]
+        if value.crepe_precision == settings_lib.PRECISIONS[0]:
+            del values["crepe_precision"]  # plans from before there was a choice
     elif isinstance(value, recordings_lib.Recording):
         del values["path"]
         values["notes"] = []

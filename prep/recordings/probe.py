@@ -13,7 +13,6 @@ import os
 import stat
 from collections.abc import Callable
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -166,7 +165,7 @@ def probe_recording(
     Returns:
         The probe, or why the recording cannot be used.
     """
-    numbers: dict[str, Any] = {}
+    numbers: dict[str, float] = {}
     try:
         n_bytes = _check_file(path)
         listened = _listen(path, min_input_rate=min_input_rate, numbers=numbers)
@@ -227,7 +226,7 @@ def _listen(
     path: str,
     *,
     min_input_rate: int,
-    numbers: dict[str, Any],
+    numbers: dict[str, float],
     used: tuple[int, ...] = (),
 ) -> _Listened:
     """Decodes a recording once; fills `numbers` as it learns them."""
@@ -272,7 +271,7 @@ def _check_samples(
     *,
     min_loudness_db: float,
     normalize: str,
-    numbers: dict[str, Any],
+    numbers: dict[str, float],
 ) -> float:
     """Refuses samples that are of no use; fills `numbers`.
 

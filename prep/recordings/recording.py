@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -27,7 +26,7 @@ class Rejection:
     path: str
     part: str
     reason: str
-    numbers: dict[str, Any]
+    numbers: dict[str, float]
     copy_of: str = ""
 
 

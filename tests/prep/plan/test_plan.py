@@ -154,6 +154,18 @@ def test_hash_follows_records_and_not_places_or_words():
     assert len({plan.hash, *(other.hash for other in others)}) == 6
 
 
+def test_precision_decides_the_hash_and_its_absence_stands_for_float32():
+    rounded = dataclasses.replace(SETTINGS, crepe_precision="bfloat16")
+    other = dataclasses.replace(PLAN, settings=rounded)
+    assert other.hash != PLAN.hash
+    assert plan_lib.Plan.from_json(other.to_json()) == other
+    older = PLAN.to_json().replace('"crepe_precision": "float32", ', "")
+    assert "crepe_precision" not in older
+    assert plan_lib.Plan.from_json(older) == PLAN
+    # As worked out before there was the choice.
+    assert PLAN.hash == "dfef74b84ea78c2cc732bd7aac1e2780"
+
+
 def test_transposition_is_a_ratio_of_frequencies():
     assert plan_lib.frequency_ratio(1200.0) == 2.0
     assert plan_lib.frequency_ratio(-600.0) == pytest.approx(2**-0.5)

@@ -2,8 +2,6 @@
 
 import re
 import struct
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ from prep.recordings import find
 from prep.recordings import pitch_range
 from prep.recordings import probe as probe_lib
 from prep.recordings import recording as recordings_lib
+from tests.helpers import programs
 from tests.helpers import zoo
 
 TONE = zoo.tone()
@@ -260,12 +259,7 @@ def test_nothing_is_written_to_stderr(tmp_path):
         "    print(probe.probe_recording(path, 'a', min_loudness_db=-50,"
         " min_input_rate=1))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, tmp_path.iterdir())],
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
+    done = programs.run(programs.PYTHON, "-c", code, *tmp_path.iterdir())
     assert done.stdout.count("Probe(") == 2
     assert done.stderr == ""
 
