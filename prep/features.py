@@ -29,9 +29,6 @@ CREPE_FRAME = settings_lib.CREPE_FRAME
 SEGMENT_SECS = 60  # s of features that are computed at once
 MARGIN_SECS = 2  # s of context on both sides, in which Viterbi paths have merged
 
-ReadSpan = octaves_lib.ReadSpan
-Tracker = octaves_lib.Tracker
-
 
 def count_frames(n_samples: int, hop_size: int, *, framing: str = "aligned") -> int:
     """Frames of a whole recording."""
@@ -85,7 +82,7 @@ def loudness_db(
 
 
 def power_db(
-    read_16k: ReadSpan,
+    read_16k: octaves_lib.ReadSpan,
     *,
     first: int,
     n_frames: int,
@@ -126,13 +123,13 @@ def count_segments(n_frames: int, frame_rate: int) -> int:
 
 
 def analyse_segment(
-    read_16k: ReadSpan,
+    read_16k: octaves_lib.ReadSpan,
     segment: int,
     *,
     n_frames: int,
     frame_rate: int,
     framing: str,
-    tracker: Tracker,
+    tracker: octaves_lib.Tracker,
     octaves: int = 0,
 ) -> np.ndarray:
     """Features of one segment of a recording.
@@ -224,7 +221,7 @@ def compute_features(
     audio: np.ndarray,
     sample_rate: int = CREPE_RATE,
     *,
-    tracker: Tracker,
+    tracker: octaves_lib.Tracker,
     frame_rate: int = 250,
     framing: str = "aligned",
     octaves: int = 0,

@@ -22,6 +22,7 @@ from prep import features
 from prep import files as whole_files
 from prep.dataset import layout
 from prep.dataset import records
+from prep.pitch import octaves as octaves_lib
 from prep.pitch import tracker as pitch_tracker
 from prep.recordings import channels
 from prep.recordings import decode
@@ -101,7 +102,7 @@ class Performance:
 
 
 def listen(
-    path: pathlib.Path, *, frame_rate: int, tracker: features.Tracker
+    path: pathlib.Path, *, frame_rate: int, tracker: octaves_lib.Tracker
 ) -> Performance:
     """Measures a recording.
 
@@ -226,7 +227,7 @@ def _analyse(
     *,
     n_samples: int,
     frame_rate: int,
-    tracker: features.Tracker,
+    tracker: octaves_lib.Tracker,
     octaves: int,
 ) -> Performance:
     """Pitch and loudness of a spooled recording, segment by segment."""
@@ -271,7 +272,7 @@ def _analyse(
 
 
 def _off_pitch(
-    read_16k: features.ReadSpan, start_secs: int, played: Performance
+    read_16k: octaves_lib.ReadSpan, start_secs: int, played: Performance
 ) -> np.ndarray:
     """Share of the power at no multiple of the pitch, in a segment's voiced frames."""
     f0_hz, voiced = played.f0_hz, played.voiced

@@ -155,8 +155,10 @@ def test_a_clip_is_tracked_like_a_recording():
     f0_hz, confidence = features.track_clip(
         audio, 250, tracker=prep_helpers.BoundedTracker(), octaves=-1
     )
-    np.testing.assert_array_equal(f0_hz, wanted["f0_hz"])
-    np.testing.assert_array_equal(confidence, wanted["f0_confidence"])
+    # At the ends a recording has the filter's ringing beside it, a clip has zeros.
+    inner = slice(10, 240)
+    np.testing.assert_array_equal(f0_hz[inner], wanted["f0_hz"][inner])
+    np.testing.assert_array_equal(confidence[inner], wanted["f0_confidence"][inner])
     assert np.median(f0_hz) == pytest.approx(3000.0, rel=0.01)
 
 
