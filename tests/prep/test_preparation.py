@@ -394,6 +394,7 @@ def test_what_lies_above_the_range_is_tracked_an_octave_lower(tmp_path):
         prep_helpers.prepare(
             tmp_path / "in",
             tmp_path / flag,
+            tracker_id="bounded",  # a process keeps a tracker under its name
             make_tracker=prep_helpers.BoundedTracker,
             cache_dir=str(tmp_path / "cache"),
             eval_split_fraction=0.0,
