@@ -146,7 +146,7 @@ def main(values: flags.FlagValues, beam_args: Sequence[str]) -> int:
         beam_args: Flags that are not ours: Beam's, or mistyped.
     """
     from prep import preparation
-    from prep import processor
+    from prep import tensorflow_setup
     from prep.beam import runners
     from prep.beam import steps
 
@@ -182,8 +182,9 @@ def main(values: flags.FlagValues, beam_args: Sequence[str]) -> int:
         dry_run=values.dry_run,
         quiet=values.quiet,
     )
-    if settings.crepe_precision == "bfloat16" and processor.lacks_bfloat16():
-        sys.stderr.write(f"ddsp_prep: --crepe_precision=bfloat16: {processor.SLOWER}\n")
+    if settings.crepe_precision == "bfloat16" and tensorflow_setup.lacks_bfloat16():
+        why = tensorflow_setup.BFLOAT16_IS_SLOWER
+        sys.stderr.write(f"ddsp_prep: --crepe_precision=bfloat16: {why}\n")
     preparation.prepare(request, _be_quiet if values.quiet else _say)
     return 0
 

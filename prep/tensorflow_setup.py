@@ -13,6 +13,7 @@
 - says so in a sentence when the machine has an NVIDIA device that TensorFlow does not
   see.
 
+It also tells whether TensorFlow's products in bfloat16 gain anything on this processor.
 Nothing heavy is imported here.
 """
 
@@ -22,6 +23,7 @@ import ctypes
 import importlib.abc
 import importlib.util
 import os
+import pathlib
 import re
 import sys
 import tempfile
@@ -46,6 +48,13 @@ _UNSEEN_GPU = (
     "the processor computes. `make setup GPU=1` installs TensorFlow's CUDA libraries; "
     "if they are there, see with nvidia-smi whether the driver works. "
     "CUDA_VISIBLE_DEVICES=-1 leaves the device out without a word.\n"
+)
+_CPU_FACTS = pathlib.Path("/proc/cpuinfo")
+# Of Intel's and AMD's processors, and of Arm's.
+_BFLOAT16_FLAGS = frozenset({"amx_bf16", "avx512_bf16", "bf16"})
+BFLOAT16_IS_SLOWER = (
+    "this processor has neither AMX nor AVX512-BF16, so products in bfloat16 are "
+    "slower here than those in float32."
 )
 # Parameters of mallopt in glibc's malloc.h; the environment can set them too.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
@@ -127,6 +136,28 @@ def gpu_is_hidden_from_tensorflow() -> bool:
     """Tells whether there is an NVIDIA device that nobody has chosen to leave out."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     return chosen not in ("", "-1") and any(map(os.path.exists, _NVIDIA_SIGNS))
+
+
+def lacks_bfloat16(facts: pathlib.Path = _CPU_FACTS) -> bool:
+    """Tells whether the processor is known to have no products in bfloat16.
+
+    Args:
+        facts: Linux's description of the processors.
+
+    Returns:
+        False also where the system does not say, as on macOS.
+    """
+    try:
+        lines = facts.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return False
+    # "flags" on x86, "Features" on Arm, once a core.
+    flags = [
+        set(line.partition(":")[2].split())
+        for line in lines
+        if line.startswith(("flags", "Features"))
+    ]
+    return bool(flags) and not flags[0] & _BFLOAT16_FLAGS
 
 
 class _QuietFinder(importlib.abc.MetaPathFinder):

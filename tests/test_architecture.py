@@ -24,8 +24,7 @@ ARROWS = {
         loudness:
         progress:
         demo: progress
-        processor:
-        pitch: processor
+        pitch: tensorflow_setup
         settings: pitch
         recordings: loudness
         features: loudness pitch recordings settings
@@ -37,7 +36,7 @@ ARROWS = {
         report: beam pitch plan settings
         preparation: beam dataset files plan progress recordings report settings
         command_line:
-        run_beam: beam command_line preparation processor settings
+        run_beam: beam command_line preparation settings tensorflow_setup
     """,
     "models": """
         schedules:

@@ -13,7 +13,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from prep import processor
+from prep import tensorflow_setup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,4 +51,4 @@ class Products:
 
 def products_of(precision: str) -> Products:
     """Chooses the products of a precision that suit this processor."""
-    return Products(precision, native=not processor.lacks_bfloat16())
+    return Products(precision, native=not tensorflow_setup.lacks_bfloat16())

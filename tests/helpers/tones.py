@@ -1,6 +1,10 @@
-"""Tones whose pitch a tracker follows."""
+"""Sounds whose pitch a tracker follows, at 16 kHz."""
+
+import pathlib
 
 import numpy as np
+import soundfile
+import soxr
 
 
 def gliding(rng: np.random.Generator, n_samples: int = 8000) -> np.ndarray:
@@ -8,3 +12,9 @@ def gliding(rng: np.random.Generator, n_samples: int = 8000) -> np.ndarray:
     phase = 2 * np.pi * np.cumsum(np.linspace(180, 420, n_samples)) / 16000
     tones = sum(np.sin(k * phase) / k for k in range(1, 7))
     return (0.2 * tones + 0.003 * rng.standard_normal(n_samples)).astype(np.float32)
+
+
+def recorded(path: pathlib.Path) -> np.ndarray:
+    """Reads a recording, mono."""
+    audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    return soxr.resample(audio.mean(axis=1), rate, 16000)

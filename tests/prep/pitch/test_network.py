@@ -4,8 +4,6 @@ import functools
 
 import numpy as np
 import pytest
-import soundfile
-import soxr
 
 from prep.pitch import keras_model
 from prep.pitch import network as crepe_network
@@ -82,8 +80,7 @@ def test_activations_equal_the_published_ones(capacity, rng):
     ids=["flute", "trumpet"],
 )
 def test_real_recordings_equal_the_published_ones(capacity, name, recordings):
-    audio, rate = soundfile.read(recordings / name, dtype="float32", always_2d=True)
-    audio = soxr.resample(audio.mean(axis=1), rate, 16000)[16000:24000]
+    audio = tones.recorded(recordings / name)[16000:24000]
     expected = published(audio, 192, capacity=capacity)
     found = network(capacity).activations(audio)[::3]
     np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)

@@ -4,10 +4,9 @@ import functools
 
 import numpy as np
 import pytest
-import soundfile
-import soxr
 import tensorflow as tf
 
+from prep import tensorflow_setup
 from prep.pitch import network as crepe_network
 from prep.pitch import products as products_lib
 from prep.pitch import tracker
@@ -53,7 +52,7 @@ def test_products_of_tensorflow_are_the_same_to_a_unit_of_the_last_bit(rng):
 
 @pytest.mark.parametrize("lacks", [True, False])
 def test_precision_chooses_what_the_processor_has(lacks, monkeypatch):
-    monkeypatch.setattr(products_lib.processor, "lacks_bfloat16", lambda: lacks)
+    monkeypatch.setattr(tensorflow_setup, "lacks_bfloat16", lambda: lacks)
     assert products_lib.products_of("bfloat16").native is not lacks
     assert products_lib.products_of("float32").precision == "float32"
 
@@ -94,8 +93,7 @@ def test_synthetic_pitch_is_that_of_float32(capacity, rng):
     ids=["flute", "violin"],
 )
 def test_real_pitch_is_that_of_float32(capacity, name, recordings):
-    audio, rate = soundfile.read(recordings / name, dtype="float32", always_2d=True)
-    audio = soxr.resample(audio.mean(axis=1), rate, 16000)[8000:16000]
+    audio = tones.recorded(recordings / name)[8000:16000]
     cents, confidence = compare(audio, capacity)
     assert cents.max() < MAX_CENTS
     assert confidence.max() < MAX_CONFIDENCE_ERROR
