@@ -75,7 +75,16 @@ def define_flags(groups: command_line.FlagGroups) -> None:
         "framing": (settings_lib.FRAMINGS, "Where a frame stands (docs/prep.md)."),
         "normalize": (settings_lib.NORMALIZATIONS, "Scale recordings to one peak."),
         "crepe_capacity": (("full", "tiny"), "Size of the pitch network."),
+        "crepe_precision": (
+            settings_lib.PRECISIONS,
+            "Of its products; bfloat16 is for processors with AMX or AVX512-BF16.",
+        ),
         "f0_decoder": (("viterbi", "argmax"), "Pitch from the network's activations."),
+        "pitch_range": (
+            settings_lib.PITCH_RANGES,
+            "auto: what lies outside CREPE's 32.7 to 1975.5 Hz is tracked an octave "
+            "lower or higher; crepe: as ddsp does.",
+        ),
     }
     for name, (allowed, text) in choices.items():
         groups.choice(name, getattr(defaults, name), allowed, text)
@@ -137,6 +146,7 @@ def main(values: flags.FlagValues, beam_args: Sequence[str]) -> int:
         beam_args: Flags that are not ours: Beam's, or mistyped.
     """
     from prep import preparation
+    from prep import processor
     from prep.beam import runners
     from prep.beam import steps
 
@@ -159,9 +169,12 @@ def main(values: flags.FlagValues, beam_args: Sequence[str]) -> int:
         output=values.output,
         cache_dir=values.cache_dir,
         settings=settings,
-        tracker_id=f"crepe-{settings.crepe_capacity}-{settings.f0_decoder}",
+        tracker_id=settings.tracker_id,
         make_tracker=functools.partial(
-            steps.load_crepe, settings.crepe_capacity, settings.f0_decoder
+            steps.load_crepe,
+            settings.crepe_capacity,
+            settings.f0_decoder,
+            settings.crepe_precision,
         ),
         options=options,
         max_rejected=values.max_rejected,
@@ -169,6 +182,8 @@ def main(values: flags.FlagValues, beam_args: Sequence[str]) -> int:
         dry_run=values.dry_run,
         quiet=values.quiet,
     )
+    if settings.crepe_precision == "bfloat16" and processor.lacks_bfloat16():
+        sys.stderr.write(f"ddsp_prep: --crepe_precision=bfloat16: {processor.SLOWER}\n")
     preparation.prepare(request, _be_quiet if values.quiet else _say)
     return 0
 

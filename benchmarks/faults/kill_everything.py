@@ -66,7 +66,7 @@ def prepare_to_fork() -> None:
         Popen=forked.Forked, run=forked.run, STDOUT=subprocess.STDOUT
     )
     for owner, name, stub in (
-        (steps, "load_crepe", lambda capacity, decoder: StubTracker()),
+        (steps, "load_crepe", lambda *settings: StubTracker()),
         (evaluate.pitch_tracker, "CrepeTracker", StubTracker),
         (job.tracker, "CrepeTracker", StubTracker),
         (runner, "subprocess", starting),

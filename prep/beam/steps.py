@@ -23,6 +23,7 @@ from prep.dataset import feature_cache
 from prep.dataset import layout as dataset_layout
 from prep.dataset import records
 from prep.dataset import tfrecords
+from prep.pitch import octaves as octaves_lib
 from prep.plan import plan as plan_lib
 from prep.recordings import channels
 from prep.recordings import decode
@@ -34,10 +35,10 @@ THREADS = 2  # of TensorFlow, in every process that tracks pitch
 FADE_SECS = 0.01  # s, at both ends of a recording that stands behind others
 MAX_MISSING = 2  # samples at a recording's end that resampling may round away
 
-TrackerFactory = Callable[[], features.Tracker]
+TrackerFactory = Callable[[], octaves_lib.Tracker]
 
 # Loading a network takes seconds; a process keeps it for all the segments it gets.
-_trackers: dict[str, features.Tracker] = {}
+_trackers: dict[str, octaves_lib.Tracker] = {}
 # The plan of the job that a process works on, by folder and hash.
 _plans: dict[tuple[str, str], plan_lib.Plan] = {}
 
@@ -76,7 +77,7 @@ class Job:
         _plans.clear()
         _plans[self.output, self.plan_hash] = plan
 
-    def tracker(self) -> features.Tracker:
+    def tracker(self) -> octaves_lib.Tracker:
         """The pitch tracker, loaded once a process."""
         name = self.plan.tracker_id
         if name not in _trackers:
@@ -194,6 +195,7 @@ def analyse_segment(job: Job, source: int, *, segment: int) -> None:
         frame_rate=plan.settings.frame_rate,
         framing=plan.settings.framing,
         tracker=job.tracker(),
+        octaves=plan.sources[source].octaves,
     )
     feature_cache.write(path, values, temporary=layout.temporary)
 
@@ -365,7 +367,7 @@ def feature_paths(job: Job, source: int) -> list[pathlib.Path]:
     ]
 
 
-def load_crepe(capacity: str, decoder: str) -> features.Tracker:
+def load_crepe(capacity: str, decoder: str, precision: str) -> octaves_lib.Tracker:
     """CREPE with a fixed number of threads; called once in every worker process.
 
     How many threads share a matrix product decides the order of its sums and with it
@@ -379,4 +381,4 @@ def load_crepe(capacity: str, decoder: str) -> features.Tracker:
         tf.config.threading.set_intra_op_parallelism_threads(THREADS)
     except RuntimeError:  # TensorFlow has computed something in this process already
         logging.warning("TensorFlow keeps the number of threads that it started with.")
-    return tracker.CrepeTracker(capacity, decoder)
+    return tracker.CrepeTracker(capacity, decoder, precision=precision)

@@ -30,6 +30,7 @@ def dataset_info(plan: plan_lib.Plan) -> info.DatasetInfo:
         framing=settings.framing,
         tracker=plan.tracker_id,
         crepe_capacity=settings.crepe_capacity,
+        crepe_precision=settings.crepe_precision,
         f0_decoder=settings.f0_decoder,
         segment_secs=features.SEGMENT_SECS,
         loudness_n_fft=loudness.REFERENCE_FFT,

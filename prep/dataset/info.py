@@ -8,7 +8,6 @@ dataset is whole.
 import dataclasses
 import json
 import pathlib
-from typing import Any
 
 from prep import checked_json
 
@@ -83,6 +82,7 @@ class DatasetInfo:
         plan_hash: Identifies the content; empty if the dataset does not say.
         tracker: Names the pitch tracker.
         crepe_capacity: Size of its network.
+        crepe_precision: Of its products.
         f0_decoder: How it decides.
         segment_secs: In which features were computed, s.
         loudness_n_fft: Window of the loudness, samples.
@@ -104,6 +104,7 @@ class DatasetInfo:
     framing: str = "aligned"
     tracker: str = ""
     crepe_capacity: str = "full"
+    crepe_precision: str = "float32"
     f0_decoder: str = "viterbi"
     segment_secs: float = 0.0
     loudness_n_fft: int = 0
@@ -215,7 +216,7 @@ class DatasetInfo:
             )
         return paths
 
-    def macros(self) -> dict[str, Any]:
+    def macros(self) -> dict[str, str | float]:
         """Returns the gin macros that training takes from a dataset."""
         secs = self.example_secs  # ddsp's provider takes whole numbers only as int
         return {

@@ -26,6 +26,7 @@ Source: own; the network as in `prep.pitch.weights`.
 import numpy as np
 import tensorflow as tf
 
+from prep.pitch import products as products_lib
 from prep.pitch import weights as crepe_weights
 
 BLOCK_SIZE = 64  # samples; the unit that frames share
@@ -39,13 +40,9 @@ RIGHT_PAD = 254  # and behind it
 
 
 def constant(values: np.ndarray) -> tf.Tensor:
-    """A float32 (or bool) constant of the network, in memory once.
-
-    `tf.constant` alone keeps a second copy of a large array for as long as it lives
-    (measured with TensorFlow 2.21); the identity lets go of it.
-    """
+    """Returns a float32 (or bool) constant that is added to or chosen by."""
     dtype = tf.bool if values.dtype == bool else tf.float32
-    return tf.identity(tf.constant(values, dtype))
+    return tf.constant(values, dtype)
 
 
 def even_then_odd(n: int) -> np.ndarray:
@@ -98,16 +95,19 @@ class FirstLayer:
     h` from `raw - mean * tap_sums + deviation * bias` and the next one divides.
     """
 
-    def __init__(self, weights: crepe_weights.ConvolutionWeights):
+    def __init__(
+        self, weights: crepe_weights.ConvolutionWeights, products: products_lib.Products
+    ):
+        self._products = products
         taps = weights.kernel[:, 0]  # [512, n_out]
         self._taps = constant(taps[np.newaxis, :, np.newaxis])
         self._bias = constant(weights.bias)
         self._rising = rising_channels(weights)
         wide = [range(REACH + 1), range(-REACH, 1)]  # L and R
-        self._wide = constant(_block_kernels(taps, wide))
+        self._wide = products.constant(_block_kernels(taps, wide))
         before, after = (-1, -2, -3, -4), (1, 2, 3)
         self._narrow = [
-            constant(_block_kernels(taps, [range(m, m + 1) for m in offsets]))
+            products.constant(_block_kernels(taps, [range(m, m + 1) for m in offsets]))
             for offsets in (before, after)
         ]
         self._n_out = taps.shape[1]
@@ -125,9 +125,11 @@ class FirstLayer:
             in L, p = i + 4 in R and block i in Z.
         """
         n_windows = blocks.shape[0] - REACH
+        blocks = self._products.rounded(blocks)
         windows = [blocks[m : n_windows + m] for m in range(REACH + 1)]
         wide = tf.concat(windows, axis=1) @ self._wide  # [n_windows, 2 * 16 * n_out]
         products = [wide, *(blocks @ kernels for kernels in self._narrow)]
+        products = [self._products.float32(product) for product in products]
         return [
             tf.reshape(product, [product.shape[0], -1, N_PHASES, self._n_out])
             for product in products

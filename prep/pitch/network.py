@@ -27,6 +27,7 @@ import tensorflow as tf
 
 from prep.pitch import first_layer
 from prep.pitch import frames as crepe_frames
+from prep.pitch import products as products_lib
 from prep.pitch import spectral_layers
 from prep.pitch import weights as crepe_weights
 
@@ -45,6 +46,7 @@ class CrepeNetwork:
             `medium` and `large`.
         batch_frames: Frames that are computed together. 64 is a good size on 2 cores.
         weights: Already loaded weights; by default the installed ones.
+        products: How its matrices are multiplied.
 
     Raises:
         ValueError: If there is no such capacity or `batch_frames` is below 1.
@@ -57,6 +59,7 @@ class CrepeNetwork:
         *,
         batch_frames: int = BATCH_FRAMES,
         weights: crepe_weights.CrepeWeights | None = None,
+        products: products_lib.Products | None = None,
     ):
         if batch_frames < 1:
             raise ValueError(f"batch_frames={batch_frames}: at least 1 is needed.")
@@ -64,14 +67,17 @@ class CrepeNetwork:
         layers = weights.convolutions
         self.capacity = weights.capacity
         self._batch_frames = batch_frames
-        self._first = first_layer.FirstLayer(layers[0])
+        products = products or products_lib.Products()
+        self._first = first_layer.FirstLayer(layers[0], products)
         self._others = [
-            spectral_layers.SpectralLayer(layer, previous, n_positions=n_positions)
+            spectral_layers.SpectralLayer(
+                layer, previous, n_positions=n_positions, products=products
+            )
             for previous, layer, n_positions in zip(
                 layers, layers[1:], spectral_layers.TRANSFORM_SIZES, strict=False
             )
         ]
-        self._classifier = spectral_layers.Classifier(weights)
+        self._classifier = spectral_layers.Classifier(weights, products)
         # XLA fuses the pointwise part; its matrix products are slower than oneDNN's.
         self._assemble = tf.function(
             self._first.mirrored_frames, jit_compile=True, autograph=False

@@ -32,6 +32,7 @@ import numpy as np
 import tensorflow as tf
 
 from prep.pitch import first_layer
+from prep.pitch import products as products_lib
 from prep.pitch import weights as crepe_weights
 
 TRANSFORM_SIZES = {128: 160, 64: 96, 32: 64, 16: 32, 8: 16}  # T -> N
@@ -99,6 +100,7 @@ class SpectralLayer:
         weights: Of this layer.
         previous: Of the layer before.
         n_positions: T, the positions that come in; a key of `TRANSFORM_SIZES`.
+        products: How matrices are multiplied.
     """
 
     def __init__(
@@ -107,16 +109,18 @@ class SpectralLayer:
         previous: crepe_weights.ConvolutionWeights,
         *,
         n_positions: int,
+        products: products_lib.Products,
     ):
+        self._products = products
         constants = layer_constants(weights, previous, n_positions=n_positions)
         self._rising = first_layer.rising_channels(weights)
         self._upper_table = first_layer.constant(constants.upper_table[:, np.newaxis])
         self._lower_table = first_layer.constant(constants.lower_table[:, np.newaxis])
-        self._forward = [first_layer.constant(matrix) for matrix in constants.forward]
-        self._inverse = [first_layer.constant(matrix) for matrix in constants.inverse]
+        self._forward = [products.constant(matrix) for matrix in constants.forward]
+        self._inverse = [products.constant(matrix) for matrix in constants.inverse]
         # One after the other, so that only one of them is in memory twice.
         kernels = constants.kernels
-        self._kernels = [first_layer.constant(kernels.pop(0)) for _ in range(3)]
+        self._kernels = [products.constant(kernels.pop(0)) for _ in range(3)]
 
     def __call__(
         self,
@@ -134,17 +138,17 @@ class SpectralLayer:
             The same of h of this layer, each [T/4, n_frames, n_out].
         """
         real, imaginary = (
-            _over_positions(matrix, part)
+            self._over_positions(matrix, part)
             for matrix, part in zip(self._forward, mirrored, strict=True)
         )
         product1, product2, product3 = (
-            _in_each_bin(part, kernel)
+            self._in_each_bin(part, kernel)
             for part, kernel in zip(
                 (real, imaginary, real + imaginary), self._kernels, strict=True
             )
         )
-        even = _over_positions(self._inverse[0], product1 - product2)
-        odd = _over_positions(self._inverse[1], product3 - product1 - product2)
+        even = self._over_positions(self._inverse[0], product1 - product2)
+        odd = self._over_positions(self._inverse[1], product3 - product1 - product2)
         if inverse_deviation is not None:
             even *= inverse_deviation[:, tf.newaxis]
             odd *= inverse_deviation[:, tf.newaxis]
@@ -155,21 +159,23 @@ class SpectralLayer:
     def _pooled(self, positions: tf.Tensor) -> tf.Tensor:
         return tf.nn.relu(first_layer.pool(positions, self._rising))
 
+    def _over_positions(self, matrix: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+        """[m, n] times [n, n_frames, n_channels] -> [m, n_frames, n_channels]."""
+        n, n_frames, n_channels = values.shape
+        flat = tf.reshape(values, [n, n_frames * n_channels])
+        product = self._products.float32(matrix @ self._products.rounded(flat))
+        return tf.reshape(product, [matrix.shape[0], n_frames, n_channels])
 
-def _over_positions(matrix: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-    """[m, n] times [n, n_frames, n_channels] -> [m, n_frames, n_channels]."""
-    n, n_frames, n_channels = values.shape
-    product = matrix @ tf.reshape(values, [n, n_frames * n_channels])
-    return tf.reshape(product, [matrix.shape[0], n_frames, n_channels])
+    def _in_each_bin(self, values: tf.Tensor, kernels: tf.Tensor) -> tf.Tensor:
+        """[n_bins, n_frames, n_in] times [n_bins, n_in, n_out].
 
-
-def _in_each_bin(values: tf.Tensor, kernels: tf.Tensor) -> tf.Tensor:
-    """[n_bins, n_frames, n_in] times [n_bins, n_in, n_out].
-
-    One matrix product a bin: as one batched product it takes half as long again.
-    """
-    pairs = zip(tf.unstack(values), tf.unstack(kernels), strict=True)
-    return tf.stack([value @ kernel for value, kernel in pairs])
+        One matrix product a bin: as one batched product it takes half as long again.
+        """
+        values = tf.unstack(self._products.rounded(values))
+        pairs = zip(values, tf.unstack(kernels), strict=True)
+        return self._products.float32(
+            tf.stack([value @ kernel for value, kernel in pairs])
+        )
 
 
 def _angles(n_positions: int) -> np.ndarray:
@@ -237,13 +243,17 @@ def classifier_constants(
 class Classifier:
     """The dense layer at the end, with the sixth layer's normalisation folded in."""
 
-    def __init__(self, weights: crepe_weights.CrepeWeights):
+    def __init__(
+        self, weights: crepe_weights.CrepeWeights, products: products_lib.Products
+    ):
+        self._products = products
         kernel, bias = classifier_constants(weights)
-        self._kernel = first_layer.constant(kernel)
+        self._kernel = products.constant(kernel)
         self._bias = first_layer.constant(bias)
 
     def __call__(self, mirrored: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         """Two of [2, n_frames, n_channels] -> activations, [n_frames, 360]."""
         columns = [column for part in mirrored for column in tf.unstack(part)]
         features = tf.concat(columns, axis=1)
-        return tf.sigmoid(features @ self._kernel + self._bias)
+        product = self._products.rounded(features) @ self._kernel
+        return tf.sigmoid(self._products.float32(product) + self._bias)

@@ -39,6 +39,7 @@ FRAME_SIZE = crepe_weights.FRAME_SIZE
 MIN_CONFIDENCE = 0.5  # default of `voiced`
 MIN_LOUDNESS_DB = -60.0  # default of `voiced`; the floor is -80
 DECODERS = ("viterbi", "argmax")
+PRECISIONS = ("float32", "bfloat16")  # of the network's products
 _AVERAGE_REACH = 4  # bins to either side
 _BIN_CENTS = FIRST_BIN_CENTS + CENTS_PER_BIN * np.arange(N_BINS)
 
@@ -122,18 +123,30 @@ class CrepeTracker:
     Args:
         capacity: `full` or `tiny`; with an installed crepe package also the others.
         decoder: `viterbi` or `argmax`.
+        precision: Of the network's products, `float32` or `bfloat16`.
 
     Raises:
-        ValueError: If there is no such decoder.
+        ValueError: If there is no such decoder or precision.
     """
 
-    def __init__(self, capacity: str = "full", decoder: str = "viterbi"):
-        if decoder not in DECODERS:
-            raise ValueError(
-                f"decoder={decoder!r} is unknown; allowed: {', '.join(DECODERS)}."
-            )
+    def __init__(
+        self,
+        capacity: str = "full",
+        decoder: str = "viterbi",
+        *,
+        precision: str = "float32",
+    ):
+        for name, value, allowed in (
+            ("decoder", decoder, DECODERS),
+            ("precision", precision, PRECISIONS),
+        ):
+            if value not in allowed:
+                raise ValueError(
+                    f"{name}={value!r} is unknown; allowed: {', '.join(allowed)}."
+                )
         self.capacity = capacity
         self.decoder = decoder
+        self.precision = precision
         self._network: _Network | None = None
 
     def __call__(
@@ -177,8 +190,11 @@ class CrepeTracker:
     def _built(self) -> _Network:
         if self._network is None:
             from prep.pitch import network  # TensorFlow: only when a recording comes
+            from prep.pitch import products
 
-            self._network = network.CrepeNetwork(self.capacity)
+            self._network = network.CrepeNetwork(
+                self.capacity, products=products.products_of(self.precision)
+            )
         return self._network
 
     def __getstate__(self) -> dict[str, Any]:

@@ -42,6 +42,7 @@ def test_example_of_a_third_of_a_second_is_rounded_not_truncated():
         ({"framing": "left"}, "aligned, ddsp_same, ddsp_center"),
         ({"normalize": "rms"}, "none, peak"),
         ({"crepe_capacity": "huge"}, "full, tiny"),
+        ({"crepe_precision": "float16"}, "float32, bfloat16"),
         ({"f0_decoder": "hmm"}, "viterbi, argmax"),
         ({"voiced_confidence": 1.5}, "outside 0 to 1"),
         ({"min_loudness_db": float("nan")}, "outside -80"),
@@ -62,3 +63,10 @@ def test_settings_survive_json():
     settings = settings_lib.Settings(transpose_cents=(-50.0, 0.0), sample_rate=48000)
     values = json.loads(json.dumps(dataclasses.asdict(settings)))
     assert checked_json.build(settings_lib.Settings, values, "plan.json") == settings
+
+
+def test_tracker_is_named_by_all_that_decides_its_answers():
+    settings = settings_lib.Settings(crepe_capacity="tiny", f0_decoder="argmax")
+    assert settings.tracker_id == "crepe-tiny-argmax"
+    rounded = settings_lib.Settings(crepe_precision="bfloat16")
+    assert rounded.tracker_id == "crepe-full-viterbi-bfloat16"

@@ -11,6 +11,7 @@ from prep.pitch import keras_model
 from prep.pitch import network as crepe_network
 from prep.pitch import tracker
 from prep.pitch import weights
+from tests.helpers import tones
 
 pytestmark = pytest.mark.crepe
 
@@ -40,15 +41,8 @@ def published(audio, hop_size=64, *, capacity="tiny", center=True) -> np.ndarray
     return keras_network(capacity)(frames, training=False).numpy()
 
 
-def tone(rng, n_samples=8000) -> np.ndarray:
-    """A gliding tone with overtones and noise."""
-    phase = 2 * np.pi * np.cumsum(np.linspace(180, 420, n_samples)) / 16000
-    tones = sum(np.sin(k * phase) / k for k in range(1, 7))
-    return (0.2 * tones + 0.003 * rng.standard_normal(n_samples)).astype(np.float32)
-
-
 def signals(rng) -> dict[str, np.ndarray]:
-    clean = tone(rng)
+    clean = tones.gliding(rng)
     gap, burst = clean.copy(), 1e-3 * clean
     gap[2000:5000] = 0
     burst[4000:4064] = 0.9
@@ -104,7 +98,7 @@ def test_real_recordings_equal_the_published_ones(capacity, name, recordings):
 @pytest.mark.parametrize("hop_size", HOPS)
 @pytest.mark.parametrize("center", [True, False], ids=["centred", "from the start"])
 def test_every_hop_equals_the_published_frames(hop_size, center, rng):
-    audio = tone(rng, 4000)
+    audio = tones.gliding(rng, 4000)
     expected = published(audio, hop_size, center=center)
     found = network("tiny").activations(audio, hop_size, center=center)
     assert found.shape == expected.shape
@@ -112,13 +106,13 @@ def test_every_hop_equals_the_published_frames(hop_size, center, rng):
 
 
 def test_level_does_not_matter(rng):
-    audio = tone(rng)
+    audio = tones.gliding(rng)
     loud, quiet = (network("tiny").activations(gain * audio) for gain in (1, 1 / 1024))
     np.testing.assert_allclose(loud, quiet, rtol=0, atol=TOLERANCE)
 
 
 def test_frames_lie_on_multiples_of_the_hop(rng):
-    audio = tone(rng)
+    audio = tones.gliding(rng)
     shifted = np.concatenate([np.zeros(640, np.float32), audio])
     direct = network("tiny").activations(audio)
     later = network("tiny").activations(shifted)[10:]
@@ -128,7 +122,7 @@ def test_frames_lie_on_multiples_of_the_hop(rng):
 
 @pytest.mark.parametrize("n_frames", [0, 1, 16, 17, 70])
 def test_n_frames_cuts_or_continues_with_silence(n_frames, rng):
-    audio = tone(rng, 2000)
+    audio = tones.gliding(rng, 2000)
     padded = np.pad(audio, (0, 4000))
     found = network("tiny").activations(audio, n_frames=n_frames)
     expected = network("tiny").activations(padded)[:n_frames]
@@ -136,7 +130,7 @@ def test_n_frames_cuts_or_continues_with_silence(n_frames, rng):
 
 
 def test_pieces_of_any_length_give_the_same_activations(rng):
-    audio = tone(rng, 9000)
+    audio = tones.gliding(rng, 9000)
     cuts = np.sort(rng.integers(0, len(audio), 20))
     blocks = network("tiny").activation_blocks(np.split(audio, cuts))
     whole = network("tiny").activations(audio)
@@ -144,7 +138,7 @@ def test_pieces_of_any_length_give_the_same_activations(rng):
 
 
 def test_one_loud_frame_leaves_its_neighbours_alone(rng):
-    audio = tone(rng)
+    audio = tones.gliding(rng)
     spoilt = audio.copy()
     spoilt[4000] = 1e6
     found = network("tiny").activations(spoilt)
@@ -164,14 +158,14 @@ def test_constant_audio_is_a_frame_of_zeros(level):
 
 @pytest.mark.slow
 def test_batch_size_does_not_matter(rng):
-    audio = tone(rng, 3000)
+    audio = tones.gliding(rng, 3000)
     small = crepe_network.CrepeNetwork("tiny", batch_frames=7).activations(audio)
     expected = network("tiny").activations(audio)
     np.testing.assert_allclose(small, expected, rtol=0, atol=TOLERANCE)
 
 
 def test_audio_is_not_changed(rng):
-    audio = tone(rng, 3000) + np.float32(0.5)
+    audio = tones.gliding(rng, 3000) + np.float32(0.5)
     before = audio.copy()
     network("tiny").activations(audio)
     np.testing.assert_array_equal(audio, before)
