@@ -142,9 +142,9 @@ def _run_intervals(sums: _RunSums, n_units: int) -> list[paired.Interval]:
     """Of each run by itself; none for a single one, whose is the system's."""
     n_runs = len(sums.arrays)
     return [
-        paired.resample(n_units, functools.partial(sums.run_indices, run=run)).interval(
-            bounds=(0.0, 1.0)
-        )
+        paired.resample(
+            n_units, functools.partial(sums.run_indices, run=run)
+        ).interval()
         for run in range(n_runs if n_runs > 1 else 0)
     ]
 

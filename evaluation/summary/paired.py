@@ -92,18 +92,14 @@ def bootstrap_mean(values: np.ndarray, *, confidence: float = CONFIDENCE) -> Int
 
     Returns:
         The mean, and the interval where there are `MIN_UNITS` units. Equal values
-        give an interval of no width.
+        give an interval of no width, up to rounding.
     """
     return resample_mean(values).interval(confidence=confidence)
 
 
 def resample_mean(values: np.ndarray) -> "Resampled":
     """Resamples the mean of values, one a unit. Shape [n_units]."""
-    if values.size >= MIN_UNITS and np.ptp(values) == 0:
-        # Exactly equal values keep an interval of exactly no width.
-        whole = float(values[0])
-        return Resampled(whole, np.full(N_RESAMPLES, whole), n_units=values.size)
-    return resample(values.size, lambda counts: counts @ values / max(1, values.size))
+    return resample(values.size, lambda counts: counts @ values / values.size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -323,7 +319,7 @@ def decide(
 
 def _effect_size(units: np.ndarray) -> float:
     """Mean over standard deviation; NaN where there is no spread."""
-    if units.size < 2:
+    # Equal values may deviate by rounding, so the spread is not asked.
+    if units.size < 2 or np.ptp(units) == 0:
         return math.nan
-    spread = float(np.std(units, ddof=1))
-    return float(np.mean(units)) / spread if spread > 0 else math.nan
+    return float(np.mean(units) / np.std(units, ddof=1))

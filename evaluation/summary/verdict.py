@@ -251,7 +251,7 @@ def _describe_early_choices(
     """A note on runs whose judged checkpoint is of the first half of training."""
     curve = "held_out/spectral_distance"
     steps = [
-        (runs[name]["step"], max(runs[name]["training"][curve]["steps"], default=0))
+        (runs[name]["step"], max(runs[name]["training"][curve]["steps"]))
         for name in system["runs"]
         if curve in runs[name]["training"]
     ]

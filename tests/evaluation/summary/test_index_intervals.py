@@ -96,7 +96,9 @@ def test_the_heard_index_has_sums_and_a_scale_of_its_own():
     assert index_intervals.system_index(table, "a").interval.mean == 0.0
     compared = index_intervals.compare_index(table, "a", "b", n_tests=1, key=HEARD)
     assert compared.difference.mean == pytest.approx(-0.5)  # candidate minus baseline
-    assert compared.outcome == paired.BETTER
+    assert (compared.outcome, compared.reason) == (paired.BETTER, "")
+    # Clips have no value of their own here; the sums have five recordings.
+    assert (compared.unit, compared.n_units, compared.n_clips) == ("recording", 5, 0)
 
 
 def test_an_interval_of_the_index_stays_between_0_and_1():
@@ -133,3 +135,14 @@ def test_the_level_of_several_tests_is_bonferroni_s(rng):
     assert dataclasses.astuple(ten.simultaneous) == pytest.approx(
         expected, rel=ROUNDING
     )
+
+
+def test_an_index_that_changes_sign_between_seeds_is_not_decided():
+    """0.25 against 0 and 0.4, whose mean of 0.2 is surely less."""
+    table = score_tables.exact_table(
+        [(f"r{i}", {"a": 1.0, "x-seed0": 1.0, "x-seed1": 1.0}) for i in range(5)],
+        lost={"a": [0.275] * 5, "x-seed0": [0.0] * 5, "x-seed1": [0.44] * 5},
+    )
+    compared = index_intervals.compare_index(table, "a", "x", n_tests=1)
+    assert compared.difference.high == pytest.approx(-0.05)
+    assert (compared.outcome, compared.reason) == ("not decided", "the seeds disagree")

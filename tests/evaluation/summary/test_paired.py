@@ -61,7 +61,9 @@ def test_few_recordings_fall_back_to_clips_and_few_clips_decide_nothing():
     found = run(np.zeros(8), -np.arange(1, 9), ["a", "b"] * 4)
     assert found.unit == "clip" and found.outcome == paired.BETTER
     few = run(np.zeros(3), [-1.0, -2.0, -3.0])
-    assert few.outcome == paired.UNDECIDED and "only 3" in few.reason
+    assert few.outcome == paired.UNDECIDED
+    assert few.reason == "only 3 recordings; 5 needed"
+    assert run(np.zeros(1), [-1.0]).reason == "only 1 recording; 5 needed"
     assert math.isnan(few.difference.low) and few.difference.mean == -2.0
 
 
@@ -73,12 +75,22 @@ def test_missing_scores_are_skipped_in_pairs():
     assert found.difference.mean == -0.5
     nothing = run(np.full(6, np.nan), candidate[:6])
     assert nothing.outcome == paired.UNDECIDED and "no clip" in nothing.reason
+    assert math.isnan(nothing.share_better)
+    # A clip counts when every training of both has a value.
+    two = np.stack([candidate, base])
+    for found in (run(two, np.zeros(7)), run(np.zeros(7), two)):
+        assert (found.n_clips, found.n_skipped) == (5, 2)
+        assert abs(found.difference.mean) == 0.75
 
 
 def test_equal_systems_are_not_decided():
     found = run(np.ones(9), np.ones(9))
     assert found.outcome == paired.UNDECIDED and found.difference.mean == 0.0
     assert math.isnan(found.effect_size)
+    # Six times 0.1 deviate by rounding from their mean.
+    found = run(np.zeros(6), np.full(6, 0.1))
+    assert math.isnan(found.effect_size) and found.outcome == paired.WORSE
+    assert found.difference.high == pytest.approx(0.1)
 
 
 def test_seeds_must_agree(rng):
@@ -153,6 +165,7 @@ def test_counts_are_the_draws_of_units():
     draws = np.random.default_rng(paired.SEED).integers(7, size=(3, 7))
     expected = [np.bincount(draw, minlength=7) for draw in draws]
     assert np.array_equal(counts[:3], expected)
+    assert not counts.flags.writeable  # every metric of a report shares them
 
 
 def test_results_do_not_depend_on_the_hour(rng):
@@ -171,11 +184,11 @@ def test_shapes_must_agree():
 @pytest.mark.parametrize(
     ("low", "mean", "high", "outcome"),
     [
-        (-2.0, -1.0, -0.5, paired.BETTER),
-        (-2.0, -1.0, 0.0, paired.UNDECIDED),  # zero is in it
-        (0.0, 1.0, 2.0, paired.UNDECIDED),
-        (0.5, 1.0, 2.0, paired.WORSE),
-        (-1.0, 0.5, 2.0, paired.UNDECIDED),
+        (-2.0, -1.0, -0.5, "better"),
+        (-2.0, -1.0, 0.0, "not decided"),  # zero is in it
+        (0.0, 1.0, 2.0, "not decided"),
+        (0.5, 1.0, 2.0, "worse"),
+        (-1.0, 0.5, 2.0, "not decided"),
     ],
 )
 def test_an_interval_decides_when_zero_is_not_in_it(low, mean, high, outcome):
@@ -218,6 +231,34 @@ def test_an_interval_is_as_wide_as_student_s_t_by_hand():
     # What resampling says is never made narrower.
     far = paired.Interval(1.0, -9.0, 9.0)
     assert paired._widen(far, standard_error=2.0, n_units=5, confidence=0.95) == far
+
+
+@pytest.mark.parametrize(
+    ("confidence", "low", "high"), [(0.95, 25.0, 975.0), (0.9, 50.0, 950.0)]
+)
+def test_an_interval_ends_at_percentiles_where_they_lie_beyond_student_s_t(
+    confidence, low, high
+):
+    """Of 0 to 1000, whose deviation of 289 reaches 567 at most from 0 or from 1000."""
+    values = np.arange(1001.0)
+    for whole, end in ((0.0, high), (1000.0, low)):
+        resampled = paired.Resampled(whole, values, n_units=10**6)
+        found = resampled.interval(confidence=confidence)
+        assert (found.high if whole == 0.0 else found.low) == pytest.approx(end)
+
+
+def test_an_interval_of_two_resamples_by_hand():
+    """-1 and 1 deviate by sqrt(2) (n - 1); t of 5 units 2.776, and sqrt(5 / 4)."""
+    resampled = paired.Resampled(0.0, np.array([-1.0, math.nan, 1.0]), n_units=5)
+    reach = 2.7764 * math.sqrt(2.0) * math.sqrt(1.25)
+    found = dataclasses.astuple(resampled.interval())
+    assert found == pytest.approx((0.0, -reach, reach), abs=1e-3)
+
+
+def test_what_nothing_determines_has_no_interval():
+    unknown = paired.resample(5, lambda counts: np.full(len(counts), math.nan))
+    for resampled in (unknown, paired.resample(0, lambda counts: counts[:, 0])):
+        assert np.isnan(dataclasses.astuple(resampled.interval())).all()
 
 
 def test_the_deciding_interval_has_the_level_of_bonferroni(rng):

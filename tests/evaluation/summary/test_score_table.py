@@ -81,3 +81,24 @@ def test_sums_of_a_recording_are_those_of_its_clips():
     heard = table.unit_sums("run", "heard_collapse_index")
     assert heard.est_noise.tolist() == [50.0, 0.0, 0.0, 0.0, 0.0]
     assert heard.est_movement.tolist() == [200.0, 100.0, 100.0, 100.0, 100.0]
+
+
+def test_a_lone_clip_may_lack_scores_and_say_why():
+    """One row: None is NaN, 0 is 0; a reason is empty where there is a score."""
+    (row,) = score_tables.exact_table([("a", {"x": 0.0, "y": 1.0})]).rows
+    row["runs"]["y"]["values"]["spectral_loss"] = None
+    row["runs"]["y"]["reasons"]["spectral_loss"] = "too short"
+    table = score_table.ScoreTable([row])
+    assert table.values("x", "spectral_loss").tolist() == [0.0]
+    assert np.isnan(table.values("y", "spectral_loss")).all()
+    assert table.reason("x", "spectral_loss", 0) == ""
+    assert table.reason("y", "spectral_loss", 0) == "too short"
+
+
+@pytest.mark.parametrize(("place", "run"), [(0, "x"), (1, "y")])
+def test_an_index_needs_the_sums_of_every_clip_and_run(place, run):
+    table = score_tables.exact_table([("a", {"x": 0.0, "y": 0.0})] * 2)
+    assert table.has_sums("collapse_index")
+    del table.rows[place]["runs"][run][rows_lib.SUMS["collapse_index"]]
+    assert not table.has_sums("collapse_index")
+    assert table.has_sums("heard_collapse_index")

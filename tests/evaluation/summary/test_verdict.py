@@ -1,4 +1,5 @@
 import copy
+import math
 
 import numpy as np
 import pytest
@@ -102,6 +103,46 @@ def test_every_kind_that_is_lost_is_told_the_worst_first():
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("frozen", "its timbre hardly moves"),
+        ("narrow", "it plays hardly more than one harmonic"),
+        ("flat", "its level hardly follows the playing"),
+        ("noisy", "noise has taken over from the tone"),
+        ("silent", "it plays far too softly or not at all"),
+    ],
+)
+def test_every_kind_has_words_also_where_none_is_beyond_the_threshold(kind, words):
+    for severity in (0.9, 0.4):
+        one = make_system("stage2", 0.9, **{kind: severity})
+        one["index"]["kind"] = kind
+        told = verdict.describe_system(one, make_summary(one)["runs"])["sentence"]
+        assert told == f"stage2 has collapsed: {words}."
+
+
+def test_a_baseline_alone_is_the_subject_and_files_notes_are_told():
+    summary = make_summary()
+    summary["runs"]["stage5"]["notes"] = ["Its sound is late by 0.2 s."]
+    told = verdict.write(summary)
+    assert told["headline"] == "stage5 has not collapsed."
+    assert told["systems"]["stage5"]["notes"] == ["Its sound is late by 0.2 s."]
+    assert told["comparisons"] == {}
+
+
+def test_what_is_heard_has_no_trainings():
+    """Files of audio: nothing is said of trainings, and pairs are told by candidate."""
+    summary = make_summary(make_system("takes", 0.2))
+    summary["index_key"] = "heard_collapse_index"
+    told = verdict.write(summary)
+    assert told["single_training"] == ""
+    assert told["comparisons"] == {
+        "takes": verdict_pairs.describe_pair(
+            summary["comparisons"][0], summary["systems"]
+        )
+    }
+
+
 def test_three_kinds_are_listed_as_a_sentence_lists_them():
     one = make_system("stage2", 0.9, flat=0.9, frozen=0.8, silent=0.7)
     sentence = verdict.describe_system(one, make_summary(one)["runs"])["sentence"]
@@ -195,6 +236,7 @@ def test_a_training_without_an_index_is_named():
     assert told["unjudged_runs"] == ["stage1-seed2"] and told["collapsed_runs"] == []
     assert told["systems"]["stage1"]["state"] == "unknown"
     notes = told["systems"]["stage1"]["notes"]
+    assert notes[0] == "Mean of 2 trainings: stage1-seed1 0.10, stage1-seed2."
     assert "1 of 2 trainings could not be judged: stage1-seed2." in notes
     told = tell(make_trainings(float("nan"), seed1=0.9, seed2=float("nan")))
     assert told["systems"]["stage1"]["state"] == "partly collapsed"
@@ -205,7 +247,8 @@ def test_a_training_without_an_index_is_named():
     [
         ("batch_size = 16\nPreparedDataset.seed = 7\nDATA_DIR = 'elsewhere'", ""),
         ("batch_size = 4", "(batch_size, see Runs): the mean mixes"),
-        ("batch_size = 4\nx = 1\ny = 1\nz = 1", "(4 settings, see Runs)"),
+        ("batch_size = 4\nx = 1", "(batch_size, x, see Runs)"),
+        ("batch_size = 4\nx = 1\ny = 1", "(3 settings, see Runs)"),
     ],
 )
 def test_trainings_of_different_configurations_are_told_apart(config, words):
@@ -261,6 +304,67 @@ def test_what_nobody_hears_is_not_told_as_better():
 
 
 @pytest.mark.parametrize(
+    ("difference", "outcome", "sentences"),
+    [
+        (
+            -1.5,
+            "better",
+            [
+                "Closer to the recording than the baseline: spectral loss 2.50 "
+                "against 4.00.",
+                "Loudness nearer the recording's: off by 2.5 against 4.0 dB.",
+                "Better in tune: off by 20.0 against 30.0 cents.",
+            ],
+        ),
+        (
+            1.5,
+            "worse",
+            [
+                "Further from the recording than the baseline: spectral loss 2.50 "
+                "against 4.00.",
+                "Loudness further from the recording's: off by 2.5 against 4.0 dB.",
+                "Less in tune: off by 20.0 against 30.0 cents.",
+            ],
+        ),
+        (
+            1.5,
+            "not decided",
+            [
+                "Further from the recording than the baseline: spectral loss 2.50 "
+                "against 4.00; not decided, the seeds disagree.",
+                "Loudness further from the recording's: off by 2.5 against 4.0 dB; "
+                "not decided, the seeds disagree.",
+                "Less in tune: off by 20.0 against 30.0 cents; not decided, the seeds "
+                "disagree.",
+            ],
+        ),
+        (0.0, "not decided", []),
+        (None, "not decided", []),
+    ],
+)
+def test_pairs_are_told_by_the_sign_of_the_difference(difference, outcome, sentences):
+    """The difference is over paired clips: it decides, and not the two means."""
+    summary = make_summary(make_system("stage2", 0.2))
+    keys = ("spectral_loss", "loudness_distance", "pitch_error_cents")
+    pair = make_pair("stage2", **dict.fromkeys(keys, outcome))
+    means = {keys[0]: (4.0, 2.5), keys[1]: (4.0, 2.5), keys[2]: (30.0, 20.0)}
+    for key, both in means.items():
+        pair["metrics"][key]["difference"]["mean"] = difference
+        pair["metrics"][key]["reason"] = "the seeds disagree"
+        for system, value in zip(summary["systems"], both, strict=True):
+            system["metrics"][key]["mean"] = value
+    assert verdict_pairs.describe_pair(pair, summary["systems"]) == sentences
+
+
+def test_a_score_that_is_not_known_leaves_out_its_own_sentence_only():
+    summary = make_summary(make_system("stage2", 0.2))
+    summary["systems"][0]["metrics"]["loudness_distance"]["mean"] = None
+    summary["systems"][1]["metrics"]["spectral_loss"]["mean"] = 4.5
+    lines = verdict_pairs.describe_pair(summary["comparisons"][0], summary["systems"])
+    assert [line.split()[0] for line in lines] == ["Further", "As"]
+
+
+@pytest.mark.parametrize(
     ("outcome", "words"),
     [
         ("better", "It sounds closer to the recording than stage5."),
@@ -282,7 +386,11 @@ def test_a_lone_candidate_is_compared_in_a_sentence(outcome, words):
         ({}, ""),
         ({"n_units": 2, "n_recordings": 2, "n_clips": 2}, "2 clips of 2 recordings to"),
         ({"n_units": 1, "n_recordings": 1, "n_clips": 1}, "1 clip of 1 recording to"),
-        ({"unit": "clip", "n_units": 6, "n_recordings": 3}, "these recordings only"),
+        ({"unit": "clip", "n_recordings": 3}, "Only 3 recordings to judge by: inter"),
+        (
+            {"unit": "clip", "n_recordings": 1},
+            "Only 1 recording to judge by: intervals",
+        ),
     ],
 )
 def test_few_recordings_are_a_caution(facts, words):
@@ -304,24 +412,39 @@ def curve_of(steps, values):
         ([10, 50, 60, 100], [8.0, 4.0, 2.0, 3.0], 0.5),
         # Nothing better came: no fall, and no rise.
         ([10, 50, 100], [8.0, 4.0, 6.0], 0.0),
+        # Nothing was measured, or there is no curve to speak of.
+        ([10, 50], [None, None], math.nan),
+        ([], [], math.nan),
         # What was not measured is left out, also where it would be the last step.
         ([10, 40, 80, 200], [8.0, 4.0, 2.0, None], 0.5),
         ([10, 40, 80, 200], [None, 4.0, 2.0, 0.5], 0.75),
     ],
 )
 def test_late_fall_by_hand(steps, values, fall):
-    assert verdict.late_fall(curve_of(steps, values)) == pytest.approx(fall)
+    found = verdict.late_fall(curve_of(steps, values))
+    assert found == pytest.approx(fall, nan_ok=True)
 
 
 @pytest.mark.parametrize(
-    ("late", "state"), [(98.0, "collapsed so far"), (98.01, "collapsed")]
+    ("border", "late", "is_young"),
+    [
+        (0.02, 97.9, True),
+        (0.02, 98.1, False),
+        # A quarter is a whole number of float's parts: exactly at the border.
+        (0.25, 75.0, True),
+        (0.25, 75.01, False),
+    ],
 )
-def test_two_percent_in_the_second_half_is_still_learning(late, state):
+def test_two_percent_in_the_second_half_is_still_learning(
+    border, late, is_young, monkeypatch
+):
+    if border != verdict.STILL_LEARNING:
+        monkeypatch.setattr(verdict, "STILL_LEARNING", border)
     one = make_system("stage2", 0.8, frozen=0.8)
     curve = {"steps": [0, 50, 100], "values": [200.0, 100.0, late]}
     told = verdict.write(make_summary(one, curve=curve))["systems"]["stage2"]
-    assert told["state"] == state
-    assert any("Still learning" in note for note in told["notes"]) == (late == 98.0)
+    assert told["state"] == ("collapsed so far" if is_young else "collapsed")
+    assert any("Still learning" in note for note in told["notes"]) == is_young
 
 
 def test_the_youngest_of_several_trainings_counts():
