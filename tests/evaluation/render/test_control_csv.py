@@ -209,7 +209,7 @@ def test_a_column_of_ours_makes_a_table_of_ours(tmp_path):
 
 
 def test_a_rest_of_left_out_rows_lasts_from_row_to_row(tmp_path):
-    """Rows at 0.5 and 1 s, others 0.1 s apart: frames 125 and 250 sound, none between."""
+    """Rows at 0.5 and 1 s: frames 125 and 250 sound, and none between."""
     times = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 1.0, 1.1]
     sure = confidences(tmp_path, times).f0_confidence
     np.testing.assert_allclose(sure[[125, 250]], 0.9, atol=1e-3)
