@@ -235,6 +235,7 @@ def _analyse(
     segments, off_pitch, powers = [], [], []
     read = functools.partial(layout.read_span, spool)
     for segment in range(features.count_segments(n_frames, frame_rate)):
+        start_secs = segment * features.SEGMENT_SECS
         segments.append(
             features.analyse_segment(
                 read,
@@ -249,17 +250,13 @@ def _analyse(
         powers.append(
             features.power_db(
                 read,
-                first=segment * features.SEGMENT_SECS * frame_rate,
+                first=start_secs * frame_rate,
                 n_frames=segments[-1].shape[1],
                 frame_rate=frame_rate,
             )
         )
         off_pitch.append(
-            _off_pitch(
-                read,
-                segment * features.SEGMENT_SECS,
-                Performance(frame_rate, *segments[-1]),
-            )
+            _off_pitch(read, start_secs, Performance(frame_rate, *segments[-1]))
         )
         done = min(1.0, (segment + 1) * features.SEGMENT_SECS * frame_rate / n_frames)
         logging.info("measured %.0f %% of %.0f s", 100 * done, n_frames / frame_rate)

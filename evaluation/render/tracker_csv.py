@@ -51,11 +51,11 @@ def make_performance(
     octaves = np.interp(frames, time[pitched], np.log2(curves["frequency"][pitched]))
     # A gap ends with the row before it and begins with the row behind it.
     steps = np.diff(time)
-    longest = max(MAX_GAP_SECS, 1.5 * float(np.median(steps))) if len(steps) else 0.0
+    longest = max(MAX_GAP_SECS, 1.5 * np.median(steps)) if len(steps) else 0.0
     gaps, frame_secs = np.flatnonzero(steps > longest), 1.0 / frame_rate
     edges = np.concatenate([time[gaps] + frame_secs, time[gaps + 1] - frame_secs])
     known = np.concatenate([time, edges])
-    order = np.argsort(known, kind="stable")
+    order = np.argsort(known)
     sure = np.concatenate([confidence, np.zeros(len(edges))])
     sure_frames = np.interp(frames, known[order], sure[order])
     sounding = (sure_frames >= performance.MIN_CONFIDENCE).astype(np.float64)

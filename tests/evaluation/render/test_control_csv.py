@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from evaluation.render import control_csv
+from evaluation.render import transfer
 from prep import errors
 from tests.helpers import render_helpers
 
@@ -147,6 +148,7 @@ def test_rows_left_out_by_a_tracker_are_a_rest(tmp_path):
     ("text", "reason"),
     [
         ("time,frequency,confidence\n0,440,1\n0,440,1\n", "do not ascend at row 2"),
+        ("time,frequency\n0,440\n0.01,440\n0.01,440\n", "ascend at row 3"),
         ("time,frequency,confidence\n0,0,1\n", "no row has a frequency above 0"),
         ("time,frequency,confidence\n0,-3,1\n1,440,1\n", "a frequency is -3 Hz"),
         ("time,frequency,confidence\n0,440,1\n9e9,440,1\n", "0 to 21600 are played"),
@@ -173,9 +175,73 @@ def test_a_tracker_s_row_sounds_from_a_confidence_of_a_half_on(tmp_path, sure, s
     np.testing.assert_allclose(played.loudness_db, max(expected, -80.0), atol=1e-4)
 
 
-@pytest.mark.parametrize(("gap_rows", "is_rest"), [(9, False), (12, True)])
+@pytest.mark.parametrize(("gap_rows", "is_rest"), [(9, False), (10, True)])
 def test_rows_left_out_for_a_tenth_of_a_second_are_a_rest(tmp_path, gap_rows, is_rest):
     """Rows are 10 ms apart."""
     lines = rows([440.0] * 100, [0.9] * 100).splitlines()
     played = track(tmp_path, "\n".join([*lines[:41], *lines[41 + gap_rows :]]))
     assert played.voiced.all() != is_rest
+
+
+def confidences(tmp_path, times, sure=0.9):
+    lines = [f"{secs},440,{sure}" for secs in times]
+    return track(tmp_path, "\n".join(["time,frequency,confidence", *lines]))
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_row_of_a_tracker_is_one_frame(tmp_path):
+    """Without a confidence it is sure, however low its pitch."""
+    played = track(tmp_path, "time,frequency\n0,0.5\n")
+    assert (played.f0_hz.tolist(), played.f0_confidence.tolist()) == ([0.5], [1.0])
+
+
+def test_confidences_of_a_tracker_end_at_0_and_1(tmp_path):
+    text = "time,frequency,confidence\n0,440,1.05\n0.004,440,-0.2\n"
+    assert track(tmp_path, text).f0_confidence.tolist() == [1.0, 0.0]
+
+
+def test_a_column_of_ours_makes_a_table_of_ours(tmp_path):
+    text = "time,frequency,f0_hz,loudness_db\n0,1,440,-20\n"
+    (tmp_path / "both.csv").write_text(text)
+    table = control_csv.Table(tmp_path / "both.csv", frame_rate=FRAME_RATE)
+    assert not table.is_tracked
+    assert table.performance().f0_hz.tolist() == [440.0]
+
+
+def test_a_rest_of_left_out_rows_lasts_from_row_to_row(tmp_path):
+    """Rows at 0.5 and 1 s: frames 125 and 250 sound, and none between."""
+    times = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 1.0, 1.1]
+    sure = confidences(tmp_path, times).f0_confidence
+    np.testing.assert_allclose(sure[[125, 250]], 0.9, atol=1e-3)
+    np.testing.assert_allclose(sure[126:250], 0.0, atol=1e-3)
+
+
+@pytest.mark.parametrize(("gap", "is_rest"), [(0.29, False), (0.31, True)])
+def test_rows_far_apart_are_a_rest_from_one_and_a_half_steps_on(tmp_path, gap, is_rest):
+    """Rows are 0.2 s apart, in the median; the mean is 0.22 s."""
+    times = [0.0, 0.2, 0.4, 0.6, 0.8, 0.8 + gap]
+    assert confidences(tmp_path, times).voiced.all() != is_rest
+
+
+def test_one_long_pause_makes_no_milliseconds(tmp_path):
+    assert confidences(tmp_path, [0.0, 0.01, 0.02, 0.03, 9.0]).n_frames == 2251
+
+
+def test_six_hours_of_a_tracker_are_played(tmp_path):
+    text = "time,frequency\n0,440\n0.1,440\n0.2,440\n%s,440\n"
+    path = tmp_path / "long.csv"
+    play = lambda: control_csv.Table(path, frame_rate=1).performance(
+        render_helpers.HEARD
+    )
+    path.write_text(text % 21600)
+    assert play().n_frames == 21601
+    path.write_text(text % 21600.1)
+    with pytest.raises(errors.InputError, match="0 to 21600 are played"):
+        play()
+
+
+def test_rests_of_a_tracker_are_60_db_quieter(tmp_path):
+    loud = transfer.Heard(np.full(101, 69.0), np.full(101, -10.0))
+    (tmp_path / "a.csv").write_text(rows([440.0, 440.0, 440.0], [0.1, 0.1, 0.1]))
+    table = control_csv.Table(tmp_path / "a.csv", frame_rate=FRAME_RATE)
+    np.testing.assert_allclose(table.performance(loud).loudness_db, -70.0)

@@ -34,8 +34,12 @@ def test_any_rate_is_heard_on_the_same_grid(tmp_path, sample_rate):
     assert np.ptp(played.loudness_db[10:-10]) < 0.5
 
 
-def test_hearing_equals_preparation(tmp_path):
-    path = render_helpers.write_tone(tmp_path / "tone.wav", sample_rate=16000)
+@pytest.mark.parametrize("segment_secs", [60, 2], ids=["in one", "by segments"])
+def test_hearing_equals_preparation(tmp_path, monkeypatch, segment_secs):
+    monkeypatch.setattr(features, "SEGMENT_SECS", segment_secs)
+    path = tmp_path / "fading.wav"
+    time = np.arange(int(2.5 * 16000)) / 16000
+    soundfile.write(path, 0.3 * 0.1**time * np.sin(2 * np.pi * 440 * time), 16000)
     samples, _ = soundfile.read(path, dtype="float32")
     expected = features.compute_features(
         samples, 16000, tracker=render_helpers.stub_tracker
