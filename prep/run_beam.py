@@ -141,7 +141,6 @@ def main(values: flags.FlagValues, beam_args: Sequence[str]) -> int:
         beam_args: Flags that are not ours: Beam's, or mistyped.
     """
     from prep import preparation
-    from prep import processor
     from prep.beam import runners
     from prep.beam import steps
 
@@ -177,8 +176,13 @@ def main(values: flags.FlagValues, beam_args: Sequence[str]) -> int:
         dry_run=values.dry_run,
         quiet=values.quiet,
     )
-    if settings.crepe_precision == "bfloat16" and processor.lacks_bfloat16():
-        sys.stderr.write(f"ddsp_prep: --crepe_precision=bfloat16: {processor.SLOWER}\n")
+    if settings.crepe_precision == "bfloat16":
+        from prep import products  # TensorFlow
+
+        if products.lacks_bfloat16():
+            sys.stderr.write(
+                f"ddsp_prep: --crepe_precision=bfloat16: {products.SLOWER}\n"
+            )
     preparation.prepare(request, _be_quiet if values.quiet else _say)
     return 0
 

@@ -24,8 +24,8 @@ ARROWS = {
         loudness:
         progress:
         demo: progress
-        processor:
-        pitch: processor
+        products:
+        pitch: products
         settings: pitch
         recordings: loudness
         features: loudness recordings settings
@@ -37,12 +37,12 @@ ARROWS = {
         report: beam pitch plan settings
         preparation: beam dataset files plan progress recordings report settings
         command_line:
-        run_beam: beam command_line preparation processor settings
+        run_beam: beam command_line preparation products settings
     """,
     "models": """
         schedules:
         memory:
-        layers:
+        layers: prep.products
         measures:
         config: prep.dataset
         data: prep.dataset
@@ -57,8 +57,8 @@ ARROWS = {
             synths
         monitoring: data losses measures synths
         teaching: data losses measures prep.files runs
-        training: config data losses memory monitoring prep.dataset prep.files runs
-            synths teaching
+        training: config data layers losses memory monitoring prep.dataset prep.files
+            prep.products runs synths teaching
         registry: autoencoder config controls data decoders layers losses schedules
             synths teaching training
         ddsp_run: prep.command_line runs training

@@ -11,10 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
+from absl import logging
 
+from models.layers import products
 from models.synths import seeded_noise
 from models.training import optimizer
 from models.training import options as training_options
+from prep import products as prep_products
 
 Batch = dict[str, tf.Tensor]
 
@@ -40,6 +43,8 @@ class LadderTrainer:
         self.strategy = strategy
         self.options = options
         self.settings = options.optimizer_settings()
+        if options.product_precision == "bfloat16" and prep_products.lacks_bfloat16():
+            logging.warning("product_precision='bfloat16': %s", prep_products.SLOWER)
         with strategy.scope():
             self.optimizer = optimizer.make_optimizer(self.settings)
 
@@ -175,7 +180,11 @@ class LadderTrainer:
 
     def _gradients(self, part: Batch, key: seeded_noise.NoiseKey) -> list[tf.Tensor]:
         """Losses, then a dense gradient for every trainable variable."""
-        with tf.GradientTape() as tape, seeded_noise.reproducible(key):
+        with (
+            tf.GradientTape() as tape,
+            seeded_noise.reproducible(key),
+            products.computed_in(self.options.product_precision),
+        ):
             _, losses = self.model(part, return_losses=True, training=True)
         variables = self.model.trainable_variables
         gradients = tape.gradient(losses["total_loss"], variables)

@@ -1,11 +1,11 @@
-"""What is read off the system's description of the processor."""
+"""What is read off the system's description of the processor, and said of it."""
 
 import pytest
 from absl import flags
 
 from prep import command_line
 from prep import preparation
-from prep import processor
+from prep import products
 from prep import run_beam
 
 
@@ -24,11 +24,11 @@ from prep import run_beam
 )
 def test_flags_of_the_first_core_decide(tmp_path, facts, lacks):
     (tmp_path / "cpuinfo").write_text(facts)
-    assert processor.lacks_bfloat16(tmp_path / "cpuinfo") is lacks
+    assert products.lacks_bfloat16(tmp_path / "cpuinfo") is lacks
 
 
 def test_a_system_without_a_description_is_given_the_benefit(tmp_path):
-    assert not processor.lacks_bfloat16(tmp_path / "absent")
+    assert not products.lacks_bfloat16(tmp_path / "absent")
 
 
 @pytest.mark.parametrize("lacks", [True, False])
@@ -37,7 +37,7 @@ def test_preparation_says_what_bfloat16_costs_and_sets_it(lacks, monkeypatch, ca
     monkeypatch.setattr(
         preparation, "prepare", lambda asked, say: requests.append(asked)
     )
-    monkeypatch.setattr(processor, "lacks_bfloat16", lambda: lacks)
+    monkeypatch.setattr(products, "lacks_bfloat16", lambda: lacks)
     values = flags.FlagValues()
     run_beam.define_flags(command_line.FlagGroups(values))
     values(["ddsp_prep", "--input=in", "--crepe_precision=bfloat16"])
@@ -47,6 +47,4 @@ def test_preparation_says_what_bfloat16_costs_and_sets_it(lacks, monkeypatch, ca
     assert request.tracker_id == "crepe-full-viterbi-bfloat16"
     assert request.make_tracker().precision == "bfloat16"
     said = capsys.readouterr().err.splitlines()
-    assert (
-        said == [f"ddsp_prep: --crepe_precision=bfloat16: {processor.SLOWER}"] * lacks
-    )
+    assert said == [f"ddsp_prep: --crepe_precision=bfloat16: {products.SLOWER}"] * lacks

@@ -8,8 +8,8 @@ import soundfile
 import soxr
 import tensorflow as tf
 
+from prep import products as products_lib
 from prep.pitch import network as crepe_network
-from prep.pitch import products as products_lib
 from prep.pitch import tracker
 from tests.helpers import tones
 
@@ -53,7 +53,7 @@ def test_products_of_tensorflow_are_the_same_to_a_unit_of_the_last_bit(rng):
 
 @pytest.mark.parametrize("lacks", [True, False])
 def test_precision_chooses_what_the_processor_has(lacks, monkeypatch):
-    monkeypatch.setattr(products_lib.processor, "lacks_bfloat16", lambda: lacks)
+    monkeypatch.setattr(products_lib, "lacks_bfloat16", lambda: lacks)
     assert products_lib.products_of("bfloat16").native is not lacks
     assert products_lib.products_of("float32").precision == "float32"
 
