@@ -37,7 +37,6 @@ from prep.recordings import find
 SAMPLE_RATE = 16000  # Hz
 STEPS = (0.0, 0.2, 0.4, 0.7, 0.85, 1.0)
 LAST_BELOW, FIRST_ABOVE = 2, 3  # steps between which the index must cross 0.5
-HEALTHY_BELOW = 0.25
 MP3_BITS = 64000  # a second
 CLIP_SECS = 3.0  # of each recording, up to where it ends
 ENDS_DB, ENDS_SECS = 50.0, 0.3  # below the loudest for good, and what is kept of that

@@ -17,7 +17,6 @@ import contextlib
 import json
 import os
 import pathlib
-import shutil
 import statistics
 import tempfile
 from typing import Any
@@ -29,17 +28,12 @@ from evaluation.instrument import page
 from evaluation.instrument import program as program_lib
 from evaluation.instrument import scripts
 from models.runs import loading
+from tests.helpers import browsers
 
 STAGES = ("stage2", "stage3", "stage5")
 FRAME_RATE = 250  # frames/s
 N_ROUNDS = 5  # of which the median counts
 SCRIPT_SECS = 600  # after which the browser hangs
-ARGUMENTS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-)
 RENDER = """
   const { host } = ddspInstrument, rate = host.program.synth.sample_rate;
   const note = { note: "on", id: "a", midi: 69, share: 0.8 };
@@ -90,23 +84,6 @@ LATENCY = """
     measure(tone),
   ];
 """
-
-
-def open_browser() -> Any:
-    """Starts a headless Chromium."""
-    from selenium import webdriver
-    from selenium.webdriver.chrome import options as chrome_options
-    from selenium.webdriver.chrome import service
-
-    options = chrome_options.Options()
-    options.binary_location = str(shutil.which("chromium"))
-    for argument in ARGUMENTS:
-        options.add_argument(argument)
-    driver = webdriver.Chrome(
-        options=options, service=service.Service(shutil.which("chromedriver"))
-    )
-    driver.set_script_timeout(SCRIPT_SECS)
-    return driver
 
 
 def evaluate(driver: Any, body: str, **constants: float) -> Any:
@@ -183,7 +160,8 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     results = {}
-    driver = open_browser()
+    driver = browsers.open_chromium()
+    driver.set_script_timeout(SCRIPT_SECS)
     try:
         for name in arguments.runs or arguments.stages:
             if arguments.runs:

@@ -3,10 +3,12 @@ r"""Scores the pitch tracker on tones whose pitch is known.
     make bench-pitch
 
 Tones of eight harmonics with vibrato, glides and steady notes, in a low, a middle and a
-high register, without noise and with white noise 20, 10 and 0 dB below them, are
-tracked by the full and the tiny CREPE with the decoder that preparation uses. Scores
-are mir_eval's, in cents of the true pitch; the share voiced is that of frames with a
-confidence of `frame_masks.MIN_CONFIDENCE`. Ends with one JSON line.
+high register and in two outside CREPE's range, without noise and with white noise 20,
+10 and 0 dB below them, are tracked by the full and the tiny CREPE as preparation does:
+an octave lower or higher where the measure of the range asks for it. What is tracked so
+is tracked as it is too, in groups that end in "as ddsp". Scores are mir_eval's, in
+cents of the true pitch; the share voiced is that of frames with a confidence of
+`frame_masks.MIN_CONFIDENCE`. Ends with one JSON line.
 """
 
 import dataclasses
@@ -18,17 +20,28 @@ import mir_eval
 import numpy as np
 
 from models.measures import frame_masks
+from prep import features
 from prep.pitch import tracker as pitch_tracker
+from prep.recordings import pitch_range
 
 SAMPLE_RATE = 16000  # Hz
 FRAME_RATE = 125  # answers a second; multiples of 64 samples are quick
 SECS = 2.0  # of each tone
 EDGE_SECS = 0.1  # at both ends, where half of a window is empty
 N_HARMONICS = 8
-REGISTERS = {"low": 65.4, "middle": 261.6, "high": 1046.5}  # Hz: C2, C4, C6
+# Hz: C2, C4, C6, and beyond CREPE's range G0 and G7. A glide ends within it: up from
+# below, down from above.
+REGISTERS = {
+    "low": 65.4,
+    "middle": 261.6,
+    "high": 1046.5,
+    "below": 24.5,
+    "above": 3136.0,
+}
 MOVEMENTS = ("steady", "vibrato", "glide")
 VIBRATO_HZ, VIBRATO_CENTS = 5.5, 50.0  # rate, and to either side
-GLIDE_CENTS = 1200.0  # upwards in the whole tone
+GLIDE_CENTS = 1200.0  # in the whole tone
+AS_IT_IS = "as ddsp"  # of groups that are not tracked an octave lower or higher
 NOISE_DB = (np.inf, 20.0, 10.0, 0.0)  # tone over noise
 CAPACITIES = ("full", "tiny")
 TOLERANCE_CENTS = 50.0
@@ -88,8 +101,9 @@ def make_tones() -> Iterator[Tone]:
     rng = np.random.default_rng(0)
     for register, base_hz in REGISTERS.items():
         for movement in MOVEMENTS:
-            curve = base_hz * 2.0 ** (cents_over_time(movement, times) / 1200.0)
-            truth = base_hz * 2.0 ** (cents_over_time(movement, frames) / 1200.0)
+            way = -1.0 if register == "above" else 1.0
+            curve = base_hz * 2.0 ** (way * cents_over_time(movement, times) / 1200.0)
+            truth = base_hz * 2.0 ** (way * cents_over_time(movement, frames) / 1200.0)
             phase = 2.0 * np.pi * np.cumsum(curve) / SAMPLE_RATE
             tone = np.zeros(times.size)
             for k in range(1, N_HARMONICS + 1):
@@ -102,9 +116,19 @@ def make_tones() -> Iterator[Tone]:
                 yield Tone(register, movement, snr_db, audio.astype(np.float32), truth)
 
 
-def score(tone: Tone, tracker: pitch_tracker.CrepeTracker) -> Scores:
-    """Tracks a tone and scores the answer."""
-    f0_hz, confidence = tracker(tone.audio, FRAME_RATE)
+def choose_octaves(tone: Tone) -> int:
+    """Octaves by which preparation plays a tone higher to the tracker."""
+    return pitch_range.choose_octaves(
+        pitch_range.measure(tone.audio, SAMPLE_RATE),
+        hop_size=SAMPLE_RATE // FRAME_RATE,
+    )
+
+
+def score(tone: Tone, tracker: pitch_tracker.CrepeTracker, *, octaves: int) -> Scores:
+    """Tracks a tone, played `octaves` higher, and scores the answer."""
+    f0_hz, confidence = features.track_clip(
+        tone.audio, FRAME_RATE, tracker=tracker, octaves=octaves
+    )
     inner = slice(round(EDGE_SECS * FRAME_RATE), -round(EDGE_SECS * FRAME_RATE))
     n_frames = tone.f0_hz.size
     est_hz, true_hz = f0_hz[:n_frames][inner], tone.f0_hz[inner]
@@ -142,17 +166,22 @@ def main() -> int:
     document: dict[str, dict[str, dict[str, float]]] = {}
     for capacity in CAPACITIES:
         tracker = pitch_tracker.CrepeTracker(capacity)
-        scored = [(tone, score(tone, tracker)) for tone in tones]
-        groups: dict[str, list[Scores]] = {"all": [one for _, one in scored]}
-        for tone, one in scored:
+        groups: dict[str, list[Scores]] = {"all": []}
+        for tone in tones:
+            octaves = choose_octaves(tone)
+            one = score(tone, tracker, octaves=octaves)
             noise = "no noise" if np.isinf(tone.snr_db) else f"{tone.snr_db:.0f} dB"
-            for name in (tone.register, tone.movement, noise):
+            own = (tone.register, f"{tone.register}, {noise}")
+            for name in ("all", tone.movement, noise, *own):
                 groups.setdefault(name, []).append(one)
-            groups.setdefault(f"{tone.register}, {noise}", []).append(one)
+            if octaves:
+                one = score(tone, tracker, octaves=0)
+                for name in own:
+                    groups.setdefault(f"{name}, {AS_IT_IS}", []).append(one)
         document[capacity] = {name: mean_scores(ones) for name, ones in groups.items()}
         print(f"CREPE {capacity}: accuracy, chroma, cents (median, 95 %), voiced")
         for name, values in document[capacity].items():
-            print(f"  {name:18}" + "  ".join(f"{v:8.3f}" for v in values.values()))
+            print(f"  {name:26}" + "  ".join(f"{v:8.3f}" for v in values.values()))
     print(json.dumps(document))
     return 0
 

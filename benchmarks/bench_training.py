@@ -31,9 +31,9 @@ import ddsp_compat
 from benchmarks import time_to_healthy
 from benchmarks import timing
 from benchmarks import training_parts
-from models import memory
 from models.config import gin_config
 from models.training import assembly
+from prep import processes
 
 STOCK_GIN = pathlib.Path(ddsp.__file__).parent / "training" / "gin"
 STOCK_FILE = "models/solo_instrument.gin"  # what papers/iclr2020 trains on its data
@@ -106,7 +106,7 @@ def rung_step(
     parts = {key: value[tf.newaxis] for key, value in batch.items()}
     attempt = tf.constant(0, tf.int64)
     return (
-        lambda: trainer.train_step(parts, attempt)["losses"]["total_loss"].numpy(),
+        lambda: trainer.train_step(parts, attempt).losses["total_loss"].numpy(),
         model,
     )
 
@@ -247,7 +247,7 @@ def measure_own_peak(name: str) -> None:
         step, _ = stock_step(batch) if is_stock else rung_step(name, batch)
         step()
         if not is_stock:
-            memory.give_back_freed()  # as our loop does
+            processes.give_back_freed()  # as our loop does
         for _ in range(MEMORY_STEPS - 1):
             step()
     print(json.dumps({"peak_bytes": timing.own_peak_bytes()}))

@@ -36,6 +36,7 @@ from evaluation.collapse_index import index
 from evaluation.collapse_index import sums as index_sums
 from evaluation.scoring import clips
 from models.measures import control_arrays
+from models.measures import distributions
 from models.measures import frame_masks
 from prep import command_line
 from prep.pitch import tracker as pitch_tracker
@@ -133,7 +134,7 @@ def _predict_clip(
 
     pitched = own.masks.pitched
     # Frames without pitch keep their own level; power is met with the noise taken off.
-    shares = control_arrays.normalise_distribution(
+    shares = distributions.normalise(
         predict("harmonic_distribution"),
         f0_hz=own.controls.f0_hz,
         sample_rate=SAMPLE_RATE,

@@ -21,6 +21,7 @@ from models.controls import control_smoothing as controls_lib
 from models.controls import heads
 from models.decoders import base
 from models.losses import terms as losses_lib
+from models.measures import model_outputs
 
 FeatureBatch = Mapping[str, tf.Tensor]
 HARMONIC, NOISE = (
@@ -82,22 +83,9 @@ class LadderAutoencoder(ddsp_model.Model):
         self._step_is_set = True
         self.step.assign(tf.cast(step, tf.int64))
 
-    def set_n_samples(self, n_samples: int) -> None:
-        """Sets the length of the audio to make, for clips of another length.
-
-        Args:
-            n_samples: n_frames * sample_rate / frame_rate of the features to come.
-        """
-        if self.conditioning.n_frames is not None:
-            rates = self.conditioning
-            rates.n_frames = round(n_samples * rates.frame_rate / rates.sample_rate)
-        for processor in self.processor_group.processors:
-            if hasattr(processor, "n_samples"):
-                processor.n_samples = n_samples
-
     def decode(
         self, features: FeatureBatch, step: tf.Tensor | None = None
-    ) -> dict[str, Any]:
+    ) -> model_outputs.ModelOutputs:
         """Features -> controls, without audio.
 
         Args:
@@ -110,7 +98,7 @@ class LadderAutoencoder(ddsp_model.Model):
             harmonic_distribution, noise_magnitudes, f0_hz) and `raw_controls` (the same
             before smoothing).
         """
-        outputs: dict[str, Any] = dict(features)
+        outputs: model_outputs.ModelOutputs = dict(features)
         outputs.update(self.conditioning(features))
         raw = self.decoder(outputs)
         smoothed, unsmoothed = controls_lib.scale_and_smooth(
@@ -142,7 +130,9 @@ class LadderAutoencoder(ddsp_model.Model):
                 audio[key] = result["controls"][processor]["signal"]
         return audio
 
-    def call(self, features: FeatureBatch, training: bool = True) -> dict[str, Any]:
+    def call(
+        self, features: FeatureBatch, training: bool = True
+    ) -> model_outputs.ModelOutputs:
         """Runs the model.
 
         Args:

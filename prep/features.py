@@ -14,13 +14,14 @@ most likely paths of both have run into one.
 """
 
 import functools
+import math
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 
 from prep import loudness as loudness_lib
 from prep import settings as settings_lib
+from prep.pitch import octaves as octaves_lib
 from prep.recordings import resample
 
 CREPE_RATE = settings_lib.CREPE_RATE
@@ -28,29 +29,8 @@ CREPE_FRAME = settings_lib.CREPE_FRAME
 SEGMENT_SECS = 60  # s of features that are computed at once
 MARGIN_SECS = 2  # s of context on both sides, in which Viterbi paths have merged
 
-# Audio from sample `start` to `stop` at 16 kHz, zeros outside the recording.
-ReadSpan = Callable[[int, int], np.ndarray]
-
-
-class Tracker(Protocol):
-    """Measures pitch."""
-
-    def __call__(
-        self, audio_16k: np.ndarray, frame_rate: int, *, center: bool = True
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Pitch and confidence of frames of 1024 samples.
-
-        Args:
-            audio_16k: float32, shape [n_samples].
-            frame_rate: Frames/s, divides 16000.
-            center: Whether frame `i` stands at `i * hop` (zeros around the signal), or
-                begins there and lies wholly inside.
-
-        Returns:
-            f0_hz and f0_confidence, shape [n_frames] each; without `center`, n_frames
-            is `1 + (n_samples - 1024) // hop`.
-        """
-        ...
+ReadSpan = octaves_lib.ReadSpan
+Tracker = octaves_lib.Tracker
 
 
 def count_frames(n_samples: int, hop_size: int, *, framing: str = "aligned") -> int:
@@ -153,6 +133,7 @@ def analyse_segment(
     frame_rate: int,
     framing: str,
     tracker: Tracker,
+    octaves: int = 0,
 ) -> np.ndarray:
     """Features of one segment of a recording.
 
@@ -163,6 +144,8 @@ def analyse_segment(
         frame_rate: Frames/s.
         framing: See the module.
         tracker: Measures pitch.
+        octaves: By which the tracker hears the recording higher, see
+            `prep.pitch.octaves`; the pitch is that of the recording as it is.
 
     Returns:
         f0_hz, f0_confidence and loudness_db; float32, shape [3, n], `n` being
@@ -179,9 +162,14 @@ def analyse_segment(
     begin = max(0, first - MARGIN_SECS * frame_rate)
     end = min(n_frames, first + n + MARGIN_SECS * frame_rate)
     # Pitch: a frame of CREPE stands around its sample, or begins there.
-    start = begin * hop - (0 if shift else CREPE_FRAME // 2)
-    heard = read_16k(start, start + (end - begin - 1) * hop + CREPE_FRAME)
-    f0_hz, f0_confidence = tracker(heard, frame_rate, center=False)
+    f0_hz, f0_confidence = octaves_lib.track_span(
+        read_16k,
+        center=begin * hop + (CREPE_FRAME // 2 if shift else 0),
+        n_frames=end - begin,
+        frame_rate=frame_rate,
+        tracker=tracker,
+        octaves=octaves,
+    )
     if f0_hz.shape != (end - begin,) or f0_confidence.shape != (end - begin,):
         raise ValueError(
             f"the pitch tracker gave {f0_hz.shape} pitches and {f0_confidence.shape} "
@@ -203,6 +191,35 @@ def analyse_segment(
     return features.astype(np.float32)
 
 
+def track_clip(
+    audio_16k: np.ndarray,
+    frame_rate: float,
+    *,
+    tracker: Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray]],
+    octaves: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pitch of a clip in memory from a tracker that takes nothing but whole clips.
+
+    Args:
+        audio_16k: Shape [n_samples].
+        frame_rate: Frames/s.
+        tracker: Audio at 16 kHz and a frame rate -> f0_hz and f0_confidence, frame `i`
+            around sample `i * hop`.
+        octaves: See `analyse_segment`.
+
+    Returns:
+        f0_hz of the clip as it is, and f0_confidence; as many frames as `tracker`
+        gives.
+    """
+    if not octaves:
+        return tracker(audio_16k, frame_rate)
+    ratio = 2.0**octaves
+    read = octaves_lib.replay(functools.partial(read_array, audio_16k), octaves)
+    heard = read(0, math.ceil(len(audio_16k) / ratio))
+    f0_hz, f0_confidence = tracker(heard, frame_rate * ratio)
+    return f0_hz / ratio, f0_confidence
+
+
 def compute_features(
     audio: np.ndarray,
     sample_rate: int = CREPE_RATE,
@@ -210,6 +227,7 @@ def compute_features(
     tracker: Tracker,
     frame_rate: int = 250,
     framing: str = "aligned",
+    octaves: int = 0,
 ) -> dict[str, np.ndarray]:
     """Everything that a record holds, of a clip of any length in memory.
 
@@ -221,6 +239,7 @@ def compute_features(
         tracker: Measures pitch, for instance `prep.pitch.tracker.CrepeTracker`.
         frame_rate: Frames/s; also divides 16000.
         framing: See the module.
+        octaves: See `analyse_segment`.
 
     Returns:
         float32: `audio` and `audio_16k`, zeros appended up to a whole frame; `f0_hz`,
@@ -255,6 +274,7 @@ def compute_features(
                 frame_rate=frame_rate,
                 framing=framing,
                 tracker=tracker,
+                octaves=octaves,
             )
             for segment in range(count_segments(n_frames, frame_rate))
         ],

@@ -80,6 +80,11 @@ def define_flags(groups: command_line.FlagGroups) -> None:
             "Of its products; bfloat16 is for processors with AMX or AVX512-BF16.",
         ),
         "f0_decoder": (("viterbi", "argmax"), "Pitch from the network's activations."),
+        "pitch_range": (
+            settings_lib.PITCH_RANGES,
+            "auto: what lies outside CREPE's 32.7 to 1975.5 Hz is tracked an octave "
+            "lower or higher; crepe: as ddsp does.",
+        ),
     }
     for name, (allowed, text) in choices.items():
         groups.choice(name, getattr(defaults, name), allowed, text)

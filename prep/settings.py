@@ -16,6 +16,7 @@ CREPE_FRAME = tracker.FRAME_SIZE  # samples that it sees
 PRECISIONS = tracker.PRECISIONS
 FRAMINGS = ("aligned", "ddsp_same", "ddsp_center")
 NORMALIZATIONS = ("none", "peak")
+PITCH_RANGES = ("auto", "crepe")
 SHORT = ("pack", "pad", "reject")  # what becomes of recordings shorter than an example
 MAX_RATE = 192000  # samples/s
 SECS_PRECISION = 1e-6  # s, seconds further than this from a whole frame are refused
@@ -74,6 +75,8 @@ class Settings:
         crepe_capacity: Size of the pitch tracker's network, "full" or "tiny".
         crepe_precision: Of the network's products, "float32" or "bfloat16".
         f0_decoder: "viterbi" or "argmax".
+        pitch_range: "auto" tracks a recording outside CREPE's range an octave lower or
+            higher (`prep.recordings.pitch_range`); "crepe" tracks all as they are.
         voiced_confidence: A frame is voiced from this confidence on, [0, 1], ...
         voiced_loudness_db: ... and from this loudness on, dB A-weighted.
         eval_split_fraction: Share of the seconds kept for evaluation, [0, 0.5].
@@ -94,6 +97,7 @@ class Settings:
     crepe_capacity: str = "full"
     crepe_precision: str = "float32"
     f0_decoder: str = "viterbi"
+    pitch_range: str = "auto"
     voiced_confidence: float = tracker.MIN_CONFIDENCE
     voiced_loudness_db: float = tracker.MIN_LOUDNESS_DB
     eval_split_fraction: float = 0.1
@@ -116,6 +120,7 @@ class Settings:
         _check_choice("crepe_capacity", self.crepe_capacity, ("full", "tiny"))
         _check_choice("crepe_precision", self.crepe_precision, PRECISIONS)
         _check_choice("f0_decoder", self.f0_decoder, ("viterbi", "argmax"))
+        _check_choice("pitch_range", self.pitch_range, PITCH_RANGES)
         _check_range("voiced_confidence", self.voiced_confidence, 0.0, 1.0)
         _check_range("voiced_loudness_db", self.voiced_loudness_db, -80.0, 60.0)
         _check_range("min_loudness_db", self.min_loudness_db, -80.0, 60.0)

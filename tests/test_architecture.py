@@ -28,11 +28,11 @@ ARROWS = {
         pitch: products
         settings: pitch
         recordings: loudness
-        features: loudness recordings settings
+        features: loudness pitch recordings settings
         checked_json:
         plan: features loudness recordings settings
-        locks:
-        dataset: features files locks loudness plan recordings settings
+        processes:
+        dataset: features files loudness plan processes recordings settings
         beam: dataset features loudness pitch plan recordings settings
         report: beam pitch plan settings
         preparation: beam dataset files plan progress recordings report settings
@@ -41,7 +41,6 @@ ARROWS = {
     """,
     "models": """
         schedules:
-        memory:
         layers: prep.products
         measures:
         config: prep.dataset
@@ -50,15 +49,15 @@ ARROWS = {
         decoders: layers
         synths: layers
         losses: layers measures schedules synths
-        autoencoder: controls decoders losses
-        runs: config prep.dataset prep.files prep.locks
+        autoencoder: controls decoders losses measures
+        runs: config prep.dataset prep.files prep.processes
         streaming: autoencoder controls decoders prep.files synths
         export: autoencoder controls data decoders measures prep.files runs streaming
             synths
         monitoring: data losses measures synths
         teaching: data losses measures prep.files runs
-        training: config data layers losses memory monitoring prep.dataset prep.files
-            prep.products runs synths teaching
+        training: config data layers losses measures monitoring prep.dataset prep.files
+            prep.processes prep.products runs synths teaching
         registry: autoencoder config controls data decoders layers losses schedules
             synths teaching training
         ddsp_run: prep.command_line runs training
@@ -66,13 +65,13 @@ ARROWS = {
     "evaluation": """
         metrics: models.measures
         collapse_index: models.measures
-        scoring: collapse_index metrics models.data models.measures models.memory
-            models.runs models.synths prep.features prep.files
+        scoring: collapse_index metrics models.data models.measures models.runs
+            models.synths prep.features prep.files prep.processes prep.recordings
         summary: collapse_index metrics models.data models.measures models.runs scoring
         report: collapse_index metrics models.measures models.runs prep.command_line
-            prep.locks scoring summary
+            prep.processes scoring summary
         evaluate: models.runs prep.pitch prep.progress report scoring summary
-        matrix: models.config models.runs prep.dataset prep.files prep.locks
+        matrix: models.config models.runs prep.dataset prep.files prep.processes
             prep.progress report scoring summary
         render: models.autoencoder models.controls models.measures models.runs
             models.streaming prep.dataset prep.features prep.files prep.loudness

@@ -14,10 +14,9 @@ from evaluation.render import job
 from evaluation.scoring import rows as rows_lib
 from evaluation.summary import builder
 from models.data import provider
-from models.training import request
-from models.training import session
 from prep import command_line
 from tests.helpers import prep_helpers
+from tests.helpers import training_helpers
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 EXAMPLE_SECS = 0.5
@@ -28,24 +27,6 @@ class Tracker(prep_helpers.StubTracker):
 
     def __init__(self, *unused_capacity, **unused_options):
         pass
-
-
-def train(rung: str, *, data: pathlib.Path, runs: pathlib.Path) -> None:
-    """A step of a shrunken rung."""
-    session.train(
-        request.TrainingRequest(
-            save_dir=str(runs / rung),
-            gin_files=(
-                str(REPOSITORY / f"gin/{rung}.gin"),
-                str(REPOSITORY / "gin/overlays/tiny.gin"),
-            ),
-            search_paths=(str(REPOSITORY),),
-            data_dir=str(data),
-            num_steps=1,
-            quiet=True,
-        ),
-        say=lambda text: None,
-    )
 
 
 def run_program(program, *words: str) -> int:
@@ -75,7 +56,8 @@ def test_recordings_become_a_dataset_a_run_a_report_and_a_wav(tmp_path, monkeypa
 
     # ddsp_run takes a step, ddsp_report judges what it left.
     for rung in ("stage1", "stage2"):
-        train(rung, data=data, runs=runs)
+        run_dir = runs / rung
+        training_helpers.train_rung(rung, data=data, run_dir=run_dir, n_steps=1)
     report = tmp_path / "report"
     code = run_program(
         run_report,

@@ -8,21 +8,15 @@ import sys
 import pytest
 
 from prep import tensorflow_setup
+from tests.helpers import programs
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def run(code: str, **environment: str) -> subprocess.CompletedProcess:
-    clean = {k: v for k, v in os.environ.items() if k != "TF_USE_LEGACY_KERAS"}
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env={**clean, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    # Without a word, as for a person who has set nothing.
+    environment = {"TF_USE_LEGACY_KERAS": ""} | environment
+    return programs.run(programs.PYTHON, "-c", code, code=None, environment=environment)
 
 
 def test_legacy_keras_is_asked_for_without_importing_anything_heavy():

@@ -31,9 +31,9 @@ from models.config import gin_config
 from models.config import vetting
 from models.data import record_index
 from models.runs import checkpoints
-from models.runs import event_files
 from models.runs import layout
 from models.runs import loading
+from models.runs import metrics_log
 from models.runs import record
 from models.teaching import targets
 from prep import errors
@@ -326,7 +326,7 @@ KINDS = {
     "events": Kind(
         "events",
         _write_events,
-        lambda f: event_files.drop_after(f / "events", 2),
+        lambda f: metrics_log.drop_events_after(f / "events", 2),
         n_mutants=60,
         values=False,
     ),

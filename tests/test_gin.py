@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from models.config import checks
-from models.config import gin_names
+from models.config import gin_config
 from tests.helpers import ladder_helpers
 
 FILES = sorted(
@@ -292,12 +292,12 @@ def test_the_documented_weights_are_the_model_s(rng, name, n_weights):
 def test_the_ladder_s_page_names_parameters_that_exist():
     assert len(documented_rungs()) == 8
     ladder_helpers.parse_stage("gin/transformer.gin")
-    by_class = {name.rsplit(".", 1)[-1]: name for name in gin_names.registered()}
+    by_class = {name.rsplit(".", 1)[-1]: name for name in gin_config.registered()}
     text = LADDER_PAGE.read_text(encoding="utf-8")
     named = re.findall(r"\b([A-Z][A-Za-z]+)\.([a-z]\w+)", text)
     assert len(named) > 40
     for short, parameter in named:
         selector = by_class[short]
         known = checks.constructor_parameters(gin.get_configurable(selector))
-        known = known or gin_names.parameter_names(selector)
+        known = known or gin_config.parameter_names(selector)
         assert parameter in known, f"{short}.{parameter}"

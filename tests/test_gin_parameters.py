@@ -22,7 +22,6 @@ import tensorflow as tf
 
 from models import registry  # noqa: F401  registers what is probed
 from models.config import gin_config
-from models.config import gin_names
 from models.controls import control_smoothing
 from models.layers import dense
 from models.losses import teacher
@@ -35,6 +34,7 @@ from models.training import selection
 from tests.helpers import ladder_helpers
 from tests.helpers import training_helpers
 
+pytestmark = pytest.mark.usefixtures("clean_gin")
 N_FRAMES, HOP, N_HARMONICS, N_BANDS = 20, 64, 6, 5
 N_SAMPLES = N_FRAMES * HOP
 N_STEPS = 110  # of a loop: two measurements by default
@@ -171,7 +171,7 @@ REFUSED = {
 
 def own_classes() -> dict[str, str]:
     """Selector of everything of ours that gin builds, by its last name."""
-    names = [name for name in gin_names.registered() if name.startswith("models.")]
+    names = [name for name in gin_config.registered() if name.startswith("models.")]
     return {name.rsplit(".", 1)[-1]: name for name in names}
 
 
@@ -475,7 +475,8 @@ def probe_lessons(name: str) -> Any:
         material = types.SimpleNamespace(inputs={})
         patch.setattr(lessons.material_lib, "gather", lambda *a: material)
         patch.setattr(lessons.warm_up_lib, "WarmUp", note)
-        patch.setattr(lessons.first_layers, "fit", lambda *a, seed: asked.append(seed))
+        fit = lambda *a, seed: asked.append(seed)
+        patch.setattr(lessons.warm_up_lib, "fit_first_layers", fit)
         patch.setattr(lessons.checkpoints, "CheckpointStore", lambda *a, **k: None)
         patch.setattr(lessons.checkpoints, "newest_sound", lambda folder: None)
         patch.setattr(lessons, "_advance", lambda *a, **k: means)
@@ -562,12 +563,6 @@ def datasets(tmp_path_factory):
     training_helpers.write_dataset(folder / "other", **size, sample_rate=32000)
     training_helpers.write_dataset(folder / "unfinished", **size, completed=False)
     return {path.name: str(path) for path in folder.iterdir()}
-
-
-@pytest.fixture(autouse=True)
-def _clean_gin():
-    yield
-    gin.clear_config()
 
 
 @contextlib.contextmanager

@@ -4,12 +4,11 @@ A report and a matrix take minutes each, so their kills are the script's alone.
 """
 
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
 from benchmarks.faults import killed_programs
+from tests.helpers import programs
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 
@@ -17,17 +16,10 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 @pytest.mark.slow
 @pytest.mark.parametrize("names", ["prep,render", "train"])
 def test_programs_that_are_killed_or_started_twice_lose_nothing(names):
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "benchmarks.faults.kill_everything"),
-            *("--kills=1", "--sigterms=1", "--pairs=1", f"--programs={names}"),
-        ],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
+    done = programs.run(
+        *(programs.PYTHON, "-m", "benchmarks.faults.kill_everything"),
+        *("--kills=1", "--sigterms=1", "--pairs=1", f"--programs={names}"),
     )
-    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     n_programs = len(names.split(","))
     assert done.stdout.count("3 of 3 lost nothing") == n_programs
 

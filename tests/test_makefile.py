@@ -2,10 +2,11 @@
 
 import importlib.metadata
 import pathlib
-import subprocess
 
 import pytest
 from packaging import requirements
+
+from tests.helpers import programs
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 
@@ -20,15 +21,10 @@ def test_input_of_the_demo_is_a_name_whatever_is_in_it(tmp_path, name):
     python.write_text('#!/bin/sh\nfor word; do echo "[$word]"; done\n')
     python.chmod(0o755)
     # The environment passes for ready, and Python only shows what it is given.
-    shown = subprocess.run(
-        [
-            *("make", "-s", "-f", str(REPOSITORY / "Makefile"), "demo"),
-            *(f"INPUT={name}", f"VENV={tmp_path}", "-o", f"{tmp_path}/.ready"),
-        ],
+    shown = programs.run(
+        *("make", "-s", "-f", REPOSITORY / "Makefile", "demo"),
+        *(f"INPUT={name}", f"VENV={tmp_path}", "-o", f"{tmp_path}/.ready"),
         cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
     )
     assert shown.stdout.splitlines() == [
         "[-m]",
@@ -40,15 +36,10 @@ def test_input_of_the_demo_is_a_name_whatever_is_in_it(tmp_path, name):
 
 @pytest.mark.parametrize("gpu", ["", "1"])
 def test_gpu_adds_tensorflows_own_libraries_to_the_setup(tmp_path, gpu):
-    shown = subprocess.run(
-        [
-            *("make", "-n", "-f", str(REPOSITORY / "Makefile"), "setup"),
-            *(f"VENV={tmp_path}", "-o", f"{tmp_path}/.ready", f"GPU={gpu}"),
-        ],
+    shown = programs.run(
+        *("make", "-n", "-f", REPOSITORY / "Makefile", "setup"),
+        *(f"VENV={tmp_path}", "-o", f"{tmp_path}/.ready", f"GPU={gpu}"),
         cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
     )
     assert ("--no-deps" in shown.stdout) == bool(gpu)
     assert ("requirements-gpu.txt" in shown.stdout) == bool(gpu)

@@ -13,6 +13,7 @@ from benchmarks.mutation import equivalents
 from benchmarks.mutation import mutants
 from benchmarks.mutation import mutate
 from benchmarks.mutation import worker
+from tests.helpers import programs
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 
@@ -313,12 +314,8 @@ def test_copy_holds_what_git_knows_and_never_a_stale_bytecode(tmp_path):
     times = module.stat().st_atime, module.stat().st_mtime
     module.write_text("VALUE = 2\n")
     os.utime(module, times)
-    shown = subprocess.run(
-        ["python3", "-c", "import prep.a; print(prep.a.VALUE)"],
-        cwd=copy,
-        capture_output=True,
-        text=True,
-        check=True,
+    shown = programs.run(
+        "python3", "-c", "import prep.a; print(prep.a.VALUE)", cwd=copy
     )
     assert shown.stdout == "2\n"
 

@@ -16,21 +16,18 @@ input is the project's own bookkeeping, which is what is measured here.
 import json
 import os
 import pathlib
-import shutil
 import time
 from collections.abc import Callable
 
 import soundfile
 from absl import app
 from absl import flags
-from selenium import webdriver
-from selenium.webdriver.chrome import options as chrome_options
-from selenium.webdriver.chrome import service
 
 from benchmarks.faults import kill_everything
 from benchmarks.faults import killed_programs
 from models.runs import layout
 from prep import files
+from tests.helpers import browsers
 from tests.helpers import forked
 from tests.helpers import prep_helpers
 from tests.helpers import training_helpers
@@ -175,14 +172,9 @@ def open_page(path: pathlib.Path) -> float:
 
     The fastest of some visits counts: the others waited for other work.
     """
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
+    if not (browsers.CHROMIUM and browsers.DRIVER):
         return float("nan")
-    options = chrome_options.Options()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu"):
-        options.add_argument(argument)
-    browser = webdriver.Chrome(options, service.Service(driver))
+    browser = browsers.open_chromium()
     found = []
     try:
         for _ in range(N_VISITS):

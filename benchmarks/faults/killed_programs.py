@@ -1,9 +1,10 @@
 """The programs that `kill_everything` kills: what they work on, and what must be left.
 
 What is compared leaves out what differs from run to run by its nature: times, memory,
-TensorBoard's files, which steps were saved on the way because a signal came there, and
-the sources of a few kB that TensorFlow's AutoGraph leaves in the system's folder for
-temporary files when it is killed.
+TensorBoard's files, the matrix's note of how long a run took (run.json tells it where
+a kill came before the note), which steps were saved on the way because a signal came
+there, and the sources of a few kB that TensorFlow's AutoGraph leaves in the system's
+folder for temporary files when it is killed.
 """
 
 import json
@@ -34,7 +35,8 @@ EXAMPLE_SECS = 0.5
 N_STEPS = 30  # of the toy's training
 RUNGS = ("stage1", "stage2")
 _PASSING = re.compile(
-    r"events\.out\.tfevents|operative_config-\d+\.gin|ckpt-\d+\.|__autograph_generated"
+    r"events\.out\.tfevents|matrix_command\.json|operative_config-\d+\.gin|"
+    r"ckpt-\d+\.|__autograph_generated"
 )
 # Keys of metrics.jsonl that are the same however often a run goes on. Losses are means
 # since the row before, of which a run that goes on has seen a part.

@@ -149,8 +149,11 @@ class CoverageMap:
 
     def _executing(self, mutant: mutants.Mutant) -> dict[str, list[str]]:
         """Tests that execute a mutant's line by their files, or what is around it."""
-        everywhere = (1, mutant.function[1] + 10**9)
-        for first, last in (mutant.lines, mutant.function, everywhere):
+        # Outside of bodies lines run while a module is imported, by whom says nothing.
+        begin, end = mutant.function
+        is_inside = begin > 1 and begin <= mutant.lines[0] <= end
+        spans = [mutant.lines, mutant.function, (1, 10**9)]
+        for first, last in spans if is_inside else spans[1:]:
             found = {
                 name: self._touching(name, mutant.path, first, last)
                 for name in self.files

@@ -37,8 +37,8 @@ class Mutant:
         end: One past what is replaced.
         replacement: Stands there instead.
         lines: First and last line of what is changed, from 1.
-        function: First and last line of the function around it; of the module where
-            there is none.
+        function: First and last line of the body of the function around it, or whose
+            defaults it stands in; of the module where there is none.
     """
 
     module: str
@@ -128,7 +128,7 @@ class _Finder(cst.CSTVisitor):
         if self._is_left_alone(node):
             return False
         if isinstance(node, cst.FunctionDef):
-            self._functions.append(self._lines(node))
+            self._functions.append(self._lines(node.body))
         if isinstance(node, cst.IndentedBlock):
             self._exchange(node.body)
         if isinstance(node, cst.If):

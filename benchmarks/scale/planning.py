@@ -45,7 +45,8 @@ def make_probe(index: int) -> recordings_lib.Probe:
         notes=(),
     )
     envelope = np.full(round(secs * ENVELOPE_RATE), -12.0, np.float32)
-    return recordings_lib.Probe(recording, envelope, 220.0 + index % 500, f"{index}")
+    pitch_hz = np.full(round(2 * secs), 220.0 + index % 500, np.float32)
+    return recordings_lib.Probe(recording, envelope, pitch_hz, f"{index}")
 
 
 def measure_planning(n_items: int, folder: pathlib.Path) -> stopwatch.Measured:

@@ -13,6 +13,7 @@ import numpy as np
 
 from evaluation.collapse_index import sums
 from models.measures import control_arrays
+from models.measures import distributions
 
 SILENCE_POWER = 1e-14  # mean square of a frame that is called silent; not log(0)
 
@@ -21,7 +22,7 @@ def frozen(
     clip: control_arrays.ControlArrays, amount: float, *, typical: sums.Typical
 ) -> control_arrays.ControlArrays:
     """Mixes every frame's distribution with the mean of all clips."""
-    mean = control_arrays.normalise_distribution(
+    mean = distributions.normalise(
         np.broadcast_to(typical.distribution, clip.harmonic_distribution.shape),
         f0_hz=clip.f0_hz,
         sample_rate=clip.sample_rate,
@@ -47,7 +48,7 @@ def _with_distribution(
     before = clip.harmonic_power
     changed = dataclasses.replace(
         clip,
-        harmonic_distribution=control_arrays.normalise_distribution(
+        harmonic_distribution=distributions.normalise(
             distribution, f0_hz=clip.f0_hz, sample_rate=clip.sample_rate
         ),
     )

@@ -177,7 +177,7 @@ def movement(
     masked = np.where(frames[:, np.newaxis], clip.harmonic_distribution, 0.0)
     smooth = np.apply_along_axis(_moving_sum, 0, masked, width=width)
     smooth = smooth[frames] / weight[frames, np.newaxis]
-    mean = control_arrays.normalise_distribution(
+    mean = distributions.normalise(
         np.broadcast_to(typical.distribution, clip.harmonic_distribution.shape),
         f0_hz=clip.f0_hz,
         sample_rate=clip.sample_rate,

@@ -21,7 +21,7 @@ from evaluation.instrument import scripts
 from evaluation.render import files
 from evaluation.render import transfer
 from evaluation.report import page as report_page
-from models.runs import instrument_page
+from models.runs import layout
 from models.runs import loading
 from prep import checked_json
 from prep import errors
@@ -122,7 +122,7 @@ def write(
     profile = read_profile(data_dir or run.data_dir)
     text = make_page(program, profile, name=path.stem, facts=_facts(run, program))
     whole_files.write_text(path, text)
-    instrument_page.remember(run.path, path)
+    layout.remember_page(run.path, path)
     return Written(path, len(text.encode("utf-8")), program.eight_bits)
 
 

@@ -20,7 +20,7 @@ from models.controls import filters
 from models.controls import heads
 from models.controls import smoothing as smoothing_lib
 from models.streaming import block_model
-from models.streaming import noise_filter
+from models.streaming import block_noise
 from prep import checked_json
 
 # More weights than this are stored in 8 bits: in 32 they would be 5 MB of page.
@@ -74,7 +74,7 @@ def describe(
     packer = tensors.Packer(eight_bits=eight_bits)
     synth = block_model.make_synth(model)
     settings = synth.settings
-    basis = noise_filter.band_responses(settings.n_noise_bands, settings.noise_window)
+    basis = block_noise.band_responses(settings.n_noise_bands, settings.noise_window)
     packer.add("noise_responses", basis)
     response = block_model.impulse_response(model)
     if np.any(response):

@@ -12,8 +12,8 @@ from evaluation.matrix import experiments
 from evaluation.matrix import history
 from evaluation.matrix import results
 from evaluation.matrix import runner
-from models.runs import processes
 from prep import checked_json
+from prep import processes
 from prep import progress
 from prep.dataset import info
 

@@ -7,6 +7,7 @@ only how long it took.
 """
 
 import dataclasses
+import datetime
 import enum
 import json
 import pathlib
@@ -90,11 +91,23 @@ def standing(wanted: Basis, run_dir: pathlib.Path) -> Standing:
 
 
 def read_secs(run_dir: pathlib.Path) -> float:
-    """Seconds that the run in a folder took so far; 0 where nothing is noted."""
+    """Seconds that the run in a folder took so far; 0 where nobody knows.
+
+    Where a kill came between the end of a run and its note, run.json tells when the
+    run began and ended.
+    """
     try:
         text = files.read_text(run_dir / NOTE_NAME)
         return float(json.loads(text or "{}")["secs"])
     except (KeyError, TypeError, ValueError, RecursionError):
+        pass
+    try:
+        facts = run_record.read_record(run_dir).fields
+        begin, end = (
+            datetime.datetime.fromisoformat(facts[key]) for key in ("start", "end")
+        )
+        return (end - begin).total_seconds()
+    except (layout.RunError, KeyError, TypeError, ValueError):
         return 0.0
 
 

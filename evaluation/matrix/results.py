@@ -18,7 +18,7 @@ from models.runs import record
 from prep import checked_json
 from prep import errors
 from prep import files
-from prep import locks
+from prep import processes
 from prep.dataset import info
 
 JSON_NAME = history.JSON_NAME
@@ -73,7 +73,7 @@ def write(
         "commit": record.commit(),
     }
     # Read anew each time, and alone: another part of the matrix may run beside this.
-    with locks.holding(folder, wait_secs=math.inf):
+    with processes.holding(folder, wait_secs=math.inf):
         joined = history.merge(
             history.read(folder, dataset),
             experiments=[dataclasses.asdict(one) for one in experiments],

@@ -27,10 +27,9 @@ from evaluation.scoring import training_log
 from models.config import gin_contents
 from models.runs import layout
 from models.runs import metrics_log
-from models.runs import processes
 from models.runs import record
 from prep import checked_json
-from prep import locks
+from prep import processes
 
 DONE = tuple(item for item in layout.Outcome if item.is_done)
 FAILED = "failed"
@@ -197,7 +196,7 @@ def own_log(path: pathlib.Path) -> Iterator[TextIO]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as log:
-        locks.take(log.fileno(), wait_secs=math.inf)
+        processes.lock(log.fileno(), wait_secs=math.inf)
         yield log
 
 

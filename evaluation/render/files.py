@@ -117,7 +117,7 @@ class Sink:
         self._gain_db = gain_db
         self._gain = 10.0 ** (gain_db / 20.0)
         self._stack = contextlib.ExitStack()
-        self._files: dict[str, Any] = {}
+        self._files: dict[str, soundfile.SoundFile] = {}
         self.peak, self.n_clipped, self.n_samples = 0.0, 0, 0
 
     def __enter__(self) -> "Sink":

@@ -17,7 +17,7 @@ from evaluation.render import performance
 from evaluation.report import media
 from evaluation.report import page as report_page
 from evaluation.scoring import rendering
-from models.runs import instrument_page
+from models.runs import layout
 from prep import errors
 from prep import files as whole_files
 from prep.recordings import decode
@@ -116,7 +116,7 @@ def write(
         ]
     # Write the page, unless no browser would open it with ease.
     links = {
-        name: instrument_page.link(instrument_page.find(run_dir), page.parent)
+        name: layout.page_link(layout.find_page(run_dir), page.parent)
         for name, run_dir in zip(names, run_dirs, strict=True)
     }
     text = make_page(clips, systems=links, adjustments=describe(request))

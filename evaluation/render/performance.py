@@ -25,6 +25,7 @@ from prep.dataset import records
 from prep.pitch import tracker as pitch_tracker
 from prep.recordings import channels
 from prep.recordings import decode
+from prep.recordings import pitch_range
 from prep.recordings import resample
 
 MIN_CONFIDENCE = pitch_tracker.MIN_CONFIDENCE
@@ -104,6 +105,9 @@ def listen(
 ) -> Performance:
     """Measures a recording.
 
+    What lies outside the tracker's range is tracked an octave lower or higher, by the
+    same measure as in preparation.
+
     Args:
         path: Audio of any length and sample rate.
         frame_rate: Frames per second that the model was trained with.
@@ -117,20 +121,33 @@ def listen(
     with whole_files.scratch_folder("ddsp_render") as folder:
         spool = folder / "audio_16k.f32"
         try:
-            n_samples = _spool(path, spool)
+            n_samples, pitch_hz = _spool(path, spool)
         except decode.UnreadableError as error:
             raise errors.InputError(f"{path}: {error}.") from error
         if not n_samples:
             raise errors.InputError(f"{path} holds no sample.")
+        octaves = pitch_range.choose_octaves(
+            pitch_hz, hop_size=features.CREPE_RATE // frame_rate
+        )
+        for note in pitch_range.describe(pitch_hz, octaves=octaves):
+            logging.warning("%s: %s.", path, note)
         played = _analyse(
-            spool, n_samples=n_samples, frame_rate=frame_rate, tracker=tracker
+            spool,
+            n_samples=n_samples,
+            frame_rate=frame_rate,
+            tracker=tracker,
+            octaves=octaves,
         )
     check_audible(played, name=str(path))
     return played
 
 
 def mono_blocks(
-    path: pathlib.Path, *, sample_rate: int, spool: pathlib.Path | None = None
+    path: pathlib.Path,
+    *,
+    sample_rate: int,
+    spool: pathlib.Path | None = None,
+    watch: pitch_range.Watch | None = None,
 ) -> Iterator[np.ndarray]:
     """Reads a recording block by block, and warns of what is odd in it.
 
@@ -138,6 +155,7 @@ def mono_blocks(
         path: Audio of any length and sample rate.
         sample_rate: Of what comes out, samples/s.
         spool: Where the blocks will lie, if on a disk, which must have room for them.
+        watch: Hears them at the recording's own rate.
 
     Yields:
         Mono float32 [n_samples] each, finite.
@@ -163,20 +181,33 @@ def mono_blocks(
         for block in file.blocks():
             if not np.isfinite(block).all():
                 raise decode.UnreadableError("holds samples that are NaN or infinite")
-            yield resampler.push(channels.downmix(block, choice.used))
+            mono = channels.downmix(block, choice.used)
+            if watch is not None:
+                watch.add(mono)
+            yield resampler.push(mono)
         yield resampler.finish()
         for remark in file.remarks:
             logging.warning("%s: %s.", path, remark)
 
 
-def _spool(path: pathlib.Path, spool: pathlib.Path) -> int:
-    """Writes a recording as raw mono float32 at 16 kHz; returns its samples."""
+def _spool(path: pathlib.Path, spool: pathlib.Path) -> tuple[int, np.ndarray]:
+    """Writes a recording as raw mono float32 at 16 kHz.
+
+    Returns:
+        Number of samples, and the pitch of what is audible
+        (`pitch_range.Watch.audible_hz`).
+    """
     n_samples = 0
+    with decode.open_recording(path) as file:
+        watch = pitch_range.Watch(file.sample_rate)
+    blocks = mono_blocks(
+        path, sample_rate=features.CREPE_RATE, spool=spool, watch=watch
+    )
     with open(spool, "wb") as raw:
-        for block in mono_blocks(path, sample_rate=features.CREPE_RATE, spool=spool):
+        for block in blocks:
             raw.write(np.ascontiguousarray(block, np.float32).tobytes())
             n_samples += len(block)
-    return n_samples
+    return n_samples, watch.audible_hz()
 
 
 def _check_space(secs: float, spool: pathlib.Path) -> None:
@@ -191,7 +222,12 @@ def _check_space(secs: float, spool: pathlib.Path) -> None:
 
 
 def _analyse(
-    spool: pathlib.Path, *, n_samples: int, frame_rate: int, tracker: features.Tracker
+    spool: pathlib.Path,
+    *,
+    n_samples: int,
+    frame_rate: int,
+    tracker: features.Tracker,
+    octaves: int,
 ) -> Performance:
     """Pitch and loudness of a spooled recording, segment by segment."""
     n_frames = features.count_frames(n_samples, features.CREPE_RATE // frame_rate)
@@ -206,6 +242,7 @@ def _analyse(
                 frame_rate=frame_rate,
                 framing="aligned",
                 tracker=tracker,
+                octaves=octaves,
             )
         )
         powers.append(

@@ -21,9 +21,9 @@ from evaluation.render import performance
 from evaluation.render import transfer
 from models import autoencoder
 from models.streaming import block_model
+from models.streaming import block_noise
 from models.streaming import compiled_synth
 from models.streaming import convolvers
-from models.streaming import white_noise
 
 BLOCK_FRAMES = 1000  # frames computed at once; calls cost more than short blocks do
 WINDOW_FRAMES = 1000  # of decoders that have no state: the usual example length
@@ -180,7 +180,7 @@ class Renderer:
         """
         size, hop = self.options.block_frames, self.hop_size
         lag = self._synth.latency_frames * hop
-        noise = white_noise.WhiteNoise(self.options.seed)
+        noise = block_noise.WhiteNoise(self.options.seed)
         reverb = self._reverb(size * hop)
         state = self._synth.initial_state(1)
         n_samples, n_block = n_frames * hop, size * hop

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.ndimage
 
 from evaluation.render import performance
 from evaluation.render import transfer
@@ -60,8 +59,7 @@ def make_performance(
     sure = np.concatenate([confidence, np.zeros(len(edges))])
     sure_frames = np.interp(frames, known[order], sure[order])
     sounding = (sure_frames >= performance.MIN_CONFIDENCE).astype(np.float64)
-    size = 2 * max(1, round(transfer.EDGE_SECS * frame_rate)) + 1
-    weight = scipy.ndimage.uniform_filter1d(sounding, size, mode="nearest")
+    weight = transfer.fade(sounding, frame_rate)
     loudness = heard.loudness_db[_MIDDLE] - REST_DB * (1.0 - weight)
     return performance.Performance(
         frame_rate=frame_rate,

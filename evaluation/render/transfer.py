@@ -26,7 +26,7 @@ from prep.report import statistics as dataset_statistics
 
 SEMITONES = 12  # in an octave
 NOTE_SECS = 0.2  # over which a pitch is averaged to find its note
-EDGE_SECS = 0.02  # over which passages fade into one another
+EDGE_SECS = 0.02  # to either side, over which passages fade into one another
 MIN_A4, MAX_A4 = 380.0, 500.0  # Hz; French baroque has 392, the old choir pitch 466
 CONCERT_A4 = 440.0  # Hz, of MIDI note 69
 MAX_F0_HZ = 8192.0  # what the synthesiser's phase is made for
@@ -180,7 +180,7 @@ def check_playable(played: performance.Performance) -> None:
         errors.InputError: If a frame lies beyond `MAX_F0_HZ`, all of them lie below
             `MIN_F0_HZ`, or a loudness is no number.
     """
-    highest = float(played.f0_hz.max(initial=0.0))
+    highest = played.f0_hz.max()
     if highest > MAX_F0_HZ:
         raise errors.InputError(
             f"its highest pitch, {highest:.0f} Hz, lies above the {MAX_F0_HZ:.0f} Hz "
@@ -274,7 +274,7 @@ def find_notes(played: performance.Performance) -> np.ndarray:
     Returns:
         Bool, shape [n_frames].
     """
-    size = max(1, round(MIN_NOTE_SECS * played.frame_rate))
+    size = _count_frames(MIN_NOTE_SECS, played.frame_rate)
     shape = np.ones(size, bool)
     closed = scipy.ndimage.binary_closing(np.pad(played.voiced, size), shape)
     return scipy.ndimage.binary_opening(closed, shape)[size:-size]
@@ -282,11 +282,19 @@ def find_notes(played: performance.Performance) -> np.ndarray:
 
 def note_weight(played: performance.Performance) -> np.ndarray:
     """1 in notes, 0 between them, with soft edges. Shape [n_frames]."""
-    size = 2 * max(1, round(EDGE_SECS * played.frame_rate)) + 1
-    weight = scipy.ndimage.uniform_filter1d(
-        find_notes(played).astype(np.float64), size, mode="nearest"
-    )
+    weight = fade(find_notes(played).astype(np.float64), played.frame_rate)
     return weight.astype(np.float32)
+
+
+def fade(curve: np.ndarray, frame_rate: int) -> np.ndarray:
+    """Averages a curve over `EDGE_SECS` to either side. Shape [n_frames]."""
+    size = 2 * _count_frames(EDGE_SECS, frame_rate) + 1
+    return scipy.ndimage.uniform_filter1d(curve, size, mode="nearest")
+
+
+def _count_frames(secs: float, frame_rate: int) -> int:
+    """The frames nearest to a time, at least one."""
+    return max(1, round(secs * frame_rate))
 
 
 def suppress_noise(
@@ -314,7 +322,7 @@ def auto_tune(
             tuning.
     """
     midi = dataset_statistics.hz_to_midi(played.f0_hz)
-    size = 2 * round(0.5 * NOTE_SECS * played.frame_rate) + 1
+    size = 2 * _count_frames(0.5 * NOTE_SECS, played.frame_rate) + 1
     middle = scipy.ndimage.median_filter(midi, size, mode="nearest")
     middle = scipy.ndimage.uniform_filter1d(middle, size, mode="nearest")
     if a4:
@@ -324,8 +332,7 @@ def auto_tune(
         logging.info("tuning: A4 = %.1f Hz", CONCERT_A4 * 2.0 ** (tuning / SEMITONES))
     target = tuning_lib.hold_semitones(middle - tuning) + tuning
     # A step from one semitone to the next takes as long as a passage's edge.
-    edge = 2 * max(1, round(EDGE_SECS * played.frame_rate)) + 1
-    correction = scipy.ndimage.uniform_filter1d(target - middle, edge, mode="nearest")
+    correction = fade(target - middle, played.frame_rate)
     return played.replace(f0_hz=played.f0_hz * 2.0 ** (amount * correction / SEMITONES))
 
 
@@ -341,7 +348,7 @@ def warn_if_unheard(played: performance.Performance, heard: Heard) -> None:
     ):
         # Quantiles of the training data: 98 % of it lies between.
         low, high = known[1], known[99]
-        outside = float(np.mean((values < low) | (values > high)))
+        outside = np.mean((values < low) | (values > high))
         if outside > 0.5:
             show = (
                 dataset_statistics.note_name if name == "pitch" else "{:.0f} dB".format

@@ -29,7 +29,7 @@ def estimate_tuning(pitch_midi: np.ndarray) -> float:
     if not len(pitch_midi):
         return 0.0
     mean = np.exp(2j * np.pi * pitch_midi).mean()
-    tuning = float(np.angle(mean) / (2.0 * np.pi))
+    tuning = np.angle(mean) / (2.0 * np.pi)
     low, high = np.quantile(pitch_midi - tuning, [0.1, 0.9])
     if abs(mean) < CLEAR_TUNING or round(high) == round(low):
         logging.warning("Its notes tell no tuning: A4 = 440 Hz is taken, or --a4=HZ.")
@@ -41,18 +41,20 @@ def hold_semitones(middle: np.ndarray) -> np.ndarray:
     """The semitone of each note, held while the note lasts.
 
     Args:
-        middle: Smoothed pitch, semitones, shape [n_frames].
+        middle: Smoothed pitch, semitones, shape [n_frames], at least one frame.
 
     Returns:
         Whole numbers, same shape.
     """
-    target = np.empty_like(middle)
-    start, mean = 0, 0.0
+    # A pitch away from the mean so far begins the next note.
+    starts: list[int] = []
+    start, mean = 0, middle[0]
     for frame, value in enumerate(middle):
-        # A pitch away from the mean so far begins the next note.
-        if frame > start and abs(value - mean) > LEAVING_NOTE:
-            target[start:frame] = np.round(np.median(middle[start:frame]))
-            start = frame
-        mean = value if frame == start else mean + (value - mean) / (frame - start + 1)
-    target[start:] = np.round(np.median(middle[start:])) if len(middle) else 0.0
-    return target
+        if abs(value - mean) > LEAVING_NOTE:
+            start, mean = frame, value
+            starts.append(start)
+        mean += (value - mean) / (frame - start + 1)
+    notes = np.split(middle, starts)
+    return np.repeat(
+        [np.round(np.median(note)) for note in notes], [len(note) for note in notes]
+    )

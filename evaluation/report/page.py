@@ -19,7 +19,7 @@ from evaluation.report import text as report_text
 from evaluation.report import view as report_view
 from evaluation.scoring import rows as rows_lib
 from evaluation.summary import builder
-from models.runs import instrument_page
+from models.runs import layout
 from prep import checked_json
 
 PAGE_NAME = "report.html"
@@ -49,7 +49,7 @@ def write(folder: pathlib.Path, *, place: pathlib.Path | None = None) -> pathlib
     view = report_view.build(document, rows)
     for run in view["runs"]:
         played = pathlib.Path(run["instrument"]) if run["instrument"] else None
-        run["instrument"] = instrument_page.link(played, place or folder)
+        run["instrument"] = layout.page_link(played, place or folder)
     shown, left_out = embed_clips(document, rows, folder)
     environment = make_environment()
     page = environment.get_template("report.html.j2").render(

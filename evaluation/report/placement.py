@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterator
 
 from prep import errors
-from prep import locks
+from prep import processes
 
 # A report's own files; `--overwrite` replaces nothing else.
 SUMMARY_NAME, MEDIA_NAME = "summary.json", "media"
@@ -47,7 +47,7 @@ def claim(output: pathlib.Path, *, overwrite: bool) -> Iterator[pathlib.Path]:
     is_new = not output.exists()
     _check_writable(output)
     try:
-        with locks.holding(output) as is_ours:
+        with processes.holding(output) as is_ours:
             if not is_ours:
                 raise errors.InputError(
                     f"another ddsp_report is writing to {output}; wait for it, or say "

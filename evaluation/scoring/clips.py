@@ -21,6 +21,7 @@ from models.measures import frame_masks
 from models.measures import measured_controls
 from models.measures import reference
 from prep import features
+from prep.recordings import pitch_range
 
 FEATURE_RATE = features.CREPE_RATE  # at which pitch and loudness are measured
 N_REFERENCE_HARMONICS = 100  # at most; what lies above Nyquist is zero
@@ -57,11 +58,13 @@ class Hearing:
         loudness_db: A-weighted. Shape [n_frames].
         power: Mean square around each frame. Shape [n_frames].
         pitch: The tracker's answer.
+        octaves: By which the tracker heard the audio higher (`prep.pitch.octaves`).
     """
 
     loudness_db: np.ndarray
     power: np.ndarray
     pitch: pitch_scores.PitchTrack
+    octaves: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,13 +129,16 @@ class Scored:
         )
 
 
-def hear(audio: np.ndarray, *, clip: Clip, tracker: PitchTracker) -> Hearing:
+def hear(
+    audio: np.ndarray, *, clip: Clip, tracker: PitchTracker, octaves: int = 0
+) -> Hearing:
     """Measures loudness and pitch of a signal as long as the clip.
 
     Args:
         audio: Shape [n_samples].
         clip: For the rates.
         tracker: Audio at 16 kHz and a frame rate -> f0_hz and f0_confidence.
+        octaves: By which the tracker hears the audio higher.
 
     Returns:
         Curves with as many frames as the clip has.
@@ -143,7 +149,9 @@ def hear(audio: np.ndarray, *, clip: Clip, tracker: PitchTracker) -> Hearing:
         audio_16k = soxr.resample(audio_16k, clip.sample_rate, FEATURE_RATE)
     n_frames = count_frames(clip)
     loudness = features.loudness_db(audio_16k, FEATURE_RATE, frame_rate=clip.frame_rate)
-    f0_hz, confidence = tracker(audio_16k, clip.frame_rate)
+    f0_hz, confidence = features.track_clip(
+        audio_16k, clip.frame_rate, tracker=tracker, octaves=octaves
+    )
     # A frame too many is cut; a frame too few is an error.
     lengths = {len(loudness), len(f0_hz), len(confidence)}
     if min(lengths) < n_frames:
@@ -158,6 +166,15 @@ def hear(audio: np.ndarray, *, clip: Clip, tracker: PitchTracker) -> Hearing:
             np.asarray(f0_hz[:n_frames], np.float64),
             np.asarray(confidence[:n_frames], np.float64),
         ),
+        octaves=octaves,
+    )
+
+
+def choose_octaves(clip: Clip) -> int:
+    """Octaves by which a tracker should hear a clip higher, to have it in its range."""
+    return pitch_range.choose_octaves(
+        pitch_range.measure(clip.audio, clip.sample_rate),
+        hop_size=FEATURE_RATE // clip.frame_rate,
     )
 
 
@@ -186,7 +203,7 @@ def measure_reference(
         tracker: See `hear`.
         settings: What counts as pitched and audible.
     """
-    hearing = hear(clip.audio, clip=clip, tracker=tracker)
+    hearing = hear(clip.audio, clip=clip, tracker=tracker, octaves=choose_octaves(clip))
     masks = frame_masks.make_masks(
         hearing.loudness_db, hearing.pitch.confidence, settings=settings
     )
@@ -260,7 +277,10 @@ def score_rendering(
         The rendering with its scores; without controls the metrics of controls are
         those of what is measured from the audio, as of the recording.
     """
-    hearing = hear(rendering.audio, clip=ref.clip, tracker=tracker)
+    # In the recording's register, so that both pitches are by one measure.
+    hearing = hear(
+        rendering.audio, clip=ref.clip, tracker=tracker, octaves=ref.hearing.octaves
+    )
     recording = np.asarray(ref.clip.audio, np.float64)
     audio = np.asarray(rendering.audio, np.float64)
     # Controls once more, from the sound: a reverb may hide what they do.

@@ -13,13 +13,11 @@ import time
 import tokenize
 from collections.abc import Iterator
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from evaluation.scoring import clips
-from models import memory
 from models.data import provider
 from models.measures import control_arrays
 from models.measures import model_outputs
@@ -27,6 +25,7 @@ from models.runs import loading
 from models.runs import record
 from models.synths import seeded_noise
 from prep import errors
+from prep import processes
 
 # What opening a run raises when its files are damaged or made by other code: gin has no
 # errors of its own, and TensorFlow's stand beside Python's.
@@ -198,7 +197,7 @@ def render_clips(
         n_parameters=int(sum(np.prod(weight.shape) for weight in weights)),
         render_secs=float(np.median(spent[1:])) / (size * dataset.info.example_secs),
         batch_size=size,
-        peak_memory_mb=memory.peak_mb(),
+        peak_memory_mb=processes.peak_mb(),
     )
     return renderings, cost
 
@@ -213,7 +212,9 @@ def _traced(model: tf.keras.Model, *, seed: int):
     """The model as a graph whose noise depends on the seed and the first example."""
 
     @tf.function(autograph=False)
-    def forward(batch: dict[str, tf.Tensor], first: tf.Tensor) -> dict[str, Any]:
+    def forward(
+        batch: dict[str, tf.Tensor], first: tf.Tensor
+    ) -> model_outputs.ModelOutputs:
         n_rows = batch["f0_hz"].shape[0]
         key = seeded_noise.NoiseKey(seed=seed, step=0, first_row=first, n_rows=n_rows)
         with seeded_noise.reproducible(key):
@@ -223,7 +224,7 @@ def _traced(model: tf.keras.Model, *, seed: int):
             "controls": model_outputs.find_controls(outputs),
         }
 
-    def render(batch: dict[str, np.ndarray], first: int) -> dict[str, Any]:
+    def render(batch: dict[str, np.ndarray], first: int) -> model_outputs.ModelOutputs:
         tensors = {
             key: tf.constant(value)
             for key, value in batch.items()
@@ -236,7 +237,10 @@ def _traced(model: tf.keras.Model, *, seed: int):
 
 
 def _unpack(
-    outputs: dict[str, Any], *, dataset: provider.PreparedDataset, run: "loading.Run"
+    outputs: model_outputs.ModelOutputs,
+    *,
+    dataset: provider.PreparedDataset,
+    run: "loading.Run",
 ) -> Iterator[clips.Rendering]:
     """One rendering a row of a batch."""
     info = dataset.info

@@ -13,7 +13,7 @@ from evaluation.scoring import training_log
 from evaluation.summary import paired
 from models.data import provider
 from models.measures import frame_masks
-from models.runs import instrument_page
+from models.runs import layout
 from models.runs import loading as runs_lib
 from models.runs import record
 from prep import checked_json
@@ -39,7 +39,7 @@ def describe_run(
         cost: Of rendering.
         rows: Of its metrics.jsonl.
     """
-    page = instrument_page.find(run.path)
+    page = layout.find_page(run.path)
     facts = ("seed", "versions", "commit", "machine", "gin_files", "config_hash")
     # Who it is, what it was trained on, what it costs, how its training went.
     return {

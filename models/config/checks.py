@@ -7,7 +7,6 @@ import gin
 import tensorflow as tf
 
 from models.config import gin_config
-from models.config import gin_names
 
 KERAS_PARAMETERS = ("name", "trainable", "dtype", "dynamic")
 
@@ -29,15 +28,15 @@ def check_complete(bindings: tuple[str, ...] = ()) -> None:
     # Used and not set; standing for itself; set by the user and not used; required.
     for name in sorted(used - defined):
         raise gin_config.ConfigError(
-            f"%{name} is used but never set{gin_names.nearest(name, defined)}."
+            f"%{name} is used but never set{gin_config.nearest(name, defined)}."
         )
     _check_circles(config, macro_function)
     for binding in bindings:
-        name = gin_names.bound_name(binding)
+        name = gin_config.bound_name(binding)
         if name.isidentifier() and name not in used:
             raise gin_config.ConfigError(
                 f"--gin_param={binding}: nothing uses a macro "
-                f"{name}{gin_names.nearest(name, used)}."
+                f"{name}{gin_config.nearest(name, used)}."
             )
     try:
         gin.config.find_missing_overrides_hook(config)
@@ -80,7 +79,7 @@ def check_parameters() -> None:
             if known is not None and name not in known:
                 raise gin_config.ConfigError(
                     f"{selector} has no parameter "
-                    f"{name}{gin_names.nearest(name, known)}."
+                    f"{name}{gin_config.nearest(name, known)}."
                 )
 
 

@@ -11,7 +11,6 @@ import re
 import gin
 
 from models.config import gin_config
-from models.config import gin_names
 from prep import errors
 from prep.dataset import info as dataset_info
 
@@ -132,7 +131,7 @@ def bind_dataset(
     Raises:
         gin_config.ConfigError: If a file of the user's own sets one to another value.
     """
-    on_command_line = {gin_names.bound_name(text) for text in sources.bindings}
+    on_command_line = {gin_config.bound_name(text) for text in sources.bindings}
     for name, value in info.macros().items():
         if name in on_command_line:
             continue

@@ -91,7 +91,7 @@ class LadderDecoder(nn.OutputSplitsLayer):
     def first_layers(self) -> list[tuple[tf.keras.layers.Dense, tuple[int, ...]]]:
         """Returns the layers that read inputs, each with the places of its inputs.
 
-        A start from the data (`models.teaching.first_layers`) draws their weights anew.
+        A start from the data (`models.teaching.warm_up`) draws their weights anew.
         """
         stacks = getattr(self, "input_stacks", [])
         return [

@@ -184,7 +184,7 @@ class StateVector:
         """Numbers in a nest of tensors."""
         return sum(int(np.prod(x.shape)) for x in tf.nest.flatten(nest))
 
-    def unpack(self, vector: tf.Tensor) -> dict[str, Any]:
+    def unpack(self, vector: tf.Tensor) -> block_controls.StreamState:
         """[N_STATE] -> the state of `BlockControls`."""
         parts, at = [], 0
         for like in tf.nest.flatten(self._parts):
@@ -193,7 +193,7 @@ class StateVector:
             at += size
         return {**self._template, **tf.nest.pack_sequence_as(self._parts, parts)}
 
-    def pack(self, state: dict[str, Any]) -> tf.Tensor:
+    def pack(self, state: block_controls.StreamState) -> tf.Tensor:
         """The state of `BlockControls` -> [N_STATE], filled up with zeros."""
         kept = tf.nest.flatten({key: state[key] for key in self._keys})
         flat = [tf.reshape(x, [-1]) for x in kept if int(np.prod(x.shape))]

@@ -17,8 +17,8 @@ import tensorflow as tf
 from models import autoencoder
 from models.export import onnx
 from models.streaming import block_model
+from models.streaming import block_noise
 from models.streaming import lite
-from models.streaming import white_noise
 from models.synths import harmonic as harmonic_synth
 
 N_FRAMES = 130  # no multiple of the exported block
@@ -101,7 +101,7 @@ def measure(
     hop = block_model.make_synth(model).settings.hop_size
     level_key = model.conditioning.level.feature
     features = make_features(N_FRAMES, BATCH_SIZE, level_key=level_key)
-    source = white_noise.WhiteNoise(1)
+    source = block_noise.WhiteNoise(1)
     noise = np.stack(
         [source.span(n * 10**6, N_FRAMES * hop) for n in range(BATCH_SIZE)]
     )
@@ -120,7 +120,7 @@ def measure(
         differences[f"synth {key}"] = _largest(played[key], expected[key])
 
     # The step forms, frame by frame.
-    runners: dict[str, Any] = {
+    runners: dict[str, lite.LiteRunner | onnx.OnnxRunner] = {
         "step": lite.LiteRunner((folder / "step.tflite").read_bytes())
     }
     if (folder / onnx.NAME).exists() and onnx.can_run():

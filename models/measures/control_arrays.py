@@ -65,7 +65,7 @@ class ControlArrays:
     @property
     def valid_harmonics(self) -> np.ndarray:
         """Marks the harmonics below Nyquist. Shape [n_frames, n_harmonics], bool."""
-        return below_nyquist(
+        return distributions.below_nyquist(
             self.f0_hz,
             n_harmonics=self.harmonic_distribution.shape[1],
             sample_rate=self.sample_rate,
@@ -95,48 +95,6 @@ class ControlArrays:
     def power(self) -> np.ndarray:
         """Mean square of both parts together. Shape [n_frames]."""
         return self.harmonic_power + self.noise_power
-
-
-def below_nyquist(
-    f0_hz: np.ndarray, *, n_harmonics: int, sample_rate: int
-) -> np.ndarray:
-    """Tells which harmonics can be played.
-
-    Args:
-        f0_hz: Fundamental frequency in Hz; NaN or 0 without pitch. Shape [n_frames].
-        n_harmonics: Number of harmonics, counted from the fundamental.
-        sample_rate: Hz.
-
-    Returns:
-        True below Nyquist, False without pitch. Shape [n_frames, n_harmonics].
-
-    Source:
-        ddsp.core.remove_above_nyquist, which zeroes at and above the same limit.
-    """
-    pitched = np.nan_to_num(np.asarray(f0_hz, np.float64), nan=0.0)
-    frequencies = pitched[:, np.newaxis] * np.arange(1, n_harmonics + 1)
-    return (frequencies < sample_rate / 2) & (frequencies > 0)
-
-
-def normalise_distribution(
-    distribution: np.ndarray, *, f0_hz: np.ndarray, sample_rate: int
-) -> np.ndarray:
-    """Zeroes what lies above Nyquist and makes every frame sum to one.
-
-    Args:
-        distribution: Non-negative shares. Shape [n_frames, n_harmonics].
-        f0_hz: Fundamental frequency in Hz. Shape [n_frames].
-        sample_rate: Hz.
-
-    Returns:
-        Shares as the synthesiser plays them; a frame with nothing left is all zero.
-        Shape [n_frames, n_harmonics].
-    """
-    shares = np.asarray(distribution, np.float64)
-    valid = below_nyquist(f0_hz, n_harmonics=shares.shape[1], sample_rate=sample_rate)
-    shares = np.where(valid, np.maximum(shares, 0.0), 0.0)
-    total = shares.sum(axis=1, keepdims=True)
-    return np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
 
 
 def widen(clip: ControlArrays, *, n_harmonics: int) -> ControlArrays:
@@ -217,7 +175,7 @@ def from_model(
     return ControlArrays(
         f0_hz=f0_hz,
         amps=_curve(outputs["amps"]),
-        harmonic_distribution=normalise_distribution(
+        harmonic_distribution=distributions.normalise(
             outputs["harmonic_distribution"], f0_hz=f0_hz, sample_rate=sample_rate
         ),
         noise_power=noise,
@@ -282,7 +240,7 @@ def diversity(
         Jensen-Shannon divergence, bits in [0, 1].
     """
     shares = clip.harmonic_distribution[counted]
-    expected = normalise_distribution(
+    expected = distributions.normalise(
         np.broadcast_to(typical, shares.shape),
         f0_hz=clip.f0_hz[counted],
         sample_rate=clip.sample_rate,

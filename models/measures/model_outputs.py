@@ -12,6 +12,9 @@ from typing import Any
 import ddsp
 import tensorflow as tf
 
+# What a model returns for a batch: tensors by name, and under `controls` and
+# `raw_controls`, or the name of a processor of ddsp's, dictionaries of them.
+ModelOutputs = dict[str, Any]
 NEEDED = ("amps", "harmonic_distribution", "f0_hz")
 
 
@@ -21,7 +24,7 @@ class NoControlsError(KeyError):
 
 def find_controls(
     outputs: Mapping[str, Any], *, key: str = "controls"
-) -> dict[str, Any]:
+) -> dict[str, tf.Tensor]:
     """Takes the scaled controls from a model's outputs.
 
     Args:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from models.measures import control_arrays
+from models.measures import distributions
 from models.measures import measured_controls
 
 
@@ -50,7 +51,7 @@ def measure_controls(
     return control_arrays.ControlArrays(
         f0_hz=measured.f0_hz,
         amps=measured.amps,
-        harmonic_distribution=control_arrays.normalise_distribution(
+        harmonic_distribution=distributions.normalise(
             measured.amplitudes, f0_hz=measured.f0_hz, sample_rate=sample_rate
         ),
         noise_power=noise,

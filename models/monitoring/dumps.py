@@ -16,7 +16,6 @@ import json
 import pathlib
 import re
 import shutil
-from typing import Any
 
 import numpy as np
 import soundfile
@@ -27,6 +26,7 @@ from models.measures import frame_masks
 from models.measures import model_outputs
 from models.monitoring import held_out as held_out_lib
 from models.monitoring import plots
+from prep import checked_json
 
 MAX_DUMPS = 100  # of each kind; one of 8 clips of 4 s takes about 7 MB
 WAVETABLE_SIZE = 512  # samples of one period
@@ -56,7 +56,7 @@ class Dumps:
         run_dir: pathlib.Path,
         held_out: held_out_lib.HeldOut,
         *,
-        settings: dict[str, Any],
+        settings: checked_json.Json,
     ):
         """Prepares; nothing is written yet.
 
@@ -71,7 +71,7 @@ class Dumps:
         self._settings = settings
 
     def write_controls(
-        self, outputs: dict[str, Any], distances: np.ndarray, *, step: int
+        self, outputs: model_outputs.ModelOutputs, distances: np.ndarray, *, step: int
     ) -> pathlib.Path:
         """Writes one step's controls; returns their folder."""
         folder = self._controls_dir / f"step-{step:06d}"
@@ -88,7 +88,7 @@ class Dumps:
         self._compare()
         return folder
 
-    def _gather(self, outputs: dict[str, Any]) -> dict[str, np.ndarray]:
+    def _gather(self, outputs: model_outputs.ModelOutputs) -> dict[str, np.ndarray]:
         """Gathers the arrays of a dump; [batch, n_frames(, n)] each."""
         try:
             controls = model_outputs.find_controls(outputs)
@@ -111,7 +111,12 @@ class Dumps:
             dump[f"{prefix}amps"] = np.asarray(item["amps"])[..., 0]
             shares = np.asarray(item["harmonic_distribution"])
             dump[f"{prefix}harmonic_distribution"] = shares
-            dump[f"{prefix}noise_magnitudes"] = _noise_like(item, tuple(shape))
+            noise = item.get("noise_magnitudes")
+            dump[f"{prefix}noise_magnitudes"] = (
+                np.zeros((*shape, 1), np.float32)
+                if noise is None
+                else _at_frames(np.asarray(noise), n_frames=shape[1])
+            )
         return dump
 
     def _shown(self, dump: dict[str, np.ndarray], *, step: int) -> plots.Shown:
@@ -187,12 +192,9 @@ def wavetable(amps: float, shares: np.ndarray) -> np.ndarray:
     return amps * np.sin(angle[:, np.newaxis] * numbers) @ shares
 
 
-def _noise_like(controls: dict[str, Any], shape: tuple[int, ...]) -> np.ndarray:
-    """Noise magnitudes with the frames of the other controls; zeros without noise."""
-    if controls.get("noise_magnitudes") is None:
-        return np.zeros((*shape, 1), np.float32)
-    magnitudes = np.asarray(controls["noise_magnitudes"])
-    rows = [control_arrays.nearest_frames(x, n_frames=shape[1]) for x in magnitudes]
+def _at_frames(magnitudes: np.ndarray, *, n_frames: int) -> np.ndarray:
+    """Noise magnitudes of a batch with the frames of the other controls."""
+    rows = [control_arrays.nearest_frames(x, n_frames=n_frames) for x in magnitudes]
     return np.stack(rows)
 
 

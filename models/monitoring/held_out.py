@@ -15,12 +15,14 @@ import tensorflow as tf
 
 from models.data import provider as data_provider
 from models.losses import spectral
+from models.measures import model_outputs
 from models.measures import spectra
 from models.synths import seeded_noise
 
 # Magnitude added before the logarithm: noise at -75 dBFS in the shortest window.
 # Without it, silent bins, down to 1e-12, would outweigh everything that can be heard.
 LOG_FLOOR = 1e-3
+Measurement = Callable[[], tuple[tf.Tensor, model_outputs.ModelOutputs]]
 _HELD_OUT_SEED = 0  # of the noise in every measurement
 
 
@@ -104,7 +106,7 @@ def first_batch(provider: Any, *, n_examples: int) -> HeldOut:
     )
 
 
-def measurement(model: tf.keras.Model, held_out: HeldOut) -> Callable[[], Any]:
+def measurement(model: tf.keras.Model, held_out: HeldOut) -> Measurement:
     """A function that runs the model on the held-out batch.
 
     Returns:
@@ -117,7 +119,7 @@ def measurement(model: tf.keras.Model, held_out: HeldOut) -> Callable[[], Any]:
     key = seeded_noise.NoiseKey(_HELD_OUT_SEED, step=0, n_rows=n_rows)
 
     @tf.function(autograph=False)
-    def measure() -> tuple[tf.Tensor, Any]:
+    def measure() -> tuple[tf.Tensor, model_outputs.ModelOutputs]:
         with seeded_noise.reproducible(key):
             outputs = model(dict(held_out.batch), training=False)
         audio = model.get_audio_from_outputs(outputs)

@@ -7,7 +7,6 @@ Where a model smooths its controls, `unsmoothed/<name>` is their movement before
 
 import functools
 import pathlib
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -21,6 +20,7 @@ from models.measures import statistics
 from models.monitoring import alarms
 from models.monitoring import dumps
 from models.monitoring import held_out as held_out_lib
+from prep import checked_json
 
 
 class Observer:
@@ -33,7 +33,7 @@ class Observer:
         *,
         run_dir: pathlib.Path | None,
         alarms_after: int | None,
-        settings: dict[str, Any] | None = None,
+        settings: checked_json.Json | None = None,
     ):
         """Prepares to observe.
 
@@ -46,7 +46,7 @@ class Observer:
         """
         self.model = model
         self.held_out = held_out
-        self.last_row: dict[str, Any] = {}
+        self.last_row: checked_json.Json = {}
         self.has_collapsed = False  # by the latest measurement, where alarms are on
         self._watch = (
             None if alarms_after is None else alarms.AlarmWatch(after_step=alarms_after)
@@ -101,7 +101,9 @@ class Observer:
             ),
         }
 
-    def observe(self, outputs: dict[str, Any], *, step: int) -> dict[str, Any]:
+    def observe(
+        self, outputs: model_outputs.ModelOutputs, *, step: int
+    ) -> checked_json.Json:
         """Measures a model's outputs and judges them for collapse."""
         clips = self._clips(outputs)
         if not clips:
@@ -111,7 +113,7 @@ class Observer:
         figures = statistics.statistics(clips, self.counted)
         audio = self.model.get_audio_from_outputs(outputs).numpy()
         figures |= self._levels(audio)
-        row: dict[str, Any] = {
+        row: checked_json.Json = {
             f"controls/{key}": value for key, value in figures.items()
         }
 
@@ -133,7 +135,7 @@ class Observer:
         return row
 
     def _clips(
-        self, outputs: dict[str, Any], *, key: str = "controls"
+        self, outputs: model_outputs.ModelOutputs, *, key: str = "controls"
     ) -> list[control_arrays.ControlArrays]:
         """Controls among the outputs, clip by clip; none where there are none."""
         try:
@@ -151,13 +153,13 @@ class Observer:
         ]
 
     def dump_controls(
-        self, outputs: dict[str, Any], distances: np.ndarray, *, step: int
+        self, outputs: model_outputs.ModelOutputs, distances: np.ndarray, *, step: int
     ) -> None:
         """Writes the controls of the held-out batch, with plots."""
         if self._dumps is not None:
             self._dumps.write_controls(outputs, distances, step=step)
 
-    def render(self, outputs: dict[str, Any], *, step: int) -> None:
+    def render(self, outputs: model_outputs.ModelOutputs, *, step: int) -> None:
         """Writes the audio of the held-out batch."""
         if self._dumps is not None:
             audio = self.model.get_audio_from_outputs(outputs).numpy()

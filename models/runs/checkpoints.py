@@ -23,6 +23,7 @@ from models.runs import layout
 from prep import files
 
 PREFIX = "ckpt-"
+Trackables = dict[str, Any]  # models, optimizers and `tf.Module`s by name in the file
 _WRITING = ".writing-"
 _INDEX = re.compile(r"^ckpt-(\d+)\.index$")
 
@@ -94,7 +95,7 @@ class CheckpointStore:
         directory: str | pathlib.Path,
         *,
         keep: int,
-        trackables: dict[str, Any],
+        trackables: Trackables,
     ):
         """Prepares to write; nothing is created yet.
 
@@ -207,7 +208,7 @@ def check_architecture(path: str, model: tf.keras.Model) -> None:
         )
 
 
-def restore(path: str, *, trackables: dict[str, Any], partial: bool = False) -> None:
+def restore(path: str, *, trackables: Trackables, partial: bool = False) -> None:
     """Loads a checkpoint into built objects.
 
     Args:
@@ -231,6 +232,6 @@ def restore(path: str, *, trackables: dict[str, Any], partial: bool = False) -> 
         ) from error
 
 
-def sub_model(parts: dict[str, Any]) -> tf.train.Checkpoint:
+def sub_model(parts: Trackables) -> tf.train.Checkpoint:
     """Stands in for a model of which only some parts are loaded."""
     return tf.train.Checkpoint(**parts)

@@ -1,4 +1,4 @@
-"""metrics.jsonl, TensorBoard and the progress line: what training says as it goes.
+"""metrics.jsonl and TensorBoard: what training says as it goes.
 
 A row of metrics.jsonl is one flat JSON object with `step`; keys are the names of the
 TensorBoard scalars, e.g. `losses/total_loss`, `held_out/spectral_distance`,
@@ -10,20 +10,16 @@ import json
 import math
 import os
 import pathlib
-import sys
-import time
 from collections.abc import Iterator
-from typing import TextIO
 
 import tensorflow as tf
 from absl import logging
+from tensorflow.core.util import event_pb2
 
-from models.runs import event_files
 from models.runs import layout
 from prep import checked_json
 from prep import files
 
-PACE_WEIGHT = 0.3  # of the newest row in the estimate of the time left
 TAIL_SIZE = 1 << 16  # bytes; holds several rows, of which one has about 2,000
 Row = checked_json.Json
 _OLD_NAMES = {
@@ -95,7 +91,7 @@ class MetricsLog:
         if self._path.exists():
             files.write_text(self._path, "".join(_line(row) for row in kept))
         for events in self._events_dir.glob("events.out.tfevents.*"):
-            event_files.drop_after(events, step)
+            drop_events_after(events, step)
 
     def write(self, row: Row) -> None:
         """Appends a row; numbers go to TensorBoard too."""
@@ -122,116 +118,46 @@ class MetricsLog:
         self._writer.close()
 
 
+def drop_events_after(path: pathlib.Path, step: int) -> None:
+    """Removes the events of later steps from an event file, in one step.
+
+    A last event that a kill cut short goes too; without an event that counts the file
+    is deleted.
+
+    Args:
+        path: The file.
+        step: The last step that stays; -1 leaves none.
+    """
+    all_events = list(_whole_events(path))
+    kept = [data for data, at in all_events if at <= step]
+    if len(kept) == len(all_events):
+        return
+    if step < 0 or not kept:
+        path.unlink()
+        return
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # TensorBoard skips it
+    with tf.io.TFRecordWriter(str(aside)) as writer:
+        for data in kept:
+            writer.write(data)
+    os.replace(aside, path)
+
+
+def _whole_events(path: pathlib.Path) -> Iterator[tuple[bytes, int]]:
+    """Serialised events and their steps, up to where a file is damaged."""
+    try:
+        for record in tf.data.TFRecordDataset(str(path)):
+            data = record.numpy()
+            yield data, event_pb2.Event.FromString(data).step
+    except tf.errors.DataLossError:
+        return
+
+
 def _line(row: Row) -> str:
     cleaned = {
         key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in row.items()
     }
     return json.dumps(cleaned, allow_nan=False) + "\n"
-
-
-def duration_text(secs: float) -> str:
-    """A duration as a person says it: '45 s', '12 min', '3 h 20 min'."""
-    if secs < 90:
-        return f"{secs:.0f} s"
-    if secs < 5400:
-        return f"{secs / 60:.0f} min"
-    return f"{secs // 3600:.0f} h {secs % 3600 / 60:.0f} min"
-
-
-class ProgressLine:
-    """One line that tells a person where training is; rewritten on a terminal."""
-
-    def __init__(
-        self, *, n_steps: int, quiet: bool = False, stream: TextIO | None = None
-    ):
-        """Nothing is shown yet."""
-        self._n_steps = n_steps
-        self._quiet = quiet
-        self._stream = stream or sys.stderr
-        self._is_terminal = self._stream.isatty()
-        self._before: tuple[float, int] | None = None
-        self._pace: float | None = None
-        self._shown = 0.0
-        self._width = 0
-
-    def update(
-        self,
-        row: Row,
-        *,
-        alarms: tuple[str, ...] = (),
-        left_at_most: float | None = None,
-    ) -> None:
-        """Shows a row: on a terminal each one, in a file at most one every 10 s.
-
-        Args:
-            row: What to show.
-            alarms: Those that stand.
-            left_at_most: Seconds until a limit, if there is one.
-        """
-        now = time.monotonic()
-        step = int(row["step"])
-        left = self._left(now, step)
-        if left is not None and left_at_most is not None:
-            left = min(left, max(left_at_most, 0.0))
-        is_last = step >= self._n_steps
-        waits = not self._is_terminal and now - self._shown < 10.0 and not is_last
-        if self._quiet or waits:
-            return
-        self._shown = now
-        self._print(progress_text(row, self._n_steps, left, alarms))
-
-    def _left(self, now: float, step: int) -> float | None:
-        """Seconds left, by a pace in which the newest rows weigh most.
-
-        The first steps, most of whose time goes into building graphs, are left out.
-        """
-        before, self._before = self._before, (now, step)
-        if before is None or step <= before[1] or before[1] == 0:
-            return None
-        pace = (now - before[0]) / (step - before[1])
-        old = pace if self._pace is None else self._pace
-        self._pace = old + PACE_WEIGHT * (pace - old)
-        return self._pace * max(self._n_steps - step, 0)
-
-    def _print(self, text: str) -> None:
-        if self._is_terminal:
-            self._stream.write("\r" + text.ljust(self._width))
-            self._width = len(text)
-        else:
-            self._stream.write(text + "\n")
-        self._stream.flush()
-
-    def finish(self) -> None:
-        """Leaves the line standing."""
-        if self._is_terminal and self._width:
-            self._stream.write("\n")
-            self._stream.flush()
-            self._width = 0
-
-
-def progress_text(
-    row: Row,
-    n_steps: int,
-    left_secs: float | None,
-    alarms: tuple[str, ...] = (),
-) -> str:
-    """The progress line's words."""
-    parts = [f"step {row['step']}/{n_steps}"]
-    if "losses/total_loss" in row:
-        parts.append(f"loss {row['losses/total_loss']:.3f}")
-    if "held_out/spectral_distance" in row:
-        parts.append(
-            f"held-out {row['held_out/spectral_distance']:.3f} "
-            f"(best {row['held_out/best_loss']:.3f} at {row['held_out/best_step']})"
-        )
-    if "time/step_ms" in row:
-        parts.append(f"{row['time/step_ms']:.0f} ms/step")
-    if left_secs is not None:
-        parts.append(f"{duration_text(left_secs)} left")
-    if alarms:
-        parts.append("ALARM " + ", ".join(alarms))
-    return "  ".join(parts)
 
 
 class RowMeans:

@@ -18,6 +18,9 @@ from models.decoders import base
 from models.streaming import block_smoothing
 from prep import errors
 
+# Tensors by name, and nests of them, as `tf.nest` takes them.
+StreamState = dict[str, Any]
+
 
 class StreamError(errors.InputError, ValueError):
     """A model that cannot go on from a state; the message says why and what to do."""
@@ -69,7 +72,7 @@ class BlockControls:
         self.output_splits = model.decoder.output_splits
         self.latency_frames = self._smoothing.latency_frames
 
-    def initial_state(self, batch_size: int | tf.Tensor = 1) -> dict[str, Any]:
+    def initial_state(self, batch_size: int | tf.Tensor = 1) -> StreamState:
         """State before the first frame.
 
         Args:
@@ -89,8 +92,8 @@ class BlockControls:
         }
 
     def __call__(
-        self, features: dict[str, tf.Tensor], state: dict[str, Any]
-    ) -> tuple[heads.ControlTensors, dict[str, Any]]:
+        self, features: dict[str, tf.Tensor], state: StreamState
+    ) -> tuple[heads.ControlTensors, StreamState]:
         """Runs a block.
 
         Args:
@@ -121,7 +124,7 @@ class BlockControls:
             "smoothing": smoothing_state,
         }
 
-    def exists(self, state: dict[str, Any], n_frames: int) -> tf.Tensor:
+    def exists(self, state: StreamState, n_frames: int) -> tf.Tensor:
         """Marks the frames of the next block's controls that do not lie before frame 0.
 
         Args:
@@ -134,7 +137,7 @@ class BlockControls:
         place = state["n_frames"] + tf.range(n_frames, dtype=tf.float32)[:, tf.newaxis]
         return tf.cast(place >= self.latency_frames, tf.float32)
 
-    def flush(self, state: dict[str, Any]) -> heads.ControlTensors:
+    def flush(self, state: StreamState) -> heads.ControlTensors:
         """The last `latency_frames` frames after the end; only if that is not 0."""
         return self._smoothing.flush(state["smoothing"])
 

@@ -17,7 +17,6 @@ from models import autoencoder
 from models.streaming import block_controls
 from models.streaming import block_synth
 
-ModelState = dict[str, Any]
 _PLAYED = (ddsp.synths.Harmonic, ddsp.synths.FilteredNoise, ddsp.effects.Reverb)
 _IGNORED = (ddsp.processors.Add,)
 
@@ -58,7 +57,9 @@ class BlockModel:
             layers.append(model.smoothing)
         self.variables = [v for layer in layers for v in layer.variables]
 
-    def initial_state(self, batch_size: int | tf.Tensor = 1) -> ModelState:
+    def initial_state(
+        self, batch_size: int | tf.Tensor = 1
+    ) -> block_controls.StreamState:
         """Returns the state before the first frame, a nest of tensors."""
         return {
             "controls": self.controls.initial_state(batch_size),
@@ -66,8 +67,12 @@ class BlockModel:
         }
 
     def __call__(
-        self, features: dict[str, tf.Tensor], noise: tf.Tensor, *, state: ModelState
-    ) -> tuple[Block, ModelState]:
+        self,
+        features: dict[str, tf.Tensor],
+        noise: tf.Tensor,
+        *,
+        state: block_controls.StreamState,
+    ) -> tuple[Block, block_controls.StreamState]:
         """Runs a block.
 
         Args:

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from models.streaming import noise_filter
+from models.streaming import block_noise
 from models.streaming import phase
 from models.synths import oscillators
 
@@ -77,11 +77,11 @@ class BlockSynth:
         self.settings = settings
         hop = settings.hop_size
         self._cross = _crossing(hop, settings.amplitude_method)
-        basis = noise_filter.band_responses(
+        basis = block_noise.band_responses(
             settings.n_noise_bands, settings.noise_window
         )
         self._n_taps = basis.shape[1]
-        self._filters = noise_filter.FrameConvolution(hop, basis)
+        self._filters = block_noise.FrameConvolution(hop, basis)
         # ddsp drops so much of the convolution to centre the filter.
         self._noise_lead = (self._n_taps - 1) // 2 - 1
         self.latency_frames = max(1, math.ceil(self._noise_lead / hop))
@@ -236,7 +236,7 @@ class BlockSynth:
         n_frames = int(magnitudes.shape[1])
         framed = tf.reshape(noise, [-1, n_frames, hop])
         ringing = self._filters(framed, magnitudes)  # [batch, n_frames, hop + taps - 1]
-        added = noise_filter.overlap_add(ringing, hop)
+        added = block_noise.overlap_add(ringing, hop)
         offset = int(tail.shape[1]) - (self._n_taps - 1)
         tail = tf.pad(tail, [[0, 0], [0, n_frames * hop]])
         tail += tf.pad(added, [[0, 0], [offset, 0]])

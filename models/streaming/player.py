@@ -19,9 +19,9 @@ import numpy as np
 
 from models import autoencoder
 from models.streaming import block_model
+from models.streaming import block_noise
 from models.streaming import convolvers
 from models.streaming import lite
-from models.streaming import white_noise
 
 
 class PlayerState(NamedTuple):
@@ -80,7 +80,7 @@ class Player:
         )
 
         # Beside the graph: its noise, and the reverb, whose length is none of it.
-        self._noise = white_noise.WhiteNoise(seed)
+        self._noise = block_noise.WhiteNoise(seed)
         response = block_model.impulse_response(model)
         audible = with_reverb and bool(np.any(response))
         self._reverb = (

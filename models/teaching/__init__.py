@@ -2,6 +2,6 @@
 
 The training recordings' measured controls enter, a model that decodes them leaves; the
 spectral loss then finishes it. Begin at `lessons`. `targets` measures a dataset once,
-`first_layers` and the output biases start the decoder from the data, `warm_up` trains
-it. The loss is `models.losses.teacher`, which also anchors the training that follows.
+`warm_up` starts the decoder from the data and trains it. The loss is
+`models.losses.teacher`, which also anchors the training that follows.
 """

@@ -20,7 +20,6 @@ from absl import logging
 from models.data import provider as provider_lib
 from models.losses import teacher
 from models.runs import checkpoints
-from models.teaching import first_layers
 from models.teaching import material as material_lib
 from models.teaching import targets
 from models.teaching import warm_up as warm_up_lib
@@ -227,7 +226,7 @@ def teach(
     if found is not None:
         checkpoints.restore(found.path, trackables=trackables, partial=True)
     elif settings.from_data:
-        first_layers.fit(model.decoder, material.inputs, seed=seed)
+        warm_up_lib.fit_first_layers(model.decoder, material.inputs, seed=seed)
         warm_up.fit_output_bias()
     means = _advance(warm_up, store=store, run_dir=run_dir, show=show)
     return Report(

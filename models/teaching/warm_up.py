@@ -8,6 +8,7 @@ was interrupted goes on as if it had not been.
 import dataclasses
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 from ddsp.training import nn
 
@@ -20,6 +21,7 @@ STRETCH_FRAMES, STRETCHES = 125, 8  # of one with memory
 BIAS_STEPS, BIAS_RATE = 200, 0.2  # of the output layer's biases by themselves
 NOISE_SHARE = 0.5  # of the noise bands beside the harmonics
 CLIP_NORM = 10.0  # of the gradient, dB a unit
+MIN_DEVIATION = 0.01  # of an input; one that stands still is not blown up
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +44,41 @@ class WarmUpProgress(tf.Module):
         """Starts at the beginning."""
         super().__init__(name="warm_up_progress")
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+
+def fit_first_layers(
+    decoder: tf.keras.layers.Layer, inputs: dict[str, tf.Tensor], *, seed: int
+) -> None:
+    """Draws a decoder's first layers anew, for the data's own range of inputs.
+
+    A flute's pitch spans a third of `f0_scaled`, its loudness a fifth of `ld_scaled`:
+    first layers drawn for inputs between -1 and 1 hardly tell its notes apart, and with
+    ddsp's biases of zero a layer-normalised stack of one input is deaf to all but its
+    sign. Here weights are drawn for standardised inputs and biases so that each unit
+    bends at a value that occurs in the data.
+
+    Args:
+        decoder: A built decoder; one that names no `first_layers` stays as it is.
+        inputs: Values of its input keys over the training data, [..., 1].
+        seed: Of the drawing.
+
+    Source:
+        own; data-dependent initialisation after Krähenbühl et al., ICLR 2016.
+    """
+    rng = np.random.default_rng(seed)
+    values = [np.asarray(inputs[key]).reshape(-1) for key in decoder.input_keys]
+    for layer, places in decoder.first_layers():
+        kernel, bias = layer.kernel, layer.bias
+        n_units = kernel.shape[-1]
+        columns = np.stack([values[place] for place in places], axis=1)
+        deviation = np.maximum(columns.std(axis=0), MIN_DEVIATION)
+        drawn = rng.uniform(-1.0, 1.0, [len(places), n_units])
+        drawn *= np.sqrt(3.0 / len(places)) / deviation[:, np.newaxis]
+        bends = columns[rng.integers(0, len(columns), n_units)]
+        new = np.array(kernel)
+        new[: len(places)] = drawn
+        kernel.assign(new)
+        bias.assign(-np.sum(bends.T * drawn, axis=0))
 
 
 class WarmUp:

@@ -13,6 +13,7 @@ from models.config import gin_config
 from models.config import gin_dataset
 from models.data import provider as data_provider
 from models.monitoring import held_out as held_out_lib
+from models.runs import checkpoints
 from models.training import options as training_options
 from models.training import selection
 from models.training import trainer as trainer_lib
@@ -52,7 +53,7 @@ class Training:
     progress: selection.Progress
 
     @property
-    def trackables(self) -> dict[str, Any]:
+    def trackables(self) -> checkpoints.Trackables:
         """Contents of a checkpoint; the names are part of its format."""
         return {
             "model": self.trainer.model,

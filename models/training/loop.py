@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from models import memory
 from models.data import batches as data_batches
 from models.data import provider as data_provider
 from models.data import record_index
+from models.measures import model_outputs
 from models.monitoring import held_out as held_out_lib
 from models.monitoring import observer
 from models.runs import checkpoints
@@ -24,9 +24,12 @@ from models.runs import layout
 from models.runs import metrics_log
 from models.training import assembly
 from models.training import options as training_options
+from models.training import progress_line
 from models.training import selection
 from models.training import stepper
 from models.training import stopping
+from prep import checked_json
+from prep import processes
 
 
 class Loop:
@@ -37,7 +40,7 @@ class Loop:
         training: assembly.Training,
         *,
         run_dir: pathlib.Path | None,
-        settings: dict[str, Any] | None = None,
+        settings: checked_json.Json | None = None,
         quiet: bool = False,
         spent_secs: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
@@ -63,7 +66,9 @@ class Loop:
         self._measure = held_out_lib.measurement(trainer.model, training.held_out)
         trackables = training.trackables
         self._log: metrics_log.MetricsLog | None = None
-        self._line = metrics_log.ProgressLine(n_steps=self.block.num_steps, quiet=quiet)
+        self._line = progress_line.ProgressLine(
+            n_steps=self.block.num_steps, quiet=quiet
+        )
         # Files: the log is cut back to this step, half-written checkpoints go.
         if run_dir is not None:
             self._log = metrics_log.MetricsLog(run_dir, first_step=self.step or -1)
@@ -172,7 +177,7 @@ class Loop:
             reason = layout.Outcome.INTERRUPTED
         return reason
 
-    def _measured(self) -> tuple[np.ndarray, dict[str, Any]]:
+    def _measured(self) -> tuple[np.ndarray, model_outputs.ModelOutputs]:
         """Spectral distances and outputs on the held-out batch."""
         distances, outputs = self._measure()
         return distances.numpy(), outputs
@@ -213,7 +218,9 @@ class Loop:
             step, self.options.render_every
         )
 
-    def _dump(self, step: int, distances: np.ndarray, outputs: dict[str, Any]) -> None:
+    def _dump(
+        self, step: int, distances: np.ndarray, outputs: model_outputs.ModelOutputs
+    ) -> None:
         """Writes controls and audio where the step asks for them."""
         if self.run_dir is None:
             return
@@ -230,7 +237,7 @@ class Loop:
             | row
         )
         row["skipped_steps"] = int(self.progress.skipped.numpy())
-        row["memory/peak_mb"] = memory.peak_mb()
+        row["memory/peak_mb"] = processes.peak_mb()
         row["time/unix"] = time.time()
         if self._log is not None:
             self._log.write(row)

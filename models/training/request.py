@@ -2,7 +2,6 @@
 
 import dataclasses
 import pathlib
-from typing import Any
 
 from models.config import checks
 from models.config import gin_config
@@ -14,6 +13,7 @@ from models.runs import loading
 from prep.dataset import info as dataset_info
 
 LOOP_BLOCK = "models.loop.LoopOptions"
+LoopValues = dict[str, float]  # of fields of `options.LoopOptions`, by name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class TrainingRequest:
     resume: str = "auto"
     seed: int = 0
     num_steps: int | None = None
-    loop_options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    loop_options: LoopValues = dataclasses.field(default_factory=dict)
     tpu: str = ""
     cluster_config: str = ""
     quiet: bool = False

@@ -22,7 +22,6 @@ from models.config import gin_contents
 from models.runs import checkpoints
 from models.runs import layout
 from models.runs import loading
-from models.runs import processes
 from models.runs import record
 from models.runs import warm_start
 from models.teaching import lessons
@@ -32,6 +31,7 @@ from models.training import options as training_options
 from models.training import request as run_request
 from models.training import resume
 from models.training import stepper
+from prep import checked_json
 from prep import errors
 from prep import files
 from prep.dataset import info as dataset_info
@@ -82,7 +82,7 @@ def train(
     resume.check_writable(save_dir)
     strategy = strategy or make_strategy(request)
     chief = is_chief(strategy)
-    with processes.only_one(save_dir) if chief else contextlib.nullcontext():
+    with layout.only_one(save_dir) if chief else contextlib.nullcontext():
         return _train_in(request, info, strategy=strategy, say=say)
 
 
@@ -166,7 +166,7 @@ def _run_loop(
     run: loop.Loop,
     *,
     info: dataset_info.DatasetInfo | None,
-    settings: dict[str, Any],
+    settings: checked_json.Json,
 ) -> training_options.TrainingResult:
     """Runs the loop between the first and the last line of the run's record."""
     if run.run_dir is None:
@@ -174,7 +174,7 @@ def _run_loop(
     weights = run.trainer.model.trainable_variables
     config_text = gin_config.config_text()
     files.write_text(run.run_dir / f"operative_config-{run.step}.gin", config_text)
-    facts: dict[str, Any] = {
+    facts: checked_json.Json = {
         "first_step": run.step,
         "n_parameters": sum(int(tf.size(item)) for item in weights),
     }
@@ -215,7 +215,7 @@ def saying_full_disk() -> Iterator[None]:
 
 def _settings(
     request: run_request.TrainingRequest, info: dataset_info.DatasetInfo | None
-) -> dict[str, Any]:
+) -> checked_json.Json:
     """Returns what made a run, for its record and its dumps."""
     return {
         "gin_files": list(request.gin_files),

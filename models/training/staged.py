@@ -19,7 +19,6 @@ import pathlib
 import shutil
 import time
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
 
@@ -164,8 +163,8 @@ def train_staged(
 
 
 def _of_what_is_left(
-    options: dict[str, Any], budget: stopping.TimeBudget
-) -> dict[str, Any]:
+    options: run_request.LoopValues, budget: stopping.TimeBudget
+) -> run_request.LoopValues:
     """A phase's options: of the time for all phases, what is left."""
     if budget.left_secs is None:
         return options

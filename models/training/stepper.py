@@ -8,12 +8,12 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from models import memory
 from models.data import provider as data_provider
 from models.runs import metrics_log
 from models.training import selection
 from models.training import trainer as trainer_lib
 from prep import errors
+from prep import processes
 
 
 class NonFiniteError(errors.InputError):
@@ -60,10 +60,10 @@ class Stepper:
         self._trainer.set_model_step(self._n_updates)
         attempt = self._progress.attempts.read_value()
         result = self._trainer.train_step(parts, attempt)
-        finite = bool(result["finite"].numpy())
+        finite = bool(result.finite.numpy())
         is_traced = self._traced
         if not is_traced:
-            memory.give_back_freed()  # what compiling the step has used
+            processes.give_back_freed()  # what compiling the step has used
         self._traced = True
         self._progress.attempts.assign_add(1)
         if not finite:
@@ -88,31 +88,33 @@ class Stepper:
     def _n_updates(self) -> int:
         return int(self._trainer.step.numpy())
 
-    def _add_losses(self, result: dict[str, Any]) -> None:
+    def _add_losses(self, result: trainer_lib.StepResult) -> None:
         losses = {
-            f"losses/{name}": value.numpy() for name, value in result["losses"].items()
+            f"losses/{name}": value.numpy() for name, value in result.losses.items()
         }
-        self.means.add(losses | {"grad_norm": result["grad_norm"].numpy()})
-        self.means.set("learning_rate", float(result["learning_rate"].numpy()))
+        self.means.add(losses | {"grad_norm": result.grad_norm.numpy()})
+        self.means.set("learning_rate", float(result.learning_rate.numpy()))
 
-    def _add_times(self, result: dict[str, Any], begin: float, got_data: float) -> None:
+    def _add_times(
+        self, result: trainer_lib.StepResult, begin: float, got_data: float
+    ) -> None:
         self.means.add(
             {
                 "time/data_ms": 1e3 * (got_data - begin),
-                "time/forward_backward_ms": 1e3 * result["gradient_secs"].numpy(),
-                "time/optimizer_ms": 1e3 * result["update_secs"].numpy(),
+                "time/forward_backward_ms": 1e3 * result.gradient_secs.numpy(),
+                "time/optimizer_ms": 1e3 * result.update_secs.numpy(),
                 "time/step_ms": 1e3 * (time.perf_counter() - begin),
             }
         )
 
-    def _skip(self, parts: Any, result: dict[str, Any]) -> None:
+    def _skip(self, parts: Any, result: trainer_lib.StepResult) -> None:
         """Reports a step that was not finite; gives up after several in a row."""
         self._progress.skipped.assign_add(1)
         self._skipped_in_row += 1
         what = (
             f"step {self._n_updates + 1}: "
-            f"loss {result['losses']['total_loss'].numpy():g}, "
-            f"gradient norm {result['grad_norm'].numpy():g}; not finite, so the step "
+            f"loss {result.losses['total_loss'].numpy():g}, "
+            f"gradient norm {result.grad_norm.numpy():g}; not finite, so the step "
             f"is skipped ({self._skipped_in_row} in a row). Its examples: "
             f"{self._names(parts)}."
         )

@@ -9,6 +9,7 @@ A step's noise is a function of (seed, step, row): see `models.synths.seeded_noi
 
 from collections.abc import Callable
 from typing import Any
+from typing import NamedTuple
 
 import tensorflow as tf
 from absl import logging
@@ -20,6 +21,26 @@ from models.training import options as training_options
 from prep import products as prep_products
 
 Batch = dict[str, tf.Tensor]
+
+
+class StepResult(NamedTuple):
+    """What a step came to, scalars all.
+
+    Attributes:
+        losses: Means over the joint batch, by name.
+        grad_norm: Of all gradients together, before clipping.
+        learning_rate: That the step had.
+        finite: Whether loss and gradient are; else nothing was updated.
+        gradient_secs: For losses and gradients.
+        update_secs: For the update.
+    """
+
+    losses: dict[str, tf.Tensor]
+    grad_norm: tf.Tensor
+    learning_rate: tf.Tensor
+    finite: tf.Tensor
+    gradient_secs: tf.Tensor
+    update_secs: tf.Tensor
 
 
 class LadderTrainer:
@@ -81,7 +102,7 @@ class LadderTrainer:
             self.model.set_step(step)
 
     @tf.function(autograph=False)
-    def train_step(self, parts: Batch, attempt: tf.Tensor) -> dict[str, Any]:
+    def train_step(self, parts: Batch, attempt: tf.Tensor) -> StepResult:
         """Makes one update from `accumulate_steps` parts.
 
         Args:
@@ -89,8 +110,7 @@ class LadderTrainer:
             attempt: Which step this is, int64; decides the noise.
 
         Returns:
-            'losses' (means over the joint batch), 'grad_norm' before clipping,
-            'learning_rate', 'finite', and 'gradient_secs', 'update_secs'.
+            What it came to, as tensors.
         """
         start = tf.timestamp()
         gradients, losses = self.strategy.run(self._joint_gradients, (parts, attempt))
@@ -106,14 +126,14 @@ class LadderTrainer:
             updates = tf.cond(finite, lambda: self._update(gradients), self._keep)
         with tf.control_dependencies([updates]):
             end = tf.timestamp()
-        return {
-            "losses": losses,
-            "grad_norm": norm,
-            "learning_rate": learning_rate,
-            "finite": finite,
-            "gradient_secs": middle - start,
-            "update_secs": end - middle,
-        }
+        return StepResult(
+            losses=losses,
+            grad_norm=norm,
+            learning_rate=learning_rate,
+            finite=finite,
+            gradient_secs=middle - start,
+            update_secs=end - middle,
+        )
 
     def _one_replica(self, value: Any) -> tf.Tensor:
         """A value that is the same on all replicas."""

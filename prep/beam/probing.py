@@ -138,13 +138,12 @@ def encode(answer: Probed) -> str:
     """An answer as a line of JSON."""
     if isinstance(answer, recordings_lib.Rejection):
         return json.dumps({"rejection": dataclasses.asdict(answer)})
-    envelope = base64.b64encode(answer.envelope.astype("<f4").tobytes()).decode()
     recording = dataclasses.asdict(answer.recording)
     return json.dumps(
         {
             "recording": recording,
-            "envelope": envelope,
-            "rough_hz": answer.rough_hz,
+            "envelope": _encode_array(answer.envelope),
+            "pitch_hz": _encode_array(answer.pitch_hz),
             "audio_id": answer.audio_id,
         }
     )
@@ -159,7 +158,15 @@ def decode(line: str) -> Probed:
         )
     return recordings_lib.Probe(
         checked_json.build(recordings_lib.Recording, values["recording"], "a probe"),
-        np.frombuffer(base64.b64decode(values["envelope"]), "<f4"),
-        rough_hz=values["rough_hz"],
+        _decode_array(values["envelope"]),
+        pitch_hz=_decode_array(values["pitch_hz"]),
         audio_id=values["audio_id"],
     )
+
+
+def _encode_array(values: np.ndarray) -> str:
+    return base64.b64encode(values.astype("<f4").tobytes()).decode()
+
+
+def _decode_array(text: str) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text), "<f4")

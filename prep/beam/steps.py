@@ -194,6 +194,7 @@ def analyse_segment(job: Job, source: int, *, segment: int) -> None:
         frame_rate=plan.settings.frame_rate,
         framing=plan.settings.framing,
         tracker=job.tracker(),
+        octaves=plan.sources[source].octaves,
     )
     feature_cache.write(path, values, temporary=layout.temporary)
 

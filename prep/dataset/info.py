@@ -8,7 +8,6 @@ dataset is whole.
 import dataclasses
 import json
 import pathlib
-from typing import Any
 
 from prep import checked_json
 
@@ -217,7 +216,7 @@ class DatasetInfo:
             )
         return paths
 
-    def macros(self) -> dict[str, Any]:
+    def macros(self) -> dict[str, str | float]:
         """Returns the gin macros that training takes from a dataset."""
         secs = self.example_secs  # ddsp's provider takes whole numbers only as int
         return {

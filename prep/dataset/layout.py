@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from prep import files
-from prep import locks
+from prep import processes
 from prep import settings as settings_lib
 from prep.dataset import info
 
@@ -123,7 +123,7 @@ def locked(layout: Layout) -> Iterator[None]:
         settings_lib.PrepError: If another run holds it.
     """
     with open(layout.work / "lock", "a+") as file:
-        if not locks.take(file.fileno()):
+        if not processes.lock(file.fileno()):
             file.seek(0)
             raise settings_lib.PrepError(
                 f"another run ({file.read().strip() or 'unknown'}) is writing to "

@@ -15,6 +15,7 @@ from prep.plan import plan as plan_lib
 from prep.plan import recording_cuts as material_lib
 from prep.plan import splits
 from prep.plan import text
+from prep.recordings import pitch_range
 from prep.recordings import recording as recordings_lib
 
 _SHOWN = 10  # rejections in an error message
@@ -102,7 +103,7 @@ def _assign(
         # Short recordings are single notes as a rule: both splits need every pitch.
         secs = {_id(u): u.probe.recording.secs for u in usable}
         if any(u.is_short for u in usable):
-            rough_hz = {_id(u): u.probe.rough_hz for u in usable}
+            rough_hz = {_id(u): pitch_range.median_hz(u.probe.pitch_hz) for u in usable}
             chosen = splits.choose_eval_by_pitch(
                 secs, rough_hz, settings.eval_split_fraction
             )
@@ -142,7 +143,9 @@ def _lay_out(
     plan = plan_lib.Plan(
         settings=settings,
         tracker_id=tracker_id,
-        recordings=tuple(usable.probe.recording for usable in assigned),
+        recordings=tuple(
+            material_lib.describe_range(usable, settings) for usable in assigned
+        ),
         sources=tuple(drafts.sources),
         shards=(),
         rejections=tuple(rejections),

@@ -49,6 +49,8 @@ class Source:
         excerpt: Frames [begin, end) of the recording, taken out and faded at both ends,
             for a short recording that stands among others; None for the recording as
             it is.
+        octaves: By which the pitch tracker hears it higher, -1, 0 or 1
+            (`prep.pitch.octaves`).
     """
 
     recording: int
@@ -58,6 +60,7 @@ class Source:
     n_frames: int
     segments: tuple[int, ...]
     excerpt: tuple[int, int] | None = None
+    octaves: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -229,6 +232,7 @@ class Plan:
     def features_id(self, source: int) -> str:
         """Names a source's features in the cache: a hash of all they depend on."""
         shift = self.settings.framing == "ddsp_same"
+        octaves = self.sources[source].octaves
         return _hash(
             [
                 SCHEMA_VERSION,
@@ -240,6 +244,8 @@ class Plan:
                 features.MARGIN_SECS,
                 self.tracker_id,
                 self.versions,
+                # Of a recording as it is, the name that it always had.
+                *([f"octaves{octaves:+d}"] if octaves else []),
             ]
         )
 
@@ -300,8 +306,8 @@ class Plan:
         """Hash of all that decides the records.
 
         Where files lie does not, nor does the wording of notes and reasons. What a plan
-        without short recordings lacks is left out, so that it has the hash that it had
-        before short recordings could be used.
+        lacks without short recordings, or without any that is tracked an octave lower
+        or higher, is left out, so that it has the hash that it had before there were.
         """
         digest = hashlib.blake2b(digest_size=16)
         # As JSON of the whole, but an element at a time: the whole would be far larger
@@ -354,8 +360,10 @@ class Plan:
             ):
                 raise checked_json.DamagedError(f"{where} is of another version")
             if isinstance(values.get("settings"), dict):
-                # Plans from before there was --short refused short recordings.
-                values["settings"] = {"short": "reject", **values["settings"]}
+                # Plans from before there was --short refused short recordings, and
+                # those from before --pitch_range tracked all as they were.
+                before = {"short": "reject", "pitch_range": "crepe"}
+                values["settings"] = {**before, **values["settings"]}
             return checked_json.build(cls, values, where)
         except checked_json.DamagedError as error:
             raise settings_lib.PrepError(
@@ -383,8 +391,10 @@ def _plain(value: Any) -> Any:
     values = {
         field.name: getattr(value, field.name) for field in dataclasses.fields(value)
     }
-    if isinstance(value, Source) and value.excerpt is None:
-        del values["excerpt"]
+    if isinstance(value, Source):
+        for name in ("excerpt", "octaves"):
+            if not values[name]:
+                del values[name]
     return values
 
 
@@ -392,7 +402,8 @@ def _identity(value: Any) -> Any:
     """The same without what does not decide the records."""
     values = _plain(value)
     if isinstance(value, settings_lib.Settings):
-        del values["short"]  # the packs say what came of it
+        # The packs and the sources say what came of these.
+        del values["short"], values["pitch_range"]
         if value.crepe_precision == settings_lib.PRECISIONS[0]:
             del values["crepe_precision"]  # plans from before there was a choice
     elif isinstance(value, recordings_lib.Recording):

@@ -14,6 +14,7 @@ from prep import settings as settings_lib
 from prep.plan import cutting
 from prep.plan import plan as plan_lib
 from prep.plan import splits
+from prep.recordings import pitch_range
 from prep.recordings import recording as recordings_lib
 
 MIN_SECS = 0.1  # s, of a recording that is worth laying behind others
@@ -154,6 +155,7 @@ def cut_source(
             n_16k, settings.hop_16k, framing=settings.framing
         ),
         segments=tuple(sorted(segments)),
+        octaves=choose_octaves(material, cents=cents, settings=settings),
     )
     return source, cuts
 
@@ -179,7 +181,30 @@ def excerpt_source(
         n_frames=n_frames,
         segments=tuple(range(n_segments)),
         excerpt=(part.begin, part.end),
+        octaves=choose_octaves(material, cents=cents, settings=settings),
     )
+
+
+def choose_octaves(
+    material: RecordingCuts, *, cents: float, settings: settings_lib.Settings
+) -> int:
+    """Octaves by which the tracker hears a recording, as transposed, higher."""
+    if settings.pitch_range == "crepe":
+        return 0
+    return pitch_range.choose_octaves(
+        material.probe.pitch_hz * plan_lib.frequency_ratio(cents),
+        hop_size=settings.hop_16k,
+    )
+
+
+def describe_range(
+    material: RecordingCuts, settings: settings_lib.Settings
+) -> recordings_lib.Recording:
+    """The recording with notes of what lies outside the tracker's range."""
+    recording = material.probe.recording
+    octaves = choose_octaves(material, cents=0.0, settings=settings)
+    notes = pitch_range.describe(material.probe.pitch_hz, octaves=octaves)
+    return dataclasses.replace(recording, notes=(*recording.notes, *notes))
 
 
 def loudest_in_span(

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from collections.abc import Sequence
 
+from prep import errors
 from prep.plan import plan as plan_lib
 from prep.plan import splits
 from prep.recordings import recording as recordings_lib
@@ -21,8 +22,7 @@ _NOTHING: collections.Counter[str] = collections.Counter()
 
 def show_name(name: str) -> str:
     """A file's name on one line, whatever it holds."""
-    readable = name.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in readable)
+    return errors.printable(name.encode("utf-8", "backslashreplace").decode())
 
 
 def show_bytes(n_bytes: float) -> str:
@@ -147,7 +147,7 @@ def _left_out(rejections: tuple[recordings_lib.Rejection, ...]) -> list[str]:
     lines = [f"  not used: {show_name(r.name)}: {r.reason}" for r in whole[:_SHOWN]]
     if len(whole) > _SHOWN:
         lines.append(f"  not used: {len(whole) - _SHOWN} more, see rejected.jsonl")
-    by_reason: collections.Counter[str] = collections.Counter()
+    by_reason: dict[str, float] = collections.defaultdict(float)
     for rejection in rejections:
         if rejection.part != "all":
             by_reason[rejection.reason] += rejection.numbers["seconds"]

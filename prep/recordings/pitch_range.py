@@ -2,8 +2,10 @@
 
 CREPE answers every frame with a pitch of its range. A piccolo above it or a contrabass
 below it comes out an octave or more off, and looks sure of itself. The period of the
-sound, where it has a clear one, tells them apart without CREPE. It also puts recordings
-in order of pitch, roughly, so that both splits reach over the instrument's compass.
+sound, where it has a clear one, tells them apart without CREPE, and with it whether the
+tracker should hear the recording an octave lower or higher (`prep.pitch.octaves`). It
+also puts recordings in order of pitch, roughly, so that both splits reach over the
+instrument's compass.
 
 Source: P. Boersma, "Accurate short-term analysis of the fundamental frequency", IFA
 Proceedings 17, 1993: the autocorrelation of a windowed signal divided by the window's.
@@ -14,6 +16,7 @@ below the music is not taken for a note.
 
 import dataclasses
 import functools
+from collections.abc import Iterator
 
 import librosa
 import numpy as np
@@ -28,6 +31,7 @@ CLARITY = 0.9  # of 1, from which a period is clear
 NEAR_HIGHEST = 0.9  # of the highest maximum, from which the first is taken
 AUDIBLE_DB = 30.0  # below the loudest window, from which a window counts
 LAG_RATE = 64_000  # lags/s: ten lags in the shortest period
+OUT_OF_RANGE_SHARE = 0.05  # of the audible length, from which something is done
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,12 +39,103 @@ class Shares:
     """Parts of a recording's audible length whose pitch is out of range.
 
     Attributes:
-        below: Under `LOWEST_HZ`.
-        above: Over `HIGHEST_HZ`.
+        below: Under the lowest pitch that the tracker hears.
+        above: Over the highest.
     """
 
     below: float = 0.0
     above: float = 0.0
+
+
+def limits_hz(octaves: int = 0) -> tuple[float, float]:
+    """Lowest and highest pitch that CREPE hears of what is played `octaves` higher."""
+    return LOWEST_HZ / 2.0**octaves, HIGHEST_HZ / 2.0**octaves
+
+
+def shares(pitch_hz: np.ndarray, *, octaves: int = 0) -> Shares:
+    """Measures what is out of range.
+
+    Args:
+        pitch_hz: Of the audible windows, 0 without a period; shape [n].
+        octaves: By which the tracker hears the recording higher.
+    """
+    if not len(pitch_hz):
+        return Shares()
+    low, high = limits_hz(octaves)
+    below = (pitch_hz > 0.0) & (pitch_hz < low / MARGIN)
+    return Shares(float(np.mean(below)), float(np.mean(pitch_hz > high * MARGIN)))
+
+
+def choose_octaves(pitch_hz: np.ndarray, *, hop_size: int) -> int:
+    """Chooses how the pitch tracker is to hear a recording.
+
+    Args:
+        pitch_hz: Of the audible windows, 0 without a period; shape [n].
+        hop_size: Between frames, samples at 16 kHz.
+
+    Returns:
+        -1, an octave lower, if more than `OUT_OF_RANGE_SHARE` lies above the range and
+        some of that would not, while no more than that would lie below; 1, an octave
+        higher, for what lies below; 0, as it is, otherwise, and where half a hop is no
+        whole sample and the recording would have to be played higher.
+    """
+    now, lower, higher = (shares(pitch_hz, octaves=octaves) for octaves in (0, -1, 1))
+    border = OUT_OF_RANGE_SHARE
+    if now.above > border and lower.above < now.above and lower.below <= border:
+        return -1
+    if now.below > border and higher.below < now.below and higher.above <= border:
+        return 0 if hop_size % 2 else 1
+    return 0
+
+
+def describe(pitch_hz: np.ndarray, *, octaves: int) -> Iterator[str]:
+    """Yields what a person should know of a recording's range.
+
+    Args:
+        pitch_hz: Of the audible windows, 0 without a period; shape [n].
+        octaves: By which the tracker hears the recording higher.
+    """
+    now, played = shares(pitch_hz), shares(pitch_hz, octaves=octaves)
+    for side, mended_by, end in (("below", 1, 0), ("above", -1, 1)):
+        share, left = getattr(now, side), getattr(played, side)
+        if share <= OUT_OF_RANGE_SHARE:
+            continue
+        begin = (
+            f"{share:.0%} of what is audible lies {side} CREPE's range, which ends at "
+            f"{limits_hz()[end]:g} Hz: "
+        )
+        wrong = "its pitch is wrong there, by octaves or more"
+        if octaves != mended_by:
+            yield begin + wrong
+            continue
+        way = "lower" if octaves < 0 else "higher"
+        low, high = limits_hz(octaves)
+        begin += (
+            f"tracked an octave {way}, which reaches from {low:.0f} to {high:.0f} Hz"
+        )
+        yield begin + (
+            f"; {left:.0%} lies {side} that too: {wrong}"
+            if left > OUT_OF_RANGE_SHARE
+            else ""
+        )
+
+
+def median_hz(pitch_hz: np.ndarray) -> float | None:
+    """Median of the windows with a period, Hz; None where there is none."""
+    pitch_hz = pitch_hz[pitch_hz > 0.0]
+    return float(np.median(pitch_hz)) if len(pitch_hz) else None
+
+
+def measure(audio: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Pitch of a signal's audible windows, as `Watch.audible_hz`.
+
+    Args:
+        audio: Mono, shape [n_samples].
+        sample_rate: Samples/s.
+    """
+    watch = Watch(sample_rate)
+    watch.add(np.asarray(audio, np.float32))
+    return watch.audible_hz()
 
 
 class _Tables:
@@ -99,25 +194,8 @@ class Watch:
         self._pending = pending[start:]
         self._skip += max(0, start - len(pending))
 
-    def shares(self) -> Shares:
-        """Returns what is out of range of all that is audible so far."""
-        pitch_hz = self._audible_hz()
-        if not len(pitch_hz):
-            return Shares()
-        low, high = LOWEST_HZ / MARGIN, HIGHEST_HZ * MARGIN
-        return Shares(
-            below=float(np.mean((pitch_hz > 0.0) & (pitch_hz < low))),
-            above=float(np.mean(pitch_hz > high)),
-        )
-
-    def median_hz(self) -> float | None:
-        """Returns the median pitch so far, Hz; None where there is none."""
-        pitch_hz = self._audible_hz()
-        pitch_hz = pitch_hz[pitch_hz > 0.0]
-        return float(np.median(pitch_hz)) if len(pitch_hz) else None
-
-    def _audible_hz(self) -> np.ndarray:
-        """Pitch of the audible windows, Hz, 0 without a period; shape [n]."""
+    def audible_hz(self) -> np.ndarray:
+        """Pitch of what is audible so far, Hz, 0 without a period; shape [n]."""
         if not self._found:  # shorter than a window: what there is, and silence
             missing = max(0, self._tables.size - len(self._pending))
             samples = np.pad(self._pending, (missing // 2, missing - missing // 2))

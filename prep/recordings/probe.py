@@ -13,7 +13,6 @@ import os
 import stat
 from collections.abc import Callable
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -33,7 +32,6 @@ MAX_OFFSET = 0.01  # of full scale, from which an offset is worth a note
 LOUD_PEAK = 4.0  # of full scale, from which a float file's level is worth a note
 MAX_PEAK = 1e10  # of full scale; samples on the scale of 32-bit integers are below
 QUIETEST_PEAK = 2.0 / 32768.0  # of full scale; below, 16 bits hold noise alone
-OUT_OF_RANGE_SHARE = 0.05  # of the audible length, from which it is worth a note
 # A header may be wrong by so much without a note: encoders pad both ends (0.05 s).
 HEADER_SECS = 0.1
 _READ_BYTES = 1 << 20
@@ -113,8 +111,7 @@ class _Listened:
     facts: _Facts
     tally: _SampleSums
     envelope: np.ndarray
-    out_of_range: pitch_range.Shares
-    rough_hz: float | None
+    pitch_hz: np.ndarray
     channels: channels_lib.ChannelChoice
 
 
@@ -168,7 +165,7 @@ def probe_recording(
     Returns:
         The probe, or why the recording cannot be used.
     """
-    numbers: dict[str, Any] = {}
+    numbers: dict[str, float] = {}
     try:
         n_bytes = _check_file(path)
         listened = _listen(path, min_input_rate=min_input_rate, numbers=numbers)
@@ -192,6 +189,7 @@ def probe_recording(
         reason = f"cannot be read: {error.strerror}"
         return recordings_lib.Rejection(name, path, "all", reason, numbers)
     facts, tally = listened.facts, listened.tally
+    out_of_range = pitch_range.shares(listened.pitch_hz)
     envelope = np.maximum(
         listened.envelope + np.float32(gain_db), np.float32(loudness.MIN_DB)
     )
@@ -212,14 +210,14 @@ def probe_recording(
         floor_loudness_db=float(np.percentile(envelope, 10)),
         notes=tuple(_notes(listened)),
         used_channels=listened.channels.used,
-        below_range_share=listened.out_of_range.below,
-        above_range_share=listened.out_of_range.above,
+        below_range_share=out_of_range.below,
+        above_range_share=out_of_range.above,
     )
     return recordings_lib.Probe(
         recording,
         # Of all recordings at once until the plan is made: half the memory will do.
         envelope.astype(np.float32),
-        rough_hz=listened.rough_hz,
+        pitch_hz=listened.pitch_hz.astype(np.float32),
         audio_id=tally.digest.hexdigest(),
     )
 
@@ -228,7 +226,7 @@ def _listen(
     path: str,
     *,
     min_input_rate: int,
-    numbers: dict[str, Any],
+    numbers: dict[str, float],
     used: tuple[int, ...] = (),
 ) -> _Listened:
     """Decodes a recording once; fills `numbers` as it learns them."""
@@ -263,8 +261,7 @@ def _listen(
         facts,
         tally,
         envelope,
-        out_of_range=watch.shares(),
-        rough_hz=watch.median_hz(),
+        pitch_hz=watch.audible_hz(),
         channels=tally.levels.choose(),
     )
 
@@ -274,7 +271,7 @@ def _check_samples(
     *,
     min_loudness_db: float,
     normalize: str,
-    numbers: dict[str, Any],
+    numbers: dict[str, float],
 ) -> float:
     """Refuses samples that are of no use; fills `numbers`.
 
@@ -321,20 +318,11 @@ def _check_samples(
 def _notes(listened: _Listened) -> Iterator[str]:
     """Yields what a person should know about a recording that is used."""
     tally = listened.tally
-    # Of the file, its channels and its pitch, then of the samples.
+    # Of the file and its channels, then of the samples.
     yield from _length_notes(listened)
     yield from listened.facts.remarks
     if listened.channels.note:
         yield listened.channels.note
-    for share, side, limit in (
-        (listened.out_of_range.below, "below", pitch_range.LOWEST_HZ),
-        (listened.out_of_range.above, "above", pitch_range.HIGHEST_HZ),
-    ):
-        if share > OUT_OF_RANGE_SHARE:
-            yield (
-                f"{share:.0%} of what is audible lies {side} CREPE's range, which ends "
-                f"at {limit:g} Hz: its pitch is wrong there, by octaves or more"
-            )
     if tally.n_clipped / tally.n_in > CLIPPED_SHARE:
         yield f"clipped: {tally.n_clipped / tally.n_in:.2%} at full scale"
     if abs(tally.total / tally.n_in) > MAX_OFFSET:

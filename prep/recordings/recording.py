@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -27,7 +26,7 @@ class Rejection:
     path: str
     part: str
     reason: str
-    numbers: dict[str, Any]
+    numbers: dict[str, float]
     copy_of: str = ""
 
 
@@ -88,13 +87,14 @@ class Probe:
     Attributes:
         recording: What is known of it.
         envelope: Loudness over time (`loudness.ENVELOPE_RATE`), dB, float32.
-        rough_hz: Pitch, roughly, for the choice of the splits; None without one.
+        pitch_hz: Of the audible windows, roughly, twice a second; Hz, 0 without a
+            period (`prep.recordings.pitch_range`).
         audio_id: Hash of the decoded samples, hexadecimal; "" is like no other.
     """
 
     recording: Recording
     envelope: np.ndarray
-    rough_hz: float | None = None
+    pitch_hz: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
     audio_id: str = ""
 
 

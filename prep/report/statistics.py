@@ -107,7 +107,7 @@ def measure(job: steps.Job) -> checked_json.Json:
     by_recording = itertools.groupby(
         _used_frames(plan), key=lambda used: plan.sources[used[0]].recording
     )
-    for recording, used in by_recording:
+    for _, used in by_recording:
         own, found_in = _Distributions(), []
         for source, split, spans in used:
             found_in.append(split)
@@ -115,7 +115,7 @@ def measure(job: steps.Job) -> checked_json.Json:
                 for features in _pieces(job, source, begin=begin, end=end):
                     for tally in (whole, by_split[split], own):
                         tally.add(features, plan)
-        rows.append(_describe_recording(plan, recording, own, found_in))
+        rows.append(_describe_recording(plan, source, own, found_in))
     return {
         "schema_version": plan_lib.SCHEMA_VERSION,
         "plan_hash": plan.hash,
@@ -162,9 +162,9 @@ def _describe(tally: _Distributions, plan: plan_lib.Plan) -> checked_json.Json:
 
 
 def _describe_recording(
-    plan: plan_lib.Plan, index: int, tally: _Distributions, found_in: list[str]
+    plan: plan_lib.Plan, source: int, tally: _Distributions, found_in: list[str]
 ) -> checked_json.Json:
-    recording = plan.recordings[index]
+    recording, octaves = plan.recording_of(source), plan.sources[source].octaves
     return {
         "recording_id": recording.recording_id,
         "name": text.show_name(recording.name),
@@ -187,7 +187,8 @@ def _describe_recording(
         "silent_share": round(recording.silent_share, _DIGITS),
         "below_range_share": round(recording.below_range_share, _DIGITS),
         "above_range_share": round(recording.above_range_share, _DIGITS),
-        "notes": [*recording.notes, *_doubts(tally)],
+        "tracked_octaves": octaves,
+        "notes": [*recording.notes, *_doubts(tally, octaves)],
     }
 
 
@@ -197,12 +198,15 @@ def _median(values: distribution.Distribution) -> float | None:
     return round(float(values.quantile(0.5)), _DIGITS)
 
 
-def _doubts(tally: _Distributions) -> Iterator[str]:
-    """Names what speaks against training on a recording."""
+def _doubts(tally: _Distributions, octaves: int) -> Iterator[str]:
+    """Names what speaks against training on a recording, heard `octaves` higher."""
     if tally.pitch_midi.n < LOW_VOICED_SHARE * tally.confidence_loud.n:
-        low, high = tracker.cents_to_hz(
-            tracker.FIRST_BIN_CENTS
-            + tracker.CENTS_PER_BIN * np.array([0, tracker.N_BINS - 1])
+        low, high = (
+            tracker.cents_to_hz(
+                tracker.FIRST_BIN_CENTS
+                + tracker.CENTS_PER_BIN * np.array([0, tracker.N_BINS - 1])
+            )
+            / 2.0**octaves
         )
         yield (
             "little of it has a clear pitch: noise, several notes at once, or outside "

@@ -29,26 +29,11 @@ def parse(*words):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """Two runs of two rungs on one made-up dataset."""
-    from models.training import request
-    from models.training import session
-
     place = tmp_path_factory.mktemp("trained")
     data = training_helpers.write_dataset(place / "data", n_eval=5, example_secs=0.5)
     for rung in ("stage1", "stage2"):
-        session.train(
-            request.TrainingRequest(
-                save_dir=str(place / "runs" / rung),
-                gin_files=(
-                    str(REPOSITORY / f"gin/{rung}.gin"),
-                    str(REPOSITORY / "gin/overlays/tiny.gin"),
-                ),
-                search_paths=(str(REPOSITORY),),
-                data_dir=str(data),
-                num_steps=2,
-                quiet=True,
-            ),
-            say=lambda text: None,
-        )
+        run_dir = place / "runs" / rung
+        training_helpers.train_rung(rung, data=data, run_dir=run_dir, n_steps=2)
     return place
 
 

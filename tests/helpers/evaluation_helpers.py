@@ -11,8 +11,8 @@ import numpy as np
 
 from evaluation.collapse_index import degradations
 from evaluation.collapse_index import sums
+from evaluation.report import documents
 from evaluation.report import media
-from evaluation.report import shown_clips
 from evaluation.scoring import across_clips
 from evaluation.scoring import clips
 from evaluation.scoring import judged_runs
@@ -20,6 +20,7 @@ from evaluation.scoring import rows as rows_lib
 from evaluation.summary import builder
 from evaluation.summary import run_facts
 from models.measures import control_arrays
+from models.measures import distributions
 from models.measures import frame_masks
 
 SUMMARY_SCHEMA = json.loads(
@@ -112,7 +113,7 @@ def note_controls(note: Note, *, noise: float = 2e-3) -> control_arrays.ControlA
     return control_arrays.ControlArrays(
         f0_hz=note.f0_frames,
         amps=amplitudes.sum(axis=1),
-        harmonic_distribution=control_arrays.normalise_distribution(
+        harmonic_distribution=distributions.normalise(
             amplitudes, f0_hz=note.f0_frames, sample_rate=SAMPLE_RATE
         ),
         noise_power=np.full(amplitudes.shape[0], noise**2),
@@ -292,7 +293,7 @@ def write_report_inputs(
             "n_examples": len(refs),
         },
     )
-    document["clips"] = shown_clips.write_media(
+    document["clips"] = documents.write_media(
         refs, systems, rows=rows, folder=folder / media.MEDIA_NAME, n_media=n_media
     )
     builder.write_summary(document, folder / builder.SUMMARY_NAME)

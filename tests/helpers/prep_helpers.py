@@ -23,6 +23,16 @@ class StubTracker:
         return f0_hz, np.minimum(level * 4, 1).astype(np.float32)
 
 
+class BoundedTracker(StubTracker):
+    """The same with CREPE's fault: what it cannot hear is octaves off."""
+
+    def __call__(self, audio_16k, frame_rate, *, center=True):
+        f0_hz, confidence = super().__call__(audio_16k, frame_rate, center=center)
+        while (f0_hz > 1975.5).any():
+            f0_hz = np.where(f0_hz > 1975.5, f0_hz / 2, f0_hz).astype(np.float32)
+        return f0_hz, confidence
+
+
 class Suicidal:
     """Makes a stub tracker whose process kills itself once, where `path` exists."""
 

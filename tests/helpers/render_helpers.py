@@ -98,7 +98,7 @@ def as_batch(played: performance.Performance) -> dict[str, tf.Tensor]:
 
 def stub_tracker(audio_16k, frame_rate, *, center=True):
     """440 Hz, sure of itself where there is sound."""
-    hop = 16000 // frame_rate
+    hop = int(16000 / frame_rate)
     frames = np.lib.stride_tricks.sliding_window_view(audio_16k, 1024)[::hop]
     confidence = np.where(np.abs(frames).max(axis=1) > 1e-3, 0.9, 0.1)
     return np.full(len(frames), 440.0, np.float32), confidence.astype(np.float32)

@@ -159,37 +159,18 @@ def set_plan_hash(directory: pathlib.Path, plan_hash: str) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"plan_hash": plan_hash}))
 
 
-TINY_GIN = """
-include 'papers/iclr2020/tiny_instrument.gin'
-RnnFcDecoder.rnn_channels = 8
-RnnFcDecoder.ch = 8
-RnnFcDecoder.output_splits = (('amps', 1),
-                              ('harmonic_distribution', 10),
-                              ('noise_magnitudes', 9))
-Harmonic.n_samples = %N_SAMPLES
-Harmonic.sample_rate = %SAMPLE_RATE
-FilteredNoise.n_samples = %N_SAMPLES
-F0LoudnessPreprocessor.time_steps = %TIME_STEPS
-F0LoudnessPreprocessor.sample_rate = %SAMPLE_RATE
-F0LoudnessPreprocessor.compute_loudness = False
-SpectralLoss.fft_sizes = (256, 64)
-Reverb.reverb_length = 800
-TFRecordProvider.example_secs = %EXAMPLE_SECS
-TFRecordProvider.sample_rate = %SAMPLE_RATE
-train.data_provider = @models.data.PreparedDataset()
-evaluate.data_provider = @eval_data/models.data.PreparedDataset()
-sample.data_provider = @eval_data/models.data.PreparedDataset()
-train.num_steps = 6
-train.steps_per_save = 3
-batch_size = 2
-learning_rate = 0.003
-models.loop.LoopOptions.log_every = 2
-models.loop.LoopOptions.held_out_every = 3
-"""
+def train_rung(rung, *, data, run_dir, n_steps):
+    """Trains a shrunken rung of the ladder for some steps."""
+    from models.training import request
+    from models.training import session
 
-
-def write_tiny_gin(directory: pathlib.Path, *, more: str = "") -> pathlib.Path:
-    """ddsp's own tiny instrument, made tinier, as a gin file."""
-    path = directory / "tiny.gin"
-    path.write_text(TINY_GIN + more)
-    return path
+    session.train(
+        request.TrainingRequest(
+            save_dir=str(run_dir),
+            gin_files=(f"gin/{rung}.gin", "gin/overlays/tiny.gin"),
+            data_dir=str(data),
+            num_steps=n_steps,
+            quiet=True,
+        ),
+        say=lambda text: None,
+    )

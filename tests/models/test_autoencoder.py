@@ -275,14 +275,6 @@ def test_two_losses_of_one_name_are_refused(rng):
         model(ladder_helpers.make_batch(rng, n_frames=20), training=True)
 
 
-def test_clips_of_another_length(rng):
-    model = small_model(n_frames=20)
-    model(ladder_helpers.make_batch(rng, n_frames=20), training=False)
-    model.set_n_samples(50 * 64)
-    batch = ladder_helpers.make_batch(rng, n_frames=50)
-    assert model(batch, training=False)["audio_synth"].shape == (2, 3200)
-
-
 def test_examples_of_a_batch_do_not_mix(rng):
     model = small_model()
     batch = ladder_helpers.make_batch(rng, batch_size=3, n_frames=20)

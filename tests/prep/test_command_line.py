@@ -1,12 +1,10 @@
 """What a person sees of a command line: help, refusals in order, exit codes."""
 
-import subprocess
-import sys
-
 import pytest
 
 from prep import command_line
 from prep import errors
+from tests.helpers import programs
 
 PROGRAMS = {
     "ddsp_prep": "prep.run_beam",
@@ -130,10 +128,7 @@ def test_help_and_refusals_import_nothing_heavy(name, words):
         "assert program.PROGRAM.examples[2:], 'three examples'\n"
         "sys.exit(f'imported {heavy}' if heavy else code)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == (0 if words == ["--help"] else 2), done.stderr
+    programs.run(programs.PYTHON, "-c", code, code=0 if words == ["--help"] else 2)
 
 
 def test_libraries_are_quieted_before_they_are_loaded(monkeypatch):

@@ -10,6 +10,7 @@ from tests.helpers import prep_helpers
 
 # float32 of two FFTs; in dB, above the floor of -80.
 MAX_LOUDNESS_ERROR = 2e-3
+RATE = 16000
 PADDING = {"aligned": "center", "ddsp_center": "center", "ddsp_same": "same"}
 
 
@@ -102,21 +103,61 @@ def test_envelope_of_a_stream_follows_loudness(sample_rate):
     assert envelope[loud].mean() == pytest.approx(wanted, abs=1.0)
 
 
-def test_features_of_any_segmentation_are_those_of_the_whole(monkeypatch, rng):
+@pytest.mark.parametrize("octaves", [-1, 0, 1])
+def test_features_of_any_segmentation_are_those_of_the_whole(octaves, monkeypatch, rng):
     audio = np.concatenate(
         [prep_helpers.tone(1.3, f0_hz=f) for f in (220, 330, 440, 880)]
     )
     audio += rng.standard_normal(len(audio)).astype(np.float32) * 1e-2
     compute = functools.partial(
-        features.compute_features, audio, tracker=prep_helpers.StubTracker()
+        features.compute_features,
+        audio,
+        tracker=prep_helpers.StubTracker(),
+        octaves=octaves,
     )
     for framing in PADDING:
         whole = compute(framing=framing)
         with monkeypatch.context() as patch:
             patch.setattr(features, "SEGMENT_SECS", 1)
+            patch.setattr(features, "MARGIN_SECS", 0)  # the stub needs no context
             parts = compute(framing=framing)
         for key, values in whole.items():
             np.testing.assert_array_equal(parts[key], values, err_msg=key)
+
+
+@pytest.mark.parametrize("framing", sorted(PADDING))
+@pytest.mark.parametrize("octaves", [-1, 1])
+def test_octaves_change_neither_the_moment_of_a_note_nor_its_pitch(octaves, framing):
+    """From one note to the next, within the range of all: the same curve."""
+    audio = np.concatenate([prep_helpers.tone(0.5, f0_hz=f) for f in (500.0, 1000.0)])
+    compute = functools.partial(
+        features.compute_features,
+        audio,
+        tracker=prep_helpers.StubTracker(),
+        framing=framing,
+    )
+    one, other = compute()["f0_hz"], compute(octaves=octaves)["f0_hz"]
+    assert one.shape == other.shape
+    # At the ends the stub counts the crossings of the filter's ringing.
+    steps = [40 + int(np.argmax(f0_hz[40:] > 750.0)) for f0_hz in (one, other)]
+    assert abs(steps[0] - steps[1]) <= 1  # frame of 4 ms; crossings are whole numbers
+    at = steps[0]
+    for part in (slice(40, at - 40), slice(at + 40, -40)):
+        # A crossing more or less is 1024 samples' worth, 2048 at half the speed.
+        np.testing.assert_allclose(other[part], one[part], atol=2 * RATE / 1024)
+
+
+def test_a_clip_is_tracked_like_a_recording():
+    audio = prep_helpers.tone(1.0, f0_hz=3000.0)
+    wanted = features.compute_features(
+        audio, tracker=prep_helpers.BoundedTracker(), octaves=-1
+    )
+    f0_hz, confidence = features.track_clip(
+        audio, 250, tracker=prep_helpers.BoundedTracker(), octaves=-1
+    )
+    np.testing.assert_array_equal(f0_hz, wanted["f0_hz"])
+    np.testing.assert_array_equal(confidence, wanted["f0_confidence"])
+    assert np.median(f0_hz) == pytest.approx(3000.0, rel=0.01)
 
 
 def test_tracker_hears_the_recording_around_a_segment(monkeypatch):

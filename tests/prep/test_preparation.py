@@ -1,4 +1,5 @@
 import contextlib
+import html
 import json
 import os
 import pathlib
@@ -380,6 +381,36 @@ def test_transposed_copy_sounds_higher(tmp_path):
         mean_f0[float(example["transpose_cents"][0])].append(example["f0_hz"].mean())
     ratio = np.mean(mean_f0[1200.0]) / np.mean(mean_f0[0.0])
     assert ratio == pytest.approx(2.0, rel=0.05)
+
+
+def test_what_lies_above_the_range_is_tracked_an_octave_lower(tmp_path):
+    """The same recording by both flags, one after another in the same cache."""
+    (tmp_path / "in").mkdir()
+    soundfile.write(
+        tmp_path / "in" / "a.wav", prep_helpers.tone(3.0, f0_hz=3000.0), 16000
+    )
+    pitch = {}
+    for flag in ("crepe", "auto"):
+        prep_helpers.prepare(
+            tmp_path / "in",
+            tmp_path / flag,
+            make_tracker=prep_helpers.BoundedTracker,
+            cache_dir=str(tmp_path / "cache"),
+            eval_split_fraction=0.0,
+            pitch_range=flag,
+        )
+        (first, *_) = prep_helpers.read_examples(tmp_path / flag, "train")
+        pitch[flag] = np.median(first["f0_hz"])
+        (row,) = json.loads((tmp_path / flag / "statistics.json").read_text())[
+            "recordings"
+        ]
+        assert row["tracked_octaves"] == (-1 if flag == "auto" else 0)
+        assert "above CREPE's range" in row["notes"][0]
+        assert row["notes"][0] in html.unescape(
+            (tmp_path / flag / "dataset.html").read_text()
+        )
+    assert pitch["auto"] == pytest.approx(3000.0, rel=0.01)
+    assert pitch["crepe"] == pytest.approx(1500.0, rel=0.01)
 
 
 @pytest.mark.slow

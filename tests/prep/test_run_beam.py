@@ -12,6 +12,7 @@ import time
 import pytest
 
 from tests.helpers import prep_helpers
+from tests.helpers import programs
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = REPOSITORY / "prep" / "run_beam.py"
@@ -25,13 +26,13 @@ WAYS = {
 def run(*arguments, way="python", cwd=None, timeout=240):
     """Calls ddsp_prep; returns (exit code, stdout, stderr)."""
     venv = str(pathlib.Path(sys.executable).parent)
-    done = subprocess.run(
-        [*WAYS[way], *map(str, arguments)],
-        capture_output=True,
-        text=True,
+    done = programs.run(
+        *WAYS[way],
+        *arguments,
+        code=None,
         cwd=cwd,
         timeout=timeout,
-        env={**os.environ, "PATH": f"{venv}:{os.environ['PATH']}"},
+        environment={"PATH": f"{venv}:{os.environ['PATH']}"},
     )
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout, done.stderr

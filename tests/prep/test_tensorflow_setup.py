@@ -1,8 +1,6 @@
 """The allocator's settings, in processes of their own."""
 
-import os
-import subprocess
-import sys
+from tests.helpers import programs
 
 PAGE_BYTES = 4096
 ARRAY_BYTES = 24 << 20  # below MAPPED_BYTES, so on the heap
@@ -29,13 +27,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 def page_faults(imported, **variables):
     """Pages that the system had to provide anew."""
-    done = subprocess.run(
-        [sys.executable, "-c", ROUNDS.format(imported=imported)],
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    code = ROUNDS.format(imported=imported)
+    done = programs.run(programs.PYTHON, "-c", code, environment=variables)
     return int(done.stdout)
 
 

@@ -15,11 +15,11 @@ from evaluation.instrument import program as program_lib
 from evaluation.instrument import scripts
 from models.config import gin_config
 from models.runs import loading
+from tests.helpers import browsers
 from tests.helpers import instrument_helpers as helpers
 from tests.helpers import render_helpers
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-WAIT_SECS = 15.0  # seconds until something must have happened
 N_FRAMES = 500
 TOLERANCE = 1e-3  # of controls; the promise
 SPECTRUM_DB = 0.5  # of the audio; the promise
@@ -41,17 +41,6 @@ LAST_STATUS = """
   const { host } = window.ddspInstrument, show = host.onStatus;
   host.onStatus = (status) => { window.seen.push(status); show(status); };
 """
-
-
-def until(condition):
-    """Waits for a condition; returns its value."""
-    end = time.monotonic() + WAIT_SECS
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError("waited in vain")
 
 
 def find(driver, selector):
@@ -87,7 +76,7 @@ def voice(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(voice):
-    driver = helpers.make_browser(
+    driver = browsers.open_chromium(
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
         f"--use-file-for-fake-audio-capture={voice}",
@@ -113,8 +102,7 @@ def page(tmp_path_factory):
 
 @pytest.fixture
 def opened(browser, page):
-    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    browser.get(page.as_uri())
+    browsers.open_page(browser, page)
     browser.execute_script(LAST_STATUS)
     return browser
 
@@ -122,7 +110,7 @@ def opened(browser, page):
 @pytest.fixture
 def started(opened):
     find(opened, "#start").click()
-    until(lambda: latest(opened))
+    browsers.until(lambda: latest(opened))
     return opened
 
 
@@ -310,22 +298,22 @@ def test_an_hour_does_not_grow(opened):
 def test_page_opens_without_errors(opened):
     assert "test flute" in opened.title
     assert opened.get_log("browser") == []
-    ids = [e.get_attribute("id") for e in opened.find_elements("css selector", "[id]")]
+    ids = [e.get_attribute("id") for e in browsers.find_all(opened, "[id]")]
     assert len(ids) == len(set(ids))
 
 
 def test_the_computers_keys_play(started):
     lowest = started.execute_script("return ddspInstrument.keyboard.lowest")
     keys_down(started, "d")
-    until(lambda: latest(started)["peak"] > 0.01)
+    browsers.until(lambda: latest(started)["peak"] > 0.01)
     assert abs(midi_of(latest(started)) - (lowest + 4)) < 0.5
     assert find(started, ".key.down").accessible_name == "E 4"
     keys_down(started, "g")  # glides on
-    until(lambda: abs(midi_of(latest(started)) - (lowest + 7)) < 0.5)
+    browsers.until(lambda: abs(midi_of(latest(started)) - (lowest + 7)) < 0.5)
     keys_up(started, "g")
-    until(lambda: abs(midi_of(latest(started)) - (lowest + 4)) < 0.5)
+    browsers.until(lambda: abs(midi_of(latest(started)) - (lowest + 4)) < 0.5)
     keys_up(started, "d")
-    until(lambda: latest(started)["peak"] == 0.0)
+    browsers.until(lambda: latest(started)["peak"] == 0.0)
     assert find(started, "#now").text == "silent"
     keys_down(started, "x")
     keys_up(started, "x")
@@ -337,7 +325,7 @@ def test_the_computers_keys_play(started):
 
 def test_the_first_key_starts_the_sound(opened):
     keys_down(opened, "a")
-    until(lambda: (latest(opened) or {"peak": 0.0})["peak"] > 0.01)
+    browsers.until(lambda: (latest(opened) or {"peak": 0.0})["peak"] > 0.01)
     keys_up(opened, "a")
     assert not find(opened, "#start").is_displayed()
 
@@ -345,43 +333,43 @@ def test_the_first_key_starts_the_sound(opened):
 def test_a_mouse_plays_keys_and_pad(started):
     from selenium.webdriver.common import action_chains
 
-    key = started.find_elements("css selector", ".key.white")[4]
+    key = browsers.find_all(started, ".key.white")[4]
     chain = action_chains.ActionChains(started)
     chain.move_to_element_with_offset(key, 0, 60).click_and_hold().perform()
-    until(lambda: latest(started)["peak"] > 0.01)
+    browsers.until(lambda: latest(started)["peak"] > 0.01)
     assert "down" in key.get_attribute("class")
     action_chains.ActionChains(started).release().perform()
-    until(lambda: latest(started)["peak"] == 0.0)
+    browsers.until(lambda: latest(started)["peak"] == 0.0)
     pad = find(started, "#pad")
     started.execute_script("arguments[0].scrollIntoView({block: 'center'})", pad)
     chain = action_chains.ActionChains(started)
     chain.move_to_element_with_offset(pad, 100, -40).click_and_hold().perform()
-    until(lambda: latest(started)["peak"] > 0.01)
+    browsers.until(lambda: latest(started)["peak"] > 0.01)
     before = latest(started)["f0Hz"]
     action_chains.ActionChains(started).move_by_offset(150, 0).perform()
-    until(lambda: latest(started)["f0Hz"] > 1.1 * before)
+    browsers.until(lambda: latest(started)["f0Hz"] > 1.1 * before)
     action_chains.ActionChains(started).release().perform()
-    until(lambda: latest(started)["peak"] == 0.0)
+    browsers.until(lambda: latest(started)["peak"] == 0.0)
 
 
 def test_midi_plays(started):
     find(started, "#midi").click()
-    until(lambda: "Test keys" in find(started, "#status").text)
+    browsers.until(lambda: "Test keys" in find(started, "#status").text)
     send = "window.fakeInput.onmidimessage({ data: new Uint8Array(arguments[0]) })"
     started.execute_script(send, [0x90, 72, 100])
-    until(lambda: latest(started)["peak"] > 0.01)
+    browsers.until(lambda: latest(started)["peak"] > 0.01)
     assert abs(midi_of(latest(started)) - 72) < 0.5
     started.execute_script(send, [0xE0, 0x7F, 0x7F])
-    until(lambda: midi_of(latest(started)) > 73.7)
+    browsers.until(lambda: midi_of(latest(started)) > 73.7)
     started.execute_script(send, [0x80, 72, 0])
-    until(lambda: latest(started)["peak"] == 0.0)
+    browsers.until(lambda: latest(started)["peak"] == 0.0)
 
 
 def test_the_sustain_pedal_is_a_controller_and_the_space_bar(started):
     from selenium.webdriver.common import keys
 
     find(started, "#midi").click()
-    until(lambda: "Test keys" in find(started, "#status").text)
+    browsers.until(lambda: "Test keys" in find(started, "#status").text)
     started.execute_script("document.activeElement.blur()")
     send = "window.fakeInput.onmidimessage({ data: new Uint8Array(arguments[0]) })"
     for message in ([0xB0, 64, 127], [0x90, 72, 100], [0x80, 72, 0]):
@@ -389,7 +377,7 @@ def test_the_sustain_pedal_is_a_controller_and_the_space_bar(started):
     time.sleep(1.0)  # without the pedal it would be silent by now
     assert latest(started)["confidence"] > 0.9
     started.execute_script(send, [0xB0, 64, 0])
-    until(lambda: latest(started)["peak"] == 0.0)
+    browsers.until(lambda: latest(started)["peak"] == 0.0)
     # A key clicked by mouse does not take the space bar.
     find(started, ".key.white").click()
     before = started.execute_script("return scrollY")
@@ -399,45 +387,45 @@ def test_the_sustain_pedal_is_a_controller_and_the_space_bar(started):
     assert latest(started)["confidence"] > 0.9
     assert started.execute_script("return scrollY") == before
     keys_up(started, keys.Keys.SPACE)
-    until(lambda: latest(started)["peak"] == 0.0)
+    browsers.until(lambda: latest(started)["peak"] == 0.0)
 
 
 def test_the_microphone_is_followed(started):
     find(started, "#match").click()
     find(started, "#microphone").click()
-    until(lambda: latest(started)["confidence"] > 0.9)
-    until(lambda: latest(started)["peak"] > 0.01)
+    browsers.until(lambda: latest(started)["confidence"] > 0.9)
+    browsers.until(lambda: latest(started)["peak"] > 0.01)
     cents = 1200.0 * np.log2(latest(started)["f0Hz"] / VOICE_HZ)
     assert abs(cents) < 10.0
     find(started, "#microphone").click()
-    until(lambda: latest(started)["peak"] == 0.0)
+    browsers.until(lambda: latest(started)["peak"] == 0.0)
 
 
 def test_a_file_is_played(started, voice):
     find(started, "#file").send_keys(str(voice))
-    until(lambda: "4.0 s" in find(started, "#status").text)
-    until(lambda: latest(started)["peak"] > 0.01)
+    browsers.until(lambda: "4.0 s" in find(started, "#status").text)
+    browsers.until(lambda: latest(started)["peak"] > 0.01)
     octaves = np.log2(latest(started)["f0Hz"] / VOICE_HZ)
     assert abs(octaves - round(octaves)) < 0.01
-    until(lambda: "is over" in find(started, "#status").text)
+    browsers.until(lambda: "is over" in find(started, "#status").text)
 
 
 def test_a_file_that_is_no_audio_is_one_sentence(started, tmp_path):
     path = tmp_path / "notes.wav"
     path.write_text("no audio")
     find(started, "#file").send_keys(str(path))
-    until(lambda: "cannot read that file" in find(started, "#status").text)
+    browsers.until(lambda: "cannot read that file" in find(started, "#status").text)
 
 
 def test_what_is_recorded_is_a_wav_of_what_was_played(started):
     find(started, "#record").click()
-    until(lambda: "Recording" in find(started, "#status").text)
+    browsers.until(lambda: "Recording" in find(started, "#status").text)
     keys_down(started, "h")
-    until(lambda: latest(started)["peak"] > 0.01)
+    browsers.until(lambda: latest(started)["peak"] > 0.01)
     time.sleep(1.0)
     keys_up(started, "h")
     find(started, "#record").click()
-    until(lambda: find(started, "#recording").is_displayed())
+    browsers.until(lambda: find(started, "#recording").is_displayed())
     body = """
       const blob = new Promise((resolve) => {
         const request = new XMLHttpRequest();
@@ -458,7 +446,7 @@ def test_what_is_recorded_is_a_wav_of_what_was_played(started):
 
 def test_settings_reach_the_sound(started):
     keys_down(started, "a")
-    until(lambda: latest(started)["peak"] > 0.01)
+    browsers.until(lambda: latest(started)["peak"] > 0.01)
     f0_hz = latest(started)["f0Hz"]
     set_slider = """
       const input = document.getElementById(arguments[0]);
@@ -466,13 +454,13 @@ def test_settings_reach_the_sound(started):
       input.dispatchEvent(new Event("input"));
     """
     started.execute_script(set_slider, "octave", 1)
-    until(lambda: latest(started)["f0Hz"] > 1.8 * f0_hz)
+    browsers.until(lambda: latest(started)["f0Hz"] > 1.8 * f0_hz)
     assert find(started, "#octave").get_attribute("aria-valuetext") == "1"
     find(started, "#reverb").click()
     time.sleep(0.3)
     loud = latest(started)["peak"]
     started.execute_script(set_slider, "gain", -30)
-    until(lambda: latest(started)["peak"] < 0.3 * loud)
+    browsers.until(lambda: latest(started)["peak"] < 0.3 * loud)
     keys_up(started, "a")
 
 
@@ -482,60 +470,34 @@ def test_settings_reach_the_sound(started):
 def test_keyboard_alone_reaches_and_plays_the_keys(opened):
     from selenium.webdriver.common import keys
 
-    reached = []
-    for _ in range(12):
-        opened.switch_to.active_element.send_keys(keys.Keys.TAB)
-        reached.append(opened.switch_to.active_element.accessible_name)
-        if reached[-1] == "C 4":
-            break
+    reached = browsers.tab_to(opened, "C 4", most=12)
     assert reached[0] == "Skip to the keys"
     assert reached[-1] == "C 4"
     opened.switch_to.active_element.send_keys(keys.Keys.ARROW_RIGHT)
     assert opened.switch_to.active_element.accessible_name == "C sharp 4"
     keys_down(opened, keys.Keys.SPACE)
-    until(lambda: (latest(opened) or {"peak": 0.0})["peak"] > 0.01)
+    browsers.until(lambda: (latest(opened) or {"peak": 0.0})["peak"] > 0.01)
     keys_up(opened, keys.Keys.SPACE)
-    until(lambda: latest(opened)["peak"] == 0.0)
+    browsers.until(lambda: latest(opened)["peak"] == 0.0)
     find(opened, "#pad").send_keys(keys.Keys.ARROW_UP)
     assert "55 %" in find(opened, "#pad").get_attribute("aria-description")
 
 
 def test_a_screen_reader_finds_names_for_everything(opened):
-    unnamed = [
-        element.get_attribute("outerHTML")[:120]
-        for element in opened.find_elements(
-            "css selector", "button, input, canvas, [role]:not([role=status])"
-        )
-        if element.is_displayed() and not element.accessible_name
-    ]
-    assert unnamed == []
-    headings = opened.find_elements("css selector", "h1, h2, h3")
-    levels = [int(e.tag_name[1]) for e in headings]
-    assert levels.count(1) == 1
-    assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
+    browsers.check_names(opened, "button, input, canvas, [role]:not([role=status])")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_its_ground(opened, scheme):
-    opened.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia",
-        {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
-    )
-    ratios = opened.execute_script(helpers.CONTRAST)
-    assert len(ratios) > 30
-    assert min(ratios)[0] >= 4.5, min(ratios)  # WCAG 2 AA
+    texts = "h1, h2, p, button, .action, label, output, summary, .role, .soft, kbd"
+    browsers.check_contrast(opened, texts, scheme=scheme, at_least=30)
 
 
 def test_nothing_sticks_out_on_a_phone(opened):
-    opened.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True},
-    )
-    until(lambda: opened.execute_script("return innerWidth") == 360)
-    assert opened.execute_script("return document.documentElement.scrollWidth") == 360
+    browsers.hold_as_phone(opened)
     # One octave, keys wide enough for a finger.
-    until(lambda: len(opened.find_elements("css selector", ".key")) == 13)
+    browsers.until(lambda: len(browsers.find_all(opened, ".key")) == 13)
     assert find(opened, ".key.white").size["width"] >= 38
-    for button in opened.find_elements("css selector", ".action"):
+    for button in browsers.find_all(opened, ".action"):
         if button.is_displayed():
             assert button.size["height"] >= 44, button.text

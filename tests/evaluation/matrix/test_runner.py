@@ -9,6 +9,7 @@ import pytest
 from evaluation.matrix import note as matrix_note
 from evaluation.matrix import runner
 from models.config import gin_contents
+from models.runs import layout
 from models.runs import record as run_record
 from tests.helpers import matrix_helpers as helpers
 
@@ -311,3 +312,12 @@ def test_a_run_that_another_matrix_trains_is_waited_for(folder):
     second.join()
     assert [row["repeated"] for row in rows] == [False]
     assert len(helpers.starts(folder)) == 1
+
+
+def test_a_run_whose_time_was_not_noted_took_as_long_as_it_says(tmp_path):
+    assert matrix_note.read_secs(tmp_path) == 0.0
+    said = {"start": "2026-01-02T03:04:05+00:00", "end": "2026-01-02T03:05:35+00:00"}
+    (tmp_path / layout.RUN_NAME).write_text(json.dumps(said))
+    assert matrix_note.read_secs(tmp_path) == 90.0
+    matrix_note.write_secs(tmp_path, 200.5)
+    assert matrix_note.read_secs(tmp_path) == 200.5

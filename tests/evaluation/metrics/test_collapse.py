@@ -11,6 +11,7 @@ from evaluation.scoring import across_clips
 from evaluation.scoring import heard_sums
 from models.controls import heads
 from models.measures import control_arrays
+from models.measures import distributions
 from models.measures import frame_masks
 from models.measures import levels
 from models.measures import statistics
@@ -33,7 +34,7 @@ def healthy():
     played = control_arrays.ControlArrays(
         f0_hz=f0_hz,
         amps=10 ** (level_db / 20),
-        harmonic_distribution=control_arrays.normalise_distribution(
+        harmonic_distribution=distributions.normalise(
             shares, f0_hz=f0_hz, sample_rate=16000
         ),
         noise_power=10 ** ((level_db - 35) / 10),

@@ -97,13 +97,12 @@ def test_flags_that_are_not_given_change_nothing(request_of):
 
 def test_every_flag_reaches_the_request(request_of):
     words = [
-        "--run=r",
         "--match",
         "--transpose=1",
         "--loudness_shift=2",
         "--suppress_noise=3",
     ]
-    words += ["--auto_tune=0.4", "--a4=442", "--dry", "--mask_unvoiced"]
+    words += ["--auto_tune=0.4", "--a4=442", "--mask_unvoiced"]
     words += ["--seed=5", "--tail_secs=6", "--gain_db=7", "--stems", "--dump_controls"]
     words += ["--controls_out=c.csv", "--crepe_capacity=tiny", "--data_dir=d"]
     assert request_of(*words, "--overwrite") == job.RenderRequest(
@@ -115,9 +114,7 @@ def test_every_flag_reaches_the_request(request_of):
             auto_tune=0.4,
             a4=442.0,
         ),
-        options=renderer.RenderOptions(
-            dry=True, mask_unvoiced=True, seed=5, tail_secs=6.0
-        ),
+        options=renderer.RenderOptions(mask_unvoiced=True, seed=5, tail_secs=6.0),
         gain_db=7.0,
         stems=True,
         dump_controls=True,
@@ -126,6 +123,7 @@ def test_every_flag_reaches_the_request(request_of):
         data_dir=pathlib.Path("d"),
         overwrite=True,
     )
+    assert request_of("--dry").options == renderer.RenderOptions(dry=True)  # no tail
 
 
 def test_midi_becomes_sound(opened, tmp_path):

@@ -1,13 +1,12 @@
 """From a dataset to a wav by the programs alone: train a few steps, then play."""
 
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import soundfile
 
+from tests.helpers import programs
 from tests.helpers import render_helpers
 from tests.helpers import training_helpers
 
@@ -16,14 +15,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 
 def run_program(module, *arguments):
     """Runs a program of the project; fails with what it said."""
-    done = subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=REPOSITORY,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+    return programs.run(programs.PYTHON, "-m", module, *arguments).stdout
 
 
 @pytest.mark.slow

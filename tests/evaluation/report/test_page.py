@@ -11,8 +11,8 @@ import soundfile
 from evaluation.metrics import catalogue
 from evaluation.report import bar_charts
 from evaluation.report import charts
+from evaluation.report import documents
 from evaluation.report import page as report_page
-from evaluation.report import shown_clips
 from evaluation.report import tables
 from evaluation.report import text as report_text
 from evaluation.report import view as report_view
@@ -172,7 +172,7 @@ def test_clips_to_hear_are_the_typical_and_the_extremes():
         }
         for place, loss in enumerate([5.0, 9.0, 1.0, 4.0, 6.0, None])
     ]
-    chosen = shown_clips.choose_clips(rows, run="x", n_wanted=4)
+    chosen = documents.choose_clips(rows, run="x", n_wanted=4)
     assert chosen[:3] == [(0, "typical"), (1, "worst"), (2, "best")]
     assert len(chosen) == 4
 

@@ -21,6 +21,7 @@ from evaluation.scoring import pitch_tracking
 from evaluation.scoring import rendering as model_rendering
 from models.measures import control_arrays
 from models.measures import frame_masks
+from tests.helpers import prep_helpers
 from tests.helpers import score_tables
 from tests.helpers import training_toy
 
@@ -62,6 +63,27 @@ def test_frames_too_many_are_cut_and_too_few_are_an_error():
     assert found.power == pytest.approx(np.full(N_FRAMES, 0.25))
     with pytest.raises(ValueError, match="a whole number of frames"):
         clips.hear(CLIP.audio, clip=CLIP, tracker=tracker(n_extra=-1))
+
+
+@pytest.mark.parametrize("f0_hz", [440.0, 3000.0])
+def test_a_rendering_is_tracked_in_the_register_of_its_recording(f0_hz):
+    """An octave off is off, above the tracker's range too."""
+    clip = dataclasses.replace(CLIP, audio=prep_helpers.tone(1.0, f0_hz=f0_hz))
+    settings = frame_masks.MaskSettings()
+    bounded = prep_helpers.BoundedTracker()
+    ref = clips.measure_reference(clip, tracker=bounded, settings=settings)
+    assert ref.hearing.octaves == (0 if f0_hz == 440.0 else -1)
+    assert np.median(ref.hearing.pitch.f0_hz) == pytest.approx(f0_hz, rel=0.02)
+    accuracy = {}
+    for octave in (0, -1):
+        scored = clips.score_rendering(
+            ref,
+            clips.Rendering(prep_helpers.tone(1.0, f0_hz=f0_hz * 2.0**octave)),
+            tracker=bounded,
+            settings=settings,
+        )
+        accuracy[octave] = scored.scores["raw_pitch_accuracy"].value
+    assert accuracy[0] > 0.9 and accuracy[-1] < 0.1
 
 
 @pytest.mark.parametrize(("lowest", "n_harmonics"), [(440.0, 18), (50.0, 100)])

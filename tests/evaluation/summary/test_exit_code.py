@@ -2,8 +2,6 @@
 
 import pathlib
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,6 +14,7 @@ from evaluation.summary import builder
 from evaluation.summary import exit_code
 from prep import command_line
 from tests.helpers import evaluation_helpers as helpers
+from tests.helpers import programs
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 
@@ -153,11 +152,5 @@ def test_what_could_not_be_judged_does_not_pass(collapsed, unjudged, code):
 @pytest.mark.slow
 @pytest.mark.parametrize(("word", "code"), [("--help", 0), ("--bad", 2), ("bad", 2)])
 def test_the_program_itself_keeps_to_its_codes(word, code, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "evaluation.run_report", "--baseline=x", word],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr
+    words = ("-m", "evaluation.run_report", "--baseline=x", word)
+    programs.run(programs.PYTHON, *words, code=code)

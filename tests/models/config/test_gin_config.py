@@ -10,16 +10,12 @@ from models.training import request
 from tests.helpers import training_helpers
 from tests.helpers import training_toy
 
+pytestmark = pytest.mark.usefixtures("clean_gin")
+
 
 @pytest.fixture
 def dataset_dir(tmp_path):
     return training_helpers.write_dataset(tmp_path / "data")
-
-
-@pytest.fixture(autouse=True)
-def _clean_gin():
-    yield
-    gin.clear_config()
 
 
 def _request(tmp_path, dataset_dir, *bindings, gin_file=None, **kwargs):

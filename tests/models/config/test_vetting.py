@@ -1,6 +1,5 @@
 """A run that came from somebody else is opened without running what came with it."""
 
-import gin
 import pytest
 
 from models.config import gin_config
@@ -9,13 +8,8 @@ from models.runs import layout
 from models.runs import loading
 from tests.helpers import training_toy
 
+pytestmark = pytest.mark.usefixtures("clean_gin")
 TOY = "import tests.helpers.training_toy\nget_model.model = @training_toy.ToyModel()\n"
-
-
-@pytest.fixture(autouse=True)
-def _clean_gin():
-    yield
-    gin.clear_config()
 
 
 @pytest.fixture

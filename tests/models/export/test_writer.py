@@ -2,8 +2,6 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 import wave
 
 import numpy as np
@@ -14,6 +12,7 @@ import tensorflow as tf
 from models.export import parity
 from models.export import writer
 from models.streaming import block_model
+from tests.helpers import programs
 from tests.helpers import render_helpers
 
 TOLERANCE = 1e-4  # full scale is 1
@@ -89,15 +88,8 @@ def test_the_example_needs_nothing_of_the_project(exported, tmp_path, arguments)
     text = (folder / writer.EXAMPLE).read_text("utf-8")
     imported = [line for line in text.splitlines() if "import" in line.split()]
     assert not [line for line in imported if "models" in line or "prep" in line]
-    done = subprocess.run(
-        [sys.executable, str(folder / writer.EXAMPLE), *arguments],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    example = folder / writer.EXAMPLE
+    done = programs.run(programs.PYTHON, example, *arguments, cwd=tmp_path)
     assert "4.00 s" in done.stdout
     with wave.open(str(folder / "example.wav")) as file:
         assert file.getframerate() == 16000

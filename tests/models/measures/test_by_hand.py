@@ -64,7 +64,7 @@ def test_settings_move_every_threshold():
 def test_a_harmonic_at_nyquist_does_not_fit(f0_hz, n_below):
     clip = played([[1.0, 0.0]], f0_hz=f0_hz)
     assert clip.n_below_nyquist.tolist() == [n_below]
-    below = control_arrays.below_nyquist(
+    below = distributions.below_nyquist(
         np.array([f0_hz]), n_harmonics=9, sample_rate=SAMPLE_RATE
     )
     assert below.sum() == n_below

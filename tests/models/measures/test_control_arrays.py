@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from models.measures import control_arrays
+from models.measures import distributions
 from models.measures import frame_masks
 
 RATES = {"sample_rate": 16000, "frame_rate": 250}
@@ -18,7 +19,7 @@ def make(f0_hz, distribution, **kwargs):
 
 def test_harmonics_at_and_above_nyquist_are_masked_as_ddsp_does():
     f0_hz = np.array([1000.0, 2000.0, 3999.0, 4000.0, np.nan, 0.0])
-    below = control_arrays.below_nyquist(f0_hz, n_harmonics=8, sample_rate=16000)
+    below = distributions.below_nyquist(f0_hz, n_harmonics=8, sample_rate=16000)
     np.testing.assert_array_equal(below.sum(axis=1), [7, 3, 2, 1, 0, 0])
     import ddsp
 
@@ -31,7 +32,7 @@ def test_harmonics_at_and_above_nyquist_are_masked_as_ddsp_does():
 
 
 def test_distribution_is_renormalised_after_masking():
-    shares = control_arrays.normalise_distribution(
+    shares = distributions.normalise(
         np.array([[3.0, 1.0, 4.0], [1.0, 1.0, 1.0], [-1.0, 0.0, 0.0]]),
         f0_hz=np.array([3000.0, np.nan, 100.0]),
         sample_rate=16000,

@@ -12,7 +12,6 @@ from models.measures import warped_spectrum
 HARMONIC_TOLERANCE_DB = 0.5  # promised of harmonics 20 dB above the noise
 NOISE_TOLERANCE_DB = 1.5  # promised of noise bands 20 dB above the tone's leakage
 ABOVE_FLOOR_DB = 20.0
-LEAKAGE_DB = -50.0  # of a strongly modulated tone, into the bins between harmonics
 JITTER_CENTS = 6.0  # standard deviation of a tracker's error, frame by frame
 N_HARMONICS = 60
 N_BANDS = measured_controls.N_NOISE_BANDS

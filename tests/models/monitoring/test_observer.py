@@ -16,12 +16,11 @@ from models.monitoring import alarms
 from models.monitoring import dumps
 from models.monitoring import plots
 from models.runs import metrics_log
+from models.training import progress_line
 from models.training import selection
 
 SAMPLE_RATE = 16000
 HOP = 64
-# The analysis window spans four periods: amplitudes that change meanwhile are averaged.
-AMPLITUDE_TOLERANCE = 0.01
 
 
 def _clips(shares, amps, noise=None, f0_hz=None):
@@ -365,7 +364,7 @@ def test_progress_line_reads_as_a_person_reads():
         "held_out/best_step": 100,
         "time/step_ms": 310.0,
     }
-    text = metrics_log.progress_text(row, 2000, 1234.0, ("silence",))
+    text = progress_line.progress_text(row, 2000, 1234.0, ("silence",))
     assert text == (
         "step 120/2000  loss 5.250  held-out 5.500 (best 5.400 at 100)  310 ms/step  "
         "21 min left  ALARM silence"
@@ -374,13 +373,13 @@ def test_progress_line_reads_as_a_person_reads():
 
 def test_progress_in_a_file_is_spaced_and_quiet_is_silent():
     stream = io.StringIO()
-    line = metrics_log.ProgressLine(n_steps=100, stream=stream)
+    line = progress_line.ProgressLine(n_steps=100, stream=stream)
     for step in range(100):
         line.update({"step": step})
     line.update({"step": 100})
     assert stream.getvalue().count("\n") == 2
     silent = io.StringIO()
-    metrics_log.ProgressLine(n_steps=1, quiet=True, stream=silent).update({"step": 1})
+    progress_line.ProgressLine(n_steps=1, quiet=True, stream=silent).update({"step": 1})
     assert silent.getvalue() == ""
 
 

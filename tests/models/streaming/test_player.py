@@ -9,11 +9,11 @@ import tensorflow as tf
 from evaluation.render import renderer
 from models.streaming import block_controls
 from models.streaming import block_model
+from models.streaming import block_noise
 from models.streaming import convolvers
 from models.streaming import lite
 from models.streaming import phase
 from models.streaming import player as streaming_player
-from models.streaming import white_noise
 from models.synths import harmonic as harmonic_synth
 from tests.helpers import render_helpers
 
@@ -41,7 +41,7 @@ def whole_audio(model, played, *, seed=0):
         n_samples=n_samples,
         sample_rate=16000,
     )
-    noise = white_noise.WhiteNoise(seed).span(0, n_samples)[np.newaxis]
+    noise = block_noise.WhiteNoise(seed).span(0, n_samples)[np.newaxis]
     filtered = ddsp.core.frequency_filter(noise, controls["noise_magnitudes"])
     return harmonic.numpy()[0], filtered.numpy()[0]
 
@@ -162,11 +162,11 @@ def test_phase_stays_exact_over_hours():
 
 
 def test_noise_does_not_depend_on_how_it_is_cut():
-    source = white_noise.WhiteNoise(5)
+    source = block_noise.WhiteNoise(5)
     whole = source.span(0, 10000)
-    parts = [white_noise.WhiteNoise(5).span(n, 37) for n in range(0, 9990, 37)]
+    parts = [block_noise.WhiteNoise(5).span(n, 37) for n in range(0, 9990, 37)]
     np.testing.assert_array_equal(np.concatenate(parts)[:9990], whole[:9990])
-    assert not np.array_equal(whole, white_noise.WhiteNoise(6).span(0, 10000))
+    assert not np.array_equal(whole, block_noise.WhiteNoise(6).span(0, 10000))
     assert abs(whole.mean()) < 0.02
     assert 0.56 < whole.std() < 0.60  # uniform in [-1, 1]: 0.577
 

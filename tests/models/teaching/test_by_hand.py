@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from models.losses import teacher
 from models.measures import measured_controls
-from models.teaching import first_layers
 from models.teaching import material as material_lib
 from models.teaching import targets
 from models.teaching import warm_up as warm_up_lib
@@ -206,9 +205,9 @@ def test_first_weights_are_drawn_for_inputs_of_one_deviation(rng):
         "b": tf.constant(rng.normal(size=[10, 50, 1])),
         "still": tf.constant(np.full([10, 50, 1], 7.0)),
     }
-    first_layers.fit(decoder, inputs, seed=0)
+    warm_up_lib.fit_first_layers(decoder, inputs, seed=0)
     kernel, bias = decoder.layer.kernel.numpy(), decoder.layer.bias.numpy()
-    for row, deviation in ((0, 1.0), (1, first_layers.MIN_DEVIATION)):
+    for row, deviation in ((0, 1.0), (1, warm_up_lib.MIN_DEVIATION)):
         bound = np.sqrt(3.0 / 2.0) / deviation
         assert 0.99 * bound < np.abs(kernel[row]).max() <= 1.01 * bound
         assert np.std(kernel[row]) == pytest.approx(np.sqrt(0.5) / deviation, rel=0.05)
@@ -218,7 +217,7 @@ def test_first_weights_are_drawn_for_inputs_of_one_deviation(rng):
     off = [np.abs(rest + value * kernel[0]) for value in (2.0, 4.0)]
     assert np.minimum(*off).max() < 1e-3
     again = _OneLayer(4000)
-    first_layers.fit(again, inputs, seed=0)
+    warm_up_lib.fit_first_layers(again, inputs, seed=0)
     np.testing.assert_array_equal(again.layer.kernel.numpy()[:2], kernel[:2])
-    first_layers.fit(again, inputs, seed=1)
+    warm_up_lib.fit_first_layers(again, inputs, seed=1)
     assert np.any(again.layer.kernel.numpy()[:2] != kernel[:2])

@@ -10,7 +10,6 @@ from models.data import provider as provider_lib
 from models.losses import teacher
 from models.runs import checkpoints
 from models.runs import record
-from models.teaching import first_layers
 from models.teaching import lessons
 from models.teaching import material as material_lib
 from models.teaching import targets
@@ -207,7 +206,7 @@ def test_first_layers_bend_where_the_data_is(data_dir, tmp_path):
         model, provider, measure(model, provider, tmp_path)
     ).inputs
     names = [v.name for v in model.decoder.trainable_variables]
-    first_layers.fit(model.decoder, inputs, seed=1)
+    warm_up_lib.fit_first_layers(model.decoder, inputs, seed=1)
     for layer, (place,) in model.decoder.first_layers():
         values = inputs[model.decoder.input_keys[place]].numpy()
         bends = -layer.bias.numpy() / layer.kernel.numpy()[0]

@@ -22,7 +22,6 @@ from models.runs import checkpoints
 from models.runs import layout
 from models.runs import loading
 from models.runs import metrics_log
-from models.runs import processes
 from models.runs import record as run_record
 from models.training import request as run_request
 from models.training import resume
@@ -605,11 +604,11 @@ def test_a_run_does_not_go_on_with_another_dataset(place, short_run, tmp_path):
 
 def test_two_trainings_do_not_write_into_one_folder(place, tmp_path):
     (tmp_path / "run").mkdir()
-    with processes.only_one(tmp_path / "run"):
+    with layout.only_one(tmp_path / "run"):
         with pytest.raises(layout.RunError, match=f"process {os.getpid()}"):
-            with processes.only_one(tmp_path / "run", wait_secs=0.0):
+            with layout.only_one(tmp_path / "run", wait_secs=0.0):
                 pass
-    with processes.only_one(tmp_path / "run", wait_secs=0.0):
+    with layout.only_one(tmp_path / "run", wait_secs=0.0):
         pass
 
 
@@ -622,7 +621,7 @@ def test_a_child_is_asked_to_end_when_its_parent_is_killed(tmp_path):
         "signal.signal(signal.SIGTERM, end); (place / 'ready').touch(); time.sleep(60)"
     )
     parent = (
-        "import subprocess, sys\nfrom models.runs import processes\n"
+        "import subprocess, sys\nfrom prep import processes\n"
         f"subprocess.run([sys.executable, '-c', {child!r}], "
         "preexec_fn=processes.end_with_parent())"
     )

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from models.runs import metrics_log
+from models.training import progress_line
 from models.training import stopping
 
 
@@ -42,8 +42,8 @@ def test_zero_is_no_limit():
 
 def test_time_left_is_never_more_than_the_limit(monkeypatch, capsys):
     clock = Clock()
-    monkeypatch.setattr(metrics_log.time, "monotonic", clock)
-    line = metrics_log.ProgressLine(n_steps=1000)
+    monkeypatch.setattr(progress_line.time, "monotonic", clock)
+    line = progress_line.ProgressLine(n_steps=1000)
     for step in (10, 20):
         clock.now += 100.0
         line.update({"step": step}, left_at_most=30.0)

@@ -61,7 +61,7 @@ def test_accumulated_parts_equal_the_large_batch(rng):
         _weights(split), _weights(whole), atol=ACCUMULATION_TOLERANCE
     )
     np.testing.assert_allclose(
-        small["losses"]["total_loss"], large["losses"]["total_loss"], rtol=1e-5
+        small.losses["total_loss"], large.losses["total_loss"], rtol=1e-5
     )
 
 
@@ -99,7 +99,7 @@ def test_step_that_is_not_finite_changes_nothing(rng, bad):
     moments = [item.numpy() for item in trainer.optimizer.variables]
     batch["audio"] = batch["audio"] * bad
     result = _steps(trainer, _parts(batch, 1), n_steps=1)
-    assert not result["finite"].numpy()
+    assert not result.finite.numpy()
     assert int(trainer.step) == step
     np.testing.assert_array_equal(_weights(trainer), weights)
     for before, after in zip(moments, trainer.optimizer.variables, strict=True):
@@ -109,11 +109,11 @@ def test_step_that_is_not_finite_changes_nothing(rng, bad):
 def test_result_tells_losses_norm_rate_and_times(rng):
     batch = training_toy.toy_batch(rng)
     result = _steps(_trainer(batch), _parts(batch, 1), n_steps=1)
-    assert set(result["losses"]) == {"audio_loss", "total_loss"}
-    assert result["grad_norm"] > 0
-    assert result["learning_rate"].numpy() == pytest.approx(0.01)
-    assert result["gradient_secs"] > 0
-    assert result["update_secs"] > 0
+    assert set(result.losses) == {"audio_loss", "total_loss"}
+    assert result.grad_norm > 0
+    assert result.learning_rate.numpy() == pytest.approx(0.01)
+    assert result.gradient_secs > 0
+    assert result.update_secs > 0
 
 
 FIRST_MOMENT = 0.1  # 1 - beta_1: of the gradient, in Adam's average after one step
@@ -130,12 +130,12 @@ def test_the_gradient_is_clipped_before_the_update(rng):
     """Adam divides by the gradient's size, so the weights themselves hardly tell."""
     batch = training_toy.toy_batch(rng)
     gradient, result = _gradient_used(_trainer(batch, clip_mode="none"), batch)
-    norm = float(result["grad_norm"])
+    norm = float(result.grad_norm)
     assert np.linalg.norm(gradient) == pytest.approx(norm, rel=1e-5)
     # Half of the norm; a bound above it changes nothing; each element by itself.
     halved, result = _gradient_used(_trainer(batch, grad_clip_norm=0.5 * norm), batch)
     np.testing.assert_allclose(halved, 0.5 * gradient, rtol=1e-4)
-    assert float(result["grad_norm"]) == pytest.approx(norm, rel=1e-5)  # before it
+    assert float(result.grad_norm) == pytest.approx(norm, rel=1e-5)  # before it
     free, _ = _gradient_used(_trainer(batch, grad_clip_norm=2.0 * norm), batch)
     np.testing.assert_allclose(free, gradient, rtol=1e-5)
     bound = float(np.median(np.abs(gradient)))

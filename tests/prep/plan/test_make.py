@@ -330,11 +330,76 @@ def test_plan_without_short_recordings_opens_and_hashes_as_before_they_were_used
     values = json.loads(plan.to_json())
     assert "packs" not in values
     assert not any("excerpt" in source for source in values["sources"])
-    del values["settings"]["short"]  # plan.json of an older version
+    # plan.json of an older version
+    del values["settings"]["short"], values["settings"]["pitch_range"]
     old = plan_lib.Plan.from_json(json.dumps(values))
-    assert old.settings.short == "reject"
+    assert (old.settings.short, old.settings.pitch_range) == ("reject", "crepe")
     assert old.hash == plan.hash
     assert text.describe_difference(old, plan) == []
+
+
+@pytest.fixture
+def high_folder(tmp_path):
+    """A piccolo's note beyond CREPE's range, and one that is not."""
+    (tmp_path / "high").mkdir()
+    for f0_hz in (1500.0, 3000.0):
+        audio = prep_helpers.tone(3.0, f0_hz=f0_hz)
+        soundfile.write(tmp_path / "high" / f"{f0_hz:.0f}.wav", audio, 16000)
+    return tmp_path / "high"
+
+
+@pytest.mark.parametrize(
+    ("example_secs", "short"), [(1.0, "reject"), (4.0, "pack")], ids=["long", "short"]
+)
+def test_each_copy_is_tracked_by_the_pitch_that_it_has(
+    high_folder, example_secs, short
+):
+    plan = make_plan(
+        high_folder,
+        transpose_cents=(-1200.0, 0.0, 1200.0),
+        eval_split_fraction=0.0,
+        example_secs=example_secs,
+        short=short,
+    )
+    found = {
+        (plan.recording_of(index).name, source.cents): source.octaves
+        for index, source in enumerate(plan.sources)
+    }
+    assert found == {
+        ("1500.wav", -1200.0): 0,
+        ("1500.wav", 0.0): 0,
+        ("1500.wav", 1200.0): -1,
+        ("3000.wav", -1200.0): 0,
+        ("3000.wav", 0.0): -1,
+        ("3000.wav", 1200.0): 0,  # 6 kHz: beyond an octave lower too
+    }
+
+
+def test_a_recording_out_of_range_carries_a_note_of_what_was_done(high_folder):
+    for pitch_range, said in (("auto", "tracked an octave lower"), ("crepe", "wrong")):
+        plan = make_plan(high_folder, pitch_range=pitch_range)
+        notes = {r.name: " ".join(r.notes) for r in plan.recordings}
+        assert notes["1500.wav"] == ""
+        assert said in notes["3000.wav"]
+        assert said in text.describe(plan)
+
+
+def test_a_dataset_of_the_range_is_the_same_by_either_flag(folder, high_folder):
+    auto, crepe = (make_plan(folder, pitch_range=one) for one in ("auto", "crepe"))
+    assert text.describe_difference(crepe, auto) == []
+    assert auto.features_id(0) == crepe.features_id(0)
+    auto, crepe = (make_plan(high_folder, pitch_range=one) for one in ("auto", "crepe"))
+    assert text.describe_difference(crepe, auto) == ["--pitch_range was crepe, is auto"]
+
+
+def test_a_plan_from_before_the_flag_is_one_of_crepes_range(high_folder):
+    values = json.loads(make_plan(high_folder, pitch_range="crepe").to_json())
+    assert not any("octaves" in source for source in values["sources"])
+    del values["settings"]["pitch_range"]
+    old = plan_lib.Plan.from_json(json.dumps(values))
+    for pitch_range in ("crepe", "auto"):
+        plan = make_plan(high_folder, pitch_range=pitch_range)
+        assert (old.hash == plan.hash) == (pitch_range == "crepe")
 
 
 def test_reworded_reasons_and_notes_leave_a_dataset_what_it_is(folder):

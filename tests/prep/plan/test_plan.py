@@ -12,6 +12,11 @@ from tests.helpers import plans
 
 SETTINGS, PLAN = plans.SETTINGS, plans.PLAN
 
+# The first recording of the same plan is tracked an octave lower.
+HIGH = dataclasses.replace(
+    PLAN, sources=(plans.source(0, 12345, (0, 2), octaves=-1), *PLAN.sources[1:])
+)
+
 
 def test_tracks_are_sources_and_behind_them_packs():
     assert PLAN.pack_of(3) is None
@@ -111,6 +116,8 @@ def test_a_source_is_named_by_all_that_decides_its_samples():
         dict(recordings=(plans.recording("e"), *PLAN.recordings[1:])),
         dict(settings=dataclasses.replace(SETTINGS, frame_rate=50)),
         dict(settings=dataclasses.replace(SETTINGS, framing="ddsp_same")),
+        dict(sources=(plans.source(0, 12345, (0, 2), octaves=-1), *PLAN.sources[1:])),
+        dict(sources=(plans.source(0, 12345, (0, 2), octaves=1), *PLAN.sources[1:])),
     ],
     ids=lambda changed: next(iter(changed)),
 )
@@ -127,7 +134,7 @@ def test_hash_follows_records_and_not_places_or_words():
     plan = dataclasses.replace(PLAN, rejections=(lost,))
     reworded = dataclasses.replace(
         plan,
-        settings=dataclasses.replace(SETTINGS, short="pad"),
+        settings=dataclasses.replace(SETTINGS, short="pad", pitch_range="crepe"),
         recordings=tuple(
             dataclasses.replace(r, path="/elsewhere", notes=("a note",))
             for r in plan.recordings
@@ -142,8 +149,9 @@ def test_hash_follows_records_and_not_places_or_words():
         dataclasses.replace(plan, packs=PLAN.packs[:1]),
         dataclasses.replace(plan, shards=PLAN.shards[:2]),
         dataclasses.replace(plan, seconds={}),
+        dataclasses.replace(plan, sources=HIGH.sources),
     )
-    assert len({plan.hash, *(other.hash for other in others)}) == 5
+    assert len({plan.hash, *(other.hash for other in others)}) == 6
 
 
 def test_precision_decides_the_hash_and_its_absence_stands_for_float32():
@@ -169,6 +177,9 @@ def test_json_has_a_line_an_element_and_opens_again():
     assert '\n "shards": [\n  {"examples": [[0, 0], [4, 50], [0, 5950]], ' in text
     assert text.endswith("]\n}\n")
     assert plan_lib.Plan.from_json(text) == PLAN
+    assert "octaves" not in text
+    assert HIGH.to_json().count('"octaves": -1') == 1
+    assert plan_lib.Plan.from_json(HIGH.to_json()) == HIGH
     older = text.replace('"schema_version": 1', '"schema_version": 2')
     with pytest.raises(settings_lib.PrepError, match="another version"):
         plan_lib.Plan.from_json(older)

@@ -3,8 +3,6 @@ import os
 import pathlib
 import re
 import struct
-import subprocess
-import sys
 import tempfile
 
 import numpy as np
@@ -16,6 +14,7 @@ from prep.recordings import probe as probe_lib
 from prep.recordings import recording as recordings_lib
 from prep.recordings import wav_header
 from tests.helpers import prep_helpers
+from tests.helpers import programs
 
 RATE = 16000
 
@@ -302,9 +301,7 @@ def test_two_hours_of_silence_are_rejected_in_flat_memory(tmp_path):
         "after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "print(r.reason, '|', r.numbers['seconds'], '|', (after - before) // 1024)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, path], capture_output=True, text=True, timeout=100
-    )
+    done = programs.run(programs.PYTHON, "-c", code, path)
     reason, secs, grown_mb = done.stdout.split("|")
     assert "silent" in reason
     assert float(secs) == 7200.0

@@ -1,4 +1,7 @@
-"""A filter for every frame of a signal: what noise passes through on its way to sound.
+"""The noise of a stream: white noise by its place in time, and a filter a frame.
+
+However a stream is cut into blocks, sample n of the noise is the same number; so what
+is played live is what is rendered to a file.
 
 ddsp designs a filter from the magnitudes of a frame by way of FFTs. Its taps are linear
 in the magnitudes, so the taps of each band alone are all there is to know, and the
@@ -10,9 +13,56 @@ Source: ddsp.core.frequency_filter, frequency_impulse_response. Differs: no FFT.
 
 from __future__ import annotations
 
+import functools
+
 import ddsp
 import numpy as np
 import tensorflow as tf
+
+_CHUNK = 4096  # samples of noise drawn at once
+
+
+class WhiteNoise:
+    """Uniform noise in [-1, 1], a function of the seed and the place in time alone.
+
+    Args:
+        seed: Which noise, not negative.
+    """
+
+    def __init__(self, seed: int = 0):
+        if seed < 0:
+            raise ValueError(f"seed={seed} must not be negative.")
+        # Drawn numbers are kept for the next block; the numbers do not depend on it.
+        self._chunk = functools.lru_cache(maxsize=2)(functools.partial(_draw, seed))
+
+    def span(self, start: int, n_samples: int) -> np.ndarray:
+        """Noise from a sample on.
+
+        Args:
+            start: First sample; before sample 0 there is silence.
+            n_samples: How many.
+
+        Returns:
+            float32, [n_samples].
+        """
+        if start < 0:
+            n_silent = min(-start, n_samples)
+            silence = np.zeros(n_silent, np.float32)
+            return np.concatenate([silence, self.span(0, n_samples - n_silent)])
+        first, offset = divmod(start, _CHUNK)
+        if offset + n_samples <= _CHUNK:
+            return self._chunk(first)[offset : offset + n_samples]
+        last = (start + n_samples - 1) // _CHUNK
+        chunks = [self._chunk(index) for index in range(first, last + 1)]
+        return np.concatenate(chunks)[offset : offset + n_samples]
+
+
+def _draw(seed: int, index: int) -> np.ndarray:
+    """One chunk of the noise."""
+    generator = np.random.Generator(np.random.Philox(key=[seed, index]))
+    chunk = 2.0 * generator.random(_CHUNK, dtype=np.float32) - np.float32(1.0)
+    chunk.flags.writeable = False
+    return chunk
 
 
 def band_responses(n_bands: int, window_size: int) -> np.ndarray:
