@@ -40,7 +40,7 @@ ARROWS = {
     """,
     "models": """
         schedules:
-        layers:
+        layers: prep.pitch
         measures:
         config: prep.dataset
         data: prep.dataset
@@ -55,8 +55,8 @@ ARROWS = {
             synths
         monitoring: data losses measures synths
         teaching: data losses measures prep.files runs
-        training: config data losses measures monitoring prep.dataset prep.files
-            prep.processes runs synths teaching
+        training: config data layers losses measures monitoring prep.dataset prep.files
+            prep.processes prep.tensorflow_setup runs synths teaching
         registry: autoencoder config controls data decoders layers losses schedules
             synths teaching training
         ddsp_run: prep.command_line runs training

@@ -97,6 +97,7 @@ BASE = {
 # By class and parameter, or by the parameter's name alone.
 VALUES = {
     "name": "'another'",
+    "product_precision": "'bfloat16'",
     "sample_rate": "8000",
     "frame_rate": "125",
     "scale_fn": "None",
@@ -458,6 +459,7 @@ def probe_trainer(name: str) -> Any:
         gradients, settings=trainer.settings
     )
     handed_on = ("accumulate_steps", "checkpoints_to_keep", "restore_keys", "seed")
+    handed_on += ("product_precision",)
     return rates, clipped, [getattr(trainer.options, name) for name in handed_on]
 
 

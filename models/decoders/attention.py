@@ -15,6 +15,8 @@ import os
 
 import tensorflow as tf
 
+from models.layers import products
+
 MASKED = -1e9  # score of a frame that may not be seen
 BYTES = 4  # float32
 # Scores and weights are kept for the backward pass; their gradients join them there.
@@ -90,10 +92,11 @@ def attend(
     Returns:
         [..., n_queries, n_channels].
     """
-    scores = tf.matmul(query, key, transpose_b=True) / math.sqrt(query.shape[-1])
+    multiply = products.active().matmul
+    scores = multiply(query, key, transpose_b=True) / math.sqrt(query.shape[-1])
     if visible is not None:
         scores = tf.where(visible, scores, tf.cast(MASKED, scores.dtype))
-    return tf.matmul(tf.nn.softmax(scores, axis=-1), value)
+    return multiply(tf.nn.softmax(scores, axis=-1), value)
 
 
 def full_attention(

@@ -38,7 +38,7 @@ def small_output(n_out: int, *, bound: float = 0.05) -> tf.keras.layers.Dense:
     Source:
         docs/plan.md, "Heads": output weights uniform in +-0.05 (0.06 for harmonics).
     """
-    return tf.keras.layers.Dense(
+    return dense.Dense(
         n_out, kernel_initializer=tf.keras.initializers.RandomUniform(-bound, bound)
     )
 

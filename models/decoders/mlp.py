@@ -55,7 +55,7 @@ class MlpDecoder(base.LadderDecoder):
         """The dense layers."""
         if activation == "leaky_relu":
             return dense.FastFcStack(hidden, n_layers)
-        layer = lambda: tf.keras.layers.Dense(
+        layer = lambda: dense.Dense(
             hidden, activation="tanh", kernel_initializer=base.scaled_uniform(0.5)
         )
         return tf.keras.Sequential([layer() for _ in range(n_layers)])

@@ -86,7 +86,7 @@ class MicroRnnDecoder(_StackedDecoder):
             )
         super().__init__(stack_layers, stack_ch, hidden, **kwargs)
         gate_first = tf.constant_initializer([1.0] * hidden + [0.0] * hidden)
-        self.project = tf.keras.layers.Dense(2 * hidden, bias_initializer=gate_first)
+        self.project = dense.Dense(2 * hidden, bias_initializer=gate_first)
 
     def build(self, input_shape: object) -> None:
         """Adds the recurrent weights."""
@@ -140,7 +140,7 @@ class MinGruDecoder(_StackedDecoder):
             raise ValueError(f"hidden={hidden}: give at least 1 unit.")
         super().__init__(stack_layers, stack_ch, hidden, **kwargs)
         gate_first = tf.constant_initializer([-2.0] * hidden + [0.0] * hidden)
-        self.project = tf.keras.layers.Dense(2 * hidden, bias_initializer=gate_first)
+        self.project = dense.Dense(2 * hidden, bias_initializer=gate_first)
 
     def run(self, stacked: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
         """Runs a scan over a block; see the base class."""

@@ -10,6 +10,7 @@ from absl import logging
 
 from models.decoders import attention
 from models.decoders import base
+from models.layers import dense
 
 NORM_EPSILON = 1e-5
 WARN_SHARE = 0.5  # of the budget
@@ -46,18 +47,18 @@ class TransformerBlock(tf.keras.layers.Layer):
         super().__init__(**kwargs)
         self.n_heads = n_heads
         layers = tf.keras.layers
-        dense = lambda n_out, use_bias: layers.Dense(  # an initializer each: shared
+        linear = lambda n_out, use_bias: dense.Dense(  # an initializer each: shared
             n_out,  # ones would give equal weights
             use_bias=use_bias,
             kernel_initializer=base.scaled_uniform(0.4),
         )
         self.attention_norm = layers.LayerNormalization(epsilon=NORM_EPSILON)
         self.query, self.key, self.value, self.out = (
-            dense(d_model, False) for _ in range(4)
+            linear(d_model, False) for _ in range(4)
         )
         self.ff_norm = layers.LayerNormalization(epsilon=NORM_EPSILON)
-        self.ff_in = dense(ff_multiplier * d_model, True)
-        self.ff_out = dense(d_model, True)
+        self.ff_in = linear(ff_multiplier * d_model, True)
+        self.ff_out = linear(d_model, True)
 
     def _heads(self, frames: tf.Tensor) -> tf.Tensor:
         """Splits channels by head, [batch, n_heads, n_frames, d_model / n_heads]."""
@@ -145,7 +146,7 @@ class TransformerDecoder(base.LadderDecoder):
         self.memory_budget_bytes = memory_budget_bytes
 
         # Layers; the names of these attributes are part of every checkpoint.
-        self.input_projection = tf.keras.layers.Dense(
+        self.input_projection = dense.Dense(
             d_model, kernel_initializer=base.scaled_uniform(0.5)
         )
         self.blocks = [

@@ -20,6 +20,7 @@ import tensorflow as tf
 from ddsp.training import nn
 
 from models.layers import compiled
+from models.layers import products
 
 _Parts = collections.abc.Sequence[tf.Tensor]
 _Weights = collections.abc.Sequence[collections.abc.Sequence[tf.Tensor]]
@@ -66,17 +67,19 @@ def _joined(parts: _Parts) -> tf.Tensor:
     return parts[0] if len(parts) == 1 else tf.concat(parts, axis=-1)
 
 
-def _stack_forward(parts: _Parts, weights: _Weights, epsilon: float):
+def _stack_forward(
+    parts: _Parts, weights: _Weights, epsilon: float, *, by: products.Active
+):
     """Outputs, and what each layer keeps: its product, and mean and scale of frames."""
     outputs, kept = _joined(parts), []
     for kernel, bias, gain, offset in weights:
-        product = tf.tensordot(outputs, kernel, axes=1)
+        product = by.tensordot(outputs, kernel)
         outputs, mean, inverse = _forward(product, bias, gain, offset, epsilon)
         kept.append((product, mean, inverse))
     return outputs, kept
 
 
-def _stack_backward(upstream, *, parts, weights, kept, epsilon):
+def _stack_backward(upstream, *, parts, weights, kept, epsilon, by):
     """Gradients of each input and, layer by layer, of the weights."""
     gradients = []
     axes = [list(range(len(upstream.shape) - 1))] * 2
@@ -90,12 +93,12 @@ def _stack_backward(upstream, *, parts, weights, kept, epsilon):
             # Computed again, and not before it is needed: half the memory of a stack.
             product = _after(upstream, kept[layer - 1][:1])
             entered = _forward(*product, *weights[layer - 1][1:], epsilon)[:1]
-        d_kernel = [tf.tensordot(part, upstream, axes=axes) for part in entered]
+        d_kernel = [by.tensordot(part, upstream, axes) for part in entered]
         gradients.append((tf.concat(d_kernel, axis=0), d_bias, d_gain, d_offset))
         if layer:
-            upstream = tf.tensordot(upstream, kernel, axes=[[-1], [1]])
+            upstream = by.tensordot(upstream, kernel, [[-1], [1]])
     rows = tf.split(weights[0][0], [part.shape[-1] for part in parts], axis=0)
-    d_parts = [tf.tensordot(upstream, kernel, axes=[[-1], [1]]) for kernel in rows]
+    d_parts = [by.tensordot(upstream, kernel, [[-1], [1]]) for kernel in rows]
     return d_parts, gradients[::-1]
 
 
@@ -125,21 +128,27 @@ def fully_connected(
     """
     # TensorFlow differentiates by positional tensors: parts, then weights, flat.
     parts: list[tf.Tensor] = [inputs] if tf.is_tensor(inputs) else [*inputs]
-    n_parts = len(parts)
+    n_parts, by = len(parts), products.active()
 
     @tf.custom_gradient
     def apply(*arguments):
         parts, flat = arguments[:n_parts], arguments[n_parts:]
         layers = [flat[i : i + 4] for i in range(0, len(flat), 4)]
-        outputs, kept = _stack_forward(parts, layers, epsilon)
+        outputs, kept = _stack_forward(parts, layers, epsilon, by=by)
 
         def gradient(upstream):
             # Without kept products the forward pass runs once more, here.
             again = kept
             if not keep_products:
-                _, again = _stack_forward(_after(upstream, parts), layers, epsilon)
+                parts_later = _after(upstream, parts)
+                _, again = _stack_forward(parts_later, layers, epsilon, by=by)
             d_parts, gradients = _stack_backward(
-                upstream, parts=parts, weights=layers, kept=again, epsilon=epsilon
+                upstream,
+                parts=parts,
+                weights=layers,
+                kept=again,
+                epsilon=epsilon,
+                by=by,
             )
             return *d_parts, *(item for layer in gradients for item in layer)
 
@@ -147,6 +156,17 @@ def fully_connected(
 
     flat = (tf.convert_to_tensor(w) for layer in weights for w in layer)
     return apply(*parts, *flat)
+
+
+class Dense(tf.keras.layers.Dense):
+    """Keras's layer, whose product is computed as the training step asks."""
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Applies the layer to the last axis, [..., n_inputs] -> [..., units]."""
+        outputs = products.active().tensordot(inputs, tf.convert_to_tensor(self.kernel))
+        if self.use_bias:
+            outputs = tf.nn.bias_add(outputs, self.bias)
+        return outputs if self.activation is None else self.activation(outputs)
 
 
 @gin.configurable(module="models.dense")

@@ -14,6 +14,7 @@ from ddsp.training import decoders
 from ddsp.training import nn
 
 from models.layers import dense
+from models.layers import products
 from models.layers import recurrent_kernels
 
 
@@ -92,7 +93,7 @@ class FastGru(tf.keras.layers.GRU):
         )
         n_gated = 2 * self.units
         input_bias = bias[0] + tf.pad(bias[1, :n_gated], [[0, self.units]])
-        projected = tf.tensordot(inputs, kernel, axes=1) + input_bias
+        projected = products.active().tensordot(inputs, kernel) + input_bias
         return recurrent_kernels.gru_scan(
             projected, recurrent_kernel, bias[1, n_gated:], initial_state
         )

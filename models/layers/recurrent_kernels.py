@@ -23,6 +23,7 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
 from models.layers import compiled
+from models.layers import products
 
 _Gates = tuple[tf.Tensor, ...]
 
@@ -129,11 +130,7 @@ def _scan_gradient(
     return sequences, carried
 
 
-def _product_over_frames(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    """Sum over batch and frames of outer products: a weight's gradient."""
-    flat_left = tf.reshape(left, [-1, left.shape[-1]])
-    flat_right = tf.reshape(right, [-1, right.shape[-1]])
-    return tf.matmul(flat_left, flat_right, transpose_a=True)
+_OVER_FRAMES = [[0, 1], [0, 1]]  # axes of a weight's gradient, a sum over all frames
 
 
 @compiled.compiled
@@ -169,17 +166,10 @@ def _gru_backward(upstream, states, kernel, initial_state, gates):
     projected, initial = _scan_gradient(
         gate_gradients, upstream, keep=update, kernel=kernel
     )
-    # The reset gate stands between the candidate's product and the projected input. The
-    # other gates' share is cut out of a product, as cutting its factor copies more.
+    # The reset gate stands between the candidate's product and the projected input.
     through_reset = projected[..., n_gated:] * reset
-    by_gates = _product_over_frames(before, projected)[:, :n_gated]
-    by_candidate = _product_over_frames(before, through_reset)
-    return (
-        projected,
-        tf.concat([by_gates, by_candidate], axis=1),
-        tf.reduce_sum(through_reset, axis=[0, 1]),
-        initial,
-    )
+    by_bias = tf.reduce_sum(through_reset, axis=[0, 1])
+    return projected, through_reset, by_bias, before, initial
 
 
 @tf.custom_gradient
@@ -206,9 +196,19 @@ def gru_scan(
         State after every frame. Shape [batch, n_frames, n_units].
     """
     states, *gates = _gru_forward(projected, kernel, candidate_bias, initial_state)
+    by = products.active()
 
     def gradient(upstream):
-        return _gru_backward(upstream, states, kernel, initial_state, gates)
+        by_projected, through_reset, by_bias, before, by_initial = _gru_backward(
+            upstream, states, kernel, initial_state, gates
+        )
+        # The other gates' share is cut out of a product: to cut its factor copies more.
+        by_gates = by.tensordot(before, by_projected, _OVER_FRAMES)
+        by_candidate = by.tensordot(before, through_reset, _OVER_FRAMES)
+        by_kernel = tf.concat(
+            [by_gates[:, : 2 * kernel.shape[0]], by_candidate], axis=1
+        )
+        return by_projected, by_kernel, by_bias, by_initial
 
     return states, gradient
 
@@ -237,10 +237,10 @@ def _micro_backward(upstream, states, kernel, initial_state, gates):
         by_candidate = total * (1.0 - u) * (1.0 - c * c)
         return (by_update, by_candidate), (by_update, by_candidate)
 
-    products, initial = _scan_gradient(
+    projected, initial = _scan_gradient(
         gate_gradients, upstream, keep=update, kernel=kernel
     )
-    return products, _product_over_frames(before, products), initial
+    return projected, before, initial
 
 
 @tf.custom_gradient
@@ -266,8 +266,13 @@ def micro_rnn_scan(
         the gate inside the candidate.
     """
     states, *gates = _micro_forward(projected, kernel, initial_state)
+    by = products.active()
 
     def gradient(upstream):
-        return _micro_backward(upstream, states, kernel, initial_state, gates)
+        by_projected, before, by_initial = _micro_backward(
+            upstream, states, kernel, initial_state, gates
+        )
+        by_kernel = by.tensordot(before, by_projected, _OVER_FRAMES)
+        return by_projected, by_kernel, by_initial
 
     return states, gradient

@@ -10,6 +10,7 @@ import math
 
 import gin
 
+from models.layers import products
 from models.runs import layout
 from models.runs import record
 from models.training import optimizer
@@ -95,6 +96,8 @@ class TrainerOptions:
         clip_mode: 'global' (norm over all weights), 'element' or 'none'.
         accumulate_steps: Parts that are read for each update.
         checkpoints_to_keep: Newest checkpoints kept, besides the best.
+        product_precision: Of the decoder's matrix products in a step, 'float32' or
+            'bfloat16'; see `models.layers.products`.
         restore_keys: Restore only these parts of a model, as in ddsp.
         seed: Decides the noise of each step; the run's own by default.
     """
@@ -110,6 +113,7 @@ class TrainerOptions:
     clip_mode: str = "global"
     accumulate_steps: int = 1
     checkpoints_to_keep: int = 3
+    product_precision: str = "float32"
     restore_keys: list[str] | None = None
     seed: int = 0
 
@@ -118,6 +122,11 @@ class TrainerOptions:
         for name in ("accumulate_steps", "checkpoints_to_keep"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}; at least 1.")
+        if self.product_precision not in products.PRECISIONS:
+            raise ValueError(
+                f"product_precision={self.product_precision!r}; "
+                f"{' or '.join(map(repr, products.PRECISIONS))}."
+            )
         self.optimizer_settings()
 
     def optimizer_settings(self) -> optimizer.OptimSettings:

@@ -12,10 +12,13 @@ from typing import Any
 from typing import NamedTuple
 
 import tensorflow as tf
+from absl import logging
 
+from models.layers import products
 from models.synths import seeded_noise
 from models.training import optimizer
 from models.training import options as training_options
+from prep import tensorflow_setup
 
 Batch = dict[str, tf.Tensor]
 
@@ -61,6 +64,10 @@ class LadderTrainer:
         self.strategy = strategy
         self.options = options
         self.settings = options.optimizer_settings()
+        wants_bfloat16 = options.product_precision == "bfloat16"
+        if wants_bfloat16 and tensorflow_setup.lacks_bfloat16():
+            why = tensorflow_setup.BFLOAT16_IS_SLOWER
+            logging.warning("product_precision='bfloat16': %s", why)
         with strategy.scope():
             self.optimizer = optimizer.make_optimizer(self.settings)
 
@@ -195,7 +202,11 @@ class LadderTrainer:
 
     def _gradients(self, part: Batch, key: seeded_noise.NoiseKey) -> list[tf.Tensor]:
         """Losses, then a dense gradient for every trainable variable."""
-        with tf.GradientTape() as tape, seeded_noise.reproducible(key):
+        with (
+            tf.GradientTape() as tape,
+            seeded_noise.reproducible(key),
+            products.computed_in(self.options.product_precision),
+        ):
             _, losses = self.model(part, return_losses=True, training=True)
         variables = self.model.trainable_variables
         gradients = tape.gradient(losses["total_loss"], variables)

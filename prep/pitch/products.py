@@ -1,11 +1,10 @@
-"""Matrix products of CREPE's network in float32 or bfloat16.
+"""Matrix products in float32 or bfloat16: CREPE's, and a decoder's in training.
 
 In bfloat16 both factors of every product, and what comes out of it, are rounded to 8
-significant bits; sums inside a product, biases, normalisation and pooling stay in
-float32. A processor with AMX or AVX512-BF16 multiplies such numbers several times as
-fast as float32. On any other TensorFlow's own products in bfloat16 also add up in it,
-so there rounded numbers are multiplied in float32: equal numbers but for the order of
-sums, at no gain.
+significant bits; sums inside a product, and all else, stay in float32. A processor with
+AMX or AVX512-BF16 multiplies such numbers several times as fast as float32. On any
+other TensorFlow's own products in bfloat16 also add up in it, so there rounded numbers
+are multiplied in float32: equal numbers but for the order of sums, at no gain.
 """
 
 import dataclasses
@@ -45,7 +44,12 @@ class Products:
         return bfloat16 if self.native else tf.cast(bfloat16, tf.float32)
 
     def float32(self, product: tf.Tensor) -> tf.Tensor:
-        """Returns a product of two factors in float32, rounded as they are."""
+        """Returns a product of two factors in float32, rounded as they are.
+
+        Where nothing is rounded, float64 of gradient checks passes through.
+        """
+        if self.precision == "float32":
+            return product
         return tf.cast(self.rounded(product), tf.float32)
 
 

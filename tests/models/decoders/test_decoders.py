@@ -7,12 +7,14 @@ from models.decoders import attention
 from models.decoders import mlp
 from models.decoders import recurrent
 from models.decoders import transformer
+from models.layers import products
 from models.layers import recurrent_kernels
 from tests.helpers import ladder_helpers
 
 SPLITS = (("amps", 1), ("harmonic_distribution", 6), ("noise_magnitudes", 5))
 INPUTS = ("ld_scaled", "f0_scaled")
 SEQUENCE_TOLERANCE = 1e-6  # the future must not reach the past, float32 rounding may
+ROUNDED_TOLERANCE = 0.03  # of the norm; each of some ten products in a row errs by 2^-9
 FORM_TOLERANCE = 2e-5  # two orders of float32 sums over 20 frames
 SHARED = {"input_keys": INPUTS, "output_splits": SPLITS}
 DECODERS = {
@@ -97,6 +99,28 @@ def test_the_future_does_not_reach_the_past(rng, name):
         assert np.array_equal(stepped[key][:, :12], changed_steps[key][:, :12])
         assert np.abs(stepped[key][:, 12] - changed_steps[key][:, 12]).max() > 1e-4
         assert np.abs(value[:, 12:] - after[key][:, 12:]).max() > 1e-4
+
+
+def gradient(decoder, inputs, precision):
+    """Of a weighted sum of all outputs by all weights, one row."""
+    with tf.GradientTape() as tape, products.computed_in(precision):
+        outputs = tf.concat(list(decoder(inputs).values()), axis=-1)
+        weights = tf.cos(tf.range(tf.size(outputs), dtype=tf.float32))
+        total = tf.reduce_sum(tf.reshape(outputs, [-1]) * weights)
+    gradients = tape.gradient(total, decoder.trainable_variables)
+    return np.concatenate([item.numpy().ravel() for item in gradients])
+
+
+@ALL
+def test_gradients_of_rounded_products_are_those_of_float32(rng, name):
+    decoder, inputs = DECODERS[name](), make_inputs(rng)
+    decoder(inputs)
+    exact = gradient(decoder, inputs, "float32")
+    rounded = gradient(decoder, inputs, "bfloat16")
+    error = np.linalg.norm(rounded - exact) / np.linalg.norm(exact)
+    assert 1e-4 < error < ROUNDED_TOLERANCE
+    # Outside of a step there is nothing left of it.
+    np.testing.assert_array_equal(gradient(decoder, inputs, "float32"), exact)
 
 
 @pytest.mark.parametrize("name", WITH_MEMORY)

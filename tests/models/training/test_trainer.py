@@ -7,6 +7,7 @@ import tensorflow as tf
 from models.synths import seeded_noise
 from models.training import options as training_options
 from models.training import trainer as trainer_lib
+from prep import errors
 from tests.helpers import training_toy
 
 # Float32 sums in another order; Adam divides by the gradient's size, so weights after
@@ -62,6 +63,24 @@ def test_accumulated_parts_equal_the_large_batch(rng):
     np.testing.assert_allclose(
         small.losses["total_loss"], large.losses["total_loss"], rtol=1e-5
     )
+
+
+def test_precision_that_no_layer_of_the_model_has_is_refused(rng):
+    batch = training_toy.toy_batch(rng)
+    trainer = _trainer(batch, product_precision="bfloat16")
+    with pytest.raises(errors.InputError, match="no layer of this model multiplies"):
+        _steps(trainer, _parts(batch, 1))
+    with pytest.raises(ValueError, match="product_precision='float16'"):
+        training_options.TrainerOptions(product_precision="float16")
+
+
+@pytest.mark.parametrize("lacks", [True, False])
+def test_a_processor_without_bfloat16_is_told(rng, monkeypatch, caplog, lacks):
+    monkeypatch.setattr(trainer_lib.tensorflow_setup, "lacks_bfloat16", lambda: lacks)
+    warn = []
+    monkeypatch.setattr(trainer_lib.logging, "warning", lambda *said: warn.append(said))
+    _trainer(training_toy.toy_batch(rng), product_precision="bfloat16")
+    assert len(warn) == lacks
 
 
 def test_step_is_traced_once(rng):
