@@ -21,6 +21,7 @@ from models.controls import heads
 from models.controls import smoothing as smoothing_lib
 from models.streaming import block_model
 from models.streaming import block_noise
+from models.streaming import block_synth
 from prep import checked_json
 
 # More weights than this are stored in 8 bits: in 32 they would be 5 MB of page.
@@ -72,7 +73,7 @@ def describe(
     if eight_bits is None:
         eight_bits = n_weights > MAX_FLOAT_WEIGHTS
     packer = tensors.Packer(eight_bits=eight_bits)
-    synth = block_model.make_synth(model)
+    synth = block_synth.BlockSynth(block_model.synth_settings(model))
     settings = synth.settings
     basis = block_noise.band_responses(settings.n_noise_bands, settings.noise_window)
     packer.add("noise_responses", basis)

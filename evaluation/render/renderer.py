@@ -94,13 +94,8 @@ class Renderer:
     ):
         self.model = model
         self.options = options or RenderOptions()
-        self._synth = block_model.make_synth(model, compiled_synth.CompiledSynth)
-        # Compiled, because the bank's intermediates then stay in cache.
-        self._play = tf.function(
-            lambda controls, noise, state: self._synth(controls, noise, state=state),
-            jit_compile=True,
-            autograph=False,
-        )
+        settings = block_model.synth_settings(model)
+        self._synth = compiled_synth.shared_synth(settings)
         self.frame_rate = model.conditioning.frame_rate
         self.sample_rate = self._synth.settings.sample_rate
         self.hop_size = self._synth.settings.hop_size
@@ -192,13 +187,13 @@ class Renderer:
         for start in range(0, n_samples + n_tail + lag, n_block):
             last = next(blocks, None) or _held(last, size)
             drawn = noise.span(start, n_block) * _until(n_samples, start, n_block)
-            harmonic, filtered, state = self._play(
+            harmonic, filtered, state = self._synth.play(
                 {
                     key: tf.constant(last[key][np.newaxis])
                     for key in decoding.CONTROL_KEYS
                 },
                 tf.constant(drawn[np.newaxis], tf.float32),
-                state,
+                state=state,
             )
             # Sound lags behind: what comes before the beginning or after the end of
             # the controls is a fade towards them, not a part of them.

@@ -118,7 +118,7 @@ def check_model(model: autoencoder.LadderAutoencoder) -> None:
         PluginError: Saying what it needs and how to train it.
         block_controls.StreamError: If the model has no block form.
     """
-    settings = block_model.make_synth(model).settings
+    settings = block_model.synth_settings(model)
     inputs = model.conditioning
     again = "; train with --gin_file=gin/overlays/ddsp_vst.gin"
     # What the plug-in tells a model, how often, and what it takes back.

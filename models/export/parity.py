@@ -61,7 +61,7 @@ def reference(
         key: tf.constant(value[..., np.newaxis]) for key, value in features.items()
     }
     controls = model.decode(batch)["controls"]
-    settings = block_model.make_synth(model).settings
+    settings = block_model.synth_settings(model)
     harmonic = harmonic_synth.synthesize_harmonics(
         controls["amps"] * controls["harmonic_distribution"],
         controls["f0_hz"],
@@ -98,7 +98,7 @@ def measure(
         and `onnx <stem>` where that step was written and can be run.
     """
     # Features and noise that all sides are given, and what the model makes of them.
-    hop = block_model.make_synth(model).settings.hop_size
+    hop = block_model.synth_settings(model).hop_size
     level_key = model.conditioning.level.feature
     features = make_features(N_FRAMES, BATCH_SIZE, level_key=level_key)
     source = block_noise.WhiteNoise(1)

@@ -46,7 +46,7 @@ class BlockModel:
     """
 
     def __init__(self, model: autoencoder.LadderAutoencoder):
-        self.synth = make_synth(model)
+        self.synth = block_synth.BlockSynth(synth_settings(model))
         self.controls = block_controls.BlockControls(model)
         self.frame_rate = model.conditioning.frame_rate
         self.sample_rate = self.synth.settings.sample_rate
@@ -124,15 +124,13 @@ def check_processors(model: autoencoder.LadderAutoencoder) -> None:
         raise block_controls.StreamError("the model has no harmonic synthesiser.")
 
 
-def make_synth(
+def synth_settings(
     model: autoencoder.LadderAutoencoder,
-    kind: type[block_synth.BlockSynth] = block_synth.BlockSynth,
-) -> block_synth.BlockSynth:
-    """The block form of a model's synths.
+) -> block_synth.SynthSettings:
+    """Reads off a model what decides the block form of its synths.
 
     Args:
         model: A built model.
-        kind: The class that plays them.
 
     Raises:
         block_controls.StreamError: If a processor cannot be streamed.
@@ -147,7 +145,7 @@ def make_synth(
             f"frame_rate={frame_rate} does not divide "
             f"sample_rate={harmonic.sample_rate}: a frame would not be whole samples."
         )
-    settings = block_synth.SynthSettings(
+    return block_synth.SynthSettings(
         sample_rate=harmonic.sample_rate,
         hop_size=harmonic.sample_rate // frame_rate,
         n_harmonics=channels["harmonic_distribution"],
@@ -155,7 +153,6 @@ def make_synth(
         noise_window=noise.window_size if noise else 0,
         amplitude_method=harmonic.amp_resample_method,
     )
-    return kind(settings)
 
 
 def impulse_response(model: autoencoder.LadderAutoencoder) -> np.ndarray:

@@ -6,6 +6,8 @@ passes that stay in cache, and only as many as sound anywhere in the block. A fl
 pitch leaves 20 of 60 below Nyquist.
 """
 
+import functools
+
 import tensorflow as tf
 
 from models.streaming import block_synth
@@ -18,7 +20,16 @@ MIN_CHUNK = 64  # fewer would spend their time in the loop
 
 
 class CompiledSynth(block_synth.BlockSynth):
-    """Plays controls in blocks of many frames; call it inside compiled functions."""
+    """Plays controls in blocks of many frames, by the compiled `play`.
+
+    Args:
+        settings: What decides the sound.
+    """
+
+    def __init__(self, settings: block_synth.SynthSettings):
+        super().__init__(settings)
+        # Compiled, because the bank's intermediates then stay in cache.
+        self.play = tf.function(self.__call__, jit_compile=True, autograph=False)
 
     def _bank(
         self,
@@ -92,6 +103,12 @@ class CompiledSynth(block_synth.BlockSynth):
             maximum_iterations=n_blocks,
         )
         return audio
+
+
+@functools.lru_cache(maxsize=8)
+def shared_synth(settings: block_synth.SynthSettings) -> CompiledSynth:
+    """Returns the one synth of these settings, which is compiled once a block size."""
+    return CompiledSynth(settings)
 
 
 Wave = tuple[tf.Tensor, tf.Tensor]  # sine and cosine of a phase, same shape

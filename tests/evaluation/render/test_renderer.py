@@ -15,6 +15,7 @@ from tests.helpers import render_helpers
 # float32 transforms that convolve with it round in proportion to their largest value
 # (3e-6 of the peak seen). A step at a joint is a thousand times this.
 JOINT_TOLERANCE = 1e-5
+BLOCK_FRAMES = 25  # does not divide the performance, and is compiled once for all
 
 
 def assert_same_sound(actual, expected):
@@ -44,7 +45,7 @@ def whole(model):
 
 def test_blocks_have_no_joints(model, whole):
     played = render_helpers.make_performance()
-    options = renderer.RenderOptions(block_frames=17)
+    options = renderer.RenderOptions(block_frames=BLOCK_FRAMES)
     blocks = join(renderer.Renderer(model, options).play(played))
     for stem in renderer.STEMS:
         expected = getattr(whole, stem)
@@ -113,9 +114,7 @@ def test_sound_counts_until_its_end_and_from_its_beginning():
 
 def test_dry_leaves_the_reverb_out_and_nothing_else(model, whole):
     played = render_helpers.make_performance()
-    options = renderer.RenderOptions(
-        block_frames=played.n_frames, dry=True, tail_secs=1.0
-    )
+    options = renderer.RenderOptions(block_frames=BLOCK_FRAMES, dry=True, tail_secs=1.0)
     dry = join(renderer.Renderer(model, options).play(played))
     assert not dry.reverb.any()
     np.testing.assert_allclose(dry.mix, whole.harmonic + whole.noise, atol=1e-6)
@@ -123,7 +122,7 @@ def test_dry_leaves_the_reverb_out_and_nothing_else(model, whole):
 
 def test_tail_rings_on_after_the_end(model, whole):
     played = render_helpers.make_performance()
-    options = renderer.RenderOptions(block_frames=25, tail_secs=0.05)
+    options = renderer.RenderOptions(block_frames=BLOCK_FRAMES, tail_secs=0.05)
     long = join(renderer.Renderer(model, options).play(played))
     n_samples = whole.mix.size
     assert long.mix.size == n_samples + 800
@@ -135,7 +134,11 @@ def test_tail_rings_on_after_the_end(model, whole):
 
 def test_seed_decides_the_noise_alone(model, whole):
     played = render_helpers.make_performance()
-    other = join(renderer.Renderer(model, renderer.RenderOptions(seed=1)).play(played))
+    other = join(
+        renderer.Renderer(
+            model, renderer.RenderOptions(block_frames=BLOCK_FRAMES, seed=1)
+        ).play(played)
+    )
     np.testing.assert_allclose(other.harmonic, whole.harmonic, atol=1e-5)
     assert np.abs(other.noise - whole.noise).max() > 0.01
 
@@ -145,7 +148,9 @@ def test_masked_frames_have_no_harmonics(model):
     confidence = played.f0_confidence.copy()
     confidence[:30] = 0.0
     played = played.replace(f0_confidence=confidence)
-    options = renderer.RenderOptions(mask_unvoiced=True, dry=True)
+    options = renderer.RenderOptions(
+        block_frames=BLOCK_FRAMES, mask_unvoiced=True, dry=True
+    )
     part = join(renderer.Renderer(model, options).play(played))
     assert not part.harmonic[: 20 * 64].any()
     assert np.abs(part.noise[: 20 * 64]).max() > 1e-3
@@ -157,12 +162,15 @@ def test_a_model_of_power_plays_recordings_and_nothing_else():
         "stage2",
         bindings=("LEVEL_KEY = 'pw_scaled'", "LEVEL_TREND_KEY = 'power_trend'"),
     )
+    playing = renderer.Renderer(
+        model, renderer.RenderOptions(block_frames=BLOCK_FRAMES)
+    )
     drawn = render_helpers.make_performance()
     with pytest.raises(errors.InputError, match="told unweighted power"):
-        join(renderer.Renderer(model).play(drawn))
+        join(playing.play(drawn))
     measured = dataclasses.replace(drawn, power_db=drawn.loudness_db)
     other = dataclasses.replace(drawn, power_db=drawn.loudness_db - 20.0)
-    loud, soft = (join(renderer.Renderer(model).play(x)) for x in (measured, other))
+    loud, soft = (join(playing.play(x)) for x in (measured, other))
     assert np.abs(loud.mix).max() > 1e-3
     assert np.abs(loud.mix - soft.mix).max() > 1e-3
 

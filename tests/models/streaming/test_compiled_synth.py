@@ -29,19 +29,10 @@ def synths(request):
         patch.setattr(compiled_synth, "MIN_CHUNK", 2)
         patch.setattr(compiled_synth, "MAX_CHUNK", N_FRAMES // 2)
         compiled = compiled_synth.CompiledSynth(settings)
-        run = tf.function(
-            lambda controls, noise, state: compiled(controls, noise, state=state),
-            jit_compile=True,
-        )
-        play(compiled, run, PITCHES["flute"])  # compiles it, while it is patched
+        # Compiles it, while it is patched.
+        play(compiled, compiled.play, PITCHES["flute"])
     plain = block_synth.BlockSynth(settings)
-    return {
-        "compiled": (compiled, run),
-        "plain": (
-            plain,
-            lambda controls, noise, state: plain(controls, noise, state=state),
-        ),
-    }
+    return {"compiled": (compiled, compiled.play), "plain": (plain, plain)}
 
 
 def play(synth, run, f0_hz):
@@ -61,7 +52,7 @@ def play(synth, run, f0_hz):
         frames = slice(block * N_FRAMES, (block + 1) * N_FRAMES)
         cut = {k: tf.constant(v[:, frames], tf.float32) for k, v in controls.items()}
         drawn = np.split(noise, 2, axis=1)[block]
-        *audio, state = run(cut, tf.constant(drawn, tf.float32), state)
+        *audio, state = run(cut, tf.constant(drawn, tf.float32), state=state)
         parts.append(audio)
     return np.concatenate(parts, axis=2)[:, 0]  # [2, n_samples]
 
