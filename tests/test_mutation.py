@@ -200,6 +200,7 @@ def ask(text: str = "", *tests: str, **more) -> worker.Answer:
     )
 
 
+@pytest.mark.slow
 def test_mutant_is_killed_by_the_test_that_looks_at_the_border(toy):
     mutant = TOY.replace("n > LIMIT", "n >= LIMIT")
     assert ask(mutant, "test_far").code == 0
@@ -211,6 +212,7 @@ def test_mutant_is_killed_by_the_test_that_looks_at_the_border(toy):
     assert judgement.is_killed and judgement.by == "checks/test_toy.py::test_border"
 
 
+@pytest.mark.slow
 def test_mutant_that_never_ends_or_cannot_be_imported_is_killed(toy):
     outcome = ask(TOY.replace("n += 9", "n -= 9").replace("< 0", "< 5"), limit_secs=1.5)
     assert outcome.code == -signal.SIGALRM
@@ -219,12 +221,14 @@ def test_mutant_that_never_ends_or_cannot_be_imported_is_killed(toy):
     assert mutate.judge(None, "", outcome).is_killed
 
 
+@pytest.mark.slow
 def test_no_test_at_all_is_no_judgement(toy):
     mutant = mutants.Mutant("toy", "toy.py", 0, 0, "", (1, 1), (1, 1))
     with pytest.raises(RuntimeError, match="no tests for toy"):
         mutate.judge(mutant, "", ask(TOY + "\n", "test_gone"))
 
 
+@pytest.mark.slow
 def test_lines_are_known_by_the_tests_that_execute_them(toy):
     outcome = ask(covered=["toy.py"])
     assert list(outcome.secs) == [
@@ -236,6 +240,7 @@ def test_lines_are_known_by_the_tests_that_execute_them(toy):
     assert ask(covered=["toy.py"]).lines["toy.py"]["7"] == [0, 1]
 
 
+@pytest.mark.slow
 def test_map_is_measured_anew_when_anything_in_it_changes(toy):
     place = toy / "kept" / "map.json"
     name = "checks/test_toy.py"
@@ -297,6 +302,17 @@ def test_lines_that_no_test_executes_take_those_around_them(tmp_path):
     ):
         mutant = mutants.Mutant("prep.a", "prep/a.py", 0, 0, "", (line, line), function)
         assert list(kept.choose(mutant, 100.0).secs) == tests
+
+
+def test_what_is_imported_is_read_by_tests_of_the_folder(tmp_path):
+    kept = mapped(tmp_path, far=[(1.0, [6])], room=[(2.0, [7]), (1.0, [])])
+    constant = mutants.Mutant("prep.a", "prep/a.py", 0, 0, "", (2, 2), (1, 9))
+    room, far = "tests/prep/test_room.py", "tests/test_far.py"
+    assert list(kept.choose(constant, 100.0).secs) == [
+        *(f"{room}::0", f"{room}::1", f"{far}::0")
+    ]
+    within = mutants.Mutant("prep.a", "prep/a.py", 0, 0, "", (6, 6), (5, 9))
+    assert list(kept.choose(within, 100.0).secs) == [f"{far}::0"]
 
 
 def test_copy_holds_what_git_knows_and_never_a_stale_bytecode(tmp_path):

@@ -110,39 +110,42 @@ class CoverageMap:
         """Chooses the tests that may notice a mutant, the likeliest first.
 
         The mirrored test file comes first, then the files of its folder, then others;
-        of each, those that take least. Other tests of the mirrored file come behind
-        those that execute the line.
+        of each, those that take least. Behind those that execute the line come others
+        of the mirrored file, which may meet it in a process of their own; of a line
+        that runs while the module is imported, also those of its folder, which may
+        read what it made.
 
         Args:
             mutant: What is to be noticed.
             max_secs: Tests are taken until they take as much.
         """
         mirror = mirrored(mutant.path)
+        folder = mirror.rpartition("/")[0]
         executing = self._executing(mutant)
-        costs = {
-            name: sum(self.files[name].secs[test] for test in tests)
-            for name, tests in executing.items()
-        }
-        room = mirror.rpartition("/")[0]
-        order = sorted(
-            executing,
-            key=lambda name: (
-                name != mirror,
-                name.rpartition("/")[0] != room,
-                costs[name],
-                name,
+        near = [
+            name
+            for name in self.files
+            if name == mirror
+            or (not mutant.is_in_function and name.rpartition("/")[0] == folder)
+        ]
+        groups = [
+            *((name, tests, True) for name, tests in executing.items()),
+            *(
+                (name, [t for t in self._good(name) if t not in tests], False)
+                for name in near
+                for tests in (executing.get(name, []),)
             ),
-        )
-        # The mirrored file's other tests may meet the line by a process of their own.
-        groups = [(name, executing[name]) for name in order]
-        if mirror in self.files:
-            others = [
-                t for t in self._good(mirror) if t not in executing.get(mirror, ())
-            ]
-            groups.insert(1 if mirror in executing else 0, (mirror, others))
+        ]
+
+        def order(group: tuple[str, list[str], bool]) -> tuple[object, ...]:
+            name, tests, executes = group
+            cost = sum(self.files[name].secs[test] for test in tests)
+            is_far = name.rpartition("/")[0] != folder
+            return name != mirror, is_far, not executes, cost, name
+
         secs: dict[str, float] = {}
-        for name, group in groups:
-            for test in group:
+        for name, tests, _ in sorted(groups, key=order):
+            for test in tests:
                 if sum(secs.values()) < max_secs:
                     secs[test] = self.files[name].secs[test]
         return Chosen(secs, list(dict.fromkeys(test.split("::")[0] for test in secs)))
@@ -150,10 +153,8 @@ class CoverageMap:
     def _executing(self, mutant: mutants.Mutant) -> dict[str, list[str]]:
         """Tests that execute a mutant's line by their files, or what is around it."""
         # Outside of bodies lines run while a module is imported, by whom says nothing.
-        begin, end = mutant.function
-        is_inside = begin > 1 and begin <= mutant.lines[0] <= end
         spans = [mutant.lines, mutant.function, (1, 10**9)]
-        for first, last in spans if is_inside else spans[1:]:
+        for first, last in spans if mutant.is_in_function else spans[1:]:
             found = {
                 name: self._touching(name, mutant.path, first, last)
                 for name in self.files

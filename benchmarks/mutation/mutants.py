@@ -49,6 +49,12 @@ class Mutant:
     lines: tuple[int, int]
     function: tuple[int, int]
 
+    @property
+    def is_in_function(self) -> bool:
+        """Tells whether the line runs when a function does, not when it is imported."""
+        begin, end = self.function
+        return begin > 1 and begin <= self.lines[0] <= end
+
     def apply(self, source: str) -> str:
         """Returns the module's text with the change in it."""
         return source[: self.begin] + self.replacement + source[self.end :]

@@ -99,6 +99,10 @@ def test_broken_files_play_what_is_whole(data):
 def test_what_was_passed_over_is_said(tmp_path, caplog):
     play(tmp_path, PLAYED["tempo 0"])
     assert "is broken in places and played all the same: 1 tempos of 0" in caplog.text
+    cut = b"\x00\xb0\x07"  # a status follows where a value should be
+    score = midi_file.read_score(smf(track(cut, cut[1:], NOTE_A4[1:], END)))
+    assert spans(score) == ONE_SECOND
+    assert score.remarks == ["2 messages without an end"]
 
 
 REFUSED = {
@@ -158,6 +162,67 @@ def test_pitch_bend_range_is_read(tmp_path):
     data = smf(track(*twelve, b"\x00\xe0\x00\x60", NOTE_A4, END))  # half way up
     played = play(tmp_path, data)
     assert render_helpers.to_midi(played)[20] == pytest.approx(75.0, abs=0.01)
+
+
+def bends(*events):
+    """The last bend of a score, in semitones; the wheel is half way up."""
+    data = smf(track(*events, b"\x00\xe0\x00\x60", NOTE_A4, END))
+    return midi_file.read_score(data).curves[0, midi_file.BEND][-1]
+
+
+def test_pitch_bend_range_is_the_one_that_was_named():
+    bend_range = (control(0, 101, 0), control(0, 100, 0))
+    cents = (control(0, 6, 3), control(0, 38, 50))
+    assert bends() == (0.0, 1.0)  # of two semitones
+    assert bends(*bend_range, *cents) == (0.0, 1.75)
+    assert bends(*bend_range, *cents, control(0, 6, 5)) == (0.0, 2.5)
+    # Another parameter, or one that is not registered, is set instead.
+    tuning = (control(0, 101, 0), control(0, 100, 1))
+    bank = (control(0, 101, 1), control(0, 100, 0))
+    for other in (tuning, bank, *((*bend_range, control(0, n, 0)) for n in (98, 99))):
+        assert bends(*other, *cents) == (0.0, 1.0)
+
+
+def test_a_wheel_is_down_at_0_and_up_at_16383():
+    data = smf(track(b"\x00\xe0\x00\x00\x00\xe0\x7f\x7f", NOTE_A4, END))
+    down, up = midi_file.read_score(data).curves[0, midi_file.BEND]
+    assert down == (0.0, -2.0)
+    assert up == (0.0, pytest.approx(2.0 * 8191 / 8192))
+
+
+def test_all_sound_and_all_notes_off_end_what_sounds():
+    held = (control(0, 64, 64), on(0), off(480), on(0, 71))
+    sound_off = smf(track(*held, control(480, 120, 0), control(960, 7, 0), END))
+    assert spans(midi_file.read_score(sound_off)) == [(69, 0.0, 1.0), (71, 0.5, 1.0)]
+    # The pedal holds notes that are only ended, until it is below 64.
+    notes_off = (control(480, 123, 0), control(480, 64, 63), control(960, 7, 0))
+    score = midi_file.read_score(smf(track(*held, *notes_off, END)))
+    assert spans(score) == [(69, 0.0, 1.5), (71, 0.5, 1.5)]
+    assert score.remarks == []
+
+
+def test_reset_puts_controllers_to_rest_and_lifts_the_pedal():
+    held = (control(0, 64, 127), control(0, 11, 40), on(0), off(480))
+    score = midi_file.read_score(smf(track(*held, control(480, 121, 0), END)))
+    assert spans(score) == [(69, 0.0, 1.0)]
+    assert score.curves == {
+        (0, midi_file.EXPRESSION): [(0.0, 40.0), (1.0, 127.0)],
+        (0, midi_file.BEND): [(1.0, 0.0)],
+        (0, midi_file.MOD_WHEEL): [(1.0, 0.0)],
+    }
+
+
+def test_times_of_any_length_are_read():
+    # 127, 128, and bytes of 128 alone between the first and the last.
+    for ticks in (127, 128, 16384, 2097152):
+        (note,) = midi_file.read_score(smf(track(on(0), off(ticks), END))).notes
+        assert note.end == pytest.approx(ticks / 960)
+
+
+def test_the_same_note_again_ends_the_one_before():
+    score = midi_file.read_score(smf(track(on(0), on(480), off(480), END)))
+    assert spans(score) == [(69, 0.0, 0.5), (69, 0.5, 1.0)]
+    assert [note.velocity for note in score.notes] == [100, 100]
 
 
 def test_mod_wheel_decides_the_vibrato(tmp_path):

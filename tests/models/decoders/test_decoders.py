@@ -13,9 +13,10 @@ from tests.helpers import ladder_helpers
 
 SPLITS = (("amps", 1), ("harmonic_distribution", 6), ("noise_magnitudes", 5))
 INPUTS = ("ld_scaled", "f0_scaled")
+N_FRAMES = 21  # three blocks of seven: kernels are compiled once a length
 SEQUENCE_TOLERANCE = 1e-6  # the future must not reach the past, float32 rounding may
 ROUNDED_TOLERANCE = 0.03  # of the norm; each of some ten products in a row errs by 2^-9
-FORM_TOLERANCE = 2e-5  # two orders of float32 sums over 20 frames
+FORM_TOLERANCE = 2e-5  # two orders of float32 sums over 21 frames
 SHARED = {"input_keys": INPUTS, "output_splits": SPLITS}
 DECODERS = {
     "mlp": lambda: mlp.MlpDecoder(hidden=16, **SHARED),
@@ -42,7 +43,7 @@ ALL = pytest.mark.parametrize("name", DECODERS)
 WITH_MEMORY = [name for name in DECODERS if not name.startswith("mlp")]
 
 
-def make_inputs(rng, *, batch_size=2, n_frames=20):
+def make_inputs(rng, *, batch_size=2, n_frames=N_FRAMES):
     return {
         key: tf.constant(rng.uniform(size=(batch_size, n_frames, 1)), tf.float32)
         for key in INPUTS
@@ -62,7 +63,7 @@ def run_blocks(decoder, inputs, *, block_frames=1, n_frames=None):
 
 
 @ALL
-@pytest.mark.parametrize("batch_size, n_frames", [(1, 1), (3, 7), (1, 1000)])
+@pytest.mark.parametrize("batch_size, n_frames", [(1, 1), (2, N_FRAMES)])
 def test_shape_contract(rng, name, batch_size, n_frames):
     outputs = DECODERS[name]()(
         make_inputs(rng, batch_size=batch_size, n_frames=n_frames)
@@ -172,8 +173,8 @@ def test_saved_weights_give_the_same_output(rng, name, tmp_path):
 @ALL
 @pytest.mark.slow
 def test_training_stays_finite_at_ten_times_the_learning_rate(rng, name):
-    decoder, inputs = DECODERS[name](), make_inputs(rng, n_frames=20)
-    target = tf.constant(rng.normal(size=(2, 20, 12)), tf.float32)
+    decoder, inputs = DECODERS[name](), make_inputs(rng)
+    target = tf.constant(rng.normal(size=(2, N_FRAMES, 12)), tf.float32)
     decoder(inputs)
     optimizer = tf.keras.optimizers.Adam(3e-3)
     optimizer.build(decoder.trainable_variables)
