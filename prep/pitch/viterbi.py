@@ -53,13 +53,9 @@ class ViterbiDecoder:
             TRANSITION_REACH + 1 - np.abs(bins[:, np.newaxis] - bins), 0
         )
         transitions = triangle / triangle.sum(axis=1)[:, np.newaxis]
-        # [23, 360]: from bin j + offset to bin j, -inf outside
-        sources = bins + offsets[:, np.newaxis]
-        inside = (sources >= 0) & (sources < N_BINS)
-        sources = np.clip(sources, 0, N_BINS - 1)
-        self._log_transitions = np.where(
-            inside, np.log(np.where(inside, transitions[sources, bins], 1)), -np.inf
-        )
+        # [23, 360]: from bin j + offset to bin j; outside, where delta is -inf, any.
+        sources = np.clip(bins + offsets[:, np.newaxis], 0, N_BINS - 1)
+        self._log_transitions = np.log(transitions[sources, bins])
         chance = (1 - SELF_EMISSION) / N_BINS
         self._log_chance = np.log(chance)
         self._log_hit = np.log(SELF_EMISSION + chance)

@@ -173,6 +173,17 @@ def test_learned_poles_stay_stable_wherever_training_takes_them(name, logit):
     assert float(tf.reduce_max(smoother(tf.ones([1, 3000, 1])))) <= bound
 
 
+@pytest.mark.parametrize("name", SMOOTHERS)
+def test_what_is_built_before_the_first_call_is_not_built_again(name):
+    smoother = SMOOTHERS[name]()
+    smoother.build([1, 1, 1])
+    for variable in smoother.trainable_variables:
+        variable.assign(tf.ones_like(variable))
+    smoother(tf.zeros([1, 1, 1]))
+    for variable in smoother.trainable_variables:
+        np.testing.assert_array_equal(variable, 1.0)
+
+
 @pytest.mark.parametrize("name", ["onepole_learned", "ar_residual_learned"])
 def test_learned_poles_start_where_they_are_told(name):
     smoother = SMOOTHERS[name]()

@@ -87,7 +87,7 @@ def test_block_form_equals_sequence_form(rng, name, block_frames):
 def test_the_future_does_not_reach_the_past(rng, name):
     decoder, inputs = DECODERS[name](), make_inputs(rng)
     changed = {
-        key: tf.concat([value[:, :12], value[:, 12:] + 3.0], axis=1)
+        key: tf.concat([value[:, :12], value[:, 12:] - 3.0], axis=1)
         for key, value in inputs.items()
     }
     before, after = decoder(inputs), decoder(changed)
@@ -331,7 +331,7 @@ def test_a_transformer_that_is_not_causal_has_no_block_form(rng):
     decoder = transformer.TransformerDecoder(d_model=8, causal=False, **SHARED)
     inputs = make_inputs(rng)
     changed = {
-        key: tf.concat([value[:, :12], value[:, 12:] + 3.0], axis=1)
+        key: tf.concat([value[:, :12], value[:, 12:] - 3.0], axis=1)
         for key, value in inputs.items()
     }
     difference = decoder(inputs)["amps"] - decoder(changed)["amps"]

@@ -1,7 +1,5 @@
 """The fast GRU, micro-RNN and stacks against Keras: numbers, weights, shapes."""
 
-import inspect
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -81,6 +79,23 @@ def test_weights_have_keras_names_order_and_checkpoint_keys(tmp_path, pair):
     tf.train.Checkpoint(layer=ours).read(path).assert_consumed()
     for restored, saved in zip(ours.get_weights(), before, strict=True):
         np.testing.assert_array_equal(restored, saved)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_of_float32_take_the_fast_path(rng, monkeypatch, dtype):
+    seen = []
+    scan = recurrent_kernels.gru_scan
+    monkeypatch.setattr(
+        recurrent_kernels, "gru_scan", lambda *x: seen.append(x) or scan(*x)
+    )
+    layer = gru.FastGru(N_UNITS, dtype=dtype)
+    layer(tf.constant(rng.normal(size=(1, 2, N_INPUTS)), dtype))
+    assert len(seen) == (dtype == "float32")
+
+
+def test_a_decoder_keeps_no_products_of_its_input_stacks():
+    decoder = gru.FastRnnFcDecoder(rnn_channels=4, ch=4, layers_per_stack=1)
+    assert not any(stack.keep_products for stack in decoder.input_stacks)
 
 
 def test_steps_equal_the_sequence(rng, pair):
@@ -262,21 +277,3 @@ def test_stateless_decoder_carries_its_state(rng):
 def test_bad_arguments_are_explained(build, message):
     with pytest.raises(ValueError, match=message):
         build()
-
-
-@pytest.mark.parametrize(
-    "ours, theirs, added",
-    [
-        (gru.FastRnnFcDecoder, decoders.RnnFcDecoder, set()),
-        (dense.FastFcStack, nn.FcStack, {"keep_products", "first_bias"}),
-    ],
-)
-def test_defaults_are_ddsps(ours, theirs, added):
-    defaults, stock = (
-        {name: p.default for name, p in inspect.signature(cls).parameters.items()}
-        for cls in (ours, theirs)
-    )
-    shared = defaults.keys() & stock.keys()
-    assert defaults.keys() - shared == added
-    for name in shared:
-        assert defaults[name] == stock[name], name

@@ -1,5 +1,6 @@
-"""ddsp's own gin file with the fast overlay: builds, trains, and agrees with stock."""
+"""The fast parts beside ddsp's: defaults, and its own gin file with the overlay."""
 
+import inspect
 import pathlib
 
 import ddsp
@@ -8,6 +9,13 @@ import gin
 import numpy as np
 import pytest
 import tensorflow as tf
+
+from models.layers import dense
+from models.layers import gru
+from models.losses import spectral
+from models.synths import harmonic
+from models.synths import noise
+from models.synths import reverb
 
 STOCK_GIN = pathlib.Path(ddsp.__file__).parent / "training" / "gin"
 OVERLAY = pathlib.Path(__file__).resolve().parents[3] / "gin/overlays/fast.gin"
@@ -44,6 +52,42 @@ def build(*, fast):
             ]
         )
     return ddsp.training.models.get_model()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "added"),
+    [
+        (gru.FastRnnFcDecoder, ddsp.training.decoders.RnnFcDecoder, {}),
+        (
+            dense.FastFcStack,
+            ddsp.training.nn.FcStack,
+            {"keep_products": True, "first_bias": 0.0},
+        ),
+        (harmonic.FastHarmonic, ddsp.synths.Harmonic, {"f0_gradient": False}),
+        (noise.FastFilteredNoise, ddsp.synths.FilteredNoise, {}),
+        (reverb.FastReverb, ddsp.effects.Reverb, {}),
+        (spectral.FastSpectralLoss, ddsp.losses.SpectralLoss, {}),
+    ],
+)
+def test_defaults_are_ddsps(ours, theirs, added):
+    defaults, stock = (
+        {name: p.default for name, p in inspect.signature(cls).parameters.items()}
+        for cls in (ours, theirs)
+    )
+    own = {name: defaults.pop(name) for name in defaults.keys() - stock.keys()}
+    assert own == added
+    for name, value in defaults.items():
+        assert value == stock[name], name
+
+
+def test_one_response_serves_the_whole_batch(rng):
+    audio = tf.constant(rng.normal(size=(2, 40)), tf.float32)
+    response = tf.constant(rng.normal(size=10), tf.float32)
+    effect = reverb.FastReverb()
+    wet = effect(audio, response)
+    assert wet.shape == (2, 40)
+    for form in (response[tf.newaxis], tf.stack([response] * 2)):
+        np.testing.assert_allclose(effect(audio, form), wet, atol=1e-5)
 
 
 @pytest.fixture

@@ -38,6 +38,14 @@ def test_cosine_falls_to_its_minimum(step, expected):
     assert rate == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize(("step", "expected"), [(10, 1.0), (60, 0.5), (110, 0.0)])
+def test_cosine_falls_from_the_end_of_the_warmup_to_that_of_the_training(
+    step, expected
+):
+    rate = _rate(step, schedule="cosine", total_steps=110, warmup_steps=10)
+    assert rate == pytest.approx(expected, abs=1e-6)
+
+
 def test_constant_stays():
     assert _rate(10**6, schedule="constant") == 1.0
 

@@ -31,6 +31,8 @@ def remembered(progress):
 def test_the_first_is_the_best_however_large():
     progress = selection.Progress()
     assert remembered(progress) == (math.inf, -1, False, 0)
+    counts = (progress.attempts, progress.skipped, progress.seed)
+    assert [int(count.numpy()) for count in counts] == [0, 0, 0]
     # Without a word of a collapse there is none, and no penalty.
     selection.note_measurement(progress, loss=100.0, step=50, min_delta=0.5)
     assert remembered(progress) == (100.0, 50, False, 0)

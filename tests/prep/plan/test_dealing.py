@@ -65,5 +65,10 @@ def test_shards_are_as_many_as_their_size_asks_for(
     assert (splits.count("train"), splits.count("eval")) == wanted
 
 
+def test_a_split_without_examples_has_no_shard():
+    (held,) = deal({"train": [], "eval": [(3, 0)]})
+    assert held.split == "eval"
+
+
 def test_shard_has_about_64_megabytes():
     assert dealing.SHARD_BYTES == 64e6
