@@ -13,8 +13,8 @@
 - says so in a sentence when the machine has an NVIDIA device that TensorFlow does not
   see.
 
-It also tells whether TensorFlow's products in bfloat16 gain anything on this processor.
-Nothing heavy is imported here.
+It also tells whether TensorFlow's products in bfloat16 gain anything on this processor,
+and whether kernels are compiled. Nothing heavy is imported here.
 """
 
 import collections.abc
@@ -30,6 +30,7 @@ import tempfile
 
 LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+XLA = "DDSP_LADDER_XLA"
 # What TensorFlow says at every start of a machine without a GPU.
 _START_UP_LINES = re.compile(
     r"WARNING: All log messages before absl::InitializeLog"
@@ -130,6 +131,15 @@ class _QuietLoader(importlib.abc.Loader):
             gpus = module.config.list_physical_devices("GPU")
         if not gpus and gpu_is_hidden_from_tensorflow():
             sys.stderr.write(_UNSEEN_GPU)
+
+
+def compiles_kernels() -> bool:
+    """Tells whether XLA compiles this project's kernels.
+
+    `DDSP_LADDER_XLA=0` in the environment leaves them to TensorFlow's executor: they
+    begin at once, and take longer ever after. Fast tests and a debugger want that.
+    """
+    return os.environ.get(XLA) != "0"
 
 
 def gpu_is_hidden_from_tensorflow() -> bool:

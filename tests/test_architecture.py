@@ -40,7 +40,7 @@ ARROWS = {
     """,
     "models": """
         schedules:
-        layers: prep.pitch
+        layers: prep.pitch prep.tensorflow_setup
         measures:
         config: prep.dataset
         data: prep.dataset
@@ -50,7 +50,7 @@ ARROWS = {
         losses: layers measures schedules synths
         autoencoder: controls decoders losses measures
         runs: config prep.dataset prep.files prep.processes
-        streaming: autoencoder controls decoders prep.files synths
+        streaming: autoencoder controls decoders prep.files prep.tensorflow_setup synths
         export: autoencoder controls data decoders measures prep.files runs streaming
             synths
         monitoring: data losses measures synths

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 from benchmarks.mutation import worker
 from prep import files
+from prep import tensorflow_setup
 
 PACKAGES = ("prep", "models", "evaluation", "benchmarks")
 BESIDE = "shared"  # a folder beside the repository, with recordings that tests read
@@ -92,7 +93,8 @@ def _start(copy: pathlib.Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
         # Importlib finds the copy's modules, and those of an installed project never.
-        env={**os.environ, "PYTHONPATH": str(copy)},
+        # Kernels are as `make check` has them.
+        env={**os.environ, "PYTHONPATH": str(copy), tensorflow_setup.XLA: "0"},
     )
 
 

@@ -3,7 +3,8 @@
 XLA turns a kernel's element-wise operations and its loops into machine code that passes
 over memory once, where TensorFlow's executor would pass once an operation. Kernels are
 compiled anew for each new shape, in a fraction of a second to a few seconds; graphs of
-unknown shapes are compiled when they meet a concrete one.
+unknown shapes are compiled when they meet a concrete one. `DDSP_LADDER_XLA=0` in the
+environment switches that off.
 """
 
 import collections.abc
@@ -11,6 +12,8 @@ import functools
 import typing
 
 import tensorflow as tf
+
+from prep import tensorflow_setup
 
 _CONSTANTS = (int, float, str, type(None))
 
@@ -48,7 +51,7 @@ def compiled(
     def jitted(*constants: typing.Any) -> typing.Any:
         return tf.function(
             functools.partial(_call, kernel, constants),
-            jit_compile=True,
+            jit_compile=tensorflow_setup.compiles_kernels(),
             autograph=False,
         )
 

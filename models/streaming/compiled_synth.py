@@ -13,6 +13,7 @@ import tensorflow as tf
 from models.streaming import block_synth
 from models.streaming import phase
 from models.synths import oscillators
+from prep import tensorflow_setup
 
 MIN_HZ = 1e-3  # below it a pitch is none, and all harmonics may sound
 MAX_CHUNK = 250  # intervals at once: 16 waves of 64 samples each are 1 MB
@@ -29,7 +30,11 @@ class CompiledSynth(block_synth.BlockSynth):
     def __init__(self, settings: block_synth.SynthSettings):
         super().__init__(settings)
         # Compiled, because the bank's intermediates then stay in cache.
-        self.play = tf.function(self.__call__, jit_compile=True, autograph=False)
+        self.play = tf.function(
+            self.__call__,
+            jit_compile=tensorflow_setup.compiles_kernels(),
+            autograph=False,
+        )
 
     def _bank(
         self,

@@ -25,6 +25,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
+from prep import tensorflow_setup
 from prep.pitch import first_layer
 from prep.pitch import frames as crepe_frames
 from prep.pitch import products as products_lib
@@ -80,7 +81,9 @@ class CrepeNetwork:
         self._classifier = spectral_layers.Classifier(weights, products)
         # XLA fuses the pointwise part; its matrix products are slower than oneDNN's.
         self._assemble = tf.function(
-            self._first.mirrored_frames, jit_compile=True, autograph=False
+            self._first.mirrored_frames,
+            jit_compile=tensorflow_setup.compiles_kernels(),
+            autograph=False,
         )
         self._run_blocks = tf.function(self._blocks_to_activations, autograph=False)
         self._run_frames = tf.function(self._frames_to_activations, autograph=False)

@@ -70,6 +70,13 @@ def test_flags_of_the_first_core_decide(tmp_path, facts, lacks):
     assert tensorflow_setup.lacks_bfloat16(tmp_path / "cpuinfo") is lacks
 
 
+def test_kernels_are_compiled_unless_the_environment_says_no(monkeypatch):
+    monkeypatch.delenv("DDSP_LADDER_XLA", raising=False)
+    assert tensorflow_setup.compiles_kernels()
+    monkeypatch.setenv("DDSP_LADDER_XLA", "0")
+    assert not tensorflow_setup.compiles_kernels()
+
+
 def test_a_system_without_a_description_is_given_the_benefit(tmp_path):
     assert not tensorflow_setup.lacks_bfloat16(tmp_path / "absent")
 
