@@ -4,6 +4,7 @@ An entry holds the lines before and after the change, so it stays right when lin
 and matches nothing once they change.
 """
 
+import collections
 import dataclasses
 import pathlib
 import tomllib
@@ -32,11 +33,8 @@ class Equivalent:
     after: str
     reason: str
 
-    def matches(self, mutant: mutants.Mutant, source: str) -> bool:
-        """Tells whether a mutant of the module with this text is the one."""
-        if mutant.module != self.module:
-            return False
-        before, after = mutant.changed_lines(source)
+    def matches(self, before: str, after: str) -> bool:
+        """Tells whether lines of the module that change, and how, are these."""
         return before == self.before and self.after in (after, ANYTHING)
 
 
@@ -58,5 +56,14 @@ def without(
         source: The module's text.
         known: Entries of any module.
     """
-    entries = list(known)
-    return [m for m in found if not any(e.matches(m, source) for e in entries)]
+    entries = collections.defaultdict(list)
+    for entry in known:
+        entries[entry.module].append(entry)
+
+    def is_known(mutant: mutants.Mutant) -> bool:
+        if mutant.module not in entries:
+            return False
+        lines = mutant.changed_lines(source)
+        return any(entry.matches(*lines) for entry in entries[mutant.module])
+
+    return [mutant for mutant in found if not is_known(mutant)]

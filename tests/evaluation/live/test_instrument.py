@@ -111,6 +111,7 @@ def test_an_ear_or_player_that_does_not_fit_is_refused():
         instrument_lib.Instrument(Other(), ear=ear)
 
 
+@pytest.mark.slow
 def test_a_model_of_power_is_refused():
     power = ("LEVEL_KEY = 'pw_scaled'", "LEVEL_TREND_KEY = 'power_trend'")
     player = player_lib.Player(render_helpers.build_model("stage2", bindings=power))

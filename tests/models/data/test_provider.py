@@ -203,6 +203,7 @@ def test_records_of_several_files_are_found_by_number(tmp_path):
     assert read == [b"2", b"0", b"one"]
 
 
+@pytest.mark.slow
 def test_an_index_holds_a_few_bytes_a_record(tmp_path):
     path, n_records = tmp_path / "a.tfrecord", 50_000
     path.write_bytes(tfrecords.frame_record(b"x") * n_records)

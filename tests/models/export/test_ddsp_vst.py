@@ -81,6 +81,7 @@ def gestures(n_frames=N_FRAMES):
 # ---- 1: the file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_program_is_what_the_plugin_demands(stage):
     content = exported(stage)

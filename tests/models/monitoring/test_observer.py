@@ -338,6 +338,7 @@ def _shown(step, rng, n_frames=50):
     )
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn(rng, tmp_path):
     shown = _shown(20, rng)
     plots.overview(shown, tmp_path / "overview.png")

@@ -167,7 +167,16 @@ def steadiest(measured, key, column):
     return np.sum(apart * weights) / np.sum(weights)
 
 
-@pytest.mark.parametrize("head", ["ExpSigmoid", "Legacy", "Normalized", "SoftmaxDb"])
+@pytest.mark.parametrize(
+    "head",
+    [
+        "ExpSigmoid",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("Legacy", "Normalized", "SoftmaxDb")
+        ),
+    ],
+)
 def test_output_biases_alone_reach_the_average_with_every_head(
     head, data_dir, tmp_path
 ):

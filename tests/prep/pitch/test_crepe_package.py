@@ -46,6 +46,7 @@ def test_predict_finds_a_sine(viterbi):
     np.testing.assert_array_equal(confidence, activation.max(axis=1))
 
 
+@pytest.mark.slow
 def test_predict_takes_other_rates_and_channels():
     audio = np.stack([sine(330, 24000, 48000)] * 2, axis=1)
     _, frequency, _, _ = crepe_package.predict(

@@ -61,6 +61,7 @@ def signals(rng) -> dict[str, np.ndarray]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("capacity", CAPACITIES)
 def test_activations_equal_the_published_ones(capacity, rng):
     for name, audio in signals(rng).items():

@@ -77,6 +77,7 @@ def compare(audio, capacity, products=ROUNDED) -> tuple[np.ndarray, np.ndarray]:
     return cents, np.abs(rounded[1] - exact[1])
 
 
+@pytest.mark.slow
 @pytest.mark.crepe
 @pytest.mark.parametrize("capacity", CAPACITIES)
 def test_synthetic_pitch_is_that_of_float32(capacity, rng):
