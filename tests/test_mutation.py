@@ -121,6 +121,7 @@ def test_every_pattern_of_the_claims_names_modules():
         assert list(REPOSITORY.glob(pattern.removeprefix(":!"))), pattern
 
 
+@pytest.mark.slow
 def test_named_equivalents_are_mutants_and_have_a_reason():
     entries = equivalents.read(REPOSITORY)
     for module in {entry.module for entry in entries}:

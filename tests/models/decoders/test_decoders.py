@@ -54,13 +54,10 @@ def run_blocks(decoder, inputs, *, block_frames=1, n_frames=None):
     """Raw controls of a sequence, decoded block by block."""
     batch_size, length, _ = inputs[INPUTS[0]].shape
     state = decoder.initial_state(batch_size)
-    decode = tf.function(
-        lambda block, state: decoder.decode_block(block, state=state), autograph=False
-    )
     blocks = []
     for start in range(0, n_frames or length, block_frames):
         block = {k: v[:, start : start + block_frames] for k, v in inputs.items()}
-        output, state = decode(block, state)
+        output, state = decoder.decode_block(block, state=state)
         blocks.append(output)
     return {key: tf.concat([b[key] for b in blocks], axis=1) for key, _ in SPLITS}
 
@@ -77,7 +74,7 @@ def test_shape_contract(rng, name, batch_size, n_frames):
 
 
 @ALL
-@pytest.mark.parametrize("block_frames", [1, 7])
+@pytest.mark.parametrize("block_frames", [pytest.param(1, marks=pytest.mark.slow), 7])
 def test_block_form_equals_sequence_form(rng, name, block_frames):
     decoder, inputs = DECODERS[name](), make_inputs(rng)
     whole = decoder(inputs)

@@ -91,6 +91,7 @@ def test_a_program_is_what_the_plugin_demands(stage):
     assert not {name for name in names if name.startswith("FLEX")}
 
 
+@pytest.mark.slow
 def test_the_check_sees_other_tensors_and_newer_operations(monkeypatch):
     content = exported("stage2")
     monkeypatch.setitem(plugin_file.NEWEST_VERSIONS, "FULLY_CONNECTED", 0)

@@ -100,6 +100,7 @@ def test_real_pitch_is_that_of_float32(capacity, name, recordings):
     assert confidence.max() < MAX_CONFIDENCE_ERROR
 
 
+@pytest.mark.slow
 @pytest.mark.crepe
 def test_products_of_tensorflow_give_the_same_pitch(rng):
     cents, confidence = compare(tones.gliding(rng, 8000), "tiny", NATIVE)
