@@ -65,9 +65,7 @@ def _filtered_noise(
     """Noise of the controls' power in the colour of the magnitudes."""
     size = 4 * hop_size
     noise = rng.uniform(-1.0, 1.0, max(n_samples, size))  # a frame at least
-    _, _, spectrum = scipy.signal.stft(
-        noise, nperseg=size, noverlap=size - hop_size, boundary="even"
-    )
+    _, _, spectrum = scipy.signal.stft(noise, nperseg=size, noverlap=size - hop_size)
     bands = np.linspace(0.0, 1.0, noise_magnitudes.shape[1])
     bins = np.linspace(0.0, 1.0, size // 2 + 1)
     scale = np.sqrt(
@@ -80,9 +78,7 @@ def _filtered_noise(
     n_columns = min(spectrum.shape[1], len(gains))
     spectrum[:, :n_columns] *= gains[:n_columns].T
     spectrum[:, n_columns:] *= gains[-1][:, np.newaxis]
-    _, played = scipy.signal.istft(
-        spectrum, nperseg=size, noverlap=size - hop_size, boundary=True
-    )
+    _, played = scipy.signal.istft(spectrum, nperseg=size, noverlap=size - hop_size)
     return played[:n_samples]
 
 

@@ -99,10 +99,7 @@ class ScoreTable:
         return index_sums.Sums(
             **{
                 field.name: np.array(
-                    [
-                        sum(float(clips[i].get(field.name, 0.0)) for i in unit)
-                        for unit in units
-                    ]
+                    [sum(clips[i].get(field.name, 0.0) for i in unit) for unit in units]
                 )
                 for field in dataclasses.fields(index_sums.Sums)
             }

@@ -126,6 +126,11 @@ def test_tail_rings_on_after_the_end(model, whole):
     long = join(renderer.Renderer(model, options).play(played))
     n_samples = whole.mix.size
     assert long.mix.size == n_samples + 800
+    # 1.6 samples are two.
+    options = dataclasses.replace(options, tail_secs=1e-4)
+    assert join(renderer.Renderer(model, options).play(played)).mix.size == (
+        n_samples + 2
+    )
     assert_same_sound(long.mix[:n_samples], whole.mix)
     assert not long.harmonic[n_samples:].any()
     assert not long.noise[n_samples:].any()
@@ -141,6 +146,30 @@ def test_seed_decides_the_noise_alone(model, whole):
     )
     np.testing.assert_allclose(other.harmonic, whole.harmonic, atol=1e-5)
     assert np.abs(other.noise - whole.noise).max() > 0.01
+
+
+def test_what_is_not_said_is_as_documented():
+    options = dict(dry=False, mask_unvoiced=False, seed=0, tail_secs=0.0)
+    options |= dict(block_frames=1000, window_frames=1000)
+    assert dataclasses.asdict(renderer.RenderOptions()) == options
+
+
+def test_a_mask_goes_on_from_stretch_to_stretch(model, monkeypatch):
+    played = render_helpers.make_performance()
+    weight = np.arange(played.n_frames) / 100.0
+    monkeypatch.setattr(renderer.transfer, "note_weight", lambda played: weight)
+    loud, masked = (
+        renderer.Renderer(
+            model,
+            renderer.RenderOptions(block_frames=BLOCK_FRAMES, mask_unvoiced=is_masked),
+        ).decode(played)
+        for is_masked in (False, True)
+    )
+    parts = [[part["amps"][:, 0] for part in parts] for parts in (loud, masked)]
+    assert len(parts[1]) > 2
+    np.testing.assert_allclose(
+        np.concatenate(parts[1]), weight * np.concatenate(parts[0]), rtol=1e-5
+    )
 
 
 def test_masked_frames_have_no_harmonics(model):

@@ -261,6 +261,9 @@ def test_a_recording_is_put_into_a_room_as_loud_as_without(monkeypatch):
     assert energy == pytest.approx(0.25 * CLIP.audio.size)
     assert power.shape == (N_FRAMES,)
     assert not np.allclose(measured[0], CLIP.audio)
+    ref.clip = dataclasses.replace(CLIP, audio=0.0 * CLIP.audio)
+    heard_sums._put_into(rooms.Room(0.3, 6.0), ref)
+    assert not measured[1].any()  # silence has no level to be set to
 
 
 # --- pitch every 16 ms ---
@@ -278,6 +281,24 @@ def test_a_semitone_between_answers_is_a_glide_and_more_is_a_new_note(cents, is_
     expected = [0, 0.25, 0.5, 0.75, 1] if is_glide else [0, 0, 0, 1, 1]
     np.testing.assert_allclose(between, cents * np.array(expected), atol=1e-6)
     np.testing.assert_allclose(confidence[:5], [0, 0.25, 0.5, 0.75, 1])
+
+
+def test_answers_to_every_frame_are_the_trackers_own():
+    answers = np.array([440.0, 220.0]), np.array([0.5, 1.0])
+    found = pitch_tracking.SparseTracker(lambda audio, rate: answers)(np.zeros(800), 60)
+    assert [one is other for one, other in zip(found, answers, strict=True)] == [
+        True
+    ] * 2
+
+
+def test_an_error_is_told_by_its_first_line():
+    for error, told in (
+        (KeyError("no such key"), "no such key"),
+        (KeyError(), "KeyError"),
+        (FileNotFoundError(2, "No such file", "x"), "[Errno 2] No such file: 'x'"),
+        (ValueError("\nfirst\nsecond"), "first"),
+    ):
+        assert model_rendering._text(error) == told
 
 
 # --- which clips, which noise ---

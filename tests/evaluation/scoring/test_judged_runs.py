@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -13,11 +14,20 @@ from evaluation.scoring import dataset_clips
 from evaluation.scoring import judged_runs
 from evaluation.scoring import rendering
 from evaluation.summary import builder
+from models.measures import frame_masks
 from prep import command_line
 from prep import errors
 from tests.helpers import training_helpers
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
+
+
+def test_what_is_not_said_is_as_documented():
+    assert dataclasses.asdict(judged_runs.JudgingOptions()) == {
+        **dict(checkpoint="best", data_dir="", split="eval", max_clips=0, n_media=8),
+        **dict(batch_size=4, seed=0, crepe_capacity="", allow_other_dataset=False),
+        "masks": dataclasses.asdict(frame_masks.MaskSettings()),
+    }
 
 
 def make_run_dir(path):
