@@ -91,10 +91,8 @@ def read_score(data: bytes) -> SheetMusic:
     data = _unpack(data)
     if len(data) < 14:
         raise MidiFileError("is no MIDI file: it ends before its header does")
-    size, kind, _, division = struct.unpack(">IHHH", data[4:14])
-    tracks = [
-        _read_track(track, passed_over) for track in _tracks(data, 8 + max(size, 6))
-    ]
+    kind, _, division = struct.unpack(">HHH", data[8:14])
+    tracks = [_read_track(track, passed_over) for track in _tracks(data)]
     clock = _Clock(division)
     # Format 2 holds tunes of their own; the tracks of the others sound together.
     parts = [[track] for track in tracks] if kind == 2 else [tracks]
@@ -108,7 +106,6 @@ def read_score(data: bytes) -> SheetMusic:
     n_notes = len(score.notes)
     score.notes = [note for note in score.notes if note.end > note.start]
     passed_over["notes without a length"] += n_notes - len(score.notes)
-    score.notes.sort(key=lambda note: note.start)
     score.remarks = [
         f"{count} {what}" for what, count in sorted(passed_over.items()) if count
     ]
@@ -123,8 +120,9 @@ def _unpack(data: bytes) -> bytes:
     return data[where:]
 
 
-def _tracks(data: bytes, position: int) -> Iterator[bytes]:
+def _tracks(data: bytes) -> Iterator[bytes]:
     """Yields the content of each track; a length that leads astray is not believed."""
+    position = 0
     while (position := data.find(b"MTrk", position)) >= 0:
         size = struct.unpack(">I", data[position + 4 : position + 8].ljust(4, b"\0"))[0]
         begin, end = position + 8, position + 8 + size

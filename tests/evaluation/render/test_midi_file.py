@@ -105,6 +105,41 @@ def test_what_was_passed_over_is_said(tmp_path, caplog):
     assert score.remarks == ["2 messages without an end"]
 
 
+def test_what_was_passed_over_is_counted_in_the_order_of_its_words():
+    nothing = on(0, 60) + off(0, 60)
+    score = midi_file.read_score(smf(track(TEMPO_0, nothing, nothing, on(0), END)))
+    assert score.remarks == [
+        *("1 notes that never end", "2 notes without a length", "1 tempos of 0")
+    ]
+
+
+def test_messages_of_every_length_are_passed():
+    messages = (
+        *(b"\x00\xa0\x45\x10", b"\x00\xc0\x05", b"\x00\xd0\x20"),
+        *(b"\x00\xf0\x02\x01\xf7", b"\x00\xf7\x01\x40", b"\x00\xff\x01\x02ab"),
+    )
+    score = midi_file.read_score(smf(track(on(0), *messages, off(960), END, on(0, 50))))
+    assert spans(score) == ONE_SECOND
+    assert score.remarks == []
+
+
+def test_the_first_file_of_several_is_the_one():
+    data = smf(track(NOTE_A4, END)) + smf(track(on(0, 50), off(240, 50), END), kind=7)
+    assert (69, 0.0, 1.0) in spans(midi_file.read_score(data))
+    late = smf(track(NOTE_A4, END), division=960) + smf(division=1)
+    assert spans(midi_file.read_score(late)) == [(69, 0.0, 0.5)]
+
+
+@pytest.mark.parametrize(("n_bytes", "is_read"), [(65000, True), (66000, False)])
+def test_a_header_is_looked_for_in_64_kilobytes(n_bytes, is_read):
+    data = b"\0" * n_bytes + smf(track(NOTE_A4, END))
+    if is_read:
+        assert spans(midi_file.read_score(data)) == ONE_SECOND
+    else:
+        with pytest.raises(midi_file.MidiFileError, match="no header"):
+            midi_file.read_score(data)
+
+
 REFUSED = {
     "division 0": (smf(track(NOTE_A4, END), division=0), "0 ticks a beat"),
     "SMPTE of 0 ticks": (smf(track(NOTE_A4, END), division=0xE700), "0 ticks a frame"),
@@ -141,7 +176,7 @@ def test_notes_that_never_end_stop_with_the_file_or_after_a_while():
     assert spans(score) == [(69, 0.0, 1.5), (71, 0.5, 1.5)]
     assert score.remarks == ["2 notes that never end"]
     late = midi_file.read_score(smf(track(on(0), control(960 * 3600, 7, 1), END)))
-    assert spans(late) == [(69, 0.0, midi_file.HANGING_SECS)]
+    assert spans(late) == [(69, 0.0, 10.0)]
 
 
 def test_tempos_of_another_track_count():
