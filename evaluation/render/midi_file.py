@@ -126,7 +126,7 @@ def _tracks(data: bytes) -> Iterator[bytes]:
     while (position := data.find(b"MTrk", position)) >= 0:
         size = struct.unpack(">I", data[position + 4 : position + 8].ljust(4, b"\0"))[0]
         begin, end = position + 8, position + 8 + size
-        if end < len(data) and data[end : end + 4] != b"MTrk":
+        if end != len(data) and data[end : end + 4] != b"MTrk":
             following = data.find(b"MTrk", begin)
             end = following if following >= 0 else len(data)
         yield data[begin:end]

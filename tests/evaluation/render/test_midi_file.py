@@ -123,6 +123,21 @@ def test_messages_of_every_length_are_passed():
     assert score.remarks == []
 
 
+def test_a_track_is_as_long_as_it_says_where_another_or_nothing_follows():
+    # Its text would begin a track.
+    text = b"\x00\xff\x01\x09MTrk\0\0\0\0\0"
+    one, other = track(text, NOTE_A4, END), track(text, on(0, 71), off(480, 71), END)
+    both = [(69, 0.0, 1.0), (71, 0.0, 0.5)]
+    assert spans(midi_file.read_score(smf(one, other))) == both
+    # Where it leads astray, the next track is looked for.
+    plain = track(NOTE_A4, END)[8:]
+    for size in (len(plain) - 1, len(plain) + 1, 10**6):
+        astray = b"MTrk" + struct.pack(">I", size) + plain
+        assert both[:1] == spans(midi_file.read_score(smf(astray)))
+        following = midi_file.read_score(smf(astray, track(on(0, 71), off(480, 71))))
+        assert spans(following) == both
+
+
 def test_the_first_file_of_several_is_the_one():
     data = smf(track(NOTE_A4, END)) + smf(track(on(0, 50), off(240, 50), END), kind=7)
     assert (69, 0.0, 1.0) in spans(midi_file.read_score(data))
