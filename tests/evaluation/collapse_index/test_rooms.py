@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -97,6 +99,27 @@ def test_a_fall_is_where_the_level_before_is_20_db_above_that_after():
     np.testing.assert_allclose(falls.est, expected)  # whatever the system's level
     np.testing.assert_array_equal(falls.counted, expected < 1e-2)
     assert rooms._measure_falls(power[1:], power[1:]) is None
+
+
+def test_a_fall_needs_all_of_what_is_looked_at():
+    # 8 frames before it, and 43 after the frame where it stands.
+    power = np.ones((1, 53))
+    power[0, :8] = 1e4
+    assert rooms._measure_falls(power[:, :52], power[:, :52]) is None
+    assert len(rooms._measure_falls(power, power).est) == 1
+
+
+def test_what_is_tried_is_what_the_documents_say():
+    assert rooms.ROOM_SECS == (0.3, 0.4, 0.5, 0.7, 1.0)
+    assert rooms.ROOM_DB == (-15.0, -12.0, -9.0, -6.0, -3.0, 0.0, 3.0, 6.0)
+    assert rooms.NOISE_DB == (
+        *(-math.inf, -45.0, -35.0, -28.0, -22.0),
+        *(-16.0, -12.0, -8.0, -4.0, 0.0),
+    )
+    assert (rooms.MIN_GAIN, rooms.MIN_EVENTS, rooms.MAX_EVENTS) == (0.15, 25, 3000)
+    assert (rooms.MIN_FALL_DB, rooms.BELOW_LOUDEST_DB, rooms.HEARD_DB) == (20, 40, 30)
+    assert (rooms.HOP_SECS, rooms.WINDOW_SECS) == (0.008, 0.032)
+    assert rooms.LAGS.tolist() == list(range(4, 44))
 
 
 def test_a_room_is_noise_that_falls_by_60_db_in_its_time():

@@ -13,3 +13,9 @@ def test_scores_become_values_and_the_reasons_of_missing_ones():
         "values": {"pitch": 1.0, "level": None},
         "reasons": {"level": "no sound"},
     }
+
+
+def test_directions_are_named_as_summaries_have_them():
+    assert (metric_lib.LOWER, metric_lib.HIGHER, metric_lib.RECORDING) == (
+        *("lower", "higher", "recording"),
+    )

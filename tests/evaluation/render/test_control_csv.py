@@ -43,6 +43,60 @@ def test_controls_survive_a_csv(tmp_path, rng):
         next(table.controls(n_harmonics=60, n_noise_bands=65))
 
 
+def test_a_file_holds_what_its_columns_say(tmp_path):
+    played = render_helpers.make_line([69.0, 69.0], loudness=-25.5, confidence=0.75)
+    controls = {
+        "amps": np.array([[0.5], [0.25]]),
+        "harmonic_distribution": np.array([[0.9, 0.1], [1.0, 0.0]]),
+        "noise_magnitudes": np.array([[1e-6], [1 / 3]]),
+    }
+    writer = control_csv.Writer(tmp_path / "c.csv", played)
+    writer.write(controls, 2)
+    writer.close()
+    assert (tmp_path / "c.csv").read_text().splitlines() == [
+        "secs,f0_hz,loudness_db,f0_confidence,amps,harmonic_1,harmonic_2,noise_1",
+        "0.0000,440,-25.5,0.75,0.5,0.9,0.1,1e-06",
+        "0.0040,440,-25.5,0.75,0.25,1,0,0.3333333",
+    ]
+
+
+def read(tmp_path, text):
+    (tmp_path / "p.csv").write_text(text)
+    return control_csv.Table(tmp_path / "p.csv", frame_rate=FRAME_RATE)
+
+
+def test_numbers_of_a_table_end_where_they_can_be_played(tmp_path):
+    top = transfer.MAX_F0_HZ
+    text = f"f0_hz,loudness_db,f0_confidence\n0.001,-99,1.5\n{top},-79,-0.5\n"
+    played = read(tmp_path, text).performance()
+    assert played.f0_confidence.tolist() == [1.0, 0.0]
+    assert played.loudness_db.tolist() == [-80.0, -79.0]
+    assert played.f0_hz[1] == top
+    with pytest.raises(errors.InputError, match="f0_hz goes from 440 to 8193"):
+        read(tmp_path, f"f0_hz,loudness_db\n440,0\n{top + 1},0\n")
+    # Without a confidence every frame is sure.
+    sure = read(tmp_path, "f0_hz,loudness_db\n440,0\n").performance()
+    assert sure.f0_confidence.tolist() == [1.0]
+
+
+def test_rows_stand_a_frame_apart_to_half_a_frame(tmp_path):
+    text = "secs,f0_hz,loudness_db\n0,440,0\n{},440,0\n"
+    for right in (0.0021, 0.0059):
+        assert read(tmp_path, text.format(right)).performance().n_frames == 2
+    for wrong in (0.0019, 0.0061):
+        with pytest.raises(errors.InputError, match=f"line 3 comes {wrong:.4f} s"):
+            read(tmp_path, text.format(wrong))
+
+
+def test_amplitudes_of_a_table_may_be_0_and_not_less(tmp_path):
+    text = "f0_hz,loudness_db,amps,harmonic_1,noise_1\n440,0,0,0,{}\n"
+    sizes = dict(n_harmonics=1, n_noise_bands=1)
+    (stretch,) = read(tmp_path, text.format(0)).controls(**sizes)
+    assert not stretch["amps"].any()
+    with pytest.raises(errors.InputError, match="amplitudes below 0"):
+        next(read(tmp_path, text.format(-1e-9)).controls(**sizes))
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

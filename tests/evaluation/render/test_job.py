@@ -5,6 +5,7 @@ import dataclasses
 import json
 import pathlib
 import re
+import types
 
 import numpy as np
 import pytest
@@ -124,6 +125,23 @@ def test_every_flag_reaches_the_request(request_of):
         overwrite=True,
     )
     assert request_of("--dry").options == renderer.RenderOptions(dry=True)  # no tail
+
+
+def test_pitch_is_tracked_as_the_dataset_was_unless_a_person_says_other(
+    tmp_path, monkeypatch
+):
+    run = render_helpers.make_run(tmp_path, render_helpers.build_model("stage2"))
+    monkeypatch.setattr(job.tracker, "CrepeTracker", lambda *words: words)
+
+    def asked(**request):
+        return job.Session(run, job.RenderRequest(**request)).tracker()
+
+    assert asked() == ("full", "viterbi")
+    assert asked(crepe_capacity="tiny") == ("tiny", "viterbi")
+    facts = types.SimpleNamespace(crepe_capacity="small", f0_decoder="argmax")
+    monkeypatch.setattr(job.info, "read_dataset_info", lambda folder: facts)
+    assert asked() == ("small", "argmax")
+    assert asked(crepe_capacity="tiny") == ("tiny", "argmax")
 
 
 def test_midi_becomes_sound(opened, tmp_path):

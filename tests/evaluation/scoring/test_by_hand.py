@@ -21,6 +21,7 @@ from evaluation.scoring import pitch_tracking
 from evaluation.scoring import rendering as model_rendering
 from models.measures import control_arrays
 from models.measures import frame_masks
+from prep import errors
 from tests.helpers import prep_helpers
 from tests.helpers import score_tables
 from tests.helpers import training_toy
@@ -289,6 +290,22 @@ def test_answers_to_every_frame_are_the_trackers_own():
     assert [one is other for one, other in zip(found, answers, strict=True)] == [
         True
     ] * 2
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1.0])
+def test_a_weight_that_is_no_number_is_named(value):
+    weights = [
+        types.SimpleNamespace(name=f"weight {i}", numpy=lambda x=x: np.array([0.0, x]))
+        for i, x in enumerate([1.0, value])
+    ]
+    model = types.SimpleNamespace(weights=weights)
+    run = types.SimpleNamespace(path="runs/a", model=model, step=7)
+    if math.isfinite(value):
+        model_rendering.check_weights(run)
+        return
+    told = r"runs/a has NaN or infinity in 1 of 2 weights at step 7 \(weight 1\)"
+    with pytest.raises(errors.InputError, match=told):
+        model_rendering.check_weights(run)
 
 
 def test_an_error_is_told_by_its_first_line():

@@ -98,6 +98,15 @@ def test_an_answer_is_computed_once_and_never_for_other_audio(cached, rng):
     assert len(tracker.asked) == 4
 
 
+def test_a_remembered_answer_is_pitch_and_confidence(cached):
+    _, remembering = cached
+    times = np.arange(FRAME_RATE) / FRAME_RATE
+    for _ in range(2):
+        f0_hz, confidence = remembering(np.zeros(16000, np.float32), FRAME_RATE)
+        np.testing.assert_allclose(f0_hz, vibrato(times), rtol=1e-6)
+        np.testing.assert_allclose(confidence, times, rtol=1e-6)
+
+
 @pytest.mark.parametrize("damage", ["bit", "cut", "empty"])
 def test_a_damaged_entry_is_computed_anew(cached, damage):
     tracker, remembering = cached
