@@ -77,7 +77,7 @@ class ControlArrays:
 
         Shape [n_frames], int; 0 without pitch.
         """
-        limit = np.nan_to_num(self.sample_rate / 2 / self.f0_hz, nan=0.0)
+        limit = np.nan_to_num(self.sample_rate / 2 / self.f0_hz)
         return np.maximum(np.ceil(limit).astype(int) - 1, 0)
 
     @property

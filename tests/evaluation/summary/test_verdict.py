@@ -510,3 +510,8 @@ def test_five_recordings_are_no_caution(n_units, words):
     summary = make_summary(make_system("stage2", 0.2))
     told = verdict.write(summary | {"n_units": n_units, "n_recordings": n_units})
     assert words in told["caution"] if words else told["caution"] == ""
+
+
+def test_every_collapse_has_its_words_and_what_it_lacks():
+    kinds = ["frozen", "narrow", "flat", "noisy", "silent"]
+    assert list(verdict.KINDS) == list(verdict.LACKS) == kinds

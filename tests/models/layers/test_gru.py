@@ -9,6 +9,7 @@ from ddsp.training import nn
 from models.layers import dense
 from models.layers import gru
 from models.layers import recurrent_kernels
+from tests.helpers import defaults
 
 VALUE_TOLERANCE = 1e-5  # absolute, states are below 1
 GRADIENT_TOLERANCE = 1e-5  # share of the largest gradient; float32 sums over frames
@@ -277,3 +278,14 @@ def test_stateless_decoder_carries_its_state(rng):
 def test_bad_arguments_are_explained(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "added"),
+    [
+        (gru.FastRnnFcDecoder, decoders.RnnFcDecoder, {}),
+        (dense.FastFcStack, nn.FcStack, {"keep_products": True, "first_bias": 0.0}),
+    ],
+)
+def test_defaults_are_ddsps(ours, theirs, added):
+    defaults.check_defaults(ours, theirs, added=added)

@@ -168,3 +168,9 @@ def test_filter_gradients_equal_those_of_the_steps(rng, make, coefficients):
     for fast, slow in zip(*gradients, strict=True):
         scale = max(1.0, np.abs(slow).max())
         np.testing.assert_allclose(fast, slow, atol=GRADIENT_TOLERANCE * scale)
+
+
+def test_blocks_are_no_more_than_hold_the_frames():
+    frames = tf.reshape(tf.range(1.0, 8.0), [1, 7, 1])
+    blocks = recurrences._into_blocks(frames, 3)[0, :, :, 0]
+    np.testing.assert_array_equal(blocks, [[1, 2, 3], [4, 5, 6], [7, 0, 0]])

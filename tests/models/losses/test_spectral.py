@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from models.losses import spectral
+from tests.helpers import defaults
 
 SIZES = (256, 64)
 VALUE_TOLERANCE = 1e-5  # relative: float32 means over some thousand bins
@@ -160,3 +161,8 @@ def test_bad_arguments_are_explained(signals, change, message):
     arguments = {"target_audio": signals[1], "fft_sizes": (64,)} | change
     with pytest.raises(ValueError, match=message):
         spectral.spectral_terms(signals[0], **arguments)
+
+
+def test_defaults_are_ddsps():
+    ours, theirs = spectral.FastSpectralLoss, ddsp.losses.SpectralLoss
+    defaults.check_defaults(ours, theirs, added={})

@@ -1,6 +1,5 @@
 """The fast parts beside ddsp's: defaults, and its own gin file with the overlay."""
 
-import inspect
 import pathlib
 
 import ddsp
@@ -10,12 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.layers import dense
-from models.layers import gru
-from models.losses import spectral
 from models.synths import harmonic
 from models.synths import noise
 from models.synths import reverb
+from tests.helpers import defaults
 
 STOCK_GIN = pathlib.Path(ddsp.__file__).parent / "training" / "gin"
 OVERLAY = pathlib.Path(__file__).resolve().parents[3] / "gin/overlays/fast.gin"
@@ -57,27 +54,13 @@ def build(*, fast):
 @pytest.mark.parametrize(
     ("ours", "theirs", "added"),
     [
-        (gru.FastRnnFcDecoder, ddsp.training.decoders.RnnFcDecoder, {}),
-        (
-            dense.FastFcStack,
-            ddsp.training.nn.FcStack,
-            {"keep_products": True, "first_bias": 0.0},
-        ),
         (harmonic.FastHarmonic, ddsp.synths.Harmonic, {"f0_gradient": False}),
         (noise.FastFilteredNoise, ddsp.synths.FilteredNoise, {}),
         (reverb.FastReverb, ddsp.effects.Reverb, {}),
-        (spectral.FastSpectralLoss, ddsp.losses.SpectralLoss, {}),
     ],
 )
 def test_defaults_are_ddsps(ours, theirs, added):
-    defaults, stock = (
-        {name: p.default for name, p in inspect.signature(cls).parameters.items()}
-        for cls in (ours, theirs)
-    )
-    own = {name: defaults.pop(name) for name in defaults.keys() - stock.keys()}
-    assert own == added
-    for name, value in defaults.items():
-        assert value == stock[name], name
+    defaults.check_defaults(ours, theirs, added=added)
 
 
 def test_one_response_serves_the_whole_batch(rng):
