@@ -75,9 +75,9 @@ def _filtered_noise(
     gains = scale[:, np.newaxis] * [
         np.interp(bins, bands, frame) for frame in noise_magnitudes
     ]
-    n_columns = min(spectrum.shape[1], len(gains))
-    spectrum[:, :n_columns] *= gains[:n_columns].T
-    spectrum[:, n_columns:] *= gains[-1][:, np.newaxis]
+    # Windows around each frame's first sample, and some after the last frame.
+    spectrum[:, : len(gains)] *= gains.T
+    spectrum[:, len(gains) :] *= gains[-1][:, np.newaxis]
     _, played = scipy.signal.istft(spectrum, nperseg=size, noverlap=size - hop_size)
     return played[:n_samples]
 

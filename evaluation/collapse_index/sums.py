@@ -170,8 +170,6 @@ def movement(
 ) -> float:
     """Sums the distance of the smoothed distribution from the system's average."""
     frames = masks.pitched & clip.has_harmonics
-    if not np.any(frames):
-        return 0.0
     width = max(1, round(SMOOTH_SECS * clip.frame_rate))
     weight = _moving_sum(frames.astype(float), width=width)
     masked = np.where(frames[:, np.newaxis], clip.harmonic_distribution, 0.0)
@@ -199,7 +197,7 @@ def _other_shares(
 ) -> float:
     """Sums the share of all harmonics but the strongest."""
     shares = clip.harmonic_distribution[masks.pitched & clip.has_harmonics]
-    return float(np.sum(1.0 - shares.max(axis=1, initial=0.0)))
+    return float(np.sum(1.0 - shares.max(axis=1)))
 
 
 def _spread(clip: control_arrays.ControlArrays, masks: frame_masks.Masks) -> float:

@@ -54,7 +54,7 @@ REF = played(
     noise_power=[7.0, 5.0, 1.0, 0.0, 0.0, 0.0],
 )
 EST = played(
-    [FIRST, FIRST, EVEN, EVEN, EVEN, EVEN],
+    [EVEN, FIRST, EVEN, EVEN, EVEN, EVEN],
     amps=[9.0, 2.0, 2.0, 2.0, 2.0, 2.0],  # powers of 40.5, 2, and 1 in the last four
     noise_power=[7.0, 0.0, 1.0, 1.0, 0.0, 0.0],
 )
@@ -72,6 +72,21 @@ def test_sums_of_a_clip_by_hand():
     assert (found.ref_power, found.ref_noise) == pytest.approx((9.0, 1.0))
     assert (found.est_power, found.est_noise) == pytest.approx((6.0, 2.0))
     assert found.floor_movement == 0.0
+    assert sum_up(REF, EST, MASKS, floor_movement=0.5).floor_movement == 0.5
+    assert index_sums.Sums(*[1.0] * 15).floor_movement == 0.0
+    # Numbers as JSON's, not NumPy's.
+    typical = index_sums.measure_typical([REF], [MASKS])
+    for one in (found, index_sums.add_sums([found, found]), typical):
+        kinds = {type(value) for value in vars(one).values()}
+        assert kinds <= {float, np.ndarray}
+
+
+@pytest.mark.parametrize("is_heard", [False, True])
+def test_a_clip_without_frames_that_count_adds_nothing(is_heard):
+    none = frame_masks.Masks(np.zeros(6, bool), np.zeros(6, bool))
+    found = sum_up(REF, EST, none, is_heard=is_heard)
+    assert dataclasses.astuple(found) == (0.0,) * 16
+    assert math.isnan(index_sums.measure_typical([REF], [none]).level_db)
 
 
 def test_presence_is_amplitude_that_is_heard_and_louder_is_no_more():
@@ -151,6 +166,14 @@ def test_movement_is_smoothed_over_50_ms_of_what_counts():
     masks = frame_masks.Masks(np.ones(6, bool), pitched)
     found = index_sums.movement(clip, masks, typical=typical)
     assert found == pytest.approx(from_even(1 / 3), abs=1e-7)
+
+
+def test_what_movement_is_smoothed_over_is_rounded():
+    """2.4 frames of 48 a second are two: only the first is not a mean of both."""
+    clip = played([FIRST, SECOND] * 3, frame_rate=48)
+    typical = index_sums.Typical(np.array(EVEN), 0.0)
+    found = index_sums.movement(clip, everywhere(6), typical=typical)
+    assert found == pytest.approx(ONE_FROM_TWO, abs=1e-6)
 
 
 def test_typical_is_the_mean_of_what_counts_over_all_clips():
@@ -360,13 +383,15 @@ def test_flat_noisy_and_silent_are_linear_in_what_is_lost(kind, component, amoun
     assert float(found[component]) == pytest.approx(amount)
 
 
-@pytest.mark.parametrize(("amount", "n_silent"), [(0.4, 10), (0.5, 12), (1.0, 25)])
+@pytest.mark.parametrize(
+    ("amount", "n_silent"), [(0.4, 10), (0.46, 12), (0.5, 12), (1.0, 25)]
+)
 def test_gaps_are_stretches_of_a_quarter_second(amount, n_silent):
-    """At 100 frames a second, 25 frames each; 12.5 are rounded to even."""
-    clip = played([FIRST] * 50, noise_power=1.0, frame_rate=100)
+    """At 102 frames a second, 25 frames each; 11.5 and 12.5 are rounded to even."""
+    clip = played([FIRST] * 50, noise_power=1.0, frame_rate=102)
     found = degradations.gaps(clip, amount, typical=index_sums.Typical(None, 0.0))
     silent = np.arange(50) % 25 < n_silent
-    np.testing.assert_array_equal(found.amps == 0.0, silent)
+    np.testing.assert_array_equal(found.amps, np.where(silent, 0.0, 1.0))
     np.testing.assert_array_equal(found.noise_power == 0.0, silent)
 
 
@@ -383,3 +408,39 @@ def test_a_changed_timbre_keeps_its_power(kind):
     np.testing.assert_allclose(found.harmonic_distribution, expected)
     np.testing.assert_allclose(found.power, clip.power)
     np.testing.assert_array_equal(found.noise_power, clip.noise_power)
+
+
+def test_gaps_of_few_frames_a_second_are_whole_frames():
+    clip = played([FIRST] * 4, frame_rate=3)
+    gaps = lambda amount: degradations.gaps(clip, amount, typical=None).amps.tolist()
+    assert (gaps(0.4), gaps(0.6)) == ([1.0] * 4, [0.0] * 4)
+
+
+def test_a_flat_gain_is_half_way_in_db_and_silence_stays_silent():
+    """-10 and -50 dB to a mean of -20; what is not heard is not turned up to it."""
+    clip = played([FIRST] * 3, amps=np.sqrt([0.2, 2e-5, 0.0]))
+    typical = index_sums.Typical(None, -20.0)
+    with np.errstate(all="raise"):
+        found = degradations.flat_gain(clip, 0.5, typical=typical)
+    np.testing.assert_allclose(levels.power_db(found.power)[:2], [-15.0, -35.0])
+    assert found.power[2] == 0.0
+
+
+@pytest.mark.parametrize("change", [degradations.frozen, degradations.one_harmonic])
+def test_a_frame_without_harmonics_keeps_its_amplitude(change):
+    clip = played([[0.9, 0.1], [0.0, 0.0], [0.3, 0.7]], amps=0.01)
+    typical = index_sums.Typical(np.array([0.0, 0.0]), 0.0)
+    with np.errstate(all="raise"):
+        still = degradations.frozen(clip, 1.0, typical=typical)
+        found = change(clip, 0.0, typical=typical)
+    np.testing.assert_array_equal(still.amps, clip.amps)  # nothing is left to scale
+    np.testing.assert_allclose(found.amps, clip.amps)
+    np.testing.assert_allclose(found.power, clip.power)
+
+
+def test_every_degradation_moves_the_component_that_it_is_made_for():
+    assert {name: moved for name, (_, moved) in degradations.KINDS.items()} == {
+        **{"frozen distribution": "frozen", "one harmonic": "narrow"},
+        **{"flat gain": "flat", "noise takeover": "noisy"},
+        **{"fading to silence": "silent", "gaps of silence": "silent"},
+    }
