@@ -78,7 +78,7 @@ def _filtered_noise(
     # Windows around each frame's first sample, and some after the last frame.
     spectrum[:, : len(gains)] *= gains.T
     spectrum[:, len(gains) :] *= gains[-1][:, np.newaxis]
-    _, played = scipy.signal.istft(spectrum, nperseg=size, noverlap=size - hop_size)
+    _, played = scipy.signal.istft(spectrum, noverlap=size - hop_size)
     return played[:n_samples]
 
 

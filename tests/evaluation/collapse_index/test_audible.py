@@ -105,8 +105,8 @@ def test_noise_follows_the_frames_and_is_cut_to_the_clip():
 # --- the room ---
 
 
-def add_room(audio, *, rng=ONES, **arguments):
-    return audible.add_room(audio, sample_rate=1000, rng=rng, **arguments)
+def add_room(audio, *, rng=ONES, sample_rate=1000, **arguments):
+    return audible.add_room(audio, sample_rate=sample_rate, rng=rng, **arguments)
 
 
 @pytest.mark.parametrize("db", [0.0, 6.0, -20.0])
@@ -133,3 +133,11 @@ def test_a_room_is_drawn():
     np.testing.assert_array_equal(one, again)
     assert np.abs(one - other).max() > 0.01
     assert one[5:].min() < 0 < one[5:].max()
+
+
+@pytest.mark.parametrize(("rate", "n_samples"), [(1330, 160), (1320, 158)])
+def test_a_room_s_times_are_rounded_to_samples(rate, n_samples):
+    """159.6 and 158.4 samples; its delay is 6.65 and 6.6 of them, seven."""
+    found = add_room(np.eye(200)[0], sample_rate=rate, room_secs=0.1)
+    sounding = np.flatnonzero(np.abs(found) > 1e-9)
+    assert sounding.tolist() == [0, *range(7, n_samples)]

@@ -76,11 +76,13 @@ def test_sums_of_a_clip_by_hand():
     assert index_sums.Sums(*[1.0] * 15).floor_movement == 0.0
     # Numbers as JSON's, not NumPy's.
     typical = index_sums.measure_typical([REF], [MASKS])
-    for one in (found, index_sums.add_sums([found, found]), typical):
+    heard = sum_up(REF, EST, MASKS, is_heard=True)
+    for one in (found, heard, index_sums.add_sums([]), typical):
         kinds = {type(value) for value in vars(one).values()}
         assert kinds <= {float, np.ndarray}
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("is_heard", [False, True])
 def test_a_clip_without_frames_that_count_adds_nothing(is_heard):
     none = frame_masks.Masks(np.zeros(6, bool), np.zeros(6, bool))
@@ -174,6 +176,9 @@ def test_what_movement_is_smoothed_over_is_rounded():
     typical = index_sums.Typical(np.array(EVEN), 0.0)
     found = index_sums.movement(clip, everywhere(6), typical=typical)
     assert found == pytest.approx(ONE_FROM_TWO, abs=1e-6)
+    # The one before and the frame itself; of three also the next.
+    sums_of = lambda width: index_sums._moving_sum(np.eye(4)[1], width=width).tolist()
+    assert (sums_of(2), sums_of(3)) == ([0, 1, 1, 0], [1, 1, 1, 0])
 
 
 def test_typical_is_the_mean_of_what_counts_over_all_clips():
@@ -398,7 +403,7 @@ def test_gaps_are_stretches_of_a_quarter_second(amount, n_silent):
 @pytest.mark.parametrize("kind", ["frozen distribution", "one harmonic"])
 def test_a_changed_timbre_keeps_its_power(kind):
     """Halfway to (0.5, 0.5), and to the first harmonic, which is the strongest."""
-    clip = played([[0.9, 0.1], [0.3, 0.7]], amps=2.0, noise_power=0.3)
+    clip = played([[0.9, 0.1], [0.3, 0.7]], amps=0.2, noise_power=0.3)
     typical = index_sums.measure_typical([clip], [everywhere(2)])
     np.testing.assert_allclose(typical.distribution, [0.6, 0.4])
     change, _ = degradations.KINDS[kind]
