@@ -52,7 +52,22 @@ def test_a_new_note_is_no_glide():
     assert abs(np.count_nonzero(f0_hz < 300) - 125) <= 2
 
 
-@pytest.mark.parametrize(("rate", "asked"), [(50, 50), (100, 100), (125, 62.5)])
+@pytest.mark.parametrize("rise", [1, -1])
+def test_a_jump_up_or_down_is_to_the_nearer_answer(rise):
+    """Half a second and a bit: 124.5 frames are 124 of 249 a second, four apart."""
+    answers = 440.0 * 2.0 ** (rise * np.repeat([0, 1], [10, 22]))
+    sparse = pitch_tracking.SparseTracker(lambda *_: (answers, np.ones(32)))
+    f0_hz, _ = sparse(np.zeros(8000), 249)
+    assert f0_hz.size == 124
+    np.testing.assert_allclose(f0_hz[:38], 440.0)  # 38 lies midway: to even, the tenth
+    np.testing.assert_allclose(f0_hz[38:], 440.0 * 2.0**rise)
+    f0_hz, _ = sparse(np.zeros(8016), 249)
+    assert f0_hz.size == 125  # 124.75
+
+
+@pytest.mark.parametrize(
+    ("rate", "asked"), [(50, 50), (100, 100), (120, 60), (125, 62.5)]
+)
 def test_few_frames_are_not_made_fewer(rate, asked):
     tracker = CurveTracker(vibrato)
     f0_hz, _ = pitch_tracking.SparseTracker(tracker)(np.zeros(16000), rate)
@@ -79,7 +94,7 @@ def test_crepe_answers_nearly_the_same_at_a_quarter_of_the_frames(rng):
 @pytest.fixture
 def cached(tmp_path):
     tracker = CurveTracker(vibrato)
-    return tracker, pitch_tracking.CachedTracker(tracker, "curve", tmp_path / "heard")
+    return tracker, pitch_tracking.CachedTracker(tracker, "curve", tmp_path / "a" / "b")
 
 
 def test_an_answer_is_computed_once_and_never_for_other_audio(cached, rng):
@@ -88,8 +103,10 @@ def test_an_answer_is_computed_once_and_never_for_other_audio(cached, rng):
     first = remembering(audio, FRAME_RATE)
     again = remembering(audio.copy(), FRAME_RATE)
     assert len(tracker.asked) == 1
-    for ours, theirs in zip(first, again, strict=True):
+    expected = CurveTracker(vibrato)(audio, FRAME_RATE)
+    for ours, theirs, right in zip(first, again, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+        np.testing.assert_array_equal(ours, right.astype(np.float32))
     audio[7] += 1e-3
     remembering(audio, FRAME_RATE)
     remembering(audio, 125)

@@ -40,6 +40,7 @@ def test_the_checkpoint_that_was_kept_is_the_best(kept, step):
     assert tracked.best_loss == {10: 5.0, 20: 3.0}[step]
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_run_without_a_row_has_no_figures():
     tracked = training_log.track([])
     assert (tracked.last_step, tracked.best_step, tracked.alarms) == (0, 0, ())
@@ -68,11 +69,11 @@ def test_just_four_fifths_are_early():
 
 @pytest.mark.parametrize(
     "losses",
-    [[4.0, 3.0, 2.0], [9.0, 8.9, 8.8, 8.7, 0.1], [4.0, 1.0, 1.0, 1.0, 0.0]],
+    [[4.0, 3.0, 2.0], [9.0, 8.9, 8.8, 8.7, 0.1], [4.0, 0.5, 0.5, 0.5, 0.0]],
     ids=["short", "still falling", "zero"],
 )
 def test_a_loss_that_shows_no_slope_has_none(losses):
-    with np.errstate(all="raise"):
+    with np.errstate(all="raise"):  # of a logarithm of zero
         found = training_log.late_slope(np.arange(len(losses)), np.array(losses))
     assert math.isnan(found)
 
@@ -139,3 +140,19 @@ def test_a_text_where_a_number_belongs_is_refused_by_step(value, tmp_path, monke
     log[0]["time/step_ms"] = value
     with pytest.raises(errors.InputError, match="time/step_ms of step 7"):
         training_log.read_rows(tmp_path)
+
+
+def test_a_log_that_cannot_be_read_is_refused(tmp_path):
+    (tmp_path / training_log.layout.METRICS_NAME).mkdir()
+    with pytest.raises(errors.InputError, match="its log cannot be read"):
+        training_log.read_rows(tmp_path)
+
+
+def test_figures_are_floats_for_json():
+    log = rows(
+        HELD_OUT, [5.0, 3.0, 4.0, 2.0], **{"time/step_ms": 3, "memory/peak_mb": 1}
+    )
+    log += rows("controls/normalized_entropy", [0.5, 0.4])
+    log += rows("controls/distribution_spread", [1])
+    figures = {k: v for k, v in vars(training_log.track(log)).items() if k != "alarms"}
+    assert {type(value) for value in figures.values()} == {int, float}
