@@ -208,9 +208,14 @@ def test_the_heard_index_of_a_clip_has_its_own_scale(has_controls, monkeypatch):
     hearing = types.SimpleNamespace(power=np.ones(N_FRAMES))
     reference = types.SimpleNamespace(masks=masks, controls=controls(), hearing=hearing)
     monkeypatch.setattr(index_sums, "clip_sums", lambda *a, **k: summed(noisy=0.54))
+    asked = {}
+
+    def measure(**given):
+        asked.update(given)
+        return [summed(noisy=0.54)] * 2
+
     recordings = types.SimpleNamespace(
-        references=[reference, reference],
-        measure=lambda **given: [summed(noisy=0.54)] * 2,
+        references=[reference, reference], measure=measure
     )
     own = controls() if has_controls else None
     scored = [
@@ -218,7 +223,13 @@ def test_the_heard_index_of_a_clip_has_its_own_scale(has_controls, monkeypatch):
         for _ in range(2)
     ]
     found = across_clips.compare_across_clips(recordings, scored)
+    assert asked == {
+        "audios": [CLIP.audio] * 2,
+        "heard": [one.heard for one in scored],
+        "powers": [hearing.power] * 2,
+    }
     scores = scored[0].scores
+    assert scores["clip_diversity"].value == pytest.approx(0.0, abs=1e-9)
     assert scores["heard_collapse_index"].value == pytest.approx(0.5)
     if has_controls:
         assert scores["collapse_index"].value == pytest.approx(0.54)
@@ -226,6 +237,34 @@ def test_the_heard_index_of_a_clip_has_its_own_scale(has_controls, monkeypatch):
         assert scores["collapse_index"].reason == across_clips.ONLY_AUDIO
     assert (found[0].controls is None) != has_controls
     assert index.judge(found[0].heard).index == pytest.approx(0.54)
+
+
+def test_one_rendering_without_controls_leaves_all_to_be_heard(monkeypatch):
+    """Nothing is determined of silence, and the reason is told."""
+    masks = frame_masks.Masks(np.zeros(N_FRAMES, bool), np.zeros(N_FRAMES, bool))
+    hearing = types.SimpleNamespace(power=np.ones(N_FRAMES))
+    refs = [
+        types.SimpleNamespace(
+            masks=masks, controls=controls(), hearing=hearing, scores={}
+        )
+        for _ in range(2)
+    ]
+    nothing = index_sums.Sums(*[0.0] * 15)
+    recordings = types.SimpleNamespace(
+        references=refs, measure=lambda **given: [nothing] * 2
+    )
+    scored = [
+        clips.Scored(clips.Rendering(CLIP.audio, own), hearing, controls(), {})
+        for own in (controls(), None)
+    ]
+    found = across_clips.compare_across_clips(recordings, scored)
+    assert [one.controls for one in found] == [None, None]
+    for one in scored:
+        assert one.scores["collapse_index"].reason == across_clips.ONLY_AUDIO
+        reason = one.scores["heard_collapse_index"].reason
+        assert reason == "the recording determines no component"
+    across_clips.add_reference_diversity(refs)
+    assert refs[0].scores["clip_diversity"].reason == "fewer than 10 pitched frames"
 
 
 @pytest.mark.parametrize(
