@@ -36,6 +36,7 @@ def changes(source: str) -> set[str]:
         ("x = a[a > 0]", {"x = a", "x = a[a >= 0]", "x = a[a > 1]"}),
         ("x = a[is_loud]", {"x = a"}),
         ("x = a[1:n]", {"x = a[:n]", "x = a[1:]", "x = a[2:n]"}),
+        ("x = a[0::n]", {"x = a[1::n]"}),
         ("x = f(a, axis=-1)", {"x = f(a)", "x = f(a, axis=-2)", "x = f(a, axis=+1)"}),
         ("x = np.mean(a)", {"x = np.median(a)"}),
         ("x = a.mean()", {"x = a.sum()"}),
@@ -306,6 +307,18 @@ def test_lines_that_no_test_executes_take_those_around_them(tmp_path):
     ):
         mutant = mutants.Mutant("prep.a", "prep/a.py", 0, 0, "", (line, line), function)
         assert list(kept.choose(mutant, 100.0).secs) == tests
+
+
+def test_a_test_that_only_imports_a_module_says_nothing_of_its_functions(tmp_path):
+    importing = [(1.0, [1, 2, 5])]
+    kept = mapped(tmp_path, first=importing, room=[(3.0, [5])], far=[(1.0, [6])])
+    for line, tests in ((5, ["prep/test_room"]), (6, ["test_far"])):
+        mutant = mutants.Mutant("prep.a", "prep/a.py", 0, 0, "", (line, line), (4, 7))
+        chosen = kept.choose(mutant, 100.0).secs
+        assert list(chosen) == [f"tests/{name}.py::0" for name in tests]
+    alone = mapped(tmp_path, first=importing)
+    mutant = mutants.Mutant("prep.a", "prep/a.py", 0, 0, "", (5, 5), (4, 7))
+    assert list(alone.choose(mutant, 100.0).secs) == ["tests/test_first.py::0"]
 
 
 def test_what_is_imported_is_read_by_tests_of_the_folder(tmp_path):

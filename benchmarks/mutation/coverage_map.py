@@ -164,7 +164,11 @@ class CoverageMap:
         return {}
 
     def _touching(self, name: str, path: str, first: int, last: int) -> list[str]:
-        """Tests of a file that execute any line of a span."""
+        """Tests of a file that execute any line of a span.
+
+        A test that imports the module executes what its constants call, and need not
+        look at it: only where the whole module is asked for does it count.
+        """
         lines: Mapping[str, list[int]] = self.files[name].lines.get(path, {})
         places = {
             place
@@ -172,6 +176,8 @@ class CoverageMap:
             if first <= int(line) <= last
             for place in tests
         }
+        if first > 1:
+            places -= set(lines.get("1", ()))
         good = set(self._good(name))
         return [
             t for i, t in enumerate(self.files[name].secs) if i in places and t in good

@@ -173,7 +173,7 @@ def drop_index(node: cst.Subscript) -> Iterator[cst.CSTNode]:
         return
     index = node.slice[0].slice
     if isinstance(index, cst.Slice):
-        if index.lower:
+        if index.lower and not _is_zero(index.lower):
             yield node.with_deep_changes(index, lower=None)
         if index.upper:
             yield node.with_deep_changes(index, upper=None)
@@ -181,6 +181,11 @@ def drop_index(node: cst.Subscript) -> Iterator[cst.CSTNode]:
         isinstance(index.value, cst.Comparison) or _is_mask(index.value)
     ):
         yield node.value
+
+
+def _is_zero(number: cst.BaseExpression) -> bool:
+    """Tells whether a slice begins where it would without."""
+    return isinstance(number, cst.Integer) and number.evaluated_value == 0
 
 
 def _is_mask(index: cst.BaseExpression) -> bool:

@@ -235,3 +235,18 @@ def test_no_frame_has_more_noise_than_sound(monkeypatch):
     np.testing.assert_allclose(
         found.harmonic_distribution, [[0.5, 0.5], [0.5, 0.5], [0.0, 0.0]]
     )
+
+
+def test_noise_of_unpitched_frames_is_where_it_sounds(rng):
+    # Silence, then white noise of one unit of power from frame 20 of 40 on.
+    sample_rate, hop = 16000, 64
+    audio = np.where(np.arange(40 * hop) < 20 * hop, 0.0, rng.normal(size=40 * hop))
+    found = noise_bands.BandPowers.empty(40, 5)
+    found.add_unpitched(audio, np.arange(40), sample_rate=sample_rate, hop_size=hop)
+    density = found.power.sum(axis=1) / found.count.sum(axis=1)
+    size = round(warped_spectrum.MIN_WINDOW_SECS * sample_rate)
+    reach = -(-size // 2 // hop)  # frames to either side of which a window knows
+    assert not density[: 20 - reach].any()
+    inside = density[20 + reach : 40 - reach]
+    assert inside.mean() == pytest.approx(2.0 / sample_rate, rel=0.2)
+    assert 0.25 < density[20] / inside.mean() < 0.75

@@ -1,5 +1,7 @@
 """Schedules and clipping against formulas worked out by hand and against ddsp's."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -44,6 +46,14 @@ def test_cosine_falls_from_the_end_of_the_warmup_to_that_of_the_training(
 ):
     rate = _rate(step, schedule="cosine", total_steps=110, warmup_steps=10)
     assert rate == pytest.approx(expected, abs=1e-6)
+
+
+def test_what_is_not_said_is_as_documented():
+    assert dataclasses.asdict(optimizer.OptimSettings()) == {
+        **dict(learning_rate=1e-3, schedule="exponential", minimum=0.0, warmup_steps=0),
+        **dict(decay_steps=10000, decay_rate=0.98, total_steps=None),
+        **dict(clip_norm=3.0, clip_mode="global"),
+    }
 
 
 def test_constant_stays():

@@ -112,8 +112,8 @@ def test_result_tells_losses_norm_rate_and_times(rng):
     assert set(result.losses) == {"audio_loss", "total_loss"}
     assert result.grad_norm > 0
     assert result.learning_rate.numpy() == pytest.approx(0.01)
-    assert result.gradient_secs > 0
-    assert result.update_secs > 0
+    for secs in (result.gradient_secs, result.update_secs):
+        assert 0 < secs < 1000  # a time of day is far more
 
 
 FIRST_MOMENT = 0.1  # 1 - beta_1: of the gradient, in Adam's average after one step

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from prep.pitch import crepe_package
+from prep.pitch import keras_model
 from prep.pitch import tracker
 
 pytestmark = pytest.mark.crepe
@@ -99,3 +100,11 @@ def test_viterbi_cents_follow_the_path(rng):
     cents = crepe_package.to_viterbi_cents(salience)
     near = np.abs(cents - (tracker.FIRST_BIN_CENTS + 4000))
     assert near.max() < 30
+
+
+def test_a_constant_frame_becomes_zeros():
+    frames = np.stack([np.full(1024, 0.25), np.arange(1024.0)])
+    found = keras_model.normalize_frames(frames, dtype=np.float64)
+    assert not found[0].any()
+    assert found[1].mean() == pytest.approx(0.0, abs=1e-6)
+    assert found[1].std() == pytest.approx(1.0, rel=1e-5)
