@@ -65,7 +65,10 @@ def _filtered_noise(
     """Noise of the controls' power in the colour of the magnitudes."""
     size = 4 * hop_size
     noise = rng.uniform(-1.0, 1.0, max(n_samples, size))  # a frame at least
-    _, _, spectrum = scipy.signal.stft(noise, nperseg=size, noverlap=size - hop_size)
+    # Continued at both ends: zeros beside them would take from the ends' colour.
+    _, _, spectrum = scipy.signal.stft(
+        noise, nperseg=size, noverlap=size - hop_size, boundary="even"
+    )
     bands = np.linspace(0.0, 1.0, noise_magnitudes.shape[1])
     bins = np.linspace(0.0, 1.0, size // 2 + 1)
     scale = np.sqrt(
