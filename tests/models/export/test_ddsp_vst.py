@@ -101,8 +101,9 @@ def test_the_check_sees_other_tensors_and_newer_operations(monkeypatch):
 
 
 def test_the_file_carries_the_range_of_the_instrument(tmp_path, monkeypatch):
+    content = exported("stage2")
     monkeypatch.setattr(ddsp_vst, "measure_range", lambda dataset: HEARD)
-    monkeypatch.setattr(plugin_file, "convert", lambda step: exported("stage2"))
+    monkeypatch.setattr(plugin_file, "convert", lambda step: content)
     run = render_helpers.make_run(tmp_path, build("stage2"), name="flute")
     data = training_helpers.write_dataset(tmp_path / "data")
     target = plugin_file.target_path(tmp_path / "out", run.path.name)
