@@ -122,20 +122,13 @@ class CoverageMap:
         mirror = mirrored(mutant.path)
         folder = mirror.rpartition("/")[0]
         executing = self._executing(mutant)
-        near = [
-            name
-            for name in self.files
-            if name == mirror
-            or (not mutant.is_in_function and name.rpartition("/")[0] == folder)
-        ]
-        groups = [
-            *((name, tests, True) for name, tests in executing.items()),
-            *(
-                (name, [t for t in self._good(name) if t not in tests], False)
-                for name in near
-                for tests in (executing.get(name, []),)
-            ),
-        ]
+        groups = [(name, tests, True) for name, tests in executing.items()]
+        for name in self.files:
+            is_near = name.rpartition("/")[0] == folder
+            if name == mirror or (is_near and not mutant.is_in_function):
+                met = executing.get(name, ())
+                others = [test for test in self._good(name) if test not in met]
+                groups.append((name, others, False))
 
         def order(group: tuple[str, list[str], bool]) -> tuple[object, ...]:
             name, tests, executes = group

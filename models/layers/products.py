@@ -37,17 +37,24 @@ class Active:
         axes: int | list[list[int]] = 1,
     ) -> tf.Tensor:
         """Computes `tf.tensordot` of two float32 tensors; float32."""
-        self.n_products += 1
-        rounded = (self._products.rounded(factor) for factor in (left, right))
-        return self._products.float32(tf.tensordot(*rounded, axes=axes))
+        return self._product(tf.tensordot, left, right, axes=axes)
 
     def matmul(
         self, left: tf.Tensor, right: tf.Tensor, *, transpose_b: bool = False
     ) -> tf.Tensor:
         """Computes `tf.matmul` of two float32 tensors; float32."""
+        return self._product(tf.matmul, left, right, transpose_b=transpose_b)
+
+    def _product(
+        self,
+        multiply: collections.abc.Callable[..., tf.Tensor],
+        *factors: tf.Tensor,
+        **options: object,
+    ) -> tf.Tensor:
+        """Rounds two factors, multiplies them and rounds what comes out."""
         self.n_products += 1
-        rounded = (self._products.rounded(factor) for factor in (left, right))
-        return self._products.float32(tf.matmul(*rounded, transpose_b=transpose_b))
+        rounded = map(self._products.rounded, factors)
+        return self._products.float32(multiply(*rounded, **options))
 
 
 _FLOAT32 = Active()

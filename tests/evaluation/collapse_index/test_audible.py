@@ -73,7 +73,8 @@ def test_coloured_noise_has_its_power():
     clip = played([[0.0]] * 8, noise_power=float(power))
     found = play(clip, [2.0, 1.0])
     # Bins beside 0 Hz, which the window fills too, have a little less.
-    np.testing.assert_allclose(found, 2.0, rtol=0.02)
+    np.testing.assert_allclose(found[2 * HOP : -2 * HOP], 2.0, rtol=0.01)
+    np.testing.assert_allclose(found, 2.0, rtol=0.02)  # at the ends too
 
 
 @pytest.mark.parametrize(("hz", "gain"), [(0, 0.0), (2000, 0.5), (4000, 1.0)])

@@ -109,7 +109,7 @@ def test_a_fall_needs_all_of_what_is_looked_at():
     assert len(rooms._measure_falls(power, power).est) == 1
 
 
-def test_what_is_tried_is_what_the_documents_say():
+def test_the_rooms_and_noises_that_are_tried():
     assert rooms.ROOM_SECS == (0.3, 0.4, 0.5, 0.7, 1.0)
     assert rooms.ROOM_DB == (-15.0, -12.0, -9.0, -6.0, -3.0, 0.0, 3.0, 6.0)
     assert rooms.NOISE_DB == (

@@ -37,16 +37,6 @@ def test_late_slope_leaves_the_early_drop_out():
     assert found.best_step == 1000
 
 
-def test_the_early_drop_ends_where_four_fifths_are_made():
-    # 3 lies four fifths down from 11 to 1, and is the first of five late points.
-    steps, losses = 1000.0 * np.arange(6), np.array([11.0, 3.0, 1.0, 1.0, 1.0, 1.0])
-    slope = -2.0 * np.log(3.0) / 10.0  # of the logarithm, per 1000 steps
-    found = training_log.late_slope(steps, losses)
-    assert found == pytest.approx(100.0 * np.expm1(slope))
-    assert math.isnan(training_log.late_slope(steps[:3], losses[:3]))
-    assert math.isnan(training_log.late_slope(steps, losses - 1.0))
-
-
 def test_held_out_loss_is_what_counts():
     rows = log([5.0, 4.0, 3.0])
     rows[1]["held_out/spectral_distance"] = 7.0

@@ -326,9 +326,7 @@ def test_a_semitone_between_answers_is_a_glide_and_more_is_a_new_note(cents, is_
 def test_answers_to_every_frame_are_the_trackers_own():
     answers = np.array([440.0, 220.0]), np.array([0.5, 1.0])
     found = pitch_tracking.SparseTracker(lambda audio, rate: answers)(np.zeros(800), 60)
-    assert [one is other for one, other in zip(found, answers, strict=True)] == [
-        True
-    ] * 2
+    assert all(one is other for one, other in zip(found, answers, strict=True))
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 1.0])

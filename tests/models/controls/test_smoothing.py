@@ -44,7 +44,14 @@ def run_blocks(smoother, frames, *, block_frames=1):
 
 
 @ALL
-@pytest.mark.parametrize("batch_size, n_frames", [(1, 1), (2, 35)])
+@pytest.mark.parametrize(
+    "batch_size, n_frames",
+    [
+        (1, 1),
+        (2, 35),
+        *(pytest.param(*size, marks=pytest.mark.slow) for size in ((3, 7), (2, 34))),
+    ],
+)
 @pytest.mark.parametrize("block_frames", [1, 5])
 def test_block_form_equals_sequence_form(rng, name, block_frames, batch_size, n_frames):
     smoother = SMOOTHERS[name]()

@@ -63,7 +63,14 @@ def run_blocks(decoder, inputs, *, block_frames=1, n_frames=None):
 
 
 @ALL
-@pytest.mark.parametrize("batch_size, n_frames", [(1, 1), (2, N_FRAMES)])
+@pytest.mark.parametrize(
+    "batch_size, n_frames",
+    [
+        (1, 1),
+        (2, N_FRAMES),
+        *(pytest.param(*size, marks=pytest.mark.slow) for size in ((3, 7), (1, 1000))),
+    ],
+)
 def test_shape_contract(rng, name, batch_size, n_frames):
     outputs = DECODERS[name]()(
         make_inputs(rng, batch_size=batch_size, n_frames=n_frames)
@@ -74,7 +81,11 @@ def test_shape_contract(rng, name, batch_size, n_frames):
 
 
 @ALL
-@pytest.mark.parametrize("block_frames", [pytest.param(1, marks=pytest.mark.slow), 7])
+@pytest.mark.parametrize(
+    "block_frames",
+    # Of eight the last block is shorter.
+    [7, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 8))],
+)
 def test_block_form_equals_sequence_form(rng, name, block_frames):
     decoder, inputs = DECODERS[name](), make_inputs(rng)
     whole = decoder(inputs)
