@@ -22,6 +22,14 @@ same, and a scorecard is over all runs of its experiment that are done there.
     ddsp_matrix --preset=minimum --rungs=stage1,stage5 --experiments=shuffled
     ddsp_matrix --preset=minimum --rungs=stage2 --experiments=shuffled
 
+Made for several instruments, each into a folder of its own, their reports are joined:
+
+    ddsp_matrix --across=viola:matrix_viola/minimum/report-shuffled \
+        --across=flute:matrix_flute/minimum/report-shuffled --output=all
+
+trains nothing and writes all/instruments.md and instruments.json, in which each
+instrument counts once.
+
 An experiment that needs more clips than the dataset has is skipped, and matrix.md says
 so. Exit code 0 when all runs are done, 1 when one failed, 2 when something given cannot
 be used, 70 with a traceback for a fault of ours, 130 when it was interrupted.
@@ -38,6 +46,8 @@ from prep import command_line
 from prep import errors
 
 EXIT_FAILED = 1
+EXAMPLE_OVERLAY = "stage5:gin/overlays/demo_gru.gin"
+EXAMPLE_REPORT = "viola:matrix_viola/minimum/report-shuffled"
 
 
 def define_flags(groups: command_line.FlagGroups) -> None:
@@ -56,7 +66,12 @@ def define_flags(groups: command_line.FlagGroups) -> None:
     groups.several(
         "rung_overlay",
         "RUNG:FILE, a gin file on top of one rung's runs only, e.g. "
-        "stage5:gin/overlays/demo_gru.gin; repeatable.",
+        f"{EXAMPLE_OVERLAY}; repeatable.",
+    )
+    groups.several(
+        "across",
+        f"NAME:FOLDER, the report of an instrument, e.g. {EXAMPLE_REPORT}; repeatable. "
+        "Joins them into instruments.md, and trains nothing.",
     )
     groups.group("with what, and where")
     groups.text("data_dir", "data", "Prepared dataset.")
@@ -81,14 +96,49 @@ def read_rung_overlays(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """
     found: dict[str, tuple[str, ...]] = {}
     for word in given:
-        rung, colon, file = word.partition(":")
-        if not (rung and colon and file):
-            raise errors.InputError(
-                f"rung_overlay={word!r} is not RUNG:FILE; say for example "
-                "stage5:gin/overlays/demo_gru.gin."
-            )
+        rung, file = _split(
+            word, flag="rung_overlay", form="RUNG:FILE", example=EXAMPLE_OVERLAY
+        )
         found[rung] = (*found.get(rung, ()), file)
     return found
+
+
+def read_reports(given: Sequence[str]) -> dict[str, pathlib.Path]:
+    """Folders of reports by instrument, from the words of the flag.
+
+    Args:
+        given: "NAME:FOLDER" each.
+
+    Raises:
+        errors.InputError: If one is not of that form, a name comes twice, or there is
+            only one.
+    """
+    found: dict[str, pathlib.Path] = {}
+    for word in given:
+        name, folder = _split(
+            word, flag="across", form="NAME:FOLDER", example=EXAMPLE_REPORT
+        )
+        if name in found:
+            raise errors.InputError(
+                f"across={word!r}: {name!r} is there twice; each instrument needs a "
+                "name of its own."
+            )
+        found[name] = pathlib.Path(folder).expanduser()
+    if len(found) == 1:
+        raise errors.InputError(
+            f"across={given[0]!r} is one instrument; say --across for each of several."
+        )
+    return found
+
+
+def _split(word: str, *, flag: str, form: str, example: str) -> tuple[str, str]:
+    """Both sides of a word's first colon; refuses a word without."""
+    first, _, second = word.partition(":")
+    if not (first and second):
+        raise errors.InputError(
+            f"{flag}={word!r} is not {form}; say for example {example}."
+        )
+    return first, second
 
 
 def choose(values: flags.FlagValues) -> list[matrix_experiments.Experiment]:
@@ -132,12 +182,21 @@ def run(values: flags.FlagValues) -> int:
     Raises:
         errors.InputError: If something given cannot be used.
     """
+    from evaluation.matrix import across
     from evaluation.matrix import history
     from evaluation.matrix import invocation
     from evaluation.matrix import results
     from evaluation.matrix import runner
     from evaluation.scoring import rendering
 
+    # Reports that are there, joined.
+    if reports := read_reports(values.across):
+        folder = pathlib.Path(values.output).expanduser()
+        _make_folder(folder)
+        command = ["ddsp_matrix", *sys.argv[1:]]
+        print(across.write(folder, reports, command=command))
+        print(f"Results: {folder / across.TEXT_NAME}")
+        return 0
     experiments = choose(values)
     folder = pathlib.Path(values.output).expanduser() / values.preset
     # The commands alone.
@@ -182,6 +241,7 @@ def _check(values: flags.FlagValues) -> None:
     """Refuses what asks for no experiment that there is."""
     try:
         choose(values)
+        read_reports(values.across)
     except errors.InputError as error:
         raise command_line.UsageError(str(error)) from error
 

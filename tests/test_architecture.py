@@ -70,8 +70,8 @@ ARROWS = {
         report: collapse_index metrics models.measures models.runs prep.command_line
             prep.processes scoring summary
         evaluate: models.runs prep.pitch prep.progress report scoring summary
-        matrix: models.config models.runs prep.dataset prep.files prep.processes
-            prep.progress report scoring summary
+        matrix: collapse_index models.config models.runs prep.dataset prep.files
+            prep.processes prep.progress report scoring summary
         render: models.autoencoder models.controls models.measures models.runs
             models.streaming prep.dataset prep.features prep.files prep.loudness
             prep.pitch prep.recordings prep.report report scoring

@@ -11,7 +11,9 @@ from typing import Any
 
 from evaluation.matrix import experiments as matrix_experiments
 from evaluation.matrix import history
+from evaluation.matrix import markdown
 from evaluation.matrix import runner
+from evaluation.matrix import scorecards
 from evaluation.report import tables
 from evaluation.summary import builder
 from models.runs import record
@@ -35,6 +37,14 @@ COLUMNS = (
     ("step_ms", "Step, ms", 0),
     ("backward_ms", "forward and backward, ms", 0),
     ("memory_mb", "Memory, MB", 0),
+)
+VERDICT_COLUMNS = (
+    "System",
+    "Collapse index",
+    "State",
+    "Spectral loss",
+    "Loudness, dB",
+    "Diversity across clips, bits",
 )
 
 
@@ -122,23 +132,19 @@ def to_text(document: Mapping[str, Any]) -> str:
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     """One experiment's runs."""
     head = ["Run", "State", "Steps", *(title for _, title, _ in COLUMNS), "Alarms"]
-    lines = [" | ".join(head), " | ".join(["---"] * len(head))]
+    lines = []
     for row in rows:
         tracked = row["tracked"]
-        cells = [
-            _cell(row["run"]),
-            row["state"],
-            str(tracked["last_step"]),
-            *(_number(tracked.get(key), decimals) for key, _, decimals in COLUMNS),
-            _cell(", ".join(tracked["alarms"])) or tables.DASH,
-        ]
-        lines.append(" | ".join(cells))
-    return "".join(f"| {line} |\n" for line in lines)
-
-
-def _cell(text: str) -> str:
-    """Text that ends no cell of a table."""
-    return " ".join(text.replace("|", "\\|").split())
+        lines.append(
+            [
+                markdown.cell(row["run"]),
+                row["state"],
+                str(tracked["last_step"]),
+                *(_number(tracked.get(key), decimals) for key, _, decimals in COLUMNS),
+                markdown.cell(", ".join(tracked["alarms"])) or tables.DASH,
+            ]
+        )
+    return markdown.table(head, lines)
 
 
 def _number(value: float | None, decimals: int) -> str:
@@ -162,108 +168,37 @@ def _failure(row: Mapping[str, Any]) -> str:
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Mean:
-    """A metric of a system, as far as the table shows it."""
-
-    mean: float | None
-
-
-@dataclasses.dataclass(frozen=True)
-class _Index:
-    """The collapse index of a system."""
-
-    interval: _Mean
-
-
-@dataclasses.dataclass(frozen=True)
-class _System:
-    """A system of a scorecard."""
-
-    name: str
-    index: _Index
-    metrics: dict[str, _Mean]
-
-
-@dataclasses.dataclass(frozen=True)
-class _State:
-    """How the verdict calls a system."""
-
-    state: str
-
-
-@dataclasses.dataclass(frozen=True)
-class _Verdict:
-    """The verdict of a scorecard."""
-
-    headline: str
-    caution: str
-    systems: dict[str, _State]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Place:
-    """A place of the leaderboard."""
-
-    system: str
-
-
-@dataclasses.dataclass(frozen=True)
-class _Gate:
-    """A decision of the plan."""
-
-    question: str
-    answer: str
-    evidence: tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Scorecard:
-    """What the results show of a scorecard's summary.json."""
-
-    verdict: _Verdict
-    leaderboard: tuple[_Place, ...]
-    systems: tuple[_System, ...]
-    gates: tuple[_Gate, ...]
-
-    def __post_init__(self) -> None:
-        """Raises ValueError if the leaderboard names what is not there."""
-        names = {system.name for system in self.systems} & set(self.verdict.systems)
-        missing = {place.system for place in self.leaderboard} - names
-        if missing:
-            raise ValueError(f"nothing is said of {sorted(missing)}")
-
-
 def _verdict(report: str) -> str:
     """A scorecard's verdict and decisions."""
-    path = pathlib.Path(report) / builder.SUMMARY_NAME
-    if not os.path.isfile(path):  # `report` may be a sentence of any length
+    folder = pathlib.Path(report)
+    # `report` may be a sentence of any length.
+    if not os.path.isfile(folder / builder.SUMMARY_NAME):
         return f"{report}.\n"
     try:
-        found = checked_json.build(_Scorecard, builder.read_summary(path), str(path))
-    except (errors.InputError, checked_json.DamagedError) as error:
+        found = scorecards.read(folder)
+    except errors.InputError as error:
         return f"{error}\n"
-    lines = [f"**{found.verdict.headline}** {found.verdict.caution}"]
-    lines.append("")
-    head = ["System", "Collapse index", "State", "Spectral loss", "Loudness, dB"]
-    head.append("Diversity across clips, bits")
-    lines.append(f"| {' | '.join(head)} |")
-    lines.append("|---" * len(head) + "|")
     # One row a system, the best first.
     systems = {system.name: system for system in found.systems}
+    rows = []
     for place in found.leaderboard:
         system = systems[place.system]
         means = {key: metric.mean for key, metric in system.metrics.items()}
-        cells = [
-            _cell(system.name),
-            tables.number(system.index.interval.mean, decimals=2),
-            found.verdict.systems[system.name].state,
-            tables.number(means.get("spectral_loss")),
-            tables.number(means.get("loudness_distance")),
-            tables.number(means.get("clip_diversity")),
+        rows.append(
+            [
+                markdown.cell(system.name),
+                tables.number(system.index.interval.mean, decimals=2),
+                found.verdict.systems[system.name].state,
+                tables.number(means.get("spectral_loss")),
+                tables.number(means.get("loudness_distance")),
+                tables.number(means.get("clip_diversity")),
+            ]
+        )
+    return "\n".join(
+        [
+            f"**{found.verdict.headline}** {found.verdict.caution}\n",
+            markdown.table(VERDICT_COLUMNS, rows),
+            *map(markdown.gate_line, found.gates),
+            "",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    lines.append("")
-    for gate in found.gates:
-        lines.append(f"- {gate.question} **{gate.answer}**. {' '.join(gate.evidence)}")
-    return "\n".join(lines) + "\n"
+    )

@@ -173,7 +173,7 @@ def build(
         "systems": systems,
         "comparisons": comparisons,
         "index_key": decisive,
-        "gates": gates.decide_all(table, indices)
+        "gates": gates.decide_all(gates.TableScores(table), indices)
         if decisive == catalogue.INDEX.key
         else [],
         "runs": dict(runs),

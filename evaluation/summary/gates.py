@@ -10,6 +10,8 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -57,6 +59,51 @@ class Gate:
     evidence: list[str]
 
 
+class JudgedScores(Protocol):
+    """What the gates ask of systems that were judged by the same material."""
+
+    def mean_loss(self, system: str) -> float:
+        """Mean spectral loss of a system."""
+
+    def loss_margin(self, system: str) -> float:
+        """By how much a loss may exceed that of a system and still be as good."""
+
+    def compare(
+        self, baseline: str, candidate: str, *, n_tests: int
+    ) -> tuple[paired.Comparison, paired.Comparison]:
+        """Compares two systems in spectral loss and collapse index."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TableScores:
+    """The scores of one dataset's clips, as `JudgedScores`."""
+
+    table: score_table.ScoreTable
+
+    def mean_loss(self, system: str) -> float:
+        """Mean over recordings, and over the system's trainings."""
+        return self.table.mean(self.table.badness(system, "spectral_loss").mean(axis=0))
+
+    def loss_margin(self, system: str) -> float:
+        """`MARGIN` of the system's loss, in units of it."""
+        return MARGIN * self.mean_loss(system)
+
+    def compare(
+        self, baseline: str, candidate: str, *, n_tests: int
+    ) -> tuple[paired.Comparison, paired.Comparison]:
+        """Compares clip by clip, over recordings."""
+        loss = paired.compare(
+            self.table.badness(baseline, "spectral_loss"),
+            self.table.badness(candidate, "spectral_loss"),
+            recordings=self.table.recordings,
+            n_tests=n_tests,
+        )
+        index = index_intervals.compare_index(
+            self.table, baseline, candidate, n_tests=n_tests
+        )
+        return loss, index
+
+
 def find_rungs(systems: list[str]) -> dict[str, str]:
     """The system of each rung, the shortest name where several would do."""
     found: dict[str, str] = {}
@@ -67,26 +114,24 @@ def find_rungs(systems: list[str]) -> dict[str, str]:
     return {rung: found[rung] for rung in RUNGS if rung in found}
 
 
-def decide_all(table: score_table.ScoreTable, indices: Indices) -> list[Gate]:
+def decide_all(scores: JudgedScores, indices: Indices) -> list[Gate]:
     """Answers every gate from the scores.
 
     Args:
-        table: All scores.
+        scores: Of the systems.
         indices: The collapse index of each system, by its name.
     """
-    rungs = find_rungs(list(table.systems))
+    rungs = find_rungs(list(indices))
     by_rung = {rung: indices[name] for rung, name in rungs.items()}
     return [
-        lowest_rung(table, rungs, by_rung),
+        lowest_rung(scores, rungs, by_rung),
         resolves_collapse(by_rung, rung="stage1"),
         resolves_collapse(by_rung, rung="stage2"),
-        transformer_benefit(table, rungs),
+        transformer_benefit(scores, rungs, systems=list(indices)),
     ]
 
 
-def lowest_rung(
-    table: score_table.ScoreTable, rungs: dict[str, str], indices: Indices
-) -> Gate:
+def lowest_rung(scores: JudgedScores, rungs: dict[str, str], indices: Indices) -> Gate:
     """The lowest rung that is not worse than the best by more than the margins."""
     question = "Which is the lowest rung that is as good as the best?"
     rule = (
@@ -113,10 +158,7 @@ def lowest_rung(
         sure = all(i.state == index_intervals.COLLAPSED for i in indices.values())
         line = f"Every rung has {'' if sure else 'probably '}collapsed."
         return Gate("lowest_rung", question, NO if sure else OPEN, rule, [line])
-    losses = {
-        rung: table.mean(table.badness(rungs[rung], "spectral_loss").mean(axis=0))
-        for rung in alive
-    }
+    losses = {rung: scores.mean_loss(rungs[rung]) for rung in alive}
     best = min(losses, key=lambda rung: losses[rung])
     evidence = [f"Best: {TITLES[best]}, spectral loss {losses[best]:.3f}."]
     # From the lowest rung up, the first that is as good answers.
@@ -126,9 +168,7 @@ def lowest_rung(
             continue
         if rung == best:
             return Gate("lowest_rung", question, rung, rule, evidence)
-        state, line = _as_good(
-            table, name, best=rungs[best], margin=MARGIN * losses[best]
-        )
+        state, line = _as_good(scores, name, best=rungs[best])
         doubt = "" if rung in alive else "probably collapsed; "
         evidence.append(f"{_sentence(TITLES[rung])}: {doubt}{line}")
         if state != NO:
@@ -137,17 +177,12 @@ def lowest_rung(
     raise AssertionError("the best rung is among the rungs")
 
 
-def _as_good(
-    table: score_table.ScoreTable, system: str, *, best: str, margin: float
-) -> tuple[str, str]:
+def _as_good(scores: JudgedScores, system: str, *, best: str) -> tuple[str, str]:
     """Returns whether a system is as good as the best, and the numbers."""
-    loss = paired.compare(
-        table.badness(best, "spectral_loss"),
-        table.badness(system, "spectral_loss"),
-        recordings=table.recordings,
-        n_tests=1,
-    ).difference
-    index = index_intervals.compare_index(table, best, system, n_tests=1).difference
+    margin = scores.loss_margin(best)
+    loss, index = (
+        comparison.difference for comparison in scores.compare(best, system, n_tests=1)
+    )
     line = (
         f"spectral loss {_show(loss)} against a margin of {margin:.3f}, collapse index "
         f"{_show(index)} against {INDEX_MARGIN}"
@@ -195,8 +230,16 @@ def _trainings(index: index_intervals.SystemIndex) -> str:
     return f", mean of {each}"
 
 
-def transformer_benefit(table: score_table.ScoreTable, rungs: dict[str, str]) -> Gate:
-    """Returns whether the transformer beats the framewise MLP."""
+def transformer_benefit(
+    scores: JudgedScores, rungs: dict[str, str], *, systems: Sequence[str]
+) -> Gate:
+    """Returns whether the transformer beats the framewise MLP.
+
+    Args:
+        scores: Of the systems.
+        rungs: The system of each rung.
+        systems: All systems, among which the matched pair may be.
+    """
     question = "Does the transformer show a clear benefit over the framewise MLP?"
     rule = (
         f"Yes when it is better in collapse index by {INDEX_MARGIN} or in spectral "
@@ -204,25 +247,18 @@ def transformer_benefit(table: score_table.ScoreTable, rungs: dict[str, str]) ->
         "worse in neither; no when it is worse in one, or the intervals exclude so "
         "large a benefit in both. The intervals hold for both at once."
     )
-    pair = _transformer_pair(table, rungs)
+    pair = _transformer_pair(systems, rungs)
     if pair is None:
         line = f"No runs named transformer and stage1, or {' and '.join(MATCHED)}."
         return Gate("transformer_benefit", question, ABSENT, rule, [line])
     baseline, candidate = pair
     # Both differences, at one error rate.
-    index = index_intervals.compare_index(table, baseline, candidate, n_tests=2)
-    base_loss = table.badness(baseline, "spectral_loss")
-    loss = paired.compare(
-        base_loss,
-        table.badness(candidate, "spectral_loss"),
-        recordings=table.recordings,
-        n_tests=2,
-    )
+    loss, index = scores.compare(baseline, candidate, n_tests=2)
     evidence = [
         f"Collapse index, {candidate} minus {baseline}: {_show(index.simultaneous)}.",
         f"Spectral loss, {candidate} minus {baseline}: {_show(loss.simultaneous)}.",
     ]
-    margins = (INDEX_MARGIN, MARGIN * table.mean(base_loss.mean(axis=0)))
+    margins = (INDEX_MARGIN, scores.loss_margin(baseline))
     pairs = list(zip((index, loss), margins, strict=True))
     # Yes needs a benefit beyond the margin, no a loss or its exclusion.
     worse = any(one.outcome == paired.WORSE for one, _ in pairs)
@@ -236,10 +272,10 @@ def transformer_benefit(table: score_table.ScoreTable, rungs: dict[str, str]) ->
 
 
 def _transformer_pair(
-    table: score_table.ScoreTable, rungs: dict[str, str]
+    systems: Sequence[str], rungs: dict[str, str]
 ) -> tuple[str, str] | None:
     """The MLP and the transformer to compare: the matched pair where there is one."""
-    if set(MATCHED) <= set(table.systems):
+    if set(MATCHED) <= set(systems):
         return MATCHED
     if {"stage1", "transformer"} <= set(rungs):
         return rungs["stage1"], rungs["transformer"]

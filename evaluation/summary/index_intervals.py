@@ -113,10 +113,10 @@ def system_index(
     verdicts = sums.verdicts()
     severities = _mean_over_runs([verdict.severities for verdict in verdicts])
     known = {key: value for key, value in severities.items() if not math.isnan(value)}
-    point = _state(interval.mean, interval.mean)
+    point = state_of(interval.mean, interval.mean)
     return SystemIndex(
         interval=interval,
-        state=_agreed([interval, *_run_intervals(sums, len(units))]),
+        state=agreed([interval, *_run_intervals(sums, len(units))]),
         point_state=point,
         kind=max(known, key=lambda name: known[name]) if known else "",
         severities=severities,
@@ -149,17 +149,17 @@ def _run_intervals(sums: _RunSums, n_units: int) -> list[paired.Interval]:
     ]
 
 
-def _agreed(intervals: Sequence[paired.Interval]) -> str:
-    """The side of the threshold that all intervals lie on.
+def agreed(intervals: Sequence[paired.Interval]) -> str:
+    """The side of the threshold that all intervals lie on, or `OPEN`.
 
     A mean over runs alone would look the more certain the more there are, although
     another training could turn out as the worst of them.
     """
-    states = {_state(one.low, one.high) for one in intervals}
+    states = {state_of(one.low, one.high) for one in intervals}
     return states.pop() if len(states) == 1 else OPEN
 
 
-def _state(low: float, high: float) -> str:
+def state_of(low: float, high: float) -> str:
     """On which side of the threshold an interval lies."""
     if low >= index.THRESHOLD:
         return COLLAPSED

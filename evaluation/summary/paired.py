@@ -280,7 +280,7 @@ def compare(
     return Comparison(
         difference=resampled.interval(),
         simultaneous=simultaneous,
-        effect_size=_effect_size(units),
+        effect_size=effect_size(units),
         share_better=float(np.mean(differences < 0)) if differences.size else math.nan,
         unit=unit,
         n_units=units.size,
@@ -317,7 +317,7 @@ def decide(
     return (BETTER if interval.mean < 0 else WORSE), ""
 
 
-def _effect_size(units: np.ndarray) -> float:
+def effect_size(units: np.ndarray) -> float:
     """Mean over standard deviation; NaN where there is no spread."""
     # Equal values may deviate by rounding, so the spread is not asked.
     if units.size < 2 or np.ptp(units) == 0:

@@ -1,93 +1,15 @@
-"""What the matrix plans, and what it tracks of a run."""
+"""What the matrix plans."""
 
-import math
 import pathlib
 
-import numpy as np
 import pytest
 
 from evaluation import run_matrix
 from evaluation.matrix import experiments
-from evaluation.scoring import training_log
 from prep import errors
 from tests.helpers import matrix_helpers as helpers
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
-
-# --- tracking ---
-
-
-def log(losses, entropies=None, every=10):
-    rows = []
-    for place, loss in enumerate(losses):
-        row = {"step": place * every, "losses/total_loss": loss, "time/step_ms": 100.0}
-        if entropies is not None:
-            row["controls/normalized_entropy"] = entropies[place]
-        rows.append(row)
-    return rows
-
-
-def test_late_slope_leaves_the_early_drop_out():
-    steps = np.arange(101) * 10.0
-    # Falls by nine tenths at once, then by 20 % per 1000 steps.
-    losses = np.where(steps < 50, 100 - 1.8 * steps, 10.0 * 0.8 ** (steps / 1000))
-    found = training_log.track(log(losses))
-    assert found.slope == pytest.approx(-20.0, abs=0.5)
-    assert found.best_loss == pytest.approx(losses.min())
-    assert found.best_step == 1000
-
-
-def test_held_out_loss_is_what_counts():
-    rows = log([5.0, 4.0, 3.0])
-    rows[1]["held_out/spectral_distance"] = 7.0
-    rows[2]["held_out/spectral_distance"] = 8.0
-    rows[2]["alarms"] = ["static_distribution"]
-    found = training_log.track(rows)
-    assert (found.best_loss, found.best_step) == (7.0, 10)
-    assert found.alarms == ("static_distribution",)
-
-
-def test_the_step_that_was_kept_as_the_best_is_shown():
-    """A healthy checkpoint is kept although a collapsed one had the lower loss."""
-    rows = [
-        {"step": 50, "held_out/spectral_distance": 7.0, "held_out/best_step": 50},
-        {"step": 100, "held_out/spectral_distance": 7.2, "held_out/best_step": 100},
-        {"step": 150, "held_out/spectral_distance": 7.4, "held_out/best_step": 100},
-    ]
-    found = training_log.track(rows)
-    assert (found.best_loss, found.best_step) == (7.2, 100)
-
-
-def test_entropy_trend_is_per_thousand_steps():
-    found = training_log.track(log([3.0] * 11, np.linspace(0.9, 0.8, 11)))
-    assert found.entropy_trend == pytest.approx(-1.0)
-    assert (found.entropy_first, found.entropy_last) == (0.9, 0.8)
-
-
-def test_movement_is_within_clips_and_diversity_across_them():
-    rows = log([3.0, 2.0])
-    rows[0] |= {"controls/distribution_spread": 0.1, "controls/clip_diversity": 0.5}
-    rows[1] |= {"controls/distribution_spread": 0.2, "controls/clip_diversity": 0.4}
-    found = training_log.track(rows)
-    assert (found.movement, found.clip_diversity) == (0.2, 0.4)
-    assert math.isnan(training_log.track(log([3.0])).clip_diversity)
-
-
-def test_memory_is_the_largest_of_a_run_that_was_gone_on_with():
-    rows = log([4.0, 3.0, 2.0])
-    for row, peak in zip(rows, (900.0, 1200.0, 800.0), strict=True):
-        row["memory/peak_mb"] = peak
-    assert training_log.track(rows).memory_mb == 1200.0
-    assert math.isnan(training_log.track(log([3.0])).memory_mb)
-
-
-@pytest.mark.parametrize("rows", [[], log([3.0]), [{"step": 5}]])
-def test_short_logs_give_nan(rows):
-    found = training_log.track(rows)
-    assert math.isnan(found.slope) and math.isnan(found.entropy_trend)
-
-
-# --- the plan ---
 
 
 def test_presets_hold_the_plan_s_experiments():

@@ -68,8 +68,9 @@ def healthy(state=index_intervals.HEALTHY, n_units=5):
     )
 
 
-def table_of(**losses):
-    return score_tables.exact_table([(name, losses) for name in FIVE])
+def scores_of(**losses):
+    table = score_tables.exact_table([(name, losses) for name in FIVE])
+    return gates.TableScores(table)
 
 
 # --- the lowest rung that is as good as the best ---
@@ -102,8 +103,8 @@ def test_as_good_is_within_both_margins(loss, index, answer, compare_as):
     rungs = {"stage1": "stage1", "stage5": "stage5"}
     indices = {rung: healthy() for rung in rungs}
     trainings = {"stage5-seed0": LOSS - 1.0, "stage5-seed1": LOSS + 1.0}
-    table = table_of(stage1=LOSS + 1.0, **trainings)
-    found = gates.lowest_rung(table, rungs, indices)
+    scores = scores_of(stage1=LOSS + 1.0, **trainings)
+    found = gates.lowest_rung(scores, rungs, indices)
     assert found.answer == answer
     assert "against a margin of 0.250" in found.evidence[1]
     end = {"stage1": ": as good.", "stage5": ": worse."}.get(answer, " not decide it.")
@@ -128,14 +129,14 @@ def test_where_every_rung_collapsed_none_is_the_lowest(states, answer, line):
         for rung, state in zip(("stage1", "stage5"), states, strict=True)
     }
     rungs = {rung: rung for rung in indices}
-    found = gates.lowest_rung(table_of(stage1=1.0, stage5=1.0), rungs, indices)
+    found = gates.lowest_rung(scores_of(stage1=1.0, stage5=1.0), rungs, indices)
     assert (found.key, found.answer) == ("lowest_rung", answer)
     assert found.evidence == [line]
 
 
 def test_one_rung_has_none_to_be_compared_with():
     found = gates.lowest_rung(
-        table_of(stage1=1.0), {"stage1": "stage1"}, {"stage1": healthy()}
+        scores_of(stage1=1.0), {"stage1": "stage1"}, {"stage1": healthy()}
     )
     assert (found.key, found.answer) == ("lowest_rung", "not run")
     assert found.evidence == ["Fewer than two rungs."]
@@ -173,8 +174,8 @@ def test_five_units_are_enough(n_units, answer, compare_as):
     compare_as(near, near, n_tests=1)
     rungs = {"stage1": "stage1", "stage5": "stage5"}
     indices = {rung: healthy(n_units=n_units) for rung in rungs}
-    table = table_of(stage1=LOSS + 1.0, stage5=LOSS)
-    assert gates.lowest_rung(table, rungs, indices).answer == answer
+    scores = scores_of(stage1=LOSS + 1.0, stage5=LOSS)
+    assert gates.lowest_rung(scores, rungs, indices).answer == answer
 
 
 def test_the_best_is_that_of_the_lowest_mean_over_recordings():
@@ -184,11 +185,15 @@ def test_the_best_is_that_of_the_lowest_mean_over_recordings():
     ]
     rungs = {"stage1": "stage1", "stage5": "stage5"}
     table = score_tables.exact_table(clips)  # means 4.0 and 5.0
-    found = gates.lowest_rung(table, rungs, {rung: healthy() for rung in rungs})
+    found = gates.lowest_rung(
+        gates.TableScores(table), rungs, {rung: healthy() for rung in rungs}
+    )
     assert "Best: the framewise MLP (stage 1), spectral loss 4.000" in found.evidence[0]
     clips[0] = ("a", {"stage1": 90.0, "stage5": 9.0})  # 6.0 and 5.0
     found = gates.lowest_rung(
-        score_tables.exact_table(clips), rungs, {rung: healthy() for rung in rungs}
+        gates.TableScores(score_tables.exact_table(clips)),
+        rungs,
+        {rung: healthy() for rung in rungs},
     )
     assert "Best: the paper's GRU (stage 5), spectral loss 5.000" in found.evidence[0]
 
@@ -240,9 +245,11 @@ def test_a_clear_benefit_is_of_the_margin_in_one_and_worse_in_none(
     compare_as(loss, index, n_tests=2)
     # The margin is of the baseline's loss, the mean of its trainings'.
     trainings = {"stage1-seed0": LOSS - 1.0, "stage1-seed1": LOSS + 1.0}
-    table = table_of(**trainings, transformer=1.0)
+    scores = scores_of(**trainings, transformer=1.0)
     rungs = {"stage1": "stage1", "transformer": "transformer"}
-    assert gates.transformer_benefit(table, rungs).answer == answer
+    assert (
+        gates.transformer_benefit(scores, rungs, systems=list(rungs)).answer == answer
+    )
 
 
 # --- whole tables ---
@@ -253,7 +260,8 @@ def answers(systems, rng, **kwargs):
 
 
 def decide(table):
-    found = gates.decide_all(table, index_intervals.every_index(table))
+    indices = index_intervals.every_index(table)
+    found = gates.decide_all(gates.TableScores(table), indices)
     return {gate.key: gate for gate in found}
 
 

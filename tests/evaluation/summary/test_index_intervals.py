@@ -48,12 +48,12 @@ def test_the_index_of_resamples_is_that_of_a_loop_over_them(n_recordings, rng):
     ],
 )
 def test_a_state_is_the_side_of_the_threshold(low, high, state):
-    assert index_intervals._state(low, high) == state
+    assert index_intervals.state_of(low, high) == state
 
 
 def test_a_state_needs_every_interval_on_its_side():
     low, high = paired.Interval(0.2, 0.1, 0.3), paired.Interval(0.8, 0.7, 0.9)
-    agreed = index_intervals._agreed
+    agreed = index_intervals.agreed
     assert agreed([low, low]) == index_intervals.HEALTHY
     assert agreed([high, high]) == index_intervals.COLLAPSED
     assert agreed([low, high]) == index_intervals.OPEN

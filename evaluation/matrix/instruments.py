@@ -1,0 +1,379 @@
+"""Scorecards of several instruments as one: what holds on all of them together.
+
+A report's intervals are over the recordings of one instrument and speak about that
+instrument. Here the instrument is the unit: each counts once, however many clips and
+trainings it has, and an interval says how far the mean would move with other
+instruments. Spectral losses of a flute and of a viola differ by a factor of two, so
+they are compared as shares of the other system's; the mean of a system is geometric.
+
+The estimate is that of a mixed model with the instrument as random effect, where all
+systems were judged on all instruments: the mean over instruments of their differences.
+"""
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+import numpy as np
+
+from evaluation.matrix import markdown
+from evaluation.matrix import scorecards
+from evaluation.report import tables
+from evaluation.summary import builder
+from evaluation.summary import gates
+from evaluation.summary import index_intervals
+from evaluation.summary import paired
+from prep import checked_json
+from prep import errors
+
+UNIT = "instrument"
+MARKS = {paired.BETTER: "better", paired.WORSE: "worse", paired.UNDECIDED: "open"}
+
+
+class Instruments:
+    """Scores of the systems that were judged on every instrument.
+
+    Attributes:
+        names: Of the instruments.
+        systems: Of the systems, as the first scorecard orders them.
+        baseline: The system that the others are compared with.
+        left_out: Instruments that lack it, by system.
+    """
+
+    def __init__(self, cards: Mapping[str, scorecards.Scorecard]):
+        """Keeps what all instruments have.
+
+        Args:
+            cards: Scorecard by instrument, at least two.
+
+        Raises:
+            InputError: If they have no two systems in common, or other baselines.
+        """
+        self.names = list(cards)
+        self._cards = [
+            {system.name: system for system in card.systems} for card in cards.values()
+        ]
+        self._states = [card.verdict.systems for card in cards.values()]
+        # Systems of some instruments alone would be compared on other material.
+        every = dict.fromkeys(name for card in self._cards for name in card)
+        lacking = {
+            system: [
+                name
+                for name, card in zip(self.names, self._cards, strict=True)
+                if system not in card
+            ]
+            for system in every
+        }
+        self.systems = [system for system in every if not lacking[system]]
+        self.left_out = {name: where for name, where in lacking.items() if where}
+        if len(self.systems) < 2:
+            raise errors.InputError(
+                f"{', '.join(self.names)} have {len(self.systems)} systems in common; "
+                "two are needed. Judge the same rungs on every instrument."
+            )
+        baselines = sorted({card.baseline for card in cards.values()})
+        if len(baselines) > 1 or baselines[0] not in self.systems:
+            raise errors.InputError(
+                f"the reports compare with {', '.join(map(repr, baselines))}; make "
+                "them with one --baseline, judged on every instrument."
+            )
+        self.baseline = baselines[0]
+
+    def means(self, system: str, metric: str) -> np.ndarray:
+        """A metric of a system, NaN where missing. Shape [n_instruments]."""
+        found = [card[system].metrics.get(metric) for card in self._cards]
+        return np.array([np.nan if one is None else _float(one.mean) for one in found])
+
+    def indices(self, system: str) -> list[paired.Interval]:
+        """The collapse index of a system on each instrument, over its recordings."""
+        found = [card[system].index.interval for card in self._cards]
+        return [
+            paired.Interval(*map(_float, (one.mean, one.low, one.high)))
+            for one in found
+        ]
+
+    def states(self, system: str) -> dict[str, int]:
+        """How many instruments' verdicts call a system what, most frequent first."""
+        found = [states[system].state for states in self._states]
+        return dict(
+            sorted(
+                {state: found.count(state) for state in found}.items(),
+                key=lambda item: -item[1],
+            )
+        )
+
+    def index(self, system: str) -> index_intervals.SystemIndex:
+        """The mean collapse index of a system, healthy only if it is everywhere."""
+        each = self.indices(system)
+        mean = paired.resample_mean(_means(each)).interval(bounds=(0.0, 1.0))
+        return index_intervals.SystemIndex(
+            interval=mean,
+            state=index_intervals.agreed([mean, *each]),
+            point_state=index_intervals.state_of(mean.mean, mean.mean),
+            kind="",
+            severities={},
+            components={},
+            by_run={name: one.mean for name, one in zip(self.names, each, strict=True)},
+            unit=UNIT,
+            n_units=len(each),
+        )
+
+    def mean_loss(self, system: str) -> float:
+        """Geometric mean over instruments of the spectral loss."""
+        return float(np.exp(np.mean(np.log(self.means(system, "spectral_loss")))))
+
+    def loss_margin(self, system: str) -> float:
+        """`gates.MARGIN`, as `compare` gives losses as shares of the baseline's."""
+        del system  # the same for all
+        return gates.MARGIN
+
+    def compare(
+        self, baseline: str, candidate: str, *, n_tests: int
+    ) -> tuple[paired.Comparison, paired.Comparison]:
+        """Compares two systems in spectral loss and collapse index.
+
+        Args:
+            baseline: Name of a system.
+            candidate: Name of another.
+            n_tests: How many metrics are judged together.
+
+        Returns:
+            The loss as a share of the baseline's that the candidate's is higher, and
+            the difference of the indices, both over instruments.
+        """
+        losses = [self.means(name, "spectral_loss") for name in (candidate, baseline)]
+        indices = [_means(self.indices(name)) for name in (candidate, baseline)]
+        return (
+            compare_units(losses[0] / losses[1] - 1.0, n_tests=n_tests),
+            compare_units(indices[0] - indices[1], n_tests=n_tests),
+        )
+
+
+def compare_units(differences: np.ndarray, *, n_tests: int) -> paired.Comparison:
+    """Compares by one difference an instrument.
+
+    Args:
+        differences: Candidate minus baseline, below 0 is better, NaN where one of them
+            was not measured. Shape [n_instruments].
+        n_tests: How many metrics are judged together.
+    """
+    known = differences[np.isfinite(differences)]
+    resampled = paired.resample_mean(known)
+    wide = resampled.interval(confidence=1 - (1 - paired.CONFIDENCE) / n_tests)
+    outcome, reason = paired.decide(
+        wide, np.array([resampled.whole]), unit=UNIT, n_units=known.size
+    )
+    return paired.Comparison(
+        difference=resampled.interval(),
+        simultaneous=wide,
+        effect_size=paired.effect_size(known),
+        share_better=float(np.mean(known < 0)) if known.size else math.nan,
+        unit=UNIT,
+        n_units=known.size,
+        n_clips=known.size,
+        n_skipped=differences.size - known.size,
+        outcome=outcome,
+        reason=reason,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class PooledSystem:
+    """A system over all instruments.
+
+    Attributes:
+        system: Its name.
+        index: Its collapse index.
+        states: How many instruments' verdicts call it what.
+        index_by_instrument: With the interval over that instrument's recordings.
+        loss_by_instrument: Spectral loss.
+        loss: Against the baseline's, as a share of it; None for the baseline.
+        loudness: Distance of loudness minus the baseline's, dB; None for it.
+    """
+
+    system: str
+    index: index_intervals.SystemIndex
+    states: dict[str, int]
+    index_by_instrument: dict[str, paired.Interval]
+    loss_by_instrument: dict[str, float]
+    loss: paired.Comparison | None
+    loudness: paired.Comparison | None
+
+
+def summarise(every: Instruments) -> list[PooledSystem]:
+    """Describes each system, the lowest mean spectral loss first."""
+    rows = []
+    for system in sorted(every.systems, key=every.mean_loss):
+        loss = loudness = None
+        if system != every.baseline:
+            key = "loudness_distance"
+            differences = every.means(system, key) - every.means(every.baseline, key)
+            # Index, loss and loudness are judged together.
+            loss, _ = every.compare(every.baseline, system, n_tests=3)
+            loudness = compare_units(differences, n_tests=3)
+        losses = every.means(system, "spectral_loss").tolist()
+        rows.append(
+            PooledSystem(
+                system=system,
+                index=every.index(system),
+                states=every.states(system),
+                index_by_instrument=dict(
+                    zip(every.names, every.indices(system), strict=True)
+                ),
+                loss_by_instrument=dict(zip(every.names, losses, strict=True)),
+                loss=loss,
+                loudness=loudness,
+            )
+        )
+    return rows
+
+
+def judge(
+    reports: Mapping[str, pathlib.Path],
+) -> tuple[Instruments, list[PooledSystem], list[gates.Gate]]:
+    """Reads reports and answers the plan's questions over all of them.
+
+    Args:
+        reports: Folder of a report by instrument.
+
+    Returns:
+        The scores, a row a system, and the answers.
+
+    Raises:
+        InputError: If a report cannot be read, or they do not fit together.
+    """
+    every = Instruments({name: scorecards.read(at) for name, at in reports.items()})
+    rows = summarise(every)
+    return every, rows, gates.decide_all(every, {row.system: row.index for row in rows})
+
+
+def to_json(
+    every: Instruments,
+    rows: Sequence[PooledSystem],
+    answers: Sequence[gates.Gate],
+    *,
+    reports: Mapping[str, pathlib.Path],
+    command: Sequence[str],
+) -> checked_json.Json:
+    """The content of instruments.json.
+
+    Args:
+        every: The scores.
+        rows: A row a system.
+        answers: Of the plan's questions.
+        reports: Folder of a report by instrument.
+        command: What was typed.
+    """
+    facts = {
+        "command": list(command),
+        "reports": {name: str(at) for name, at in reports.items()},
+        "baseline": every.baseline,
+        "systems": list(rows),
+        "left_out": every.left_out,
+        "gates": list(answers),
+    }
+    document: checked_json.Json = builder.to_json(facts)
+    return document
+
+
+def to_text(
+    every: Instruments,
+    rows: Sequence[PooledSystem],
+    answers: Sequence[gates.Gate],
+    *,
+    command: Sequence[str],
+) -> str:
+    """The page: conclusions over all instruments, then each instrument's numbers."""
+    baseline = markdown.cell(every.baseline)
+    head = [
+        "System",
+        "Collapse index [95 %]",
+        "Verdicts",
+        f"Spectral loss against {baseline}, %",
+        f"Loudness off against {baseline}, dB",
+    ]
+    overall = [
+        [
+            markdown.cell(row.system),
+            _interval(row.index.interval),
+            ", ".join(f"{n} {state}" for state, n in row.states.items()),
+            _difference(row.loss, factor=100.0, decimals=1),
+            _difference(row.loudness, factor=1.0, decimals=2),
+        ]
+        for row in rows
+    ]
+    names = [markdown.cell(name) for name in every.names]
+    indices = [
+        [
+            markdown.cell(row.system),
+            *(_interval(one) for one in row.index_by_instrument.values()),
+        ]
+        for row in rows
+    ]
+    losses = [
+        [
+            markdown.cell(row.system),
+            *(
+                tables.number(loss, decimals=2)
+                for loss in row.loss_by_instrument.values()
+            ),
+        ]
+        for row in rows
+    ]
+    return "\n".join(
+        [
+            f"# {len(every.names)} instruments together\n",
+            f"`{' '.join(command)}`\n",
+            "Each instrument counts once. Intervals of the first table are over "
+            "instruments (95 %; where a difference is called better or worse it holds "
+            "for index, loss and loudness at once), those of the second over the "
+            "recordings of one. Losses are compared as shares of the other system's: "
+            "0.05 is 5 %.\n",
+            markdown.table(head, overall),
+            *(
+                f"Left out: {markdown.cell(name)}, not judged on {', '.join(where)}.\n"
+                for name, where in every.left_out.items()
+            ),
+            *map(markdown.gate_line, answers),
+            "\n## Collapse index on each\n",
+            markdown.table(["System", *names], indices),
+            "## Spectral loss on each\n",
+            markdown.table(["System", *names], losses),
+        ]
+    )
+
+
+def _interval(interval: paired.Interval) -> str:
+    """An index with its interval, where there is one."""
+    text = tables.number(interval.mean, decimals=2)
+    if not math.isfinite(interval.low):
+        return text
+    return f"{text} [{interval.low:.2f}, {interval.high:.2f}]"
+
+
+def _difference(
+    comparison: paired.Comparison | None, *, factor: float, decimals: int
+) -> str:
+    """A difference with the interval that decides it, and what it decides."""
+    if comparison is None:
+        return tables.DASH
+    wide = comparison.simultaneous
+    if math.isnan(wide.mean):
+        return f"not measured ({comparison.reason})"
+    text = f"{factor * wide.mean:+.{decimals}f}"
+    if math.isnan(wide.low):
+        return f"{text} ({comparison.reason})"
+    ends = f"[{factor * wide.low:+.{decimals}f}, {factor * wide.high:+.{decimals}f}]"
+    return f"{text} {ends} {MARKS[comparison.outcome]}"
+
+
+def _float(value: float | None) -> float:
+    """A number of a summary, NaN where it says null."""
+    return math.nan if value is None else value
+
+
+def _means(intervals: Sequence[paired.Interval]) -> np.ndarray:
+    """Estimates of intervals. Shape [n_intervals]."""
+    return np.array([one.mean for one in intervals])
