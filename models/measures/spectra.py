@@ -6,7 +6,6 @@ ddsp does, and a test holds them to each other.
 
 import numpy as np
 import scipy.fft
-import scipy.signal
 
 FFT_SIZES = (2048, 1024, 512, 256, 128, 64)  # samples; ddsp.losses.SpectralLoss
 OVERLAP = 4  # windows over each sample: 75 %
@@ -32,7 +31,7 @@ def magnitudes(audio: np.ndarray, *, fft_size: int) -> np.ndarray:
     padded = np.zeros((n_frames - 1) * hop_size + fft_size, np.float32)
     padded[: audio.size] = audio
     frames = np.lib.stride_tricks.sliding_window_view(padded, fft_size)[::hop_size]
-    window = scipy.signal.get_window("hann", fft_size).astype(np.float32)
+    window = np.hanning(fft_size + 1)[:-1].astype(np.float32)
     return np.abs(scipy.fft.rfft(frames * window, axis=1))
 
 

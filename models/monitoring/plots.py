@@ -1,19 +1,23 @@
 """Pictures of controls: one example at one step, or at several.
 
 Figures are drawn without pyplot, which keeps every figure it makes and is not meant for
-programs that run for days.
+programs that run for days. matplotlib is imported when the first is drawn: most
+trainings draw none, and it takes a tenth of a start.
 """
 
 import dataclasses
 import pathlib
+import typing
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib import figure
-from matplotlib import ticker
 
 from models.measures import control_arrays
 from models.measures import levels
+
+if typing.TYPE_CHECKING:
+    from matplotlib import axis as axis_lib
+    from matplotlib import figure
 
 _DPI = 100
 _BLUE = "#1f6f8b"
@@ -51,6 +55,20 @@ class Shown:
         return np.arange(len(self.amps)) / self.frame_rate
 
 
+def _new_figure(width: float, height: float) -> "figure.Figure":
+    """An empty figure, in inches."""
+    from matplotlib import figure
+
+    return figure.Figure(figsize=(width, height), layout="constrained")
+
+
+def _mark_whole_numbers(axis: "axis_lib.Axis") -> None:
+    """Puts ticks at whole numbers only."""
+    from matplotlib import ticker
+
+    axis.set_major_locator(ticker.MaxNLocator(integer=True))
+
+
 def decibels(values: np.ndarray) -> np.ndarray:
     """Linear → dB, not below the floor of the pictures."""
     return np.maximum(20.0 * np.log10(np.maximum(values, _GAIN_LEAST)), _FLOOR_DB)
@@ -63,7 +81,7 @@ def noise_db(magnitudes: np.ndarray) -> np.ndarray:
 
 def overview(shown: Shown, path: pathlib.Path) -> None:
     """Gains and voicing; the distribution over time; one frame; the noise filter."""
-    fig = figure.Figure(figsize=(11, 7), layout="constrained")
+    fig = _new_figure(11, 7)
     axes = fig.subplots(2, 3)
     fig.suptitle(f"{shown.name}, step {shown.step}", fontsize=11)
     _draw_gains(axes[0, 0], shown)
@@ -138,7 +156,7 @@ def _draw_one_distribution(axis, shown: Shown) -> None:
         fontsize=10,
     )
     axis.set(xlabel="harmonic", ylabel="share")
-    axis.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+    _mark_whole_numbers(axis.xaxis)
 
 
 def _draw_wavetable(axis, shown: Shown) -> None:
@@ -189,7 +207,7 @@ def smoothing(shown: Shown, path: pathlib.Path) -> None:
         ),
     )
     # A row a control; the title says how much of its movement smoothing took.
-    fig = figure.Figure(figsize=(9, 7), layout="constrained")
+    fig = _new_figure(9, 7)
     axes = fig.subplots(len(pairs), 1, sharex=True)
     fig.suptitle(
         f"before and after smoothing: {shown.name}, step {shown.step}", fontsize=11
@@ -211,7 +229,7 @@ def smoothing(shown: Shown, path: pathlib.Path) -> None:
 
 def comparison(steps: Sequence[Shown], path: pathlib.Path) -> None:
     """Several steps side by side: gains, distribution over time, one frame."""
-    fig = figure.Figure(figsize=(2.6 * len(steps) + 1, 6.5), layout="constrained")
+    fig = _new_figure(2.6 * len(steps) + 1, 6.5)
     axes = fig.subplots(3, len(steps), squeeze=False, sharey="row")
     fig.suptitle(steps[-1].name, fontsize=11)
     # A column a step: gains, distribution over time, one frame of it.
@@ -242,8 +260,8 @@ def comparison(steps: Sequence[Shown], path: pathlib.Path) -> None:
 
     # Harmonics are whole numbers; rows share their labels.
     for axis in axes[2]:
-        axis.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-    axes[1, 0].yaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+        _mark_whole_numbers(axis.xaxis)
+    _mark_whole_numbers(axes[1, 0].yaxis)
     axes[0, 0].set_ylabel("gain (blue), noise, dB")
     axes[1, 0].set_ylabel("harmonic over s")
     axes[2, 0].set_ylabel("share, one frame")
