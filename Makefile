@@ -55,10 +55,10 @@ lint: $(READY)  ## format, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy ddsp_compat.py prep models evaluation benchmarks
 
-check: lint  ## lint and the fast tests, kernels as they are; `make test` compiles them
-	DDSP_LADDER_XLA=0 $(PYTEST) -m "not slow and not browser"
+check: lint  ## lint and the quick tests, kernels as they are; `make test` compiles them
+	DDSP_LADDER_XLA=0 $(PYTEST) -m "not slow and not long and not browser"
 
-mutate: $(READY)  ## small wrong changes that no fast test notices; SAMPLE=200 SEED=0
+mutate: $(READY)  ## small wrong changes that no test notices, slow ones left out; SAMPLE=200 SEED=0
 	$(BIN)/python -m benchmarks.mutation.mutate --sample=$(SAMPLE) --seed=$(SEED)
 
 format: $(READY)  ## writes the format that check asks for

@@ -401,6 +401,7 @@ def mutants(kind: Kind, content: bytes):
 
 
 @pytest.mark.parametrize("name", KINDS)
+@pytest.mark.long
 def test_damaged_files_are_read_skipped_or_refused_in_one_sentence(tmp_path, name):
     kind = KINDS[name]
     kind.write(tmp_path)

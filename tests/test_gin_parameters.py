@@ -664,6 +664,7 @@ def test_everything_that_gin_builds_has_a_probe():
 
 
 @pytest.mark.parametrize("name", PROBES)
+@pytest.mark.long
 def test_every_parameter_changes_what_comes_out(name, datasets):
     base = BASE.get(name, {})
     plain = observe(name, base, datasets)

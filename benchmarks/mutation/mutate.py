@@ -1,12 +1,12 @@
-"""Makes small wrong changes in the code and looks whether the fast tests notice.
+"""Makes small wrong changes in the code and looks whether the tests notice.
 
     python -m benchmarks.mutation.mutate --sample=200 --seed=7
     python -m benchmarks.mutation.mutate --packages=prep.plan,prep.files --sample=50
     python -m benchmarks.mutation.mutate --only=prep.plan.splits:34
     python -m benchmarks.mutation.mutate --survivors    (of the last time)
 
-The modules are those that carry claims (`CLAIMS`). A mutant runs against the tests of
-`make check` that execute its line, in a process forked from one that has imported
+The modules are those that carry claims (`CLAIMS`). A mutant runs against the tests that
+execute its line, but for slow ones, in a process forked from one that has imported
 TensorFlow. It is killed when a test fails, when nothing can be imported, or when the
 tests take several times what they should. The diffs of survivors are printed, and at
 last a line of JSON. The first time a map of which test executes what is made, which

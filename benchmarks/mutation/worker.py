@@ -46,7 +46,7 @@ HEAVY = (
     ),
     *("apache_beam", "apache_beam.testing.util", "coverage", "jsonschema", "tqdm"),
 )
-MARKERS = "not slow and not browser"  # the tests of `make check`
+MARKERS = "not slow and not browser"  # `make check` leaves out long ones, too
 _LOG_CHARS = 2000  # of what a process said, kept to explain a failure
 _POLL_SECS = 0.02
 

@@ -164,6 +164,7 @@ def test_an_experiment_of_too_many_clips_is_skipped(main, judged, tmp_path, caps
     assert [row["experiment"] for row in found["runs"]] == ["overfit"]
 
 
+@pytest.mark.long
 def test_parts_of_an_experiment_are_judged_together(main, judged, tmp_path):
     """The first has the baseline, the last has one run and still a scorecard."""
     assert main("--experiments=overfit", "--rungs=stage1") == 0

@@ -78,6 +78,7 @@ def program_with(tracker):
     return dataclasses.replace(run_score.PROGRAM, main=main)
 
 
+@pytest.mark.long
 def test_files_alone_give_the_verdict_of_what_is_heard(judged):
     folder, code = judged
     document = builder.read_summary(folder / "summary.json")
@@ -99,6 +100,7 @@ def test_files_alone_give_the_verdict_of_what_is_heard(judged):
 
 
 @pytest.mark.parametrize(("others", "code"), [((), 1), (("alive",), 0)])
+@pytest.mark.long
 def test_the_gate_counts_the_only_system_and_excuses_the_baseline(
     judged, tmp_path, others, code
 ):

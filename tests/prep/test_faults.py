@@ -56,6 +56,7 @@ def test_dataset_of_ours_without_its_work_folder_is_known_by_its_plan(source, tm
 @pytest.mark.parametrize(
     "content", [b"\xff\xfe", b"[]", b'{"schema_version": 1}', b"[" * 100_000], ids=len
 )
+@pytest.mark.long
 def test_damaged_plan_is_one_sentence(source, tmp_path, content):
     out = tmp_path / "out"
     prep_helpers.prepare(source, out)
@@ -113,6 +114,7 @@ def _damage(path, how):
 
 
 @pytest.mark.parametrize("how", ["flipped", "nan", "cut", "empty"])
+@pytest.mark.long
 def test_damaged_cache_entry_is_computed_anew(source, tmp_path, how):
     cache = tmp_path / "cache"
     prep_helpers.prepare(source, tmp_path / "one", cache_dir=str(cache))
@@ -123,6 +125,7 @@ def test_damaged_cache_entry_is_computed_anew(source, tmp_path, how):
     assert one == two
 
 
+@pytest.mark.long
 def test_cache_that_is_gone_when_all_shards_are_written_is_made_again(
     source, tmp_path, monkeypatch
 ):

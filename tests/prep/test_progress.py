@@ -49,6 +49,7 @@ def test_log_shows_that_time_goes_on_while_nothing_is_finished(clock):
     assert log.getvalue().count("20/60 s [") == 2
 
 
+@pytest.mark.long
 def test_watching_in_a_log_is_one_line_for_a_short_job(tmp_path):
     log, weights = io.StringIO(), {tmp_path / "a": 3.0, tmp_path / "b": 4.0}
     (tmp_path / "a").touch()

@@ -53,6 +53,7 @@ def degrade(ref, masks, kind, amount):
 
 
 @pytest.mark.parametrize("kind", degradations.KINDS)
+@pytest.mark.long
 def test_index_rises_with_every_degradation(kind, rng):
     ref, masks = true_clips(rng)
     verdicts = [judge(ref, degrade(ref, masks, kind, d), masks) for d in STEPS]
@@ -138,6 +139,7 @@ LEAST_HEARD = 0.75
 
 
 @pytest.mark.parametrize("kind", ["flat gain", "one harmonic", "frozen distribution"])
+@pytest.mark.long
 def test_the_heard_index_tells_a_copy_from_a_collapse(kind, rng):
     refs, trackers = helpers.references([55, 67], rng=rng)
     copies = helpers.copies(refs, trackers)

@@ -40,6 +40,7 @@ def played(change, *, seed=0):
 @pytest.mark.parametrize(
     ("secs", "db"), [(0.3, -9.0), (0.4, -6.0), (0.5, -3.0), (0.7, 0.0), (1.0, 3.0)]
 )
+@pytest.mark.long
 def test_a_room_is_found(secs, db):
     pairs = played(
         lambda est, rng: audible.add_room(
@@ -62,6 +63,7 @@ def test_a_room_is_found(secs, db):
     ],
     ids=["dry", "soft", "noisy", "gaps", "silent"],
 )
+@pytest.mark.long
 def test_what_is_no_room_is_taken_for_none(change):
     assert rooms.estimate(played(change), sample_rate=RATE).is_none
 

@@ -32,6 +32,7 @@ def hear(folder, audio_16k):
 
 
 @pytest.mark.parametrize("suite", [s for s in SUITES if s != "instrument.test.mjs"])
+@pytest.mark.long
 def test_javascript_units(suite):
     helpers.run_node("--test", str(helpers.JAVASCRIPT / suite))
 

@@ -57,6 +57,7 @@ def push_in_blocks(ear, samples, block_size):
 
 @pytest.mark.parametrize("sample_rate", [16000, 44100, 48000])
 @pytest.mark.parametrize("frame_rate", [50, 100])
+@pytest.mark.long
 def test_blocks_of_any_size_give_the_same_frames(sample_rate, frame_rate):
     tune = make_tune(sample_rate, secs=0.2)
     whole = push_in_blocks(make_ear(sample_rate, frame_rate=frame_rate), tune, 1 << 20)
@@ -91,6 +92,7 @@ def test_other_rates_are_heard_at_the_same_times(sample_rate, frame_rate):
 
 
 @pytest.mark.crepe
+@pytest.mark.long
 def test_pitch_is_that_of_the_tracker_frame_by_frame():
     tune = make_tune(16000, secs=0.3)
     heard = ear_lib.Ear(16000, frame_rate=100).push(tune)

@@ -202,6 +202,7 @@ def test_a_run_that_a_person_went_on_with_otherwise_is_another(folder):
 
 @pytest.mark.parametrize("edited", ["own.gin", "included.gin"])
 @pytest.mark.parametrize("outcome", ["finished", "interrupted"])
+@pytest.mark.long
 def test_an_edited_gin_file_makes_another_run(folder, tmp_path, edited, outcome):
     (tmp_path / "included.gin").write_text("a = 1\n")
     (tmp_path / "own.gin").write_text(f"include '{tmp_path / 'included.gin'}'\nb = 1\n")

@@ -49,6 +49,7 @@ def read(path):
     return samples
 
 
+@pytest.mark.long
 def test_a_recording_becomes_files(opened, tmp_path, capsys):
     source = render_helpers.write_tone(
         tmp_path / "tone.wav", sample_rate=44100, secs=0.4
@@ -144,6 +145,7 @@ def test_pitch_is_tracked_as_the_dataset_was_unless_a_person_says_other(
     assert asked(crepe_capacity="tiny") == ("tiny", "argmax")
 
 
+@pytest.mark.long
 def test_midi_becomes_sound(opened, tmp_path):
     tune = render_helpers.write_midi(tmp_path / "tune.mid", [(100, 69, 0.0, 0.3)])
     output = tmp_path / "tune.flac"
@@ -227,6 +229,7 @@ def test_a_run_without_checkpoint_is_refused(tmp_path, capsys):
     assert "no sound checkpoint" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_overwrite_replaces_only_when_asked(opened, tmp_path):
     source = render_helpers.write_tone(tmp_path / "tone.wav", secs=0.1)
     output = tmp_path / "out.wav"

@@ -323,6 +323,7 @@ def test_note_127_is_too_high_until_it_is_transposed(tmp_path):
     assert lower.f0_hz[20] == pytest.approx(6272.0, rel=1e-3)
 
 
+@pytest.mark.long
 def test_mutated_files_play_or_are_refused(rng, tmp_path):
     seeds = [*PLAYED.values(), *(data for data, _ in REFUSED.values())]
     n_played = 0

@@ -43,6 +43,7 @@ def whole(model):
     return join(renderer.Renderer(model, options).play(played))
 
 
+@pytest.mark.long
 def test_blocks_have_no_joints(model, whole):
     played = render_helpers.make_performance()
     options = renderer.RenderOptions(block_frames=BLOCK_FRAMES)
@@ -120,6 +121,7 @@ def test_dry_leaves_the_reverb_out_and_nothing_else(model, whole):
     np.testing.assert_allclose(dry.mix, whole.harmonic + whole.noise, atol=1e-6)
 
 
+@pytest.mark.long
 def test_tail_rings_on_after_the_end(model, whole):
     played = render_helpers.make_performance()
     options = renderer.RenderOptions(block_frames=BLOCK_FRAMES, tail_secs=0.05)

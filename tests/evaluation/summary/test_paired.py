@@ -111,6 +111,7 @@ def test_seeds_must_agree(rng):
 @pytest.mark.parametrize(
     ("n_units", "confidence", "most"), [(5, 0.95, 46), (5, 0.995, 9), (12, 0.95, 46)]
 )
+@pytest.mark.long
 def test_chance_is_decided_as_rarely_as_the_level_says(n_units, confidence, most, rng):
     decided = 0
     for _ in range(600):

@@ -245,6 +245,7 @@ def test_ranges_hold_their_ends_or_not_as_they_say():
 
 
 @pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.long
 def test_gradients_equal_those_of_the_steps(rng, name):
     smoother = SMOOTHERS[name]()
     frames = tf.constant(rng.normal(size=(2, 40, 3)), tf.float32)
@@ -333,6 +334,7 @@ def test_each_target_learns_its_own_coefficient(rng):
 
 
 @ALL
+@pytest.mark.long
 def test_smoothing_gradient_is_numerically_right(rng, name):
     smoother = SMOOTHERS[name](dtype="float64")
     frames = rng.normal(size=(1, 34, 2))  # more than one block

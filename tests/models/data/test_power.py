@@ -33,6 +33,7 @@ def datasets(request, tmp_path_factory):
     return folder / "new", folder / "old"
 
 
+@pytest.mark.long
 def test_a_dataset_without_power_gives_it_all_the_same(datasets):
     new, old = (data_provider.PreparedDataset(folder) for folder in datasets)
     written, derived = (x.examples(range(x.n_examples)) for x in (new, old))

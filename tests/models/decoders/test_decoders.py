@@ -124,6 +124,7 @@ def gradient(decoder, inputs, precision):
 
 
 @ALL
+@pytest.mark.long
 def test_gradients_of_rounded_products_are_those_of_float32(rng, name):
     decoder, inputs = DECODERS[name](), make_inputs(rng)
     decoder(inputs)
@@ -171,6 +172,7 @@ def test_every_weight_gets_a_gradient(rng, name):
 
 
 @ALL
+@pytest.mark.long
 def test_saved_weights_give_the_same_output(rng, name, tmp_path):
     source, target, inputs = DECODERS[name](), DECODERS[name](), make_inputs(rng)
     expected, before = source(inputs), target(inputs)
@@ -206,6 +208,7 @@ def test_training_stays_finite_at_ten_times_the_learning_rate(rng, name):
     assert values[-1] < values[0]
 
 
+@pytest.mark.long
 def test_gru_decoder_equals_ddsp_and_exchanges_weights(rng):
     inputs = make_inputs(rng)
     sizes = {"rnn_channels": 16, "ch": 8, "layers_per_stack": 2}

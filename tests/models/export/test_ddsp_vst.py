@@ -100,6 +100,7 @@ def test_the_check_sees_other_tensors_and_newer_operations(monkeypatch):
     assert any("its tensors" in fault for fault in plugin_file.check(content))
 
 
+@pytest.mark.long
 def test_the_file_carries_the_range_of_the_instrument(tmp_path, monkeypatch):
     content = exported("stage2")
     monkeypatch.setattr(ddsp_vst, "measure_range", lambda dataset: HEARD)
@@ -122,6 +123,7 @@ def test_the_file_carries_the_range_of_the_instrument(tmp_path, monkeypatch):
     assert player.read_metadata(target)["export_time"] != found["export_time"]
 
 
+@pytest.mark.long
 def test_the_range_is_that_of_the_notes(tmp_path):
     dataset = provider.PreparedDataset(
         training_helpers.write_dataset(tmp_path / "data"), frame_rate=50
@@ -187,6 +189,7 @@ def test_states_go_round():
 # ---- 3: the sound
 
 
+@pytest.mark.long
 def test_the_plugins_synths_sound_as_ours():
     model, content = build("stage2"), exported("stage2")
     f0_hz, power_db = np.full(N_FRAMES, 330.0, "f"), np.full(N_FRAMES, -20.0, "f")
@@ -328,6 +331,7 @@ CONDITIONING = "models.conditioning.Conditioning."
     ],
     ids=["transformer", "window", "fir", "counts", "confidence", "rate", "state"],
 )
+@pytest.mark.long
 def test_what_the_plugin_cannot_play_is_refused(stage, bindings, said):
     assert said in refusal(stage, *bindings)
 

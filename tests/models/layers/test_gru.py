@@ -50,6 +50,7 @@ def pair(rng):
 
 
 @pytest.mark.parametrize(("batch", "n_frames"), [(1, 1), (3, 200)])
+@pytest.mark.long
 def test_gru_and_its_gradients_are_keras(rng, pair, batch, n_frames):
     inputs = gaussian(rng, batch, n_frames, N_INPUTS)
     upstream = gaussian(rng, batch, n_frames, N_UNITS)
@@ -115,6 +116,7 @@ def test_last_state_is_returned(rng):
     np.testing.assert_array_equal(output, state)
 
 
+@pytest.mark.long
 def test_graph_of_unknown_sizes_survives_saving(rng, tmp_path, pair):
     keras, ours = pair
     module = tf.Module()
@@ -180,6 +182,7 @@ def test_fc_stack_and_its_gradients_are_ddsps(rng):
 
 
 @pytest.mark.parametrize("keep_products", [True, False])
+@pytest.mark.long
 def test_fc_stack_reads_inputs_side_by_side_as_if_they_were_one(rng, keep_products):
     whole = dense.FastFcStack(N_UNITS, 3)
     split = dense.FastFcStack(N_UNITS, 3, keep_products=keep_products)
@@ -238,6 +241,7 @@ def decoder_options():
     }
 
 
+@pytest.mark.long
 def test_decoder_restores_ddsps_checkpoint_and_agrees(rng, tmp_path):
     inputs = decoder_inputs(rng)
     stock = decoders.RnnFcDecoder(**decoder_options())

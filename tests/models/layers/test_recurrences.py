@@ -151,6 +151,7 @@ def test_filter_gradients_are_numerically_right(rng, function, coefficients):
     ],
     ids=["one_pole", "integrator", "biquad"],
 )
+@pytest.mark.long
 def test_filter_gradients_equal_those_of_the_steps(rng, make, coefficients):
     frames = tf.constant(rng.normal(size=(2, 100, 3)), tf.float32)
     coefficients = tf.constant(coefficients)

@@ -15,6 +15,7 @@ def pair(rng):
     return 0.1 * rng.normal(size=(2, 2, 4000)).astype(np.float32)
 
 
+@pytest.mark.long
 def test_arrays_and_tensors_give_the_same_terms(pair):
     ref, est = pair[:, 0]
     terms = spectral.spectral_terms(

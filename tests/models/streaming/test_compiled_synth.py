@@ -58,6 +58,7 @@ def play(synth, run, f0_hz):
 
 
 @pytest.mark.parametrize("f0_hz", PITCHES.values(), ids=PITCHES.keys())
+@pytest.mark.long
 def test_files_sound_as_steps(synths, f0_hz):
     wanted = play(*synths["plain"], f0_hz)
     found = play(*synths["compiled"], f0_hz)

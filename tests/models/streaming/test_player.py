@@ -126,6 +126,7 @@ def test_what_cannot_stream_says_why(binding, reason):
 # ---- synthesis
 
 
+@pytest.mark.long
 def test_blocks_equal_the_models_own_synths():
     model = render_helpers.build_model("stage2")
     played = render_helpers.make_performance()

@@ -67,6 +67,7 @@ def teach(model, provider, tmp_path, *, n_steps, seed=0):
     )
 
 
+@pytest.mark.long
 def test_fewer_frames_have_measurements_of_their_own(data_dir, tmp_path):
     thinned = provider_lib.PreparedDataset(data_dir, "train", frame_rate=50)
     sizes = {"n_harmonics": 5, "n_noise_bands": 9, "fallback_dir": tmp_path}
@@ -177,6 +178,7 @@ def steadiest(measured, key, column):
         ),
     ],
 )
+@pytest.mark.long
 def test_output_biases_alone_reach_the_average_with_every_head(
     head, data_dir, tmp_path
 ):
@@ -209,6 +211,7 @@ def test_output_biases_alone_reach_the_average_with_every_head(
         assert distance < BIASES_REACH * steady + 0.1  # dB
 
 
+@pytest.mark.long
 def test_first_layers_bend_where_the_data_is(data_dir, tmp_path):
     model, provider = make_model("gin/stage3.gin"), open_train(data_dir)
     inputs = material_lib.gather(

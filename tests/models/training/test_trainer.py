@@ -48,6 +48,7 @@ def _parts(batch, n_parts):
     }
 
 
+@pytest.mark.long
 def test_accumulated_parts_equal_the_large_batch(rng):
     """Noise included: it belongs to the row of the joint batch."""
     batch = training_toy.toy_batch(rng, n_rows=4)

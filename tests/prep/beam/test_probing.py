@@ -23,6 +23,7 @@ def found(tmp_path):
     return find.find_recordings([str(tmp_path / "in")])
 
 
+@pytest.mark.long
 def test_workers_find_what_this_process_finds(found, tmp_path):
     (tmp_path / "answers").mkdir()
     job = probing.ProbingJob(str(tmp_path / "answers"), **TOLD)

@@ -131,6 +131,7 @@ def test_long_recordings_have_the_records_that_they_had(tmp_path):
     ],
     ids=str,
 )
+@pytest.mark.long
 def test_packs_with_other_settings_have_whole_examples(tmp_path, changed):
     prep_helpers.write_tones(tmp_path / "in", [0.5, 0.4, 0.62, 0.9])
     prep_helpers.prepare(tmp_path / "in", tmp_path / "out", **changed)
@@ -145,6 +146,7 @@ def test_packs_with_other_settings_have_whole_examples(tmp_path, changed):
             assert np.abs(example["audio"]).max() > 0.1
 
 
+@pytest.mark.long
 def test_stopped_run_of_short_recordings_goes_on_to_the_same_bytes(
     made, tmp_path, monkeypatch
 ):

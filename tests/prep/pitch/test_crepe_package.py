@@ -37,6 +37,7 @@ def test_predict_has_crepes_signature():
 
 
 @pytest.mark.parametrize("viterbi", [False, True])
+@pytest.mark.long
 def test_predict_finds_a_sine(viterbi):
     time, frequency, confidence, activation = crepe_package.predict(
         sine(), 16000, model_capacity="tiny", viterbi=viterbi, verbose=0
@@ -56,6 +57,7 @@ def test_predict_takes_other_rates_and_channels():
     np.testing.assert_allclose(frequency[3:-3], 330, rtol=0.01)
 
 
+@pytest.mark.long
 def test_without_centring_frames_begin_at_their_time():
     audio = sine()
     activation = crepe_package.get_activation(
@@ -66,6 +68,7 @@ def test_without_centring_frames_begin_at_their_time():
     np.testing.assert_allclose(centred[8:-8], activation, atol=1e-5)
 
 
+@pytest.mark.long
 def test_keras_model_has_the_published_layers_and_agrees():
     model = crepe_package.build_and_load_model("tiny")
     names = [layer.name for layer in model.layers]

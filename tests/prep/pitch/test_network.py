@@ -95,6 +95,7 @@ def test_real_recordings_equal_the_published_ones(capacity, name, recordings):
 
 @pytest.mark.parametrize("hop_size", HOPS)
 @pytest.mark.parametrize("center", [True, False], ids=["centred", "from the start"])
+@pytest.mark.long
 def test_every_hop_equals_the_published_frames(hop_size, center, rng):
     audio = tones.gliding(rng, 4000)
     expected = published(audio, hop_size, center=center)
@@ -103,6 +104,7 @@ def test_every_hop_equals_the_published_frames(hop_size, center, rng):
     np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.long
 def test_level_does_not_matter(rng):
     audio = tones.gliding(rng)
     loud, quiet = (network("tiny").activations(gain * audio) for gain in (1, 1 / 1024))

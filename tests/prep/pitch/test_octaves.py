@@ -115,6 +115,7 @@ def tiny():
         ),
     ],
 )
+@pytest.mark.long
 def test_crepe_hears_beyond_its_range(f0_hz):
     octaves = -1 if f0_hz > 1000 else 1
     audio = tone(f0_hz, 0.4, n_harmonics=12).astype(np.float32)

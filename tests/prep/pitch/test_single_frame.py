@@ -24,6 +24,7 @@ def networks():
 
 
 @pytest.mark.parametrize("name", FRAMES)
+@pytest.mark.long
 def test_activations_equal_those_of_a_batch(networks, name):
     frame = FRAMES[name].astype(np.float32)
     single, batches = networks

@@ -58,6 +58,7 @@ ENCODED = {  # codec, container, more
 
 @pytest.mark.parametrize("name", ENCODED)
 @pytest.mark.parametrize("n_channels", [1, 2])
+@pytest.mark.long
 def test_every_format_is_read_in_full(tmp_path, name, n_channels):
     codec, container, more = ENCODED[name]
     audio = TONE if n_channels == 1 else np.stack([TONE, 0.9 * TONE], axis=1)
@@ -249,6 +250,7 @@ def test_a_stream_that_changes_rate_and_channels_goes_on(tmp_path):
     assert recording.secs == pytest.approx(4.0, abs=2 * CODEC_SECS)
 
 
+@pytest.mark.long
 def test_nothing_is_written_to_stderr(tmp_path):
     zoo.write(tmp_path / "joined.mp3", MP3 * 2)
     zoo.write(tmp_path / "damaged.mp3", MP3[:5000] + b"\x55" * 4000 + MP3[5000:])
