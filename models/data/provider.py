@@ -183,15 +183,24 @@ class PreparedDataset(data.DataProvider):
         return dataset.prefetch(tf.data.AUTOTUNE)
 
     def examples(self, indices: Sequence[int]) -> dict[str, np.ndarray]:
-        """Reads some examples as one batch of arrays."""
-        dataset = self._read(
-            tf.data.Dataset.from_tensor_slices(np.asarray(indices, np.int64))
-        )
-        try:
-            batch = next(iter(dataset.batch(len(indices))))
-        except tf.errors.DataLossError as error:
-            raise self.damage(error) from error
-        return {key: value.numpy() for key, value in batch.items()}
+        """Reads some examples as one batch of arrays.
+
+        Record by record and not through a pipeline, which takes longer to be traced
+        than some dozens of records to be read.
+        """
+        rows = []
+        for index in indices:
+            try:
+                record = self._records.read(int(index))
+            except ValueError as error:
+                raise self.damage(error) from error
+            row = self._parse(tf.constant(record))
+            rows.append(
+                {key: value.numpy() for key, value in row.items()}
+                | {key: np.float32(v[index]) for key, v in self._companions.items()}
+                | {"example_index": np.int64(index)}
+            )
+        return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
 
     def check_unchanged(self) -> None:
         """Raises `record_index.DatasetChangedError` if its files have been changed."""
@@ -280,22 +289,26 @@ class PreparedDataset(data.DataProvider):
         indices = epochs.flat_map(lambda epoch: self._epoch(epoch, shuffle=shuffle))
         return indices.skip(skipped)
 
+    def _parse(self, record: tf.Tensor) -> dict[str, tf.Tensor]:
+        """A serialised record → an example."""
+        example = tf.io.parse_single_example(record, self.features_dict)
+        audio_16k = example[self._key_16k]
+        if not self.include_audio_16k:
+            example.pop("audio_16k", None)
+        example["power_db"] = power.measured_or(example["power_db"], audio_16k)
+        for key in FRAME_KEYS:
+            frames = example[key][:: self.every]
+            if self.with_end_frame:
+                frames = tf.concat([frames, frames[-1:]], axis=0)
+            example[key] = frames[:, tf.newaxis]  # [n_frames, 1]
+        return example
+
     def _read(self, indices: tf.data.Dataset) -> tf.data.Dataset:
         """Indices → examples, in the order given."""
 
         def parse(index: tf.Tensor, record: tf.Tensor) -> dict[str, tf.Tensor]:
-            example = tf.io.parse_single_example(record, self.features_dict)
-            audio_16k = example[self._key_16k]
-            if not self.include_audio_16k:
-                example.pop("audio_16k", None)
-            example["power_db"] = power.measured_or(example["power_db"], audio_16k)
-            for key in FRAME_KEYS:
-                frames = example[key][:: self.every]
-                if self.with_end_frame:
-                    frames = tf.concat([frames, frames[-1:]], axis=0)
-                example[key] = frames[:, tf.newaxis]  # [n_frames, 1]
-            more = self._companions_of(index)
-            return {**example, **more, "example_index": index}
+            own, more = self._parse(record), self._companions_of(index)
+            return {**own, **more, "example_index": index}
 
         records = indices.flat_map(self._records.dataset_of)
         return tf.data.Dataset.zip((indices, records)).map(

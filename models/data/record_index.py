@@ -29,7 +29,6 @@ from prep.dataset import tfrecords
 VERIFIED_SIZE = 1 << 30  # bytes of a dataset that are all read when it is opened
 _READ_SIZE = 1 << 18  # bytes that TensorFlow reads at once
 _DESCRIPTORS = pathlib.Path("/proc/self/fd")  # of Linux: a name for each open file
-DESCRIPTORS_A_FILE = 2  # it and its map, which Python gives a descriptor of its own
 SPARE_DESCRIPTORS = 256  # for everything else that a training opens
 
 
@@ -51,7 +50,7 @@ def allow_open_files(n_files: int) -> None:
     """
     limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     n_open = len(os.listdir(_DESCRIPTORS)) if _DESCRIPTORS.is_dir() else 0
-    needed = n_open + n_files * DESCRIPTORS_A_FILE + SPARE_DESCRIPTORS
+    needed = n_open + n_files + SPARE_DESCRIPTORS
     if needed <= limit or limit == resource.RLIM_INFINITY:
         return
     if most != resource.RLIM_INFINITY and needed > most:
@@ -82,16 +81,15 @@ class RecordIndex:
         allow_open_files(len(self.paths))
         self._files = [open(path, "rb") for path in self.paths]
         self._states = [_state(file) for file in self._files]
-        self._maps = [_map_file(file) for file in self._files]
         found = [
-            np.asarray(tfrecords.find_offsets(content, path), np.int64)
-            for content, path in zip(self._maps, self.paths, strict=True)
+            _find_offsets(file, path)
+            for file, path in zip(self._files, self.paths, strict=True)
         ]
         # Where each record begins in its file, and the number of each file's first.
         self._offsets = np.concatenate([np.zeros(0, np.int64), *found])
         self._first = np.cumsum([0, *(len(offsets) for offsets in found)])
 
-        if sum(len(content) for content in self._maps) <= VERIFIED_SIZE:
+        if sum(size for size, _ in self._states) <= VERIFIED_SIZE:
             for index in range(len(self)):
                 self.read(index)
 
@@ -145,11 +143,13 @@ class RecordIndex:
             ValueError: If the data on disk does not match its checksum.
         """
         file_index = int(np.searchsorted(self._first, index, side="right")) - 1
-        return tfrecords.read_record(
-            self._maps[file_index],
-            int(self._offsets[index]),
-            path=self.paths[file_index],
-            number=index,
+        begin, end = int(self._offsets[index]), self._states[file_index][0]
+        if index + 1 < self._first[file_index + 1]:
+            end = int(self._offsets[index + 1])
+        # Not from a map: where a file has been cut off, a map kills the process.
+        content = os.pread(self._files[file_index].fileno(), end - begin, begin)
+        return tfrecords.check_record(
+            content, path=self.paths[file_index], offset=begin, number=index
         )
 
 
@@ -159,8 +159,9 @@ def _state(file: BinaryIO) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _map_file(file: BinaryIO) -> mmap.mmap | bytes:
-    """The content of a file, mapped; an empty file cannot be mapped."""
+def _find_offsets(file: BinaryIO, path: pathlib.Path) -> np.ndarray:
+    """Where each record of a file begins; an empty file, which has no map, has none."""
     if os.fstat(file.fileno()).st_size == 0:
-        return b""
-    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return np.zeros(0, np.int64)
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return np.asarray(tfrecords.find_offsets(content, path), np.int64)

@@ -82,25 +82,22 @@ def find_offsets(content: mmap.mmap | bytes, path: pathlib.Path) -> "array.array
     return offsets
 
 
-def read_record(
-    content: mmap.mmap | bytes, offset: int, *, path: pathlib.Path, number: int
+def check_record(
+    content: bytes, *, path: pathlib.Path, offset: int, number: int
 ) -> bytes:
-    """Reads the data of one record.
+    """Takes the data of one record out of its frame.
 
     Args:
-        content: All bytes of the file.
-        offset: Where the record's header begins, as `find_offsets` says.
-        path: Its name, for messages.
+        content: The record with its header and footer, as it was read.
+        path: The file's name, for messages.
+        offset: Where in the file it lies, for messages.
         number: Of the record, for messages.
 
     Raises:
-        ValueError: If the data does not match its checksum.
+        ValueError: If the data does not match its checksum, or is not all there.
     """
-    (length,) = struct.unpack_from("<Q", content, offset)
-    begin = offset + HEADER_SIZE
-    data = bytes(content[begin : begin + length])
-    (stored,) = struct.unpack_from("<I", content, begin + length)
-    if masked_crc(data) != stored:
+    data = content[HEADER_SIZE:-FOOTER_SIZE]
+    if frame_record(data) != content:
         raise ValueError(
             f"record {number} at byte {offset} of {path} does not match its checksum: "
             "the file is damaged; prepare the dataset again."
