@@ -4,10 +4,12 @@ XLA turns a kernel's element-wise operations and its loops into machine code tha
 over memory once, where TensorFlow's executor would pass once an operation. Kernels are
 compiled anew for each new shape, in a fraction of a second to a few seconds; graphs of
 unknown shapes are compiled when they meet a concrete one. `DDSP_LADDER_XLA=0` in the
-environment switches that off.
+environment switches that off, and `as_written` neither traces nor compiles for a while.
 """
 
 import collections.abc
+import contextlib
+import contextvars
 import functools
 import typing
 
@@ -16,6 +18,20 @@ import tensorflow as tf
 from prep import tensorflow_setup
 
 _CONSTANTS = (int, float, str, type(None))
+_is_as_written = contextvars.ContextVar("_is_as_written", default=False)
+
+
+@contextlib.contextmanager
+def as_written() -> collections.abc.Iterator[None]:
+    """Runs kernels operation by operation inside this context.
+
+    A kernel takes longer to be traced than to run once on a few frames.
+    """
+    token = _is_as_written.set(True)
+    try:
+        yield
+    finally:
+        _is_as_written.reset(token)
 
 
 def _detached(value: typing.Any) -> typing.Any:
@@ -61,6 +77,9 @@ def compiled(
         while n_tensors and isinstance(arguments[n_tensors - 1], _CONSTANTS):
             n_tensors -= 1
         tensors = tf.nest.map_structure(_detached, arguments[:n_tensors])
-        return jitted(*arguments[n_tensors:])(*tensors)
+        constants = arguments[n_tensors:]
+        if _is_as_written.get():
+            return _call(kernel, constants, *tensors)
+        return jitted(*constants)(*tensors)
 
     return call

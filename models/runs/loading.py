@@ -182,19 +182,20 @@ def has_end_frame(model: tf.keras.Model) -> bool:
 
 
 def build_variables(model: tf.keras.Model, *, n_samples: int, n_frames: int) -> None:
-    """Runs a model once on a made-up example, which creates its variables."""
+    """Creates a model's variables by a made-up example."""
     n_frames += has_end_frame(model)
     frames = tf.ones([1, n_frames, 1])
-    model(
-        {
-            "audio": tf.zeros([1, n_samples]),
-            "f0_hz": 440.0 * frames,
-            "f0_confidence": frames,
-            "loudness_db": -30.0 * frames,
-            "power_db": -30.0 * frames,
-        },
-        training=False,
-    )
+    features = {
+        "audio": tf.zeros([1, n_samples]),
+        "f0_hz": 440.0 * frames,
+        "f0_confidence": frames,
+        "loudness_db": -30.0 * frames,
+        "power_db": -30.0 * frames,
+    }
+    if hasattr(model, "create_variables"):
+        model.create_variables(features)
+    else:
+        model(features, training=False)
 
 
 def find_weights(place: str) -> checkpoints.FoundCheckpoint:

@@ -84,15 +84,18 @@ class LadderTrainer:
     def build(self, batch: Batch) -> None:
         """Creates the variables of model and optimiser.
 
-        On one device the forward pass is traced and not run: kernels would be compiled
-        for a batch of one, which training never meets.
+        Where the model has no quicker way, the forward pass is traced on one device and
+        not run: kernels would be compiled for a batch of one, which training never
+        meets.
         """
 
         def forward(features: Batch) -> Any:
             return self.model(features, return_losses=True, training=True)
 
         with self.strategy.scope():
-            if self.n_replicas == 1:
+            if hasattr(self.model, "create_variables"):
+                self.model.create_variables(batch)
+            elif self.n_replicas == 1:
                 tf.function(forward, autograph=False).get_concrete_function(batch)
             else:
                 forward(batch)

@@ -10,6 +10,8 @@ from ddsp.training import trainers
 from models import autoencoder
 from models import schedules
 from models.controls import conditioning
+from models.controls import control_smoothing
+from models.controls import smoothing
 from models.decoders import mlp
 from models.losses import regularizers
 from models.losses import terms as loss_terms
@@ -21,10 +23,16 @@ FEATURES = ("f0_hz", "loudness_db", "f0_confidence")
 
 
 def small_model(
-    *, loss_objs=(), n_frames=20, input_keys=("ld_scaled", "f0_scaled"), **kwargs
+    *,
+    loss_objs=(),
+    n_frames=20,
+    input_keys=("ld_scaled", "f0_scaled"),
+    effect=None,
+    **kwargs,
 ):
     n_samples = n_frames * 64
     splits = (("amps", 1), ("harmonic_distribution", 5), ("noise_magnitudes", 9))
+    added = effect() if effect else None
     group = ddsp.processors.ProcessorGroup(
         dag=[
             (
@@ -38,6 +46,7 @@ def small_model(
                 ["noise_magnitudes"],
             ),
             (ddsp.processors.Add(), ["filtered_noise/signal", "harmonic/signal"]),
+            *([(added, ["add/signal"])] if added else []),
         ]
     )
     decoder = mlp.MlpDecoder(hidden=8, output_splits=splits, input_keys=input_keys)
@@ -177,6 +186,62 @@ def test_ddsp_s_own_trainer_trains_the_ladder(rng):
         True,
     ]
     assert int(model.step) == 5
+
+
+class ScaledByLength(ddsp.processors.Processor):
+    """An effect whose variable is as long as what it is given."""
+
+    def build(self, input_shape):
+        self.gain = self.add_weight(name="gain", shape=[int(input_shape[-1])])
+
+    def get_controls(self, audio):
+        return {"audio": audio}
+
+    def get_signal(self, audio):
+        return audio + self.gain
+
+
+def with_effect(effect):
+    return small_model(
+        effect=effect, smoothing=control_smoothing.ControlSmoothing(learned_one_pole)
+    )
+
+
+def learned_one_pole(**kwargs):
+    return smoothing.OnePole(learned=True, **kwargs)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "effect",
+    [
+        None,
+        lambda: ddsp.effects.Reverb(trainable=True, reverb_length=50, name="room"),
+        lambda: ScaledByLength(name="scaled"),
+    ],
+    ids=["none", "reverb", "by length"],
+)
+def test_variables_are_created_as_by_a_call(rng, effect):
+    batch = ladder_helpers.make_batch(rng, n_frames=20)
+    found = []
+    for create in (
+        lambda model: model(batch, training=False),
+        lambda model: model.create_variables(batch),
+    ):
+        tf.keras.backend.clear_session()
+        tf.keras.utils.set_random_seed(1)
+        model = with_effect(effect)
+        create(model)
+        assert model.built
+        found.append({v.name: v.numpy() for v in model.variables})
+    called, created = found
+    assert list(created) == list(called)
+    for name, value in called.items():
+        if "room" in name:  # drawn after the synth's noise, or before
+            assert created[name].shape == value.shape == (50,)
+        else:
+            np.testing.assert_array_equal(created[name], value, name)
+    assert any("alpha" in name for name in created)
 
 
 def test_outputs_keep_the_contract(rng):
