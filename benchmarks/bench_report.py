@@ -119,9 +119,16 @@ def make_work(work: pathlib.Path) -> pathlib.Path:
     training_helpers.write_dataset(
         work / "data", n_train=4, n_eval=_CLIPS.value, example_secs=EXAMPLE_SECS
     )
+    tree = work / "before"
+    tree.mkdir()
+    packed = subprocess.run(
+        ["git", "archive", _BEFORE.value], cwd=ROOT, capture_output=True, check=True
+    )
+    subprocess.run(["tar", "-x", "-C", str(tree)], input=packed.stdout, check=True)
+    # By the earlier program: it cannot read what a later one writes.
     for rung in RUNGS:
         run(
-            ROOT,
+            tree,
             "models.ddsp_run",
             f"--gin_file=gin/{rung}.gin",
             "--gin_file=gin/overlays/demo.gin",
@@ -129,12 +136,6 @@ def make_work(work: pathlib.Path) -> pathlib.Path:
             f"--save_dir={work}/runs/{rung}",
             "--steps=1",
         )
-    tree = work / "before"
-    tree.mkdir()
-    packed = subprocess.run(
-        ["git", "archive", _BEFORE.value], cwd=ROOT, capture_output=True, check=True
-    )
-    subprocess.run(["tar", "-x", "-C", str(tree)], input=packed.stdout, check=True)
     return tree
 
 
