@@ -113,6 +113,26 @@ def test_what_was_passed_over_is_counted_in_the_order_of_its_words():
     ]
 
 
+@pytest.mark.parametrize(
+    ("events", "remarks"),
+    [
+        # A value before any status; a status that nobody defined.
+        ((b"\x00\x45", b"\x00\xf4", NOTE_A4), ["2 bytes that belong to no message"]),
+        # The lowest status of all, where a value should be.
+        ((on(0), delta(960) + b"\xb0\x07", off(0)[1:]), ["1 messages without an end"]),
+        # Tracks that end inside a message, its time or its kind.
+        ((NOTE_A4, b"\x00\xb0"), ["1 messages without an end"]),
+        ((NOTE_A4, b"\x00\xb0\x07"), ["1 messages without an end"]),
+        ((NOTE_A4, b"\x00"), []),
+        ((NOTE_A4, b"\x00\xff"), []),
+    ],
+)
+def test_what_breaks_off_costs_itself(events, remarks):
+    score = midi_file.read_score(smf(track(*events)))
+    assert spans(score) == ONE_SECOND
+    assert score.remarks == remarks
+
+
 def test_messages_of_every_length_are_passed():
     messages = (
         *(b"\x00\xa0\x45\x10", b"\x00\xc0\x05", b"\x00\xd0\x20"),
