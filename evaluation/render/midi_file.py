@@ -122,15 +122,15 @@ def _unpack(data: bytes) -> bytes:
 
 def _tracks(data: bytes) -> Iterator[bytes]:
     """Yields the content of each track; a length that leads astray is not believed."""
-    position = 0
-    while (position := data.find(b"MTrk", position)) >= 0:
+    position = data.find(b"MTrk")
+    while position != -1:
         size = int.from_bytes(data[position + 4 : position + 8], "big")
         begin, end = position + 8, position + 8 + size
         if end != len(data) and data[end : end + 4] != b"MTrk":
             following = data.find(b"MTrk", begin)
-            end = following if following >= 0 else len(data)
+            end = following if following != -1 else len(data)
         yield data[begin:end]
-        position = end
+        position = data.find(b"MTrk", end)
 
 
 def _read_track(track: bytes, passed_over: collections.Counter[str]) -> list[_Message]:

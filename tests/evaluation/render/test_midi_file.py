@@ -149,13 +149,14 @@ def test_a_track_is_as_long_as_it_says_where_another_or_nothing_follows():
     one, other = track(text, NOTE_A4, END), track(text, on(0, 71), off(480, 71), END)
     both = [(69, 0.0, 1.0), (71, 0.0, 0.5)]
     assert spans(midi_file.read_score(smf(one, other))) == both
-    # Where it leads astray, the next track is looked for.
-    plain = track(NOTE_A4, END)[8:]
-    for size in (len(plain) - 1, len(plain) + 1, 10**6):
-        astray = b"MTrk" + struct.pack(">I", size) + plain
-        assert both[:1] == spans(midi_file.read_score(smf(astray)))
-        following = midi_file.read_score(smf(astray, track(on(0, 71), off(480, 71))))
-        assert spans(following) == both
+    # Where it leads astray, the next track is looked for; none says where it ends.
+    size = len(NOTE_A4)
+    for wrong_size in (size, size - 1, size + 1, 10**6):
+        astray = b"MTrk" + struct.pack(">I", wrong_size) + NOTE_A4
+        other = track(on(0, 71), off(480, 71))
+        for tracks in ([astray], [astray, other], [astray, other, track(on(480, 50))]):
+            wanted = [*both, (50, 0.5, 1.5)][: len(tracks)]
+            assert spans(midi_file.read_score(smf(*tracks))) == wanted
 
 
 def test_the_first_file_of_several_is_the_one():
