@@ -204,7 +204,7 @@ def _pitch(
     rests = np.array([b.start - a.end for a, b in itertools.pairwise(notes)])
     leaps = np.where(rests < phrasing.glide_secs, np.diff(pitches), 0.0)
     leaps = np.concatenate([[0.0], leaps])
-    still_to_go = np.clip(1.0 - _share(since, phrasing.glide_secs), 0.0, 1.0)
+    still_to_go = np.maximum(1.0 - _share(since, phrasing.glide_secs), 0.0)
     return pitches[index] - leaps[index] * still_to_go
 
 

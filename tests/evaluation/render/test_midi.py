@@ -127,11 +127,12 @@ def test_envelope_by_hand():
 
 
 def test_frames_inside_notes_are_sure_and_others_are_not():
-    played = play(note(start=0.1, end=0.2), note(start=0.3, end=0.4))
+    played = play(note(start=0.1, end=0.2), note(71, 0.3, 0.4))
     inside = np.flatnonzero(played.f0_confidence > 0)
     assert inside.tolist() == [*range(10, 20), *range(30, 40)]
     assert played.f0_confidence[15] == np.float32(0.95)
     assert played.loudness_db[:10].max() == -80.0  # before the first note
+    assert render_helpers.to_midi(played)[[0, 9, 29, 30]] == near_to(69, 69, 69, 71)
 
 
 def test_a_glide_is_a_straight_line_in_semitones():
@@ -228,7 +229,7 @@ def test_one_voice_is_left(starts, ends, kept):
     assert notes[0].end == ends[0]  # the file's own stay as they are
 
 
-@pytest.mark.parametrize(("overlap", "is_told"), [(0.05, False), (0.06, True)])
+@pytest.mark.parametrize(("overlap", "is_told"), [(0.05, False), (0.051, True)])
 def test_legato_of_50_ms_is_no_overlap(overlap, is_told, caplog):
     notes = [note(60, 0.0, 0.5 + overlap), note(64, 0.5, 1.0)]
     midi.one_voice(notes, name="a.mid")
