@@ -165,10 +165,11 @@ def controller(name, *changes, channel=0):
 
 @pytest.mark.parametrize("name", [midi_file.EXPRESSION, midi_file.BREATH])
 @pytest.mark.parametrize(
-    ("value", "decibels"), [(127.0, 0.0), (63.5, -12.0412), (12.7, -40.0)]
+    ("value", "decibels"), [(127.0, 0.0), (63.5, -12.0412), (12.7, -40.0), (0.0, -70.0)]
 )
+@pytest.mark.filterwarnings("error")
 def test_expression_is_40_db_a_decade(name, value, decibels):
-    """General MIDI's curve: 40 log10(value / 127)."""
+    """General MIDI's curve: 40 log10(value / 127), down to the floor of -80 dB."""
     loud = transfer.Heard(EVEN.pitch_midi, np.full(101, -10.0))
     played = midi.play_notes(
         [note()],
