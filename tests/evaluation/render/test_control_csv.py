@@ -176,6 +176,7 @@ SHEETS = {
     "tabs": "f0_hz\tloudness_db\n440,5\t-20\n",
     "quoted": 'f0_hz,loudness_db\n"440,5",-20\n',
     "capitals and spaces": "F0_Hz, Loudness_dB\n440.5, -20\n",
+    "its first line in capitals": "SEP=;\nf0_hz;loudness_db\n440,5;-20\n",
     "Excel's own first line": "sep=;\r\nf0_hz;loudness_db\r\n440,5;-20\r\n",
 }
 
