@@ -9,8 +9,8 @@ moves the mod wheel decides the vibrato's depth with it. The rest of the phrasin
 Source: own; the curve of expression is that of the General MIDI 2 recommendation.
 """
 
-import copy
 import dataclasses
+import itertools
 import pathlib
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -108,7 +108,7 @@ def read_midi(
 
 
 def one_voice(
-    notes: list[midi_file.ScoreNote], *, name: str = "the file"
+    notes: list[midi_file.ScoreNote], *, name: str
 ) -> list[midi_file.ScoreNote]:
     """Ends each note where the next begins.
 
@@ -129,9 +129,9 @@ def one_voice(
         elif kept and kept[-1].end > note.start + 0.05:
             n_cut += 1
         # A copy: the notes of the file stay as they are.
-        if kept and kept[-1].end > note.start:
-            kept[-1] = copy.copy(kept[-1])
-            kept[-1].end = note.start
+        if kept:
+            end = min(kept[-1].end, note.start)
+            kept[-1] = dataclasses.replace(kept[-1], end=end)
         kept.append(note)
     if n_cut:
         logging.warning(
@@ -201,19 +201,22 @@ def _pitch(
 ) -> np.ndarray:
     """MIDI note numbers with glide. Shape [n_frames]."""
     pitches = np.array([note.pitch for note in notes], float)
-    before = np.concatenate([pitches[:1], pitches[:-1]])
-    ends = np.array([0.0, *(note.end for note in notes[:-1])])
-    joined = np.array([note.start for note in notes]) - ends < phrasing.glide_secs
-    joined[0] = False
-    share = np.clip(since / max(phrasing.glide_secs, 1e-6), 0.0, 1.0)
-    glide = np.where(joined[index], (before - pitches)[index] * (1.0 - share), 0.0)
-    return pitches[index] + glide
+    rests = np.array([b.start - a.end for a, b in itertools.pairwise(notes)])
+    leaps = np.where(rests < phrasing.glide_secs, np.diff(pitches), 0.0)
+    leaps = np.concatenate([[0.0], leaps])
+    still_to_go = np.maximum(1.0 - _share(since, phrasing.glide_secs), 0.0)
+    return pitches[index] - leaps[index] * still_to_go
 
 
 def _vibrato_depth(since: np.ndarray, *, phrasing: Phrasing) -> np.ndarray:
     """Semitones to either side of a note without a mod wheel. Shape [n_frames]."""
-    delay = max(phrasing.vibrato_delay_secs, 1e-6)
-    return phrasing.vibrato_cents / 100.0 * np.clip(since / delay - 1.0, 0.0, 1.0)
+    onset = np.clip(_share(since, phrasing.vibrato_delay_secs) - 1.0, 0.0, 1.0)
+    return phrasing.vibrato_cents / 100.0 * onset
+
+
+def _share(secs: np.ndarray, whole_secs: float) -> np.ndarray:
+    """Part of a length of time that has passed; all of a length of 0."""
+    return secs / max(whole_secs, 1e-6)
 
 
 def _velocity_db(velocity: np.ndarray, heard: transfer.Heard) -> np.ndarray:
@@ -225,12 +228,12 @@ def _velocity_db(velocity: np.ndarray, heard: transfer.Heard) -> np.ndarray:
 
 def _envelope(since: np.ndarray, left: np.ndarray, *, phrasing: Phrasing) -> np.ndarray:
     """Attack, decay and release in dB, 0 at full loudness. Shape [n_frames]."""
-    attack = phrasing.attack_db * np.clip(
-        1.0 - since / max(phrasing.attack_secs, 1e-6), 0.0, 1.0
+    attack = phrasing.attack_db * np.maximum(
+        1.0 - _share(since, phrasing.attack_secs), 0.0
     )
     decay = phrasing.decay_db * np.clip(since - phrasing.attack_secs, 0.0, 1.0)
-    release = 60.0 * np.clip(-left / max(phrasing.release_secs, 1e-6), 0.0, None)
-    before = np.where(since < 0, -loudness_lib.MIN_DB * 2, 0.0)
+    release = 60.0 * np.maximum(_share(-left, phrasing.release_secs), 0.0)
+    before = np.where(since < 0, np.inf, 0.0)
     return -(attack + decay + release + before)
 
 
@@ -272,6 +275,5 @@ def _follow(
 
 
 def _controller_db(value: np.ndarray) -> np.ndarray:
-    """Expression or breath, 0 to 127 -> dB below full; the floor's depth at 0."""
-    share = np.maximum(value / MAX_CONTROL, 1e-6)
-    return np.maximum(40.0 * np.log10(share), 2.0 * loudness_lib.MIN_DB)
+    """Expression or breath, 0 to 127 -> dB below full; 240 at 0."""
+    return 40.0 * np.log10(np.maximum(value / MAX_CONTROL, 1e-6))

@@ -20,7 +20,7 @@ HANGING_SECS = 10.0  # at most, of a note that never ends
 DRUMS = 9  # channel 10, as people count
 BEND_SEMITONES = 2.0  # of a full pitch bend, until a file says another
 _META, _SYSTEM_STARTS = 0xFF, (0xF0, 0xF7)
-_END_OF_TRACK, _TEMPO = 0x2F, 0x51
+_END_OF_TRACK, _TEMPO = b"\x2f", b"\x51"
 _DATA_BYTES = {0x8: 2, 0x9: 2, 0xA: 2, 0xB: 2, 0xC: 1, 0xD: 1, 0xE: 2}
 _OFF, _ON, _CONTROL, _BEND = 0x8, 0x9, 0xB, 0xE
 # Controllers by number.
@@ -51,7 +51,7 @@ class ScoreNote:
     pitch: int
     start: float
     end: float
-    channel: int = 0
+    channel: int
 
 
 @dataclasses.dataclass
@@ -105,7 +105,7 @@ def read_score(data: bytes) -> SheetMusic:
         )
     n_notes = len(score.notes)
     score.notes = [note for note in score.notes if note.end > note.start]
-    passed_over["notes without a length"] += n_notes - len(score.notes)
+    passed_over["notes without a length"] = n_notes - len(score.notes)
     score.remarks = [
         f"{count} {what}" for what, count in sorted(passed_over.items()) if count
     ]
@@ -122,15 +122,15 @@ def _unpack(data: bytes) -> bytes:
 
 def _tracks(data: bytes) -> Iterator[bytes]:
     """Yields the content of each track; a length that leads astray is not believed."""
-    position = 0
-    while (position := data.find(b"MTrk", position)) >= 0:
-        size = struct.unpack(">I", data[position + 4 : position + 8].ljust(4, b"\0"))[0]
+    position = data.find(b"MTrk")
+    while position != -1:
+        size = int.from_bytes(data[position + 4 : position + 8], "big")
         begin, end = position + 8, position + 8 + size
         if end != len(data) and data[end : end + 4] != b"MTrk":
             following = data.find(b"MTrk", begin)
-            end = following if following >= 0 else len(data)
+            end = following if following != -1 else len(data)
         yield data[begin:end]
-        position = max(end, begin)
+        position = data.find(b"MTrk", end)
 
 
 def _read_track(track: bytes, passed_over: collections.Counter[str]) -> list[_Message]:
@@ -138,7 +138,7 @@ def _read_track(track: bytes, passed_over: collections.Counter[str]) -> list[_Me
     messages: list[_Message] = []
     position, tick, status = 0, 0, 0
     follows_at_once = False  # after a message that broke off: no time stands between
-    while position < len(track):
+    while True:
         if not follows_at_once:
             delta, position = _read_length(track, position)
             tick += delta
@@ -147,7 +147,7 @@ def _read_track(track: bytes, passed_over: collections.Counter[str]) -> list[_Me
             break
         byte = track[position]
         if byte == _META:
-            kind = track[position + 1] if position + 1 < len(track) else _END_OF_TRACK
+            kind = track[position + 1 : position + 2]
             size, begin = _read_length(track, position + 2)
             if kind == _END_OF_TRACK:
                 break

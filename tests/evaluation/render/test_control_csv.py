@@ -39,8 +39,10 @@ def test_controls_survive_a_csv(tmp_path, rng):
     (read,) = table.controls(n_harmonics=3, n_noise_bands=2)
     for key, value in controls.items():
         np.testing.assert_allclose(read[key], value, rtol=1e-6)
-    with pytest.raises(errors.InputError, match="this model plays 60 and 65"):
-        next(table.controls(n_harmonics=60, n_noise_bands=65))
+    for sizes in ((3, 65), (60, 2)):
+        told = f"c.csv has 3 harmonics and 2 noise bands; .* {sizes[0]} and {sizes[1]}"
+        with pytest.raises(errors.InputError, match=told):
+            next(table.controls(n_harmonics=sizes[0], n_noise_bands=sizes[1]))
 
 
 def test_a_file_holds_what_its_columns_say(tmp_path):
@@ -89,12 +91,13 @@ def test_rows_stand_a_frame_apart_to_half_a_frame(tmp_path):
 
 
 def test_amplitudes_of_a_table_may_be_0_and_not_less(tmp_path):
-    text = "f0_hz,loudness_db,amps,harmonic_1,noise_1\n440,0,0,0,{}\n"
+    head = "f0_hz,loudness_db,amps,harmonic_1,noise_1\n440,0,0,0,0\n"
     sizes = dict(n_harmonics=1, n_noise_bands=1)
-    (stretch,) = read(tmp_path, text.format(0)).controls(**sizes)
+    (stretch,) = read(tmp_path, head).controls(**sizes)
     assert not stretch["amps"].any()
-    with pytest.raises(errors.InputError, match="amplitudes below 0"):
-        next(read(tmp_path, text.format(-1e-9)).controls(**sizes))
+    for row in ("440,0,-1e-9,0,0", "440,0,0,-1e-9,0", "440,0,0,0,-1e-9"):
+        with pytest.raises(errors.InputError, match="amplitudes below 0"):
+            next(read(tmp_path, f"{head}{row}\n").controls(**sizes))
 
 
 @pytest.mark.parametrize(
@@ -113,6 +116,12 @@ def test_amplitudes_of_a_table_may_be_0_and_not_less(tmp_path):
             "line 4 comes 0.0080 s after the one before",
         ),
         ("", "no column 'f0_hz'; it has none"),
+        ("a,b,c,d,e,f,g,h,i\n", "no column 'f0_hz'; it has a, b, c, d, e, f, g, h\\."),
+        # Lines count as in an editor: empty ones, and Excel's own first one.
+        ("f0_hz,loudness_db\n440,0\n\n440,x\n", "line 4: loudness_db is 'x'"),
+        ("sep=;\nf0_hz;loudness_db\n440;0\n440;x\n", "line 4: loudness_db is 'x'"),
+        ("f0_hz,loudness_db\n440,-4e38\n", "line 2: loudness_db is '-4e38', not a"),
+        ("f0_hz,loudness_db\n440,0\n0,0\n", "f0_hz goes from 0 to 440 Hz"),
     ],
 )
 def test_bad_tables_are_refused(tmp_path, text, reason):
@@ -128,12 +137,46 @@ def test_tables_of_spreadsheets_are_read(tmp_path):
     assert table.performance().f0_hz.tolist() == [440.0]
 
 
+def test_files_that_are_no_text_are_refused(tmp_path):
+    (tmp_path / "image.csv").write_bytes(b"\x89PNG\xff")
+    for name in ("image.csv", "absent.csv"):
+        with pytest.raises(errors.InputError, match=f"{name} cannot be read as CSV: "):
+            control_csv.Table(tmp_path / name, frame_rate=FRAME_RATE)
+
+
+def test_unicode_text_of_either_byte_order_is_read(tmp_path):
+    text = "\ufefff0_hz\tloudness_db\n440\t3.4e38\n"  # near the largest float32
+    for encoding in ("utf-16-le", "utf-16-be"):
+        (tmp_path / "a.txt").write_bytes(text.encode(encoding))
+        played = control_csv.Table(tmp_path / "a.txt", frame_rate=10).performance()
+        assert played.frame_rate == 10
+        assert played.loudness_db == pytest.approx([3.4e38])
+
+
+def test_more_rows_than_are_read_at_a_time_keep_their_order(tmp_path):
+    n_rows = 2 * control_csv.BLOCK_ROWS + 1
+    lines = [f"440,0,{k},1,0" for k in range(n_rows)]
+    head = "f0_hz,loudness_db,amps,harmonic_1,noise_1"
+    table = read(tmp_path, "\n".join([head, *lines]))
+    assert table.performance().n_frames == n_rows
+    stretches = table.controls(n_harmonics=1, n_noise_bands=1)
+    amps = np.concatenate([stretch["amps"] for stretch in stretches])
+    assert amps[:, 0].tolist() == list(range(n_rows))
+
+
+def test_a_tracker_s_file_needs_what_was_heard(tmp_path):
+    table = read(tmp_path, "time,frequency\n0,440\n")
+    with pytest.raises(ValueError, match="needs `heard`"):
+        table.performance()
+
+
 SHEETS = {
     "semicolons": "f0_hz;loudness_db\n440.5;-20\n",
     "decimal commas": "f0_hz;loudness_db\n440,5;-20,0\n",
     "tabs": "f0_hz\tloudness_db\n440,5\t-20\n",
     "quoted": 'f0_hz,loudness_db\n"440,5",-20\n',
     "capitals and spaces": "F0_Hz, Loudness_dB\n440.5, -20\n",
+    "its first line in capitals": "SEP=;\nf0_hz;loudness_db\n440,5;-20\n",
     "Excel's own first line": "sep=;\r\nf0_hz;loudness_db\r\n440,5;-20\r\n",
 }
 

@@ -113,6 +113,26 @@ def test_what_was_passed_over_is_counted_in_the_order_of_its_words():
     ]
 
 
+@pytest.mark.parametrize(
+    ("events", "remarks"),
+    [
+        # A value before any status; a status that nobody defined.
+        ((b"\x00\x45", b"\x00\xf4", NOTE_A4), ["2 bytes that belong to no message"]),
+        # The lowest status of all, where a value should be.
+        ((on(0), delta(960) + b"\xb0\x07", off(0)[1:]), ["1 messages without an end"]),
+        # Tracks that end inside a message, its time or its kind.
+        ((NOTE_A4, b"\x00\xb0"), ["1 messages without an end"]),
+        ((NOTE_A4, b"\x00\xb0\x07"), ["1 messages without an end"]),
+        ((NOTE_A4, b"\x00"), []),
+        ((NOTE_A4, b"\x00\xff"), []),
+    ],
+)
+def test_what_breaks_off_costs_itself(events, remarks):
+    score = midi_file.read_score(smf(track(*events)))
+    assert spans(score) == ONE_SECOND
+    assert score.remarks == remarks
+
+
 def test_messages_of_every_length_are_passed():
     messages = (
         *(b"\x00\xa0\x45\x10", b"\x00\xc0\x05", b"\x00\xd0\x20"),
@@ -129,13 +149,14 @@ def test_a_track_is_as_long_as_it_says_where_another_or_nothing_follows():
     one, other = track(text, NOTE_A4, END), track(text, on(0, 71), off(480, 71), END)
     both = [(69, 0.0, 1.0), (71, 0.0, 0.5)]
     assert spans(midi_file.read_score(smf(one, other))) == both
-    # Where it leads astray, the next track is looked for.
-    plain = track(NOTE_A4, END)[8:]
-    for size in (len(plain) - 1, len(plain) + 1, 10**6):
-        astray = b"MTrk" + struct.pack(">I", size) + plain
-        assert both[:1] == spans(midi_file.read_score(smf(astray)))
-        following = midi_file.read_score(smf(astray, track(on(0, 71), off(480, 71))))
-        assert spans(following) == both
+    # Where it leads astray, the next track is looked for; none says where it ends.
+    size = len(NOTE_A4)
+    for wrong_size in (size, size - 1, size + 1, 10**6):
+        astray = b"MTrk" + struct.pack(">I", wrong_size) + NOTE_A4
+        other = track(on(0, 71), off(480, 71))
+        for tracks in ([astray], [astray, other], [astray, other, track(on(480, 50))]):
+            wanted = [*both, (50, 0.5, 1.5)][: len(tracks)]
+            assert spans(midi_file.read_score(smf(*tracks))) == wanted
 
 
 def test_the_first_file_of_several_is_the_one():

@@ -108,9 +108,18 @@ def test_infinite_samples_are_refused(tmp_path):
 
 def test_no_room_on_disk_is_said_before_measuring(tmp_path, monkeypatch):
     path = render_helpers.write_tone(tmp_path / "tone.wav")
-    usage = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr(performance.shutil, "disk_usage", lambda folder: usage)
-    with pytest.raises(errors.InputError, match="set TMPDIR to a larger disk"):
+    free = lambda n_bytes: monkeypatch.setattr(
+        performance.shutil,
+        "disk_usage",
+        lambda folder: type("Usage", (), {"free": n_bytes}),
+    )
+    free(4 * 16000)  # a second of float32 at 16 kHz
+    assert listen(path).secs == 1.0
+    free(4 * 16000 - 1)
+    with pytest.raises(
+        errors.InputError,
+        match=r"tone.wav: 1 s need 0\.0 GB .* has 0\.0 GB; set TMPDIR to a larger disk",
+    ):
         listen(path)
 
 
@@ -157,3 +166,36 @@ def test_a_tenth_of_the_power_off_pitch_is_told(share, is_told, caplog):
     )
     performance.check_audible(played, name="a.wav")
     assert ("at no multiple" in caplog.text) == is_told
+
+
+def test_what_is_as_loud_as_the_limit_is_played():
+    line = lambda decibels: render_helpers.make_line([60.0] * 2, loudness=decibels)
+    limit = performance.MIN_LOUDNESS_DB
+    performance.check_audible(line([-80.0, limit]), name="a.wav")
+    told = f"a.wav is silent: its loudest moment has {limit - 0.25:.1f} dB, and below"
+    with pytest.raises(errors.InputError, match=told):
+        performance.check_audible(line([-80.0, limit - 0.25]), name="a.wav")
+    assert line([-80.0, -80.0]).voiced_share == 0.0
+    assert line([limit, -80.0]).voiced_share == 1.0
+
+
+@pytest.mark.parametrize(("n_voiced", "is_told"), [(5, False), (4, True)])
+def test_less_than_half_of_the_frames_with_a_pitch_is_told(n_voiced, is_told, caplog):
+    """That there may be several voices is said only where the pitch is sure."""
+    line = render_helpers.make_line([60.0] * 10)
+    confidence = np.where(np.arange(10) < n_voiced, 0.9, 0.1)
+    played = dataclasses.replace(line, off_pitch_share=0.5)
+    performance.check_audible(played.replace(f0_confidence=confidence), name="a.wav")
+    assert ("Only 40 % of the audible part of a.wav" in caplog.text) == is_told
+    told = "50 % of the sound of a.wav lies at no multiple of its pitch (of a solo "
+    told += "recording, below 10 %)"
+    assert (told in caplog.text) != is_told
+
+
+@pytest.mark.parametrize(("rate", "is_told"), [(16000, False), (15999, True)])
+def test_rates_below_16_khz_are_told(tmp_path, rate, is_told, caplog):
+    path = render_helpers.write_tone(tmp_path / "a.wav", sample_rate=rate, secs=0.1)
+    blocks = list(performance.mono_blocks(path, sample_rate=16000))
+    assert sum(map(len, blocks)) == pytest.approx(1600, abs=2)
+    told = "a.wav has 15999 samples a second, less than the 16000 at which"
+    assert (told in caplog.text) == is_told

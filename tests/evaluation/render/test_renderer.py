@@ -1,6 +1,7 @@
 """Rendering in blocks and windows: no joints, any length, stems that add up."""
 
 import dataclasses
+import types
 
 import numpy as np
 import pytest
@@ -225,6 +226,34 @@ def test_rates_that_differ_are_refused(model):
 )
 def test_windows_cover_everything(n_frames, size, expected):
     assert decoding.window_starts(n_frames, size) == expected
+
+
+def test_windows_cross_fade_after_their_first_quarter():
+    """Each window takes its own first frame from all: its start is seen in the sound.
+
+    Windows of 8 begin at 0, 4, 8 and 9; two frames fade, by 1/3 and 2/3.
+    """
+
+    def decode(features):
+        f0_hz = features["f0_hz"]
+        own = f0_hz - f0_hz[:, :1]
+        return {"controls": dict.fromkeys(decoding.CONTROL_KEYS, own)}
+
+    level = types.SimpleNamespace(feature="loudness_db")
+    model = types.SimpleNamespace(
+        decode=decode, conditioning=types.SimpleNamespace(level=level)
+    )
+    played = render_helpers.make_line([60.0] * 17).replace(f0_hz=np.arange(17.0))
+    stretches = list(decoding.decode_windows(model, played, window_frames=8))
+    fade = np.array([1.0, 2.0]) / 3.0
+    starts = [
+        *([0.0] * 6, 4.0 * fade, [4.0] * 2, 4.0 + 4.0 * fade),
+        *(8.0 + 1.0 * fade, [9.0] * 3),
+    ]
+    for key in decoding.CONTROL_KEYS:
+        found = np.concatenate([stretch[key][:, 0] for stretch in stretches])
+        wanted = np.arange(17.0) - np.concatenate(starts)
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("n_frames", [5, 40, 41, 77, 101])
