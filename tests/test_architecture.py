@@ -48,7 +48,7 @@ ARROWS = {
         decoders: layers
         synths: layers
         losses: layers measures schedules synths
-        autoencoder: controls decoders losses measures
+        autoencoder: controls decoders layers losses measures
         runs: config prep.dataset prep.files prep.processes
         streaming: autoencoder controls decoders prep.files prep.tensorflow_setup synths
         export: autoencoder controls data decoders measures prep.files runs streaming
