@@ -18,7 +18,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evaluation.matrix import markdown
 from evaluation.matrix import scorecards
 from evaluation.report import tables
 from evaluation.summary import builder
@@ -286,7 +285,7 @@ def to_text(
     command: Sequence[str],
 ) -> str:
     """The page: conclusions over all instruments, then each instrument's numbers."""
-    baseline = markdown.cell(every.baseline)
+    baseline = tables.markdown_cell(every.baseline)
     head = [
         "System",
         "Collapse index [95 %]",
@@ -296,7 +295,7 @@ def to_text(
     ]
     overall = [
         [
-            markdown.cell(row.system),
+            tables.markdown_cell(row.system),
             _interval(row.index.interval),
             ", ".join(f"{n} {state}" for state, n in row.states.items()),
             _difference(row.loss, factor=100.0, decimals=1),
@@ -304,17 +303,17 @@ def to_text(
         ]
         for row in rows
     ]
-    names = [markdown.cell(name) for name in every.names]
+    names = [tables.markdown_cell(name) for name in every.names]
     indices = [
         [
-            markdown.cell(row.system),
+            tables.markdown_cell(row.system),
             *(_interval(one) for one in row.index_by_instrument.values()),
         ]
         for row in rows
     ]
     losses = [
         [
-            markdown.cell(row.system),
+            tables.markdown_cell(row.system),
             *(
                 tables.number(loss, decimals=2)
                 for loss in row.loss_by_instrument.values()
@@ -331,16 +330,17 @@ def to_text(
             "for index, loss and loudness at once), those of the second over the "
             "recordings of one. Losses are compared as shares of the other system's: "
             "0.05 is 5 %.\n",
-            markdown.table(head, overall),
+            tables.markdown_table(head, overall),
             *(
-                f"Left out: {markdown.cell(name)}, not judged on {', '.join(where)}.\n"
+                f"Left out: {tables.markdown_cell(name)}, not judged on "
+                f"{', '.join(where)}.\n"
                 for name, where in every.left_out.items()
             ),
-            *map(markdown.gate_line, answers),
+            *map(scorecards.gate_line, answers),
             "\n## Collapse index on each\n",
-            markdown.table(["System", *names], indices),
+            tables.markdown_table(["System", *names], indices),
             "## Spectral loss on each\n",
-            markdown.table(["System", *names], losses),
+            tables.markdown_table(["System", *names], losses),
         ]
     )
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from evaluation.matrix import experiments as matrix_experiments
 from evaluation.matrix import history
-from evaluation.matrix import markdown
 from evaluation.matrix import runner
 from evaluation.matrix import scorecards
 from evaluation.report import tables
@@ -137,14 +136,14 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
         tracked = row["tracked"]
         lines.append(
             [
-                markdown.cell(row["run"]),
+                tables.markdown_cell(row["run"]),
                 row["state"],
                 str(tracked["last_step"]),
                 *(_number(tracked.get(key), decimals) for key, _, decimals in COLUMNS),
-                markdown.cell(", ".join(tracked["alarms"])) or tables.DASH,
+                tables.markdown_cell(", ".join(tracked["alarms"])) or tables.DASH,
             ]
         )
-    return markdown.table(head, lines)
+    return tables.markdown_table(head, lines)
 
 
 def _number(value: float | None, decimals: int) -> str:
@@ -186,7 +185,7 @@ def _verdict(report: str) -> str:
         means = {key: metric.mean for key, metric in system.metrics.items()}
         rows.append(
             [
-                markdown.cell(system.name),
+                tables.markdown_cell(system.name),
                 tables.number(system.index.interval.mean, decimals=2),
                 found.verdict.systems[system.name].state,
                 tables.number(means.get("spectral_loss")),
@@ -197,8 +196,8 @@ def _verdict(report: str) -> str:
     return "\n".join(
         [
             f"**{found.verdict.headline}** {found.verdict.caution}\n",
-            markdown.table(VERDICT_COLUMNS, rows),
-            *map(markdown.gate_line, found.gates),
+            tables.markdown_table(VERDICT_COLUMNS, rows),
+            *map(scorecards.gate_line, found.gates),
             "",
         ]
     )

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 from evaluation.summary import builder
+from evaluation.summary import gates
 from prep import checked_json
 from prep import errors
 
@@ -120,3 +121,8 @@ def read(report: pathlib.Path) -> Scorecard:
         return checked_json.build(Scorecard, builder.read_summary(path), str(path))
     except checked_json.DamagedError as error:
         raise errors.InputError(f"{error}; make the report anew.") from error
+
+
+def gate_line(gate: gates.Gate | CardGate) -> str:
+    """A decision of the plan with its evidence, as an item of a Markdown list."""
+    return f"- {gate.question} **{gate.answer}**. {' '.join(gate.evidence)}"

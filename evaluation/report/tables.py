@@ -5,6 +5,7 @@ A missing score is shown as a dash with its reason.
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -301,3 +302,14 @@ def clip_scores(row: Mapping[str, Any], *, runs: Sequence[str]) -> list[ScoreRow
             )
         )
     return found
+
+
+def markdown_cell(text: str) -> str:
+    """Text that ends no cell of a Markdown table."""
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table, a line a row; its cells as `markdown_cell` returns them."""
+    lines = (" | ".join(row) for row in (head, ["---"] * len(head), *rows))
+    return "".join(f"| {line} |\n" for line in lines)
