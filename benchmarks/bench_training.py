@@ -40,6 +40,7 @@ STOCK_FILE = "models/solo_instrument.gin"  # what papers/iclr2020 trains on its 
 RUNGS = {  # gin file: name in the JSON
     "stage5": "stage5",
     "stage2": "stage2",
+    "stage3": "stage3",
     "transformer": "transformer",
     "stage4": "micro_rnn",
 }
