@@ -182,7 +182,6 @@ def run(values: flags.FlagValues) -> int:
     Raises:
         errors.InputError: If something given cannot be used.
     """
-    from evaluation.matrix import across
     from evaluation.matrix import history
     from evaluation.matrix import invocation
     from evaluation.matrix import results
@@ -191,6 +190,8 @@ def run(values: flags.FlagValues) -> int:
 
     # Reports that are there, joined.
     if reports := read_reports(values.across):
+        from evaluation.matrix import across  # matplotlib
+
         folder = pathlib.Path(values.output).expanduser()
         _make_folder(folder)
         command = ["ddsp_matrix", *sys.argv[1:]]

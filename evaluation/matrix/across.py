@@ -81,48 +81,34 @@ def draw(rows: Sequence[instruments.PooledSystem]) -> bytes:
     lowest = {name: min(row.loss_by_instrument[name] for row in rows) for name in names}
     for place, row in enumerate(rows):
         for turn, name in enumerate(names):
-            _mark(left, row.index_by_instrument[name].mean, place, turn, len(names))
+            _mark(left, row.index_by_instrument[name].mean, place, turn, names)
             above = 100.0 * (row.loss_by_instrument[name] / lowest[name] - 1.0)
-            _mark(right, above, place, turn, len(names))
+            _mark(right, above, place, turn, names)
         mean = row.index.interval
         left.plot([mean.mean], [place], "|", color="black", markersize=14)
         if math.isfinite(mean.low):
             left.plot([mean.low, mean.high], [place, place], color="black", linewidth=1)
     left.set_yticks(range(len(rows)), [row.system for row in rows])
     left.invert_yaxis()
-    _legend(drawn, left, names)
+    drawn.legend(
+        *left.get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=min(len(names), 6),
+        fontsize=9,
+    )
     with io.BytesIO() as file:
         drawn.savefig(file, format="png")
         return file.getvalue()
 
 
-def _mark(ax: axes.Axes, x: float, place: int, turn: int, n_turns: int) -> None:
+def _mark(ax: axes.Axes, x: float, place: int, turn: int, names: Sequence[str]) -> None:
     """Puts one instrument's value into a system's row, beside the others'."""
-    offset = SPREAD * ((turn + 0.5) / n_turns - 0.5)
+    offset = SPREAD * ((turn + 0.5) / len(names) - 0.5)
     ax.plot(
         [x],
         [place + offset],
         MARKERS[turn % len(MARKERS)],
         color=COLOURS[turn % len(COLOURS)],
         markersize=5,
-    )
-
-
-def _legend(drawn: figure.Figure, ax: axes.Axes, names: Sequence[str]) -> None:
-    """Says below the picture which mark is which instrument's."""
-    handles = [
-        ax.plot(
-            [],
-            [],
-            MARKERS[turn % len(MARKERS)],
-            color=COLOURS[turn % len(COLOURS)],
-            label=name,
-        )[0]
-        for turn, name in enumerate(names)
-    ]
-    drawn.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=min(len(names), 6),
-        fontsize=9,
+        label=names[turn] if place == 0 else None,  # once, for the legend
     )

@@ -128,6 +128,15 @@ class Instruments:
         del system  # the same for all
         return gates.MARGIN
 
+    def excess_loss(self, baseline: str, candidate: str) -> np.ndarray:
+        """Share of the baseline's spectral loss by which a system's is higher.
+
+        Returns:
+            Below 0 where it is lower. Shape [n_instruments].
+        """
+        key = "spectral_loss"
+        return self.means(candidate, key) / self.means(baseline, key) - 1.0
+
     def compare(
         self, baseline: str, candidate: str, *, n_tests: int
     ) -> tuple[paired.Comparison, paired.Comparison]:
@@ -142,15 +151,15 @@ class Instruments:
             The loss as a share of the baseline's that the candidate's is higher, and
             the difference of the indices, both over instruments.
         """
-        losses = [self.means(name, "spectral_loss") for name in (candidate, baseline)]
+        losses = self.excess_loss(baseline, candidate)
         indices = [_means(self.indices(name)) for name in (candidate, baseline)]
         return (
-            compare_units(losses[0] / losses[1] - 1.0, n_tests=n_tests),
-            compare_units(indices[0] - indices[1], n_tests=n_tests),
+            compare_instruments(losses, n_tests=n_tests),
+            compare_instruments(indices[0] - indices[1], n_tests=n_tests),
         )
 
 
-def compare_units(differences: np.ndarray, *, n_tests: int) -> paired.Comparison:
+def compare_instruments(differences: np.ndarray, *, n_tests: int) -> paired.Comparison:
     """Compares by one difference an instrument.
 
     Args:
@@ -159,22 +168,9 @@ def compare_units(differences: np.ndarray, *, n_tests: int) -> paired.Comparison
         n_tests: How many metrics are judged together.
     """
     known = differences[np.isfinite(differences)]
-    resampled = paired.resample_mean(known)
-    wide = resampled.interval(confidence=1 - (1 - paired.CONFIDENCE) / n_tests)
-    outcome, reason = paired.decide(
-        wide, np.array([resampled.whole]), unit=UNIT, n_units=known.size
-    )
-    return paired.Comparison(
-        difference=resampled.interval(),
-        simultaneous=wide,
-        effect_size=paired.effect_size(known),
-        share_better=float(np.mean(known < 0)) if known.size else math.nan,
-        unit=UNIT,
-        n_units=known.size,
-        n_clips=known.size,
+    return dataclasses.replace(
+        paired.compare_units(known, by_seed=np.zeros(0), unit=UNIT, n_tests=n_tests),
         n_skipped=differences.size - known.size,
-        outcome=outcome,
-        reason=reason,
     )
 
 
@@ -210,8 +206,10 @@ def summarise(every: Instruments) -> list[PooledSystem]:
             key = "loudness_distance"
             differences = every.means(system, key) - every.means(every.baseline, key)
             # Index, loss and loudness are judged together.
-            loss, _ = every.compare(every.baseline, system, n_tests=3)
-            loudness = compare_units(differences, n_tests=3)
+            loss = compare_instruments(
+                every.excess_loss(every.baseline, system), n_tests=3
+            )
+            loudness = compare_instruments(differences, n_tests=3)
         losses = every.means(system, "spectral_loss").tolist()
         rows.append(
             PooledSystem(

@@ -267,25 +267,44 @@ def compare(
     owners = [name for name, keep in zip(recordings, used, strict=True) if keep]
     baseline, candidate = baseline[:, used], candidate[:, used]
     differences = candidate.mean(axis=0) - baseline.mean(axis=0)
-    # Resample recordings; the wide interval holds for all metrics at once.
     units, unit = pair_units(differences, owners)
-    resampled = resample_mean(units)
-    simultaneous = resampled.interval(confidence=1 - (1 - CONFIDENCE) / n_tests)
     by_seed = (
         np.array([])
         if units.size == 0
         else candidate.mean(axis=1)[:, np.newaxis] - baseline.mean(axis=1)
     )
+    return dataclasses.replace(
+        compare_units(units, by_seed=by_seed, unit=unit, n_tests=n_tests),
+        share_better=float(np.mean(differences < 0)) if differences.size else math.nan,
+        n_clips=int(np.count_nonzero(used)),
+        n_skipped=int(np.count_nonzero(~used)),
+    )
+
+
+def compare_units(
+    units: np.ndarray, *, by_seed: np.ndarray, unit: str, n_tests: int
+) -> Comparison:
+    """Compares by one difference a unit, each of which counts as a clip.
+
+    Args:
+        units: Candidate minus baseline, below 0 is better, all finite. Shape [n_units].
+        by_seed: The mean difference for every pair of seeds.
+        unit: What a unit is.
+        n_tests: How many metrics are judged together.
+    """
+    # Resample units; the wide interval holds for all metrics at once.
+    resampled = resample_mean(units)
+    simultaneous = resampled.interval(confidence=1 - (1 - CONFIDENCE) / n_tests)
     outcome, reason = decide(simultaneous, by_seed, unit=unit, n_units=units.size)
     return Comparison(
         difference=resampled.interval(),
         simultaneous=simultaneous,
-        effect_size=effect_size(units),
-        share_better=float(np.mean(differences < 0)) if differences.size else math.nan,
+        effect_size=_effect_size(units),
+        share_better=float(np.mean(units < 0)) if units.size else math.nan,
         unit=unit,
         n_units=units.size,
-        n_clips=int(np.count_nonzero(used)),
-        n_skipped=int(np.count_nonzero(~used)),
+        n_clips=units.size,
+        n_skipped=0,
         outcome=outcome,
         reason=reason,
     )
@@ -317,7 +336,7 @@ def decide(
     return (BETTER if interval.mean < 0 else WORSE), ""
 
 
-def effect_size(units: np.ndarray) -> float:
+def _effect_size(units: np.ndarray) -> float:
     """Mean over standard deviation; NaN where there is no spread."""
     # Equal values may deviate by rounding, so the spread is not asked.
     if units.size < 2 or np.ptp(units) == 0:

@@ -114,10 +114,10 @@ def test_an_instrument_without_a_score_is_counted_as_skipped():
     differences = every.means("stage1", "loudness_distance") - every.means(
         GRU, "loudness_distance"
     )
-    found = instruments.compare_units(differences, n_tests=1)
+    found = instruments.compare_instruments(differences, n_tests=1)
     assert (found.n_units, found.n_skipped) == (2, 1)
     assert found.difference.mean == pytest.approx(1.0)
-    unknown = instruments.compare_units(np.array([np.nan]), n_tests=1)
+    unknown = instruments.compare_instruments(np.array([np.nan]), n_tests=1)
     assert math.isnan(unknown.difference.mean) and math.isnan(unknown.share_better)
     assert np.isnan(every.means("stage1", "no_such_metric")).all()
 
