@@ -34,7 +34,11 @@ def define_flags(groups: command_line.FlagGroups) -> None:
     groups.text(
         "data_dir", None, "Prepared dataset; the gin file's, or data/, by default."
     )
-    groups.text("save_dir", "", "Run directory; runs/<name of the gin file>.")
+    groups.text(
+        "save_dir",
+        "",
+        "Run directory; runs/<names of the gin file and of its overlays>.",
+    )
     groups.switch(
         "staged", "Train in three phases, A, B, C, each from the best of those before."
     )
@@ -89,21 +93,23 @@ def define_flags(groups: command_line.FlagGroups) -> None:
 
 
 def default_save_dir(gin_files: list[str], *, staged: bool) -> str:
-    """Returns runs/<name of the last gin file that is no overlay>.
+    """Returns runs/<last gin file that is no overlay>_<overlay>_...
+
+    A run with another overlay is another run: it must not go on from the plain one.
 
     Raises:
         command_line.UsageError: If there is no gin file.
     """
-    stages = [
-        name for name in gin_files if "overlays" not in pathlib.PurePath(name).parts
-    ]
-    if not (stages or gin_files):
+    if not gin_files:
         raise command_line.UsageError(
             "say what to train: --gin_file=gin/stage2.gin, or --save_dir of a run to "
             "go on with."
         )
-    stem = pathlib.PurePath((stages or gin_files)[-1]).stem
-    return os.path.join(RUNS_DIR, f"{stem}_abc" if staged else stem)
+    paths = [pathlib.PurePath(name) for name in gin_files]
+    stages = [path.stem for path in paths if "overlays" not in path.parts]
+    overlays = [path.stem for path in paths if "overlays" in path.parts]
+    name = "_".join([*stages[-1:], *overlays, *(["abc"] if staged else [])])
+    return os.path.join(RUNS_DIR, name)
 
 
 def check(values: flags.FlagValues) -> None:

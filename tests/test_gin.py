@@ -156,6 +156,25 @@ def test_overlays_parse_strictly_over_stages(stage, overlay):
     ladder_helpers.parse_stage(stage, overlay)
 
 
+def ramps(*files):
+    """The settings of every schedule, as (scope, parameter, value)."""
+    ladder_helpers.parse_stage(*files)
+    return {
+        (scope, name, value)
+        for (scope, selector), bound in gin.config._CONFIG.items()
+        if selector.endswith("schedules.Ramp")
+        for name, value in bound.items()
+    }
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("name", ["loudness", "anti_collapse"])
+def test_overlays_leave_the_schedules_of_others_alone(name, overlay):
+    stage = f"gin/experiments/{name}.gin"
+    assert ramps(stage)
+    assert ramps(stage) <= ramps(stage, overlay)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_every_macro_is_used(name):
     ladder_helpers.parse_stage(name)

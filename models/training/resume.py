@@ -6,6 +6,7 @@ import pathlib
 
 from absl import logging
 
+from models.config import gin_config
 from models.runs import checkpoints
 from models.runs import record
 from models.training import assembly
@@ -22,6 +23,9 @@ _RUN_FILES = (
     "run.json",
     "summaries",
 )
+# Where a run ends and where its data lies may change without a word.
+_MAY_CHANGE = ("DATA_DIR", "train.num_steps")
+N_NAMED = 5  # settings in one line
 
 
 class ResumeError(errors.InputError, ValueError):
@@ -110,6 +114,25 @@ def check_dataset(found: checkpoints.FoundCheckpoint | None, *, plan_hash: str) 
             "those that judge it. --resume=never starts anew and moves the run aside; "
             f"--init_from={run_dir} with another --save_dir starts from its weights."
         )
+
+
+def differences(run_dir: pathlib.Path, *, config_text: str) -> str | None:
+    """Says in what a run goes on with another configuration than it had; None: nothing.
+
+    Args:
+        run_dir: The run, before its new start is recorded.
+        config_text: The configuration in force.
+    """
+    names = gin_config.changed(record.read_record(run_dir).config, config_text)
+    names = [name for name in names if name not in _MAY_CHANGE]
+    if not names:
+        return None
+    more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
+    return (
+        f"goes on with another configuration than this run had: "
+        f"{', '.join(names[:N_NAMED])}{more} (--save_dir or --resume=never for a run of "
+        "its own)"
+    )
 
 
 def _move_aside(save_dir: pathlib.Path) -> None:

@@ -118,6 +118,10 @@ def _train_in(
     )
     if report is not None:
         say(report.sentence())
+    if found is not None:
+        changes = resume.differences(save_dir, config_text=gin_config.config_text())
+        if changes is not None:
+            say(changes)
     settings = _settings(request, info)
     run = loop.Loop(
         training,

@@ -38,10 +38,12 @@ def test_stage_file_alone_is_enough():
     assert request.seed == 0
 
 
-def test_run_is_named_after_the_stage_not_its_overlay():
+def test_run_with_an_overlay_is_another_run():
     words = ("--gin_file=gin/stage5.gin", "--gin_file=gin/overlays/tiny.gin")
-    assert make_request(*words).save_dir == "runs/stage5"
-    assert make_request(*words, "--staged").save_dir == "runs/stage5_abc"
+    assert make_request(*words).save_dir == "runs/stage5_tiny"
+    assert make_request(*words, "--staged").save_dir == "runs/stage5_tiny_abc"
+    overlay_first = make_request(words[1], words[0], "--gin_file=gin/stage2.gin")
+    assert overlay_first.save_dir == "runs/stage2_tiny"
 
 
 def test_flags_reach_the_request():

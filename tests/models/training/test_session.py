@@ -226,6 +226,7 @@ def test_killed_runs_go_on_as_if_nothing_had_happened(place, finished):
         said = []
         session.train(_request(place, save_dir, resume="must"), say=said.append)
         assert "restored step 4 from" in said[0]
+        assert not any("another configuration" in line for line in said)
         _assert_same(whole / "ckpt-8", save_dir / "ckpt-8")
         assert not list(save_dir.glob(".writing-*"))
         assert len(run_record.read_run(save_dir)["starts"]) == 2
@@ -285,6 +286,16 @@ def test_workers_and_devices_give_the_weights_of_one_process(place, finished):
             np.testing.assert_allclose(value, joint[key], atol=WORKER_TOLERANCE)
     rows = metrics_log.read_metrics(place / "workers")
     assert [row["step"] for row in rows] == [0, 2, 4, 6, 8]
+
+
+def test_a_run_that_goes_on_otherwise_than_it_began_says_in_what(place, tmp_path):
+    run_dir = tmp_path / "run"
+    session.train(_request(place, run_dir, num_steps=2))
+    said = []
+    request = _request(place, run_dir, "learning_rate = 1e-5", num_steps=3)
+    session.train(request, say=said.append)
+    (line,) = [line for line in said if "another configuration" in line]
+    assert "this run had: learning_rate (" in line
 
 
 def test_damaged_checkpoint_is_skipped_with_a_warning(
