@@ -63,17 +63,17 @@ def define_flags(groups: command_line.FlagGroups) -> None:
         ["", "tiny", "full"],
         "Size of the pitch tracker; the dataset's by default, live tiny.",
     )
-    groups.group("what is written, one of the first four")
+    groups.group("what is written: one of the first four, and what goes with it")
     groups.text("output", None, "Audio file: .wav, .flac, .aiff or .ogg.")
     groups.text("gallery", None, "HTML page of all inputs and runs.")
     groups.text("export", None, "Folder to write the run to, for other programs.")
+    groups.text("instrument", None, "HTML page that plays the run in a browser.")
     groups.choice(
         "for",
         "",
         ["", "ddsp_vst"],
         "Program that --export is meant for; ddsp_vst is Magenta's plug-in.",
     )
-    groups.text("instrument", None, "HTML page that plays the run in a browser.")
     groups.switch("overwrite", "Replace outputs that are there.")
     groups.switch("stems", "Also write harmonic, noise and reverb as files.")
     groups.switch("dump_controls", "Also write the synthesiser's controls as CSV.")
