@@ -6,6 +6,8 @@ import types
 import pytest
 
 from evaluation import run_demo
+from evaluation.summary import paired
+from prep.plan import splits
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,19 @@ def test_the_instrument_is_made_before_the_report_that_links_it(recordings, page
         f"--instrument={page}",
         "--overwrite",
     )
+
+
+@pytest.mark.parametrize("recordings", [None, pathlib.Path("my_wavs")])
+def test_enough_recordings_are_held_out_for_intervals(recordings):
+    steps = run_demo.plan_steps(pathlib.Path("demo"), recordings)
+    (prepare,) = (one for one in steps if one.command[0] == "prep.run_beam")
+    (flag,) = (word for word in prepare.command if "eval_split" in word)
+    name, _, share = flag.partition("=")
+    assert name == "--eval_split_fraction"
+    # Twenty recordings, as the demo's own: 0.1, prep's default, would leave two.
+    secs = {f"{number:02d}": 6.0 for number in range(20)}
+    assert len(splits.choose_eval(secs, float(share))) >= paired.MIN_UNITS
+    assert run_demo.MAX_CLIPS >= 2 * paired.MIN_UNITS  # spread over recordings
 
 
 def test_the_page_is_named_last(monkeypatch, capsys):
