@@ -6,8 +6,8 @@
 Every recording's first seconds go through the ear in blocks and through the
 preparation with CREPE full and its most likely path. Printed is the share of the
 preparation's confident frames in which both pitches agree, and the largest difference
-of loudness. Speed is seconds of sound by seconds of processor time; the last line is
-JSON.
+of loudness; where there are no recordings, that there are none. Speed is seconds of
+sound by seconds of processor time; the last line is JSON.
 """
 
 import argparse
@@ -42,6 +42,7 @@ RECORDINGS = (
     "vsco2_flute/flute_E5.wav",
     "tinysol/Fl-ord-C4-mf-N-T14d.wav",
 )
+# Beside the repository, which holds no recordings (docs/results.md, "Data").
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "shared" / "recordings"
 MAX_SECS = 5.0  # of a recording
 BLOCK_SIZE = 256  # samples
@@ -119,11 +120,20 @@ def time_all(capacities: list[str]) -> dict[str, float]:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--recordings", help="a glob; by default ten shared ones")
+    parser.add_argument("--recordings", help="a glob; by default ten, where they are")
     parser.add_argument("--capacities", nargs="+", default=["tiny", "full"])
     options = parser.parse_args()
-    patterns = [options.recordings] if options.recordings else RECORDINGS
-    paths = [path for one in patterns for path in sorted(glob.glob(str(FOLDER / one)))]
+    patterns = (
+        [options.recordings]
+        if options.recordings
+        else [str(FOLDER / one) for one in RECORDINGS]
+    )
+    paths = [path for one in patterns for path in sorted(glob.glob(one))]
+    if not paths:
+        print(
+            f"No recordings at {options.recordings or FOLDER}: how well the ear hears "
+            "is not measured. --recordings='wavs/*.wav' names some of your own."
+        )
     for path in paths:
         samples, rate = decode.load_start(pathlib.Path(path), max_secs=MAX_SECS)
         line = compare(samples, rate, options.capacities)
