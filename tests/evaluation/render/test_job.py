@@ -10,6 +10,7 @@ import types
 import numpy as np
 import pytest
 import soundfile
+from absl import flags
 
 from evaluation import run_render
 from evaluation.render import job
@@ -91,6 +92,13 @@ def request_of(tmp_path):
         return run_render.make_request(values)
 
     return make
+
+
+def test_the_outputs_of_which_one_is_asked_for_stand_first():
+    groups = command_line.FlagGroups(flags.FlagValues())
+    run_render.define_flags(groups)
+    (title,) = (one for one in groups.titles if "one of the first four" in one)
+    assert tuple(groups.titles[title][:4]) == run_render.OUTPUTS
 
 
 def test_flags_that_are_not_given_change_nothing(request_of):
