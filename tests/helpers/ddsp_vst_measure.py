@@ -1,6 +1,6 @@
 """How a model exported for DDSP-VST plays the recording that the plug-in comes with.
 
-    python -m tests.helpers.ddsp_vst_measure plugin/flute.tflite ../shared/ddsp_vst
+    python -m tests.helpers.ddsp_vst_measure plugin/flute.tflite ddsp_vst/
 
 The plug-in's tracker hears the recording, the model plays what it hears through a port
 of the plug-in's synths, and the tracker hears that again. Prints how far level and
