@@ -89,7 +89,7 @@ bench-prep: $(READY)  ## CREPE and the pipeline against the stock libraries
 bench-scale: $(READY)  ## what many recordings and many examples cost, each
 	$(BIN)/python -m benchmarks.bench_scale
 
-bench-training: $(READY)  ## a training step against stock ddsp
+bench-training: $(READY)  ## a training step against stock ddsp, then two trainings
 	$(BIN)/python -m benchmarks.bench_training
 
 bench-ladder: $(READY)  ## size and cost of every rung
