@@ -17,7 +17,7 @@
 #
 # From a few minutes of one instrument, or of a voice, to a model that you can play: by
 # your own singing, in a web page, in a DAW. Run the cells from top to bottom; with the
-# settings below that takes half an hour on two cores, most of it training.
+# settings below that takes about half an hour on two cores.
 #
 # It runs on Linux or macOS with Python 3.11 or 3.12: on Colab or Kaggle, or in Jupyter
 # on your own computer. The project's tests execute every cell, on Linux with Python
@@ -44,9 +44,10 @@ SINGING = os.environ.get("LADDER_SINGING", "")
 # Where the project is: a checkout of it, or the address to clone it from, which is
 # where you have this notebook from.
 PROJECT = os.environ.get("LADDER_PROJECT", "..")
-# Longer is better: 3.5 is enough to hear what becomes of it, 20 for an instrument.
+# The recipe ends by itself after 400 steps, some 4 minutes of two idle cores; the clock
+# ends it sooner. "--steps=3000" trains longer; on a viola that gained little.
 TRAINING = os.environ.get("LADDER_TRAINING", "--max_minutes=10").split()
-# CREPE tiny measures pitch in a tenth of the time; "full" is surer of low notes.
+# CREPE tiny measures pitch in a seventh of the time; "full" is surer of low notes.
 CREPE = os.environ.get("LADDER_CREPE", "full")
 
 FOLDER.mkdir(parents=True, exist_ok=True)
