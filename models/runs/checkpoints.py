@@ -25,6 +25,7 @@ from prep import files
 PREFIX = "ckpt-"
 Trackables = dict[str, Any]  # models, optimizers and `tf.Module`s by name in the file
 _WRITING = ".writing-"
+_CLOCK = "model/step/"  # the schedules' clock, which the trainer sets
 _INDEX = re.compile(r"^ckpt-(\d+)\.index$")
 
 
@@ -120,14 +121,17 @@ class CheckpointStore:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
         name = f"{PREFIX}{step}"
-        self._checkpoint.write(str(aside / name))
-        written = sorted(aside.iterdir(), key=lambda path: path.suffix == ".index")
-        for path in written:
-            _sync(path)
-            os.replace(path, self.directory / path.name)
-        aside.rmdir()
+        # What a full disk cut short would only fill it further.
+        try:
+            self._checkpoint.write(str(aside / name))
+            written = sorted(aside.iterdir(), key=lambda path: path.suffix == ".index")
+            for path in written:
+                _sync(path)
+                os.replace(path, self.directory / path.name)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
         if not keep_all:
-            self._remove_old()
+            self._remove_old(step)
         self._write_state()
         return FoundCheckpoint(str(self.directory / name), step)
 
@@ -140,9 +144,16 @@ class CheckpointStore:
         self._write_state()
         return written
 
-    def _remove_old(self) -> None:
-        for found in found_in(self.directory)[self.keep :]:
-            remove(found)
+    def _remove_old(self, newest: int) -> None:
+        """Removes all but the last few up to a step, and those beyond it.
+
+        Those are damaged, or of a run that went on from an earlier step.
+        """
+        all_found = found_in(self.directory)
+        kept = [found for found in all_found if found.step <= newest][: self.keep]
+        for found in all_found:
+            if found not in kept:
+                remove(found)
 
     def _write_state(self) -> None:
         """The `checkpoint` file by which TensorFlow and ddsp find the newest."""
@@ -192,7 +203,9 @@ def check_architecture(path: str, model: tf.keras.Model) -> None:
     """
     shapes = tf.train.load_checkpoint(path).get_variable_to_shape_map()
     stored = collections.Counter(
-        tuple(shape) for name, shape in shapes.items() if name.startswith("model/")
+        tuple(shape)
+        for name, shape in shapes.items()
+        if name.startswith("model/") and not name.startswith(_CLOCK)
     )
     trained = collections.Counter(
         tuple(item.shape) for item in model.trainable_variables
@@ -208,24 +221,19 @@ def check_architecture(path: str, model: tf.keras.Model) -> None:
         )
 
 
-def restore(path: str, *, trackables: Trackables, partial: bool = False) -> None:
-    """Loads a checkpoint into built objects.
+def restore(path: str, *, trackables: Trackables) -> None:
+    """Loads a checkpoint into built objects; what it lacks keeps its value.
 
     Args:
         path: A verified checkpoint.
         trackables: What to load, by the names they were saved under.
-        partial: Whether what the checkpoint lacks may keep its value.
 
     Raises:
-        layout.RunError: If it does not fit.
+        layout.RunError: If a shape does not fit.
     """
     try:
-        status = tf.train.Checkpoint(**trackables).restore(path)
-        if partial:
-            status.expect_partial()
-        else:
-            status.assert_existing_objects_matched()
-    except (AssertionError, ValueError) as error:
+        tf.train.Checkpoint(**trackables).restore(path).expect_partial()
+    except ValueError as error:
         raise layout.RunError(
             f"checkpoint {path} was written by another architecture "
             f"({' '.join(str(error).split())[:160]})."

@@ -67,7 +67,7 @@ def load_run(run_dir: str | pathlib.Path, *, checkpoint: str = "best") -> Run:
     found = find_checkpoint(path, checkpoint)
     model = build_model(config_text, lengths=info.get("dataset") or {})
     checkpoints.check_architecture(found.path, model)
-    checkpoints.restore(found.path, trackables={"model": model}, partial=True)
+    checkpoints.restore(found.path, trackables={"model": model})
     if hasattr(model, "set_step"):
         model.set_step(found.step)
     return Run(
@@ -134,14 +134,29 @@ def find_checkpoint(
         if found is None:
             steps = sorted({item.step for item in there})
             raise layout.NoRunError(
-                f"{run_dir} has no sound checkpoint of step {checkpoint}; it has "
-                f"'best', 'last' and the steps {steps}."
+                f"{run_dir} has no checkpoint of step {checkpoint}; it has 'best', "
+                f"'last' and the steps {steps}."
             )
+        _check_sound(found)
     if found is None:
         raise layout.NoRunError(
             f"{run_dir} has no sound checkpoint yet; let the run write one first."
         )
     return found
+
+
+def _check_sound(found: checkpoints.FoundCheckpoint) -> None:
+    """Refuses a checkpoint that was named and is damaged.
+
+    Raises:
+        layout.NoRunError: If it is.
+    """
+    problem = checkpoints.verify(found.path)
+    if problem:
+        raise layout.NoRunError(
+            f"checkpoint {found.path} is damaged ({problem}); name another step, "
+            "'last' or 'best'."
+        )
 
 
 def build_model(config_text: str, *, lengths: checked_json.Json) -> tf.keras.Model:
@@ -209,5 +224,7 @@ def find_weights(place: str) -> checkpoints.FoundCheckpoint:
     if name == "ckpt" and step.isdigit():
         whole = str(path).removesuffix(".index")
         if pathlib.Path(whole + ".index").exists():
-            return checkpoints.FoundCheckpoint(whole, int(step))
+            found = checkpoints.FoundCheckpoint(whole, int(step))
+            _check_sound(found)
+            return found
     return find_checkpoint(path, "best")

@@ -103,12 +103,6 @@ class MetricsLog:
                 if is_number and key != "step":
                     tf.summary.scalar(key, value)
 
-    def text(self, name: str, content: str, *, step: int) -> None:
-        """Shows a text in TensorBoard, as a block of code."""
-        block = "\n".join("    " + line for line in content.splitlines())
-        with self._writer.as_default(step=step):
-            tf.summary.text(name, block)
-
     def flush(self) -> None:
         """Writes what TensorBoard still holds back."""
         self._writer.flush()
@@ -161,7 +155,7 @@ def _line(row: Row) -> str:
 
 
 class RowMeans:
-    """RowMeans of what was added since the last row."""
+    """Means of what was added since the last row."""
 
     def __init__(self) -> None:
         """Begins with nothing."""

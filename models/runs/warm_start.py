@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Mapping
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -106,14 +105,6 @@ def variables_by_path(model: tf.keras.Model) -> dict[str, tf.Variable]:
     return paths
 
 
-def _renamed(path: str, renames: Mapping[str, str]) -> str:
-    """A path with the first prefix that applies replaced."""
-    for old, new in renames.items():
-        if path.startswith(old):
-            return new + path[len(old) :]
-    return path
-
-
 def _saved_shapes(path: str) -> dict[str, tuple[int, ...]]:
     """Shapes of the model's variables in a checkpoint, by path from the model."""
     return {
@@ -123,15 +114,12 @@ def _saved_shapes(path: str) -> dict[str, tuple[int, ...]]:
     }
 
 
-def compare(
-    model: tf.keras.Model, path: str, *, renames: Mapping[str, str] | None = None
-) -> RestoreReport:
+def compare(model: tf.keras.Model, path: str) -> RestoreReport:
     """Compares a checkpoint with a model; restores nothing.
 
     Args:
         model: A built model.
         path: A checkpoint, or a folder whose newest is meant.
-        renames: Prefixes of saved paths to the prefixes they have in this model.
 
     Returns:
         The report.
@@ -140,10 +128,7 @@ def compare(
         FileNotFoundError: If there is no checkpoint.
     """
     path = train_util.get_latest_checkpoint(path)
-    saved = {
-        _renamed(name, renames or {}): shape
-        for name, shape in _saved_shapes(path).items()
-    }
+    saved = _saved_shapes(path)
     here = {
         name: tuple(variable.shape)
         for name, variable in variables_by_path(model).items()
@@ -168,30 +153,25 @@ def restore_matching(
     model: tf.keras.Model,
     path: str,
     *,
-    renames: Mapping[str, str] | None = None,
     allow_shape_mismatch: bool = False,
-    required: Sequence[str] = (),
 ) -> RestoreReport:
     """Restores what a checkpoint and a model have in common.
 
     Args:
         model: A built model.
         path: A checkpoint, or a folder whose newest is meant.
-        renames: Prefixes of saved paths to the prefixes they have in this model.
         allow_shape_mismatch: Leave variables of another shape as they are, instead of
             raising.
-        required: Prefixes of which every variable of the model must be restored.
 
     Returns:
         What was restored and what was not; also logged.
 
     Raises:
         FileNotFoundError: If there is no checkpoint.
-        layout.RunError: If shapes differ, if a required variable is missing, or if
-            nothing matches at all. The model is unchanged then.
+        layout.RunError: If shapes differ, or if nothing matches at all. The model is
+            unchanged then.
     """
-    renames = renames or {}
-    report = compare(model, path, renames=renames)
+    report = compare(model, path)
     # All refusals come first, so that a refused model is unchanged.
     if report.mismatched and not allow_shape_mismatch:
         raise layout.RunError(
@@ -199,27 +179,15 @@ def restore_matching(
             "with the sizes it was saved with, or pass allow_shape_mismatch=True "
             "(--allow_shape_mismatch) to leave these as they are."
         )
-    lacking = [
-        name
-        for name in (*report.initial, *(item[0] for item in report.mismatched))
-        if name.startswith(tuple(required))
-    ]
-    if required and lacking:
-        raise layout.RunError(
-            f"{report.checkpoint} lacks what is required, {', '.join(lacking)}: "
-            f"{report.summary()}."
-        )
     if not report.matched:
         raise layout.RunError(
             f"{report.checkpoint} holds nothing that this model has: "
             f"{report.summary()}; is it a checkpoint of a model of ours?"
         )
-    # Restoring, variable by variable, under the names of this model.
+    # Restoring, variable by variable.
     reader = tf.train.load_checkpoint(report.checkpoint)
     variables = variables_by_path(model)
-    for name in _saved_shapes(report.checkpoint):
-        target = _renamed(name, renames)
-        if target in set(report.matched):
-            variables[target].assign(reader.get_tensor(f"{ROOT}{name}{SUFFIX}"))
+    for name in report.matched:
+        variables[name].assign(reader.get_tensor(f"{ROOT}{name}{SUFFIX}"))
     logging.info("%s", report.text())
     return report

@@ -78,22 +78,6 @@ def test_an_mlp_loads_into_a_model_that_gained_a_transformer(rng, saved):
     assert "[16, 22] saved, [8, 22] here" in report.text()
 
 
-def test_renamed_parts_are_found(rng, saved):
-    path, _ = saved
-    model = build("gin/stage1.gin", rng)
-    report = warm_start.compare(model, path, renames={"decoder/trunk/": "decoder/old/"})
-    assert len(report.initial) == len(report.ignored) == 2
-
-
-def test_what_must_be_restored_is_checked(rng, saved):
-    path, _ = saved
-    model = build("gin/stage5.gin", rng)
-    with pytest.raises(ValueError, match="lacks what is required"):
-        warm_start.restore_matching(
-            model, path, allow_shape_mismatch=True, required=("decoder/",)
-        )
-
-
 def test_a_checkpoint_of_something_else_is_refused(rng, tmp_path):
     path = tf.train.Checkpoint(model=tf.Module()).write(str(tmp_path / "ckpt"))
     with pytest.raises(ValueError, match="nothing that this model has"):
