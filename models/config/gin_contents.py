@@ -1,5 +1,9 @@
-"""What gin files say, as one digest: a run whose files were edited is another run."""
+"""What gin files say, those that they include among them, and a digest of it.
 
+A run whose files were edited is another run.
+"""
+
+import dataclasses
 import hashlib
 import json
 import pathlib
@@ -13,7 +17,56 @@ _UNCOUNTED = re.compile(r"#|import\s|from\s.*\simport\s")
 _INCLUDE = re.compile(r"""^\s*include\s+(['"])(.+?)\1""", re.MULTILINE)
 
 
-def digest(names: Sequence[str]) -> str:
+@dataclasses.dataclass(frozen=True)
+class GinFile:
+    """A gin file as it is found.
+
+    Attributes:
+        path: Where it lies; None if it is not there.
+        text: Its content; empty if it is not there.
+    """
+
+    path: pathlib.Path | None
+    text: str
+
+
+def texts(names: Sequence[str], folders: Sequence[str] = ()) -> dict[str, GinFile]:
+    """Reads gin files and all that they include, each once.
+
+    Args:
+        names: As given to `ddsp_run`, in order.
+        folders: Where to look beside the usual places, as `--gin_search_path` says.
+
+    Returns:
+        By name, a file before those that it includes.
+    """
+    found: dict[str, GinFile] = {}
+    for name in names:
+        _collect(name, folders, found)
+    return found
+
+
+def _collect(name: str, folders: Sequence[str], found: dict[str, GinFile]) -> None:
+    """Adds a file and those that it includes."""
+    if name in found:
+        return
+    path = _find(name, folders)
+    text = path.read_text("utf-8", "replace") if path else ""
+    found[name] = GinFile(path, text)
+    for _, included in _INCLUDE.findall(text):
+        _collect(included, folders, found)
+
+
+def _find(name: str, folders: Sequence[str]) -> pathlib.Path | None:
+    """The file that a run would read; None if there is none."""
+    paths = (
+        pathlib.Path(folder, name)
+        for folder in ("", *gin_config.SEARCH_PATHS, *folders)
+    )
+    return next((path for path in paths if path.is_file()), None)
+
+
+def digest(names: Sequence[str], folders: Sequence[str] = ()) -> str:
     """Digest of gin files and of all that they include.
 
     Empty lines, comments and imports do not count: where a module lies is no setting.
@@ -21,32 +74,20 @@ def digest(names: Sequence[str]) -> str:
 
     Args:
         names: As given to `ddsp_run`, in order.
+        folders: As `texts` takes them.
 
     Returns:
         Sixteen hexadecimal digits.
     """
-    texts: dict[str, str] = {}
-    for name in names:
-        _collect(name, texts)
-    said = json.dumps([list(names), texts])
+    counted = {
+        name: _counted(file.text) if file.path else MISSING
+        for name, file in texts(names, folders).items()
+    }
+    said = json.dumps([list(names), counted])
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
-def _collect(name: str, texts: dict[str, str]) -> None:
-    """Adds the text of a file and of those that it includes, each once."""
-    if name in texts:
-        return
-    path = find(name)
-    lines = path.read_text("utf-8").splitlines() if path else []
-    counted = [line.strip() for line in lines]
-    text = "\n".join(line for line in counted if line and not _UNCOUNTED.match(line))
-    texts[name] = text if path else MISSING
-    for _, included in _INCLUDE.findall(text):
-        _collect(included, texts)
-
-
-def find(name: str) -> pathlib.Path | None:
-    """The file that a run would read; None if there is none."""
-    folders = ("", *gin_config.SEARCH_PATHS)
-    paths = (pathlib.Path(folder, name) for folder in folders)
-    return next((path for path in paths if path.is_file()), None)
+def _counted(text: str) -> str:
+    """The lines of a text that are settings."""
+    lines = map(str.strip, text.splitlines())
+    return "\n".join(line for line in lines if line and not _UNCOUNTED.match(line))

@@ -11,6 +11,7 @@ import re
 import gin
 
 from models.config import gin_config
+from models.config import gin_contents
 from prep import errors
 from prep.dataset import info as dataset_info
 
@@ -180,26 +181,15 @@ def check_rates(info: dataset_info.DatasetInfo) -> None:
 
 def _own_file_that_sets(name: str, sources: gin_config.Sources) -> str | None:
     """The user's own gin file, if any, that sets a macro last."""
-    setter = None
-    pending = list(sources.gin_files)
-    while pending:
-        path = _locate(pending.pop(0))
-        if path is None or path.is_relative_to(gin_config.SHIPPED):
-            continue
-        text = path.read_text(encoding="utf-8")
-        pending += re.findall(r"^\s*include\s+['\"](.+?)['\"]", text, re.MULTILINE)
-        if re.search(rf"^{name}\s*=", text, re.MULTILINE):
-            setter = str(path)
-    return setter
-
-
-def _locate(name: str) -> pathlib.Path | None:
-    """Finds a gin file as gin does."""
-    for prefix in gin.config._LOCATION_PREFIXES:
-        path = pathlib.Path(prefix) / name
-        if path.is_file():
-            return path.resolve()
-    return None
+    files = gin_contents.texts(sources.gin_files, sources.search_paths).values()
+    setters = [
+        str(file.path.resolve())
+        for file in files
+        if file.path
+        and not file.path.resolve().is_relative_to(gin_config.SHIPPED)
+        and re.search(rf"^{name}\s*=", file.text, re.MULTILINE)
+    ]
+    return setters[-1] if setters else None
 
 
 @gin.register(module="models.rates")

@@ -29,7 +29,7 @@ class TrainingRequest:
     search_paths: tuple[str, ...] = ()
     data_dir: str | None = None
     resume: str = "auto"
-    seed: int = 0
+    seed: int | None = None  # 0, or that of the run that is gone on with
     num_steps: int | None = None
     loop_options: LoopValues = dataclasses.field(default_factory=dict)
     tpu: str = ""
@@ -51,9 +51,7 @@ def configure(request: TrainingRequest) -> dataset_info.DatasetInfo | None:
         gin_files=request.gin_files,
         bindings=tuple(all_bindings(request)),
         search_paths=request.search_paths,
-        operative=_operative(directory, request.gin_files)
-        if request.resume != "never"
-        else None,
+        operative=_operative(directory, request) if request.resume != "never" else None,
         use_tpu=bool(request.tpu),
     )
     # The dataset is known only after files and bindings, and adds what they leave open.
@@ -81,20 +79,24 @@ def all_bindings(request: TrainingRequest) -> list[str]:
     return bindings
 
 
-def _operative(directory: str, gin_files: tuple[str, ...]) -> str | None:
+def max_minutes() -> float:
+    """Returns the limit of time in the configuration in force; 0 for none."""
+    return float(gin_config.parameter(LOOP_BLOCK, "max_minutes", default=0.0))
+
+
+def _operative(directory: str, request: TrainingRequest) -> str | None:
     """Reads the configuration that a run to go on from saved; None if there is none.
 
-    It may import what the gin files import that a person names.
+    It may import what the gin files import that a person names, and what they include.
     """
     try:
         text = loading.read_config(pathlib.Path(directory))
     except FileNotFoundError:
         return None
-    trusted = set()
-    for name in gin_files:
-        path = gin_contents.find(name)
-        if path is not None:
-            trusted |= vetting.modules_imported(path.read_text("utf-8", "replace"))
+    named = gin_contents.texts(request.gin_files, request.search_paths)
+    trusted = set().union(
+        *(vetting.modules_imported(file.text) for file in named.values())
+    )
     try:
         vetting.check_statements(text, trusted=trusted)
     except gin_config.ConfigError as error:

@@ -287,6 +287,17 @@ def test_shipped_files_are_found_from_any_folder_with_all_they_include(
     assert gin_contents.digest(["gin/stage5.gin"]) != here
 
 
+def test_files_in_folders_of_ones_own_count_with_what_they_include(tmp_path):
+    (tmp_path / "mine.gin").write_text("include 'part.gin'\n")
+    part = tmp_path / "part.gin"
+    part.write_text("import my_model\nbatch_size = 2\n")
+    found = gin_contents.texts(["mine.gin"], [str(tmp_path)])
+    assert [file.path for file in found.values()] == [tmp_path / "mine.gin", part]
+    before = gin_contents.digest(["mine.gin"], [str(tmp_path)])
+    part.write_text("batch_size = 3\n")
+    assert gin_contents.digest(["mine.gin"], [str(tmp_path)]) != before
+
+
 def test_missing_and_circular_files_have_a_digest_too(tmp_path):
     missing = gin_contents.digest([str(tmp_path / "a.gin")])
     (tmp_path / "a.gin").touch()
