@@ -42,7 +42,13 @@ def define_flags(groups: command_line.FlagGroups) -> None:
     groups.switch(
         "staged", "Train in three phases, A, B, C, each from the best of those before."
     )
-    groups.whole("seed", 0, "Decides weights, order of examples and noise.", least=None)
+    groups.whole(
+        "seed",
+        None,
+        "Decides weights, order of examples and noise; that of the run which is gone "
+        "on with, or 0.",
+        least=0,
+    )
     groups.group("how long")
     groups.whole("steps", None, "Updates to make; train.num_steps.", least=1)
     groups.real(

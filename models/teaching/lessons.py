@@ -8,6 +8,7 @@ and the anchor, whose targets ride along in the batches of the training that fol
 import dataclasses
 import json
 import pathlib
+import shutil
 import time
 from collections.abc import Callable
 from typing import Any
@@ -114,7 +115,8 @@ def give(
         strategy: Where the run trains.
         run_dir: The run's directory.
         seed: The run's.
-        is_new: Whether the run begins; one that goes on has had its warm-up.
+        is_new: Whether the run begins at weights of its own; one that goes on has had
+            its warm-up, and another run's weights would be lost in one.
 
     Returns:
         How the warm-up went; None without one.
@@ -134,7 +136,10 @@ def give(
     measured = prepare(model, provider, run_dir=run_dir)
     measuring_secs = time.monotonic() - begin
     # The warm-up comes once, before the first step of a new run.
-    if not is_new or not settings.warm_up_steps:
+    if not is_new:
+        forget_warm_up(run_dir)
+        return None
+    if not settings.warm_up_steps:
         return None
     return teach(
         model,
@@ -146,6 +151,11 @@ def give(
         measuring_secs=measuring_secs,
         show=logging.info,
     )
+
+
+def forget_warm_up(run_dir: pathlib.Path) -> None:
+    """Removes the warm-up's own checkpoints: the run's have taken their place."""
+    shutil.rmtree(run_dir / WARM_UP_DIR, ignore_errors=True)
 
 
 def prepare(
@@ -224,7 +234,7 @@ def teach(
     store = checkpoints.CheckpointStore(folder, keep=1, trackables=trackables)
     found = checkpoints.newest_sound(folder)
     if found is not None:
-        checkpoints.restore(found.path, trackables=trackables, partial=True)
+        checkpoints.restore(found.path, trackables=trackables)
     elif settings.from_data:
         warm_up_lib.fit_first_layers(model.decoder, material.inputs, seed=seed)
         warm_up.fit_output_bias()
@@ -259,7 +269,8 @@ def _advance(
                 f"lesson {step}/{warm_up.n_steps}: harmonics off by "
                 f"{means.harmonics:.2f} dB, noise by {means.noise:.2f} dB"
             )
-            if time.monotonic() - saved > SAVE_SECS:
+            # Its end is not saved: who goes on from there could not say how it went.
+            if not warm_up.is_done and time.monotonic() - saved > SAVE_SECS:
                 store.save(step)
                 saved = time.monotonic()
     return means

@@ -133,12 +133,7 @@ def _measure_aside(
     sizes = dict(zip(teacher.KEYS, (n_harmonics, n_noise_bands, 2), strict=True))
     # One file a key, written example by example: memory stays that of a chunk.
     files = {
-        key: np.lib.format.open_memmap(
-            aside / f"{key}.npy",
-            mode="w+",
-            dtype=np.float16,
-            shape=(n_all, provider.info.n_frames, size),
-        )
+        key: _reserved(aside / f"{key}.npy", (n_all, provider.info.n_frames, size))
         for key, size in sizes.items()
     }
     # Whether a band is quiet is judged by the loudest frame of the whole dataset.
@@ -162,6 +157,20 @@ def _measure_aside(
                     files[key][first + offset] = values
     for values in files.values():
         values.flush()
+
+
+def _reserved(path: pathlib.Path, shape: tuple[int, ...]) -> np.memmap:
+    """Makes a file of float16 values to be written to, its place on the disk taken.
+
+    Raises:
+        OSError: If the disk is too full; where a system cannot reserve, writing to the
+            map would end the process without a word.
+    """
+    values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return values
 
 
 def _replace(aside: pathlib.Path, folder: pathlib.Path) -> None:

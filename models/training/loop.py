@@ -107,8 +107,10 @@ class Loop:
         """Trains until a reason to stop.
 
         Raises:
-            stepping.NonFiniteError: After too many steps in a row that were not
-                finite; the weights from before are saved.
+            stepper.NonFiniteError: After too many steps in a row that were not
+                finite.
+            record_index.DatasetChangedError: If the dataset is another than it was.
+                Either way what was reached is saved.
         """
         self._budget.start(spent_secs=self._spent_secs)
         batches = data_batches.step_batches(
@@ -118,22 +120,23 @@ class Loop:
             accumulate_steps=self.trainer.options.accumulate_steps,
             start_step=int(self.progress.attempts.numpy()),
         )
-        reason = None
         with self._stopping:
-            if self.step == 0:
-                self._look(0)
-            while self.step < self.block.num_steps and reason is None:
-                if self._one_step(batches):
-                    reason = self._after(self.step)
-        return self._finish(reason or layout.Outcome.FINISHED)
+            try:
+                reason = self._make_steps(batches)
+            except (stepper.NonFiniteError, record_index.DatasetChangedError):
+                self._save(self.step)
+                raise
+        return self._finish(reason)
 
-    def _one_step(self, batches: Iterator[Any]) -> bool:
-        """Makes a step, or saves what there is before giving up."""
-        try:
-            return self._stepper.step(batches)
-        except (stepper.NonFiniteError, record_index.DatasetChangedError):
-            self._save(self.step)
-            raise
+    def _make_steps(self, batches: Iterator[Any]) -> layout.Outcome:
+        """Makes steps until a reason to stop, which it returns."""
+        reason = None
+        if self.step == 0:
+            self._look(0)
+        while self.step < self.block.num_steps and reason is None:
+            if self._stepper.step(batches):
+                reason = self._after(self.step)
+        return reason or layout.Outcome.FINISHED
 
     def _after(self, step: int) -> layout.Outcome | None:
         """Looks, logs and saves as the step asks; returns a reason to stop early."""
@@ -204,7 +207,7 @@ class Loop:
             "held_out/best_step": int(self.progress.best_step.numpy()),
             **observed,
         }
-        if is_best and step > 0 and self.run_dir is not None:
+        if is_best and self.run_dir is not None:
             with self._stopping.held():
                 self._best.save_only(step)
         if self._is_dump_due(step):

@@ -3,6 +3,7 @@
 import datetime
 import os
 import pathlib
+from collections.abc import Sequence
 
 from absl import logging
 
@@ -17,11 +18,15 @@ _RUN_FILES = (
     "checkpoint",
     "ckpt-*",
     "controls",
+    "lessons.jsonl",
+    "measured_controls",
     "metrics.jsonl",
     "operative_config-*.gin",
     "renders",
     "run.json",
+    "staged.json",
     "summaries",
+    "warm_up",
 )
 # Where a run ends and where its data lies may change without a word.
 _MAY_CHANGE = ("DATA_DIR", "train.num_steps")
@@ -58,15 +63,14 @@ def find_start(
     Args:
         save_dir: The run's own directory, looked at first.
         restore_dir: Where to look if it holds none, as ddsp's flag says.
-        mode: 'auto' takes what is there, 'must' insists, 'never' starts anew and moves
-            an earlier run's files aside.
+        mode: 'auto' takes what is there, 'must' insists, 'never' starts anew: see
+            `move_aside`.
 
     Raises:
         ResumeError: If there must be one and there is none, or if there are only
             damaged ones.
     """
     if mode == "never":
-        _move_aside(save_dir)
         return None
     # The run's own checkpoints come before those of restore_dir.
     found = checkpoints.newest_sound(save_dir)
@@ -116,28 +120,36 @@ def check_dataset(found: checkpoints.FoundCheckpoint | None, *, plan_hash: str) 
         )
 
 
-def differences(run_dir: pathlib.Path, *, config_text: str) -> str | None:
+def differences(run_dir: pathlib.Path, *, config_text: str, seed: int) -> str | None:
     """Says in what a run goes on with another configuration than it had; None: nothing.
 
     Args:
         run_dir: The run, before its new start is recorded.
         config_text: The configuration in force.
+        seed: The seed in force.
     """
-    names = gin_config.changed(record.read_record(run_dir).config, config_text)
+    before = record.read_record(run_dir)
+    names = ["seed"] if before.fields.get("seed", seed) != seed else []
+    names += gin_config.changed(before.config, config_text)
     names = [name for name in names if name not in _MAY_CHANGE]
     if not names:
         return None
     more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
     return (
-        f"goes on with another configuration than this run had: "
-        f"{', '.join(names[:N_NAMED])}{more} (--save_dir or --resume=never for a run of "
-        "its own)"
+        "goes on with another configuration than this run had: "
+        f"{', '.join(names[:N_NAMED])}{more} (another --save_dir makes another run)"
     )
 
 
-def _move_aside(save_dir: pathlib.Path) -> None:
-    """Moves an earlier run's files into a folder of their own."""
-    present = [path for pattern in _RUN_FILES for path in save_dir.glob(pattern)]
+def move_aside(save_dir: pathlib.Path, *, phases: Sequence[str] = ()) -> None:
+    """Moves an earlier run's files into a folder of their own.
+
+    Args:
+        save_dir: The run's directory.
+        phases: Names of folders that are runs too, and parts of this one.
+    """
+    patterns = (*_RUN_FILES, *phases)
+    present = [path for pattern in patterns for path in save_dir.glob(pattern)]
     if not present:
         return
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")
@@ -148,22 +160,38 @@ def _move_aside(save_dir: pathlib.Path) -> None:
     logging.warning("--resume=never: the earlier run's files are now in %s.", aside)
 
 
-def restore(training: assembly.Training, *, found: checkpoints.FoundCheckpoint) -> str:
+def seed_of(run_dir: pathlib.Path) -> int:
+    """Returns the seed that a run began with; 0 where there is none."""
+    return int(record.read_record(run_dir).fields.get("seed", 0))
+
+
+def restore(
+    training: assembly.Training,
+    *,
+    found: checkpoints.FoundCheckpoint,
+    save_dir: pathlib.Path,
+) -> str:
     """Loads model, optimiser and progress; returns the line that says so.
+
+    Args:
+        training: What to load into.
+        found: The checkpoint.
+        save_dir: The run's own directory; `restore_keys` choose among the parts of
+            another run's checkpoint, of one's own everything counts.
 
     Raises:
         layout.RunError: If the checkpoint is of another architecture.
     """
     trainer = training.trainer
     keys = trainer.options.restore_keys
-    if keys:
+    if keys and pathlib.Path(found.path).parent != save_dir:
         parts = {key: getattr(trainer.model, key) for key in keys}
         root = checkpoints.sub_model(parts)
-        checkpoints.restore(found.path, trackables={"model": root}, partial=True)
+        checkpoints.restore(found.path, trackables={"model": root})
         return f"restored {', '.join(keys)} from {found.path} ({found.digest})"
     checkpoints.check_architecture(found.path, trainer.model)
     with trainer.strategy.scope():
-        checkpoints.restore(found.path, trackables=training.trackables, partial=True)
+        checkpoints.restore(found.path, trackables=training.trackables)
     return (
         f"restored step {int(trainer.step.numpy())} from {found.path} ({found.digest})"
     )

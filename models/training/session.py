@@ -36,6 +36,11 @@ from prep import errors
 from prep import files
 from prep.dataset import info as dataset_info
 
+_NO_COMMON_CLOCK = (
+    "--max_minutes cannot be kept by several workers, whose clocks would end at "
+    "different steps; use --steps with --cluster_config."
+)
+
 
 def make_strategy(request: run_request.TrainingRequest) -> tf.distribute.Strategy:
     """Makes ddsp's strategy, or TensorFlow's plain one for one device."""
@@ -70,14 +75,13 @@ def train(
         errors.InputError: If the request cannot work; before minutes are spent. Also
             `stepper.NonFiniteError`, if training fell apart.
     """
+    # Collective operations must be set up before any other, but for what is refused.
     if request.cluster_config and request.loop_options.get("max_minutes"):
-        raise errors.InputError(
-            "--max_minutes cannot be kept by several workers, whose clocks would end "
-            "at different steps; use --steps with --cluster_config."
-        )
-    # Collective operations must be set up before any other.
+        raise errors.InputError(_NO_COMMON_CLOCK)
     strategy = make_strategy(request) if request.cluster_config else None
     info = run_request.configure(request)
+    if request.cluster_config and run_request.max_minutes():
+        raise errors.InputError(_NO_COMMON_CLOCK)
     save_dir = pathlib.Path(request.save_dir)
     resume.check_writable(save_dir)
     strategy = strategy or make_strategy(request)
@@ -101,11 +105,18 @@ def _train_in(
         mode=request.resume,
     )
     resume.check_dataset(found, plan_hash=info.plan_hash if info else "")
-    # Built and restored before anything is written.
-    training = assembly.assemble(strategy, info=info, seed=request.seed)
+    # Built and restored before anything is written or moved.
+    seed = request.seed
+    if seed is None:
+        seed = resume.seed_of(pathlib.Path(found.path).parent) if found else 0
+    training = assembly.assemble(strategy, info=info, seed=seed)
     if isinstance(training, assembly.StockTraining):
+        if request.resume == "never" and is_chief(strategy):
+            resume.move_aside(save_dir)
         return _train_with_stock_loop(request, training.trainer)
     first_line = start_weights(training, found=found, request=request)
+    if request.resume == "never" and is_chief(strategy):
+        resume.move_aside(save_dir)
     say(first_line)
     report = lessons.give(
         training.trainer.model,
@@ -113,16 +124,18 @@ def _train_in(
         settings=gin.get_configurable(lessons.Lessons)(),
         strategy=strategy,
         run_dir=save_dir,
-        seed=request.seed,
-        is_new=found is None,
+        seed=seed,
+        is_new=found is None and not request.init_from,
     )
     if report is not None:
         say(report.sentence())
     if found is not None:
-        changes = resume.differences(save_dir, config_text=gin_config.config_text())
+        changes = resume.differences(
+            save_dir, config_text=gin_config.config_text(), seed=seed
+        )
         if changes is not None:
             say(changes)
-    settings = _settings(request, info)
+    settings = _settings(request, info, seed=seed)
     run = loop.Loop(
         training,
         run_dir=save_dir if is_chief(strategy) else None,
@@ -138,6 +151,7 @@ def _train_in(
         else record.read_run(save_dir).get("lessons"),
     }
     result = _run_loop(run, info=info, settings=settings)
+    lessons.forget_warm_up(save_dir)
     say(_last_line(save_dir, result))
     return result
 
@@ -150,7 +164,9 @@ def start_weights(
 ) -> str:
     """Sets what a training starts from; returns the line that says what that was."""
     if found is not None:
-        return resume.restore(training, found=found)
+        return resume.restore(
+            training, found=found, save_dir=pathlib.Path(request.save_dir)
+        )
     if request.init_from:
         source = loading.find_weights(request.init_from)
         with training.trainer.strategy.scope():
@@ -199,7 +215,10 @@ def _run_loop(
         outcome = layout.Outcome.INTERRUPTED
         raise
     finally:
-        record.ended(run.run_dir, outcome=outcome, facts=facts)
+        # A disk that is full is said by the error that is on its way.
+        is_failing = outcome in (layout.Outcome.FAILED, layout.Outcome.NOT_FINITE)
+        with contextlib.suppress(OSError) if is_failing else contextlib.nullcontext():
+            record.ended(run.run_dir, outcome=outcome, facts=facts)
     return result
 
 
@@ -218,14 +237,17 @@ def saying_full_disk() -> Iterator[None]:
 
 
 def _settings(
-    request: run_request.TrainingRequest, info: dataset_info.DatasetInfo | None
+    request: run_request.TrainingRequest,
+    info: dataset_info.DatasetInfo | None,
+    *,
+    seed: int,
 ) -> checked_json.Json:
     """Returns what made a run, for its record and its dumps."""
     return {
         "gin_files": list(request.gin_files),
         "bindings": run_request.all_bindings(request),
-        "seed": request.seed,
-        "gin_digest": gin_contents.digest(request.gin_files),
+        "seed": seed,
+        "gin_digest": gin_contents.digest(request.gin_files, request.search_paths),
         "plan_hash": info.plan_hash if info else "",
         "config_hash": record.config_hash(gin_config.config_text()),
     }

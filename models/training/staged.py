@@ -13,6 +13,7 @@ Source: the plan's `--auto-abc` (rates, half-lives and loudness ramps); differs:
 rates follow `learning_rate`, and the three are compared by a measure they share.
 """
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -29,6 +30,7 @@ from models.runs import layout
 from models.runs import record as run_record
 from models.training import options as training_options
 from models.training import request as run_request
+from models.training import resume
 from models.training import session
 from models.training import stopping
 from prep import checked_json
@@ -128,13 +130,12 @@ def train_staged(
         raise errors.InputError(
             "--staged runs in one process; leave --cluster_config out."
         )
-    run_request.configure(request)
-    learning_rate = float(gin_config.macro_value("learning_rate"))
     save_dir = pathlib.Path(request.save_dir)
+    run_request.configure(request)
+    learning_rate = _base_rate(request, save_dir)
+    request = _begin(request, save_dir, phases)
     results: dict[str, training_options.TrainingResult] = {}
-    budget = stopping.TimeBudget(
-        60.0 * (request.loop_options.get("max_minutes") or 0.0), clock=clock
-    )
+    budget = stopping.TimeBudget(60.0 * run_request.max_minutes(), clock=clock)
     for phase in phases:
         source = best_run(save_dir, tuple(results))
         own = dataclasses.replace(
@@ -142,6 +143,7 @@ def train_staged(
             save_dir=str(save_dir / phase.name),
             bindings=phase.bindings(learning_rate) + request.bindings,
             num_steps=phase.n_steps or request.num_steps,
+            restore_dir="" if results else request.restore_dir,
             init_from=str(source) if source else request.init_from,
             loop_options=_of_what_is_left(request.loop_options, budget),
         )
@@ -157,9 +159,49 @@ def train_staged(
         raise errors.InputError(
             f"no phase in {save_dir} improved on its start; see their logs."
         )
-    _promote(save_dir, best, results)
+    _promote(save_dir, best, results, learning_rate=learning_rate)
     say(f"best phase: {best.name}; its weights are {save_dir}'s own")
     return results[best.name]
+
+
+def _begin(
+    request: run_request.TrainingRequest,
+    save_dir: pathlib.Path,
+    phases: tuple[Phase, ...],
+) -> run_request.TrainingRequest:
+    """Does for all phases what `--resume` asks; returns what the phases are asked.
+
+    Raises:
+        resume.ResumeError: If there must be a run, and no phase has begun.
+    """
+    names = [phase.name for phase in phases]
+    if request.resume == "never":
+        resume.check_writable(save_dir)
+        resume.move_aside(save_dir, phases=names)
+    elif request.resume == "must" and not request.restore_dir:
+        if not any(checkpoints.found_in(save_dir / name) for name in names):
+            raise resume.ResumeError(
+                f"--resume=must, but no phase in {save_dir} has a checkpoint; "
+                "--resume=auto starts anew where there is none."
+            )
+    seed = resume.seed_of(save_dir / names[0]) if request.seed is None else request.seed
+    return dataclasses.replace(request, resume="auto", seed=seed)
+
+
+def _base_rate(request: run_request.TrainingRequest, save_dir: pathlib.Path) -> float:
+    """Returns the learning rate of which phases have shares.
+
+    A staged run's own configuration holds its best phase's, so where nothing else says
+    one, the rate that it began with counts.
+    """
+    is_said = request.gin_files or any(
+        gin_config.bound_name(item) == "learning_rate" for item in request.bindings
+    )
+    if not is_said and request.resume != "never":
+        with contextlib.suppress(FileNotFoundError, ValueError, KeyError):
+            summary = json.loads((save_dir / STAGED_NAME).read_text("utf-8"))
+            return float(summary["learning_rate"])
+    return float(gin_config.macro_value("learning_rate"))
 
 
 def _of_what_is_left(
@@ -176,7 +218,7 @@ def _train_phase(
 ) -> training_options.TrainingResult:
     """Trains a phase, unless an earlier start has done so."""
     done = run_record.read_record(request.save_dir)
-    if request.resume != "never" and done.is_done:
+    if done.is_done:
         say(f"phase {phase.name} is done already")
         return training_options.TrainingResult.from_record(done)
     return session.train(request, say=lambda line: say(f"phase {phase.name}: {line}"))
@@ -196,11 +238,14 @@ def _promote(
     save_dir: pathlib.Path,
     best: pathlib.Path,
     results: dict[str, training_options.TrainingResult],
+    *,
+    learning_rate: float,
 ) -> None:
     """Makes the whole a run with the best phase's weights and configuration."""
     record = run_record.read_run(best)
     summary: checked_json.Json = {
         "best_phase": best.name,
+        "learning_rate": learning_rate,
         "measure": "held-out spectral loss, the same for all phases, with the penalty "
         "for collapse",
         "phases": {name: dataclasses.asdict(item) for name, item in results.items()},

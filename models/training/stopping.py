@@ -26,7 +26,9 @@ class StopOnSignals:
     def __enter__(self) -> "StopOnSignals":
         with contextlib.suppress(ValueError):  # not the main thread
             for item in _SIGNALS:
-                self._before[item] = signal.signal(item, self._ask)
+                # A job in the background ignores what is meant for the foreground.
+                if signal.getsignal(item) is not signal.SIG_IGN:
+                    self._before[item] = signal.signal(item, self._ask)
         return self
 
     def __exit__(

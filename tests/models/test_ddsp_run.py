@@ -35,7 +35,7 @@ def test_stage_file_alone_is_enough():
     assert request.save_dir == "runs/stage2"
     assert request.data_dir is None
     assert request.resume == "auto"
-    assert request.seed == 0
+    assert request.seed is None
 
 
 def test_run_with_an_overlay_is_another_run():

@@ -1,5 +1,6 @@
 import ddsp_compat  # noqa: F401  isort: skip
 
+import dataclasses
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ import tensorflow as tf
 from models.data import provider as provider_lib
 from models.losses import teacher
 from models.runs import checkpoints
+from models.runs import metrics_log
 from models.runs import record
 from models.teaching import lessons
 from models.teaching import material as material_lib
@@ -286,9 +288,30 @@ def request(data_dir, run_dir, *, num_steps):
 
 
 @pytest.mark.slow
-def test_a_run_is_taught_once_and_anchored_when_it_goes_on(data_dir, tmp_path):
+def test_weights_of_another_run_are_not_taught_over(data_dir, tmp_path):
+    lines = []
+    first = request(data_dir, tmp_path / "first", num_steps=1)
+    session.train(first, say=lines.append)
+    lines.clear()
+    second = dataclasses.replace(
+        first, save_dir=str(tmp_path / "second"), init_from=str(tmp_path / "first")
+    )
+    session.train(second, say=lines.append)
+    assert not any(line.startswith("taught") for line in lines)
+    row = metrics_log.read_metrics(tmp_path / "second")[0]
+    assert row["held_out/spectral_distance"] == pytest.approx(
+        record.read_record(tmp_path / "first").fields["best_loss"], rel=1e-5
+    )
+
+
+@pytest.mark.slow
+def test_a_run_is_taught_once_and_anchored_when_it_goes_on(
+    data_dir, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(lessons, "SAVE_SECS", 0.0)
     lines = []
     session.train(request(data_dir, tmp_path, num_steps=2), say=lines.append)
+    assert not (tmp_path / lessons.WARM_UP_DIR).exists()
     assert any(line.startswith("taught the recordings' own controls") for line in lines)
     first = record.read_run(tmp_path)["lessons"]
     assert first["steps"] == 10

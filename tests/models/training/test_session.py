@@ -1,6 +1,7 @@
 """Whole runs of the toy model: what they write, how they resume, what they refuse."""
 
 import dataclasses
+import errno
 import json
 import os
 import pathlib
@@ -175,7 +176,7 @@ def test_load_run_restores_model_and_facts(finished):
     assert loading.load_run(run_dir, checkpoint="last").step == 8
     assert loading.load_run(run_dir, checkpoint="4").step == 4
     with pytest.raises(
-        FileNotFoundError, match=r"no sound checkpoint of step 5.*\[4, 8\]"
+        FileNotFoundError, match=r"has no checkpoint of step 5.*\[4, 8\]"
     ):
         loading.load_run(run_dir, checkpoint="5")
     with pytest.raises(FileNotFoundError, match="no run at"):
@@ -324,7 +325,13 @@ def test_resume_modes(place, finished, tmp_path):
     assert elsewhere.step == 8
     (tmp_path / "ckpt-3.index").write_text("an earlier run")
     assert resume.find_start(tmp_path, restore_dir=None, mode="never") is None
-    assert (next(tmp_path.glob("previous-*")) / "ckpt-3.index").exists()
+    assert (tmp_path / "ckpt-3.index").exists()
+    (tmp_path / "warm_up").mkdir()
+    resume.move_aside(tmp_path)
+    (aside,) = tmp_path.glob("previous-*")
+    assert (aside / "ckpt-3.index").exists()
+    assert (aside / "warm_up").exists()
+    assert list(tmp_path.iterdir()) == [aside]
 
 
 def test_other_architecture_is_refused(place, finished):
@@ -417,6 +424,8 @@ def test_early_stop_after_patience(place):
     assert outcome.reason == "early stop"
     assert outcome.step == 2
     assert outcome.best_step == 0
+    best = checkpoints.found_in(place / "patient" / "best")
+    assert [item.step for item in best] == [0]
 
 
 def _collapse_at(monkeypatch, places):
@@ -569,6 +578,19 @@ def test_workers_take_no_time_limit(place):
         session.train(request)
 
 
+def test_staged_training_starts_anew_and_insists_as_a_whole(place, tmp_path):
+    request = _request(place, tmp_path, resume="must")
+    with pytest.raises(resume.ResumeError, match=r"no phase in .* has a checkpoint"):
+        staged.train_staged(request, say=lambda line: None)
+    (tmp_path / "A").mkdir()
+    (tmp_path / "A" / "ckpt-3.index").touch()
+    (tmp_path / "staged.json").touch()
+    anew = dataclasses.replace(request, resume="never")
+    assert staged._begin(anew, tmp_path, staged.PHASES).resume == "auto"
+    (aside,) = tmp_path.iterdir()
+    assert {path.name for path in aside.iterdir()} == {"A", "staged.json"}
+
+
 def test_staged_training_keeps_the_best_of_three(place):
     short = tuple(dataclasses.replace(phase, n_steps=4) for phase in staged.PHASES)
     said = []
@@ -589,9 +611,14 @@ def test_staged_training_keeps_the_best_of_three(place):
     run = loading.load_run(place / "abc")
     assert run.step == outcome.best_step
     assert run.info["best_measure"] == min(measures.values())
+    assert summary["learning_rate"] == 0.05
     said.clear()
     staged.train_staged(request, say=said.append, phases=short)
     assert said[:3] == [f"phase {name} is done already" for name in "ABC"]
+    # Without gin files the rate is that which the phases had shares of, not a share.
+    (place / "abc" / "staged.json").write_text('{"learning_rate": 0.4}')
+    alone = dataclasses.replace(request, gin_files=(), bindings=())
+    assert staged._base_rate(alone, place / "abc") == 0.4
 
 
 @pytest.fixture
@@ -599,6 +626,70 @@ def short_run(place, tmp_path):
     """A run of one step that tests may spoil, and its request for one more."""
     session.train(_request(place, tmp_path / "run", num_steps=1))
     return tmp_path / "run"
+
+
+def test_starting_anew_moves_nothing_before_the_request_is_known_to_work(
+    place, short_run
+):
+    with pytest.raises(errors.InputError, match="batch_size=1000"):
+        session.train(_request(place, short_run, "batch_size = 1000", resume="never"))
+    assert checkpoints.found_in(short_run)[0].step == 1
+    said = []
+    session.train(
+        _request(
+            place, short_run, num_steps=1, resume="never", init_from=str(short_run)
+        ),
+        say=said.append,
+    )
+    assert said[0].startswith("weights of step ")
+    assert len(list(short_run.glob("previous-*"))) == 1
+
+
+def test_a_run_goes_on_with_its_own_seed_unless_told_otherwise(place, tmp_path):
+    run_dir = tmp_path / "run"
+    session.train(_request(place, run_dir, num_steps=1, seed=7))
+    said = []
+    session.train(_request(place, run_dir, num_steps=2), say=said.append)
+    assert run_record.read_run(run_dir)["seed"] == 7
+    assert not any("another configuration" in line for line in said)
+    session.train(_request(place, run_dir, num_steps=3, seed=8), say=said.append)
+    assert any("this run had: seed (" in line for line in said)
+
+
+def test_a_save_survives_later_checkpoints_that_are_damaged(tmp_path):
+    for step in (10, 20, 30):
+        (tmp_path / f"ckpt-{step}.index").write_bytes(b"damaged")
+    store = checkpoints.CheckpointStore(
+        tmp_path, keep=2, trackables={"model": tf.Module()}
+    )
+    store.save(5)
+    assert [found.step for found in checkpoints.found_in(tmp_path)] == [5]
+
+
+def test_a_save_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
+    store = checkpoints.CheckpointStore(
+        tmp_path, keep=2, trackables={"model": tf.Module()}
+    )
+
+    def fill_disk(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(checkpoints, "_sync", fill_disk)
+    with pytest.raises(OSError, match="No space left"):
+        store.save(5)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_schedules_clock_stands_for_no_weight(tmp_path):
+    """A scalar that the checkpoint lacks is missed, though it holds a scalar."""
+    saved = tf.keras.Model()
+    saved.step = tf.Variable(3, trainable=False)
+    path = tf.train.Checkpoint(model=saved).write(str(tmp_path / "ckpt"))
+    model = tf.keras.Model()
+    model.step = tf.Variable(0, trainable=False)
+    model.alpha_logit = tf.Variable(0.5)
+    with pytest.raises(layout.RunError, match=r"lacks weights of shapes \[\[\]\]"):
+        checkpoints.check_architecture(path, model)
 
 
 def test_a_run_does_not_go_on_with_another_dataset(place, short_run, tmp_path):
@@ -667,6 +758,7 @@ def test_a_dataset_written_over_under_a_training_ends_it(place, tmp_path):
         with pytest.raises(record_index.DatasetChangedError, match="was changed"):
             session.train(request)
     assert run_record.read_record(tmp_path / "run").outcome == "failed"
+    assert checkpoints.found_in(tmp_path / "run")[0].step == 4
 
 
 def test_going_on_cuts_the_logs_and_renews_the_pointer(place, short_run):
@@ -701,6 +793,6 @@ def test_a_run_killed_before_its_first_save_has_one_row_of_step_0(place, tmp_pat
 def test_starting_anew_twice_in_a_second_keeps_both_runs(tmp_path):
     for text in ("one", "two"):
         (tmp_path / "ckpt-3.index").write_text(text)
-        resume.find_start(tmp_path, restore_dir=None, mode="never")
+        resume.move_aside(tmp_path)
     kept = [path.read_text() for path in tmp_path.glob("previous-*/ckpt-3.index")]
     assert sorted(kept) == ["one", "two"]

@@ -50,6 +50,17 @@ def test_time_left_is_never_more_than_the_limit(monkeypatch, capsys):
     assert "30 s left" in capsys.readouterr().err
 
 
+def test_a_signal_that_was_ignored_stays_ignored():
+    """A shell starts jobs in the background so."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stopping.StopOnSignals() as signals:
+            signal.raise_signal(signal.SIGINT)
+            assert not signals.asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_a_second_signal_waits_for_a_save_and_a_third_ends_nothing_halfway():
     saved = []
     with stopping.StopOnSignals() as signals:
