@@ -20,8 +20,8 @@ from models.controls import filters
 from models.controls import heads
 from models.controls import smoothing as smoothing_lib
 from models.streaming import block_model
-from models.streaming import block_noise
 from models.streaming import block_synth
+from models.synths import noise as noise_synth
 from prep import checked_json
 
 # More weights than this are stored in 8 bits: in 32 they would be 5 MB of page.
@@ -75,7 +75,7 @@ def describe(
     packer = tensors.Packer(eight_bits=eight_bits)
     synth = block_synth.BlockSynth(block_model.synth_settings(model))
     settings = synth.settings
-    basis = block_noise.band_responses(settings.n_noise_bands, settings.noise_window)
+    basis = noise_synth.band_responses(settings.n_noise_bands, settings.noise_window)
     packer.add("noise_responses", basis)
     response = block_model.impulse_response(model)
     if np.any(response):

@@ -75,9 +75,9 @@ class PreparedDataset(data.DataProvider):
 
         Raises:
             FileNotFoundError: If the dataset or its files are missing or unfinished.
-            KeyError: If it has no such split.
-            ValueError: If the split is empty, damaged, or `max_examples` below 1, or if
-                the dataset's frames hold no such `frame_rate`.
+            ValueError: If there is no such split, if it is empty or damaged, if
+                `max_examples` is below 1, or if the dataset's frames hold no such
+                `frame_rate`.
         """
         written = info.read_dataset_info(data_dir, require_completed=require_completed)
         self.info = written.at_frame_rate(frame_rate) if frame_rate else written
@@ -90,6 +90,10 @@ class PreparedDataset(data.DataProvider):
         self.include_audio_16k = include_audio_16k
         self._require_completed = require_completed
         self._companions: dict[str, np.ndarray] = {}
+        if split not in self.info.splits:
+            raise ValueError(
+                f"split={split!r}; {self.info.data_dir} has {sorted(self.info.splits)}."
+            )
         self._records = record_index.RecordIndex(self.info.record_paths(split))
         self.n_examples = len(self._records)
         self._check_counts(max_examples)

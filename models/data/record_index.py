@@ -6,11 +6,10 @@ index of offsets costs 12 bytes of reading a record and 8 bytes of memory, and g
 exact shuffling and exact resumption at any position, for datasets larger than memory
 too: the operating system's page cache is the only copy.
 
-Training reads through TensorFlow alone, which checks each record's checksum: a Python
-function in its pipeline would hold up the end of the program, waiting for an
-interpreter that is gone. The files are held open, so a dataset that is replaced while
-training runs does not reach it; one that is written over is noticed by
-`check_unchanged`.
+Training reads records through TensorFlow alone, which checks each record's checksum: a
+Python function that waits for a disk would hold up the end of the program. The files
+are held open, so a dataset that is replaced while training runs does not reach it; one
+that is written over is noticed by `check_unchanged`.
 """
 
 import mmap

@@ -17,6 +17,7 @@ from models.controls import conditioning
 from models.controls import heads
 from models.decoders import recurrent
 from models.export import ddsp_vst
+from models.measures import model_outputs
 
 _N_FRAMES = 2  # of the example that creates the twin's variables
 _CONTROLS = ("amps", "harmonic_distribution", "f0_hz")
@@ -88,10 +89,7 @@ def _is_like_vst_gin(model: tf.keras.Model) -> bool:
         return False
     group = model.processor_group
     scalings = (group.harmonic.scale_fn, group.filtered_noise.scale_fn)
-    return all(
-        getattr(scaling, "__name__", "") == ddsp.core.exp_sigmoid.__name__
-        for scaling in scalings
-    )
+    return all(map(model_outputs.is_exp_sigmoid, scalings))
 
 
 def _copy_decoder(stock: decoders.RnnFcDecoder) -> recurrent.GruDecoder:

@@ -38,7 +38,7 @@ from prep import files
 DECODER, SYNTH, STEP = "decoder", "synth", "step.tflite"
 REVERB, CARD, EXAMPLE = "reverb_ir.wav", "model_card.json", "load_example.py"
 FILES = (DECODER, SYNTH, STEP, REVERB, CARD, EXAMPLE)
-OPTIONAL_FILES = (onnx.NAME,)
+OPTIONAL_FILES = (onnx.NAME, "example.wav")  # the latter is what the example writes
 SCHEMA_VERSION = 1
 LEVELS = {  # what a model is told of how loud it is
     "loudness_db": "A-weighted power of Hann windows of 512 samples at 16 kHz, "

@@ -67,6 +67,12 @@ def find_controls(
     return found
 
 
+def is_exp_sigmoid(scaling: Any) -> bool:
+    """Tells ddsp's scaling of controls, by name: gin hands out a wrapper of it."""
+    name: str = ddsp.core.exp_sigmoid.__name__
+    return getattr(scaling, "__name__", "") == name
+
+
 def find_amps_limits(model: tf.keras.Model) -> tuple[float, float] | None:
     """Finds the ends of a model's amplitude scale, for the saturation rate.
 
@@ -82,7 +88,7 @@ def find_amps_limits(model: tf.keras.Model) -> tuple[float, float] | None:
     group = getattr(model, "processor_group", None)
     for processor in getattr(group, "processors", []):
         if isinstance(processor, ddsp.synths.Harmonic):
-            if processor.scale_fn is ddsp.core.exp_sigmoid:
+            if is_exp_sigmoid(processor.scale_fn):
                 low, high = ddsp.core.exp_sigmoid(tf.constant([-1e3, 1e3])).numpy()
                 return float(low), float(high)
     return None

@@ -29,7 +29,6 @@ from models.monitoring import plots
 from prep import checked_json
 
 MAX_DUMPS = 100  # of each kind; one of 8 clips of 4 s takes about 7 MB
-WAVETABLE_SIZE = 512  # samples of one period
 MAX_COMPARED = 6  # steps in the comparison: the first, the last, some between
 _FRAME_COLUMNS = (
     "example",
@@ -185,13 +184,6 @@ class Dumps:
             soundfile.write(path, signal, self._held_out.sample_rate, subtype="FLOAT")
 
 
-def wavetable(amps: float, shares: np.ndarray) -> np.ndarray:
-    """One period of the harmonic sound of a frame, sines in phase, linear."""
-    angle = 2 * np.pi * np.arange(WAVETABLE_SIZE) / WAVETABLE_SIZE
-    numbers = np.arange(1, len(shares) + 1)
-    return amps * np.sin(angle[:, np.newaxis] * numbers) @ shares
-
-
 def _at_frames(magnitudes: np.ndarray, *, n_frames: int) -> np.ndarray:
     """Noise magnitudes of a batch with the frames of the other controls."""
     rows = [control_arrays.nearest_frames(x, n_frames=n_frames) for x in magnitudes]
@@ -252,11 +244,11 @@ def _write_one_frame(folder: pathlib.Path, shown: plots.Shown) -> None:
     )
 
     # The waveform of the harmonics alone.
-    period = wavetable(float(shown.amps[shown.frame]), shares)
+    period = plots.wavetable(float(shown.amps[shown.frame]), shares)
     _write_table(
         folder / "wavetable.csv",
         ("sample", "value"),
-        np.stack([np.arange(WAVETABLE_SIZE), period], -1),
+        np.stack([np.arange(plots.WAVETABLE_SIZE), period], -1),
     )
 
 

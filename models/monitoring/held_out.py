@@ -94,9 +94,19 @@ def held_out_batch(
 
 
 def first_batch(provider: Any, *, n_examples: int) -> HeldOut:
-    """The first examples of a provider that has no held-out split."""
+    """The first examples of a provider that has no held-out split.
+
+    Raises:
+        ValueError: If it has fewer.
+    """
     dataset = provider.get_batch(n_examples, shuffle=False, repeats=1)
-    batch = next(iter(dataset))
+    batch = next(iter(dataset), None)
+    if batch is None:
+        raise ValueError(
+            f"the dataset has fewer than the {n_examples} examples that a run is "
+            "measured on; prepare more, or bind fewer to "
+            "models.loop.LoopOptions.held_out_examples."
+        )
     return HeldOut(
         batch=batch,
         names=tuple(f"example {i}" for i in range(n_examples)),

@@ -5,7 +5,6 @@ beside `reference/<name>`, the same measured from the recordings, in the first r
 Where a model smooths its controls, `unsmoothed/<name>` is their movement before that.
 """
 
-import functools
 import pathlib
 
 import numpy as np
@@ -48,6 +47,7 @@ class Observer:
         self.held_out = held_out
         self.last_row: checked_json.Json = {}
         self.has_collapsed = False  # by the latest measurement, where alarms are on
+        self._recordings: dict[str, float] = {}  # measured at the first look
         self._watch = (
             None if alarms_after is None else alarms.AlarmWatch(after_step=alarms_after)
         )
@@ -78,9 +78,8 @@ class Observer:
         """Names of the alarms that are raised and not withdrawn."""
         return self._watch.active if self._watch else ()
 
-    @functools.cache  # noqa: B019  one instance lives as long as its run
     def reference(self, n_harmonics: int) -> dict[str, float]:
-        """Measures the same of the recordings, once."""
+        """Measures the same of the recordings."""
         clips = reference.measure_batch(
             self._batch,
             sample_rate=self.held_out.sample_rate,
@@ -117,12 +116,14 @@ class Observer:
             f"controls/{key}": value for key, value in figures.items()
         }
 
-        # The recordings do not change: they are logged once.
-        recordings = self.reference(clips[0].harmonic_distribution.shape[1])
+        # The recordings do not change: they are measured and logged once.
+        if not self._recordings:
+            n_harmonics = clips[0].harmonic_distribution.shape[1]
+            self._recordings = self.reference(n_harmonics)
         if step == 0:
-            row |= {f"reference/{key}": value for key, value in recordings.items()}
+            row |= {f"reference/{k}": value for k, value in self._recordings.items()}
         if self._watch:
-            found = alarms.findings(figures, recordings)
+            found = alarms.findings(figures, self._recordings)
             self.has_collapsed = bool(found)
             row["alarms"] = list(self._watch.observe(found, step=step))
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.measures import control_arrays
+from models.measures import distributions
 from models.measures import levels
 
 if typing.TYPE_CHECKING:
@@ -28,6 +29,7 @@ _FLOOR_DB = -100.0  # of gains in pictures
 _DEPTH_DB = 70.0  # shown of a spectrum below its loudest part
 _LEAST_SPAN_DB = 10.0  # of an axis, so that a still curve looks still
 _GAIN_LEAST = 1e-6
+WAVETABLE_SIZE = 512  # samples of one period
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,8 +150,7 @@ def _draw_noise_over_time(fig, axis, shown: Shown) -> None:
 def _draw_one_distribution(axis, shown: Shown) -> None:
     shares = shown.harmonic_distribution[shown.frame]
     axis.bar(np.arange(1, len(shares) + 1), shares, color=_BLUE)
-    present = shares[shares > 0]
-    entropy = -np.sum(present * np.log(present))
+    entropy = distributions.entropy_nats(shares)
     axis.set_title(
         f"{shown.times[shown.frame]:.2f} s, {shown.f0_hz[shown.frame]:.0f} Hz: "
         f"{np.exp(entropy):.1f} effective harmonics",
@@ -159,12 +160,17 @@ def _draw_one_distribution(axis, shown: Shown) -> None:
     _mark_whole_numbers(axis.xaxis)
 
 
+def wavetable(amps: float, shares: np.ndarray) -> np.ndarray:
+    """One period of the harmonic sound of a frame, sines in phase, linear."""
+    angle = 2 * np.pi * np.arange(WAVETABLE_SIZE) / WAVETABLE_SIZE
+    numbers = np.arange(1, len(shares) + 1)
+    return amps * np.sin(angle[:, np.newaxis] * numbers) @ shares
+
+
 def _draw_wavetable(axis, shown: Shown) -> None:
     shares = shown.harmonic_distribution[shown.frame]
-    phase = np.linspace(0, 1, 512, endpoint=False)
-    numbers = np.arange(1, len(shares) + 1)
-    period = np.sin(2 * np.pi * phase[:, np.newaxis] * numbers) @ shares
-    axis.plot(phase, shown.amps[shown.frame] * period, color=_BLUE)
+    period = wavetable(float(shown.amps[shown.frame]), shares)
+    axis.plot(np.arange(WAVETABLE_SIZE) / WAVETABLE_SIZE, period, color=_BLUE)
     axis.set(title="one period of it", xlabel="period", ylabel="amplitude")
 
 

@@ -120,8 +120,12 @@ def check_processors(model: autoencoder.LadderAutoencoder) -> None:
                 f"({type(processor).__name__}) cannot be streamed; Harmonic, "
                 "FilteredNoise, Add and Reverb can."
             )
-    if find_processor(model, ddsp.synths.Harmonic) is None:
-        raise block_controls.StreamError("the model has no harmonic synthesiser.")
+    for kind in (ddsp.synths.Harmonic, ddsp.synths.FilteredNoise):
+        if find_processor(model, kind) is None:
+            raise block_controls.StreamError(
+                f"the model has no {kind.__name__} synthesiser; only models with "
+                "harmonics and noise can be streamed."
+            )
 
 
 def synth_settings(
@@ -150,7 +154,7 @@ def synth_settings(
         hop_size=harmonic.sample_rate // frame_rate,
         n_harmonics=channels["harmonic_distribution"],
         n_noise_bands=channels["noise_magnitudes"],
-        noise_window=noise.window_size if noise else 0,
+        noise_window=noise.window_size,
         amplitude_method=harmonic.amp_resample_method,
     )
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import functools
 
-import ddsp
 import numpy as np
 import tensorflow as tf
 
@@ -63,20 +62,6 @@ def _draw(seed: int, index: int) -> np.ndarray:
     chunk = 2.0 * generator.random(_CHUNK, dtype=np.float32) - np.float32(1.0)
     chunk.flags.writeable = False
     return chunk
-
-
-def band_responses(n_bands: int, window_size: int) -> np.ndarray:
-    """Impulse response of each noise band alone.
-
-    Args:
-        n_bands: Bands from 0 Hz to half the sample rate.
-        window_size: ddsp's, of the filter; 0 means its own length.
-
-    Returns:
-        float32, [n_bands, n_taps].
-    """
-    identity = tf.eye(n_bands)[tf.newaxis]  # a frame a band
-    return ddsp.core.frequency_impulse_response(identity, window_size)[0].numpy()
 
 
 class FrameConvolution:

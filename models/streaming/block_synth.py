@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from models.streaming import block_noise
 from models.streaming import phase
+from models.synths import noise as noise_synth
 from models.synths import oscillators
 
 SynthState = dict[str, tf.Tensor]
@@ -41,7 +42,7 @@ class SynthSettings:
         sample_rate: Hz.
         hop_size: Samples between frames.
         n_harmonics: Sinusoids.
-        n_noise_bands: Bands of the noise filter; 0 for none.
+        n_noise_bands: Bands of the noise filter.
         noise_window: ddsp's `window_size` of the noise filter; 0 means its own length.
         amplitude_method: "window" or "linear", as ddsp's `amp_resample_method`.
     """
@@ -77,7 +78,7 @@ class BlockSynth:
         self.settings = settings
         hop = settings.hop_size
         self._cross = _crossing(hop, settings.amplitude_method)
-        basis = block_noise.band_responses(
+        basis = noise_synth.band_responses(
             settings.n_noise_bands, settings.noise_window
         )
         self._n_taps = basis.shape[1]

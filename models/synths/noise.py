@@ -31,9 +31,17 @@ from models.layers import compiled
 _Spectrum = tuple[tf.Tensor, tf.Tensor]
 
 
-def _impulse_responses(n_bands: int, window_size: int) -> np.ndarray:
-    """Ddsp's filter of each band alone. Shape [n_bands, filter_size]."""
-    with tf.init_scope():
+def band_responses(n_bands: int, window_size: int) -> np.ndarray:
+    """Computes the impulse response of each noise band alone.
+
+    Args:
+        n_bands: Bands from 0 Hz to half the sample rate.
+        window_size: ddsp's, of the filter; 0 means its own length.
+
+    Returns:
+        float32, [n_bands, n_taps].
+    """
+    with tf.init_scope():  # a constant, also while a graph is traced
         bands = tf.eye(n_bands)[tf.newaxis]
         return ddsp.core.frequency_impulse_response(bands, window_size)[0].numpy()
 
@@ -155,7 +163,7 @@ def filter_noise(
             "one hop; set the synth's n_samples to n_frames * hop_size."
         )
     # The filters' spectra, long enough for all hops that a filtered frame lasts.
-    responses = _impulse_responses(n_bands, window_size)
+    responses = band_responses(n_bands, window_size)
     filter_size = responses.shape[1]
     dft_size = hop_size * -(-(hop_size + filter_size - 1) // hop_size)
     spectra = np.fft.rfft(responses.astype(np.float64), dft_size)

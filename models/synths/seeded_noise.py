@@ -87,7 +87,8 @@ def _draw_rows(
     n_rows = int(static[0]) if static.rank and static[0] else 0
     is_batch = key.n_rows is None or n_rows == key.n_rows
     if not (is_batch and 0 < n_rows <= _MAX_UNROLLED_ROWS):
-        return draw(shape, seed=_seed(key, call, row=0), **kwargs)
+        row = key.first_row if is_batch else 0
+        return draw(shape, seed=_seed(key, call, row=row), **kwargs)
     first = tf.cast(key.first_row, tf.int64)
     rows = [
         draw(static[1:], seed=_seed(key, call, row=first + i), **kwargs)

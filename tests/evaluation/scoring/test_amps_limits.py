@@ -1,3 +1,4 @@
+import functools
 import pathlib
 import types
 
@@ -37,6 +38,9 @@ def test_ddsp_s_own_models_have_exp_sigmoid_s_limits():
     limits = model_outputs.find_amps_limits(stock())
     ends = ddsp.core.exp_sigmoid(tf.constant([-100.0, 100.0])).numpy()
     np.testing.assert_allclose(limits, ends, rtol=1e-4)
+    # gin hands out a wrapper of what it is bound to.
+    wrapped = functools.wraps(ddsp.core.exp_sigmoid)(lambda x: ddsp.core.exp_sigmoid(x))
+    assert model_outputs.find_amps_limits(stock(scale_fn=wrapped)) == limits
     assert model_outputs.find_amps_limits(stock(scale_fn=None)) is None
     assert model_outputs.find_amps_limits(types.SimpleNamespace()) is None
 

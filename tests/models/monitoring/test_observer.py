@@ -13,7 +13,6 @@ from models.measures import levels
 from models.measures import reference
 from models.measures import statistics
 from models.monitoring import alarms
-from models.monitoring import dumps
 from models.monitoring import plots
 from models.runs import metrics_log
 from models.training import progress_line
@@ -311,7 +310,7 @@ def test_a_collapsed_measurement_counts_for_more(measurements, penalty, step):
 
 
 def test_wavetable_of_one_harmonic_is_its_sine():
-    period = dumps.wavetable(0.5, np.array([0.0, 1.0]))
+    period = plots.wavetable(0.5, np.array([0.0, 1.0]))
     angle = 2 * np.pi * np.arange(512) / 512
     np.testing.assert_allclose(period, 0.5 * np.sin(2 * angle), atol=1e-12)
 

@@ -43,12 +43,14 @@ def test_each_row_of_a_batch_and_each_call_has_a_seed_of_its_own(n_rows):
 
 
 @pytest.mark.parametrize(
-    ("shape", "n_rows"), [([2, 3], 4), ([65, 2], None), ([], None), ([0, 3], None)]
+    ("shape", "n_rows", "row"),
+    [([2, 3], 4, 0), ([65, 2], None, FIRST), ([], None, FIRST), ([0, 3], None, FIRST)],
 )
-def test_what_is_no_batch_is_drawn_at_once(shape, n_rows):
+def test_what_is_no_batch_or_a_large_one_is_drawn_at_once(shape, n_rows, row):
+    """A large batch from its first row's seed: parts of a step differ."""
     with seeded_noise.reproducible(key(n_rows=n_rows)):
         found = tf.random.uniform(shape)
-    at_once = expected(tf.random.stateless_uniform, shape, call=0, row=0)
+    at_once = expected(tf.random.stateless_uniform, shape, call=0, row=row)
     np.testing.assert_array_equal(found, at_once)
 
 
