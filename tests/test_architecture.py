@@ -53,7 +53,7 @@ ARROWS = {
         streaming: autoencoder controls decoders prep.files prep.tensorflow_setup synths
         export: autoencoder controls data decoders measures prep.files runs streaming
             synths
-        monitoring: data losses measures synths
+        monitoring: data layers losses measures synths
         teaching: data losses measures prep.files runs
         training: config data layers losses measures monitoring prep.dataset prep.files
             prep.processes prep.tensorflow_setup runs synths teaching

@@ -25,6 +25,9 @@ from prep.dataset import info
 from prep.dataset import records
 
 FRAME_KEYS = ("f0_hz", "f0_confidence", "loudness_db", "power_db")
+# Functions of the pipeline are traced as they stand: rewriting their branches and loops
+# for tensors takes a second at each start, and they have none over tensors.
+_as_written = tf.autograph.experimental.do_not_convert
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,10 +181,10 @@ class PreparedDataset(data.DataProvider):
         self.check_batch_size(batch_size)
         start = start_batch * batch_size
         indices = self._indices(shuffle=shuffle, start=start)
-        if rows is not None:
+        if rows is not None and rows != (0, batch_size):
             first, last = rows
-            indices = indices.batch(batch_size).map(lambda batch: batch[first:last])
-            indices = indices.unbatch()
+            own = _as_written(lambda batch: batch[first:last])
+            indices = indices.batch(batch_size).map(own).unbatch()
             batch_size = last - first
         dataset = self._read(indices).batch(batch_size, drop_remainder=True)
         return dataset.prefetch(tf.data.AUTOTUNE)
@@ -290,8 +293,8 @@ class PreparedDataset(data.DataProvider):
         first_epoch, skipped = divmod(start, self.n_examples)
         n_epochs = np.iinfo(np.int64).max if n_epochs < 0 else first_epoch + n_epochs
         epochs = tf.data.Dataset.range(first_epoch, n_epochs)
-        indices = epochs.flat_map(lambda epoch: self._epoch(epoch, shuffle=shuffle))
-        return indices.skip(skipped)
+        epoch_of = _as_written(lambda epoch: self._epoch(epoch, shuffle=shuffle))
+        return epochs.flat_map(epoch_of).skip(skipped)
 
     def _parse(self, record: tf.Tensor) -> dict[str, tf.Tensor]:
         """A serialised record → an example."""
@@ -314,9 +317,9 @@ class PreparedDataset(data.DataProvider):
             own, more = self._parse(record), self._companions_of(index)
             return {**own, **more, "example_index": index}
 
-        records = indices.flat_map(self._records.dataset_of)
+        records = indices.flat_map(_as_written(self._records.dataset_of))
         return tf.data.Dataset.zip((indices, records)).map(
-            parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+            _as_written(parse), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
 
     @property
