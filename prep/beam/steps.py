@@ -101,16 +101,7 @@ def spool_recording(job: Job, source: int) -> None:
     """
     plan, layout = job.plan, job.layout
     recording, variant = plan.recording_of(source), plan.sources[source]
-    # Lengths as the plan has them; at 16 kHz one spool serves for both rates.
-    wanted = {
-        plan.settings.sample_rate: variant.n_samples,
-        settings_lib.CREPE_RATE: variant.n_samples_16k,
-    }
-    missing = {
-        rate: n
-        for rate, n in wanted.items()
-        if not layout.spool(plan.source_id(source), rate).exists()
-    }
+    missing = _unfinished_spools(job, source)
     if not missing:
         return
     # Guard: what was planned is what is read.
@@ -141,6 +132,23 @@ def spool_recording(job: Job, source: int) -> None:
                 _set_length(unfinished, n_samples)
 
 
+def _unfinished_spools(job: Job, source: int) -> dict[int, int]:
+    """Finds the rates at which a source is not on disk in full, with its samples."""
+    plan, variant = job.plan, job.plan.sources[source]
+    # Lengths as the plan has them; at 16 kHz one spool serves for both rates.
+    wanted = {
+        plan.settings.sample_rate: variant.n_samples,
+        settings_lib.CREPE_RATE: variant.n_samples_16k,
+    }
+    return {
+        rate: n_samples
+        for rate, n_samples in wanted.items()
+        if not dataset_layout.holds_samples(
+            job.layout.spool(plan.source_id(source), rate), n_samples
+        )
+    }
+
+
 def _take_excerpt(
     path: pathlib.Path, first: int, *, n_samples: int, fade_size: int
 ) -> None:
@@ -151,7 +159,7 @@ def _take_excerpt(
     fade = np.sin(np.pi / 2 * (np.arange(size) + 0.5) / size) ** 2
     audio[:size] *= fade
     audio[len(audio) - size :] *= fade[::-1]
-    audio.tofile(path)
+    path.write_bytes(audio.tobytes())  # numpy's tofile is silent about a full disk
 
 
 def _decode_to(
@@ -171,14 +179,13 @@ def _decode_to(
 
 def _set_length(path: pathlib.Path, n_samples: int) -> None:
     """Rounds the length of a resampled stream as the plan does."""
-    n_bytes = np.dtype(np.float32).itemsize * n_samples
-    missing = n_samples - path.stat().st_size // np.dtype(np.float32).itemsize
+    missing = n_samples - path.stat().st_size // dataset_layout.SAMPLE_BYTES
     if missing > MAX_MISSING:
         raise decode.UnreadableError(
             f"its decoded length changed since it was probed: {missing} samples fewer"
         )
     with open(path, "rb+") as file:
-        file.truncate(n_bytes)
+        file.truncate(dataset_layout.SAMPLE_BYTES * n_samples)
 
 
 def analyse_segment(job: Job, source: int, *, segment: int) -> None:
@@ -340,19 +347,17 @@ def unfinished_sources(job: Job) -> list[int]:
 
     Statistics and page need features and spools too, when all shards are there already.
     """
-    plan, layout = job.plan, job.layout
+    plan = job.plan
     waiting = {
         span.source
         for shard in unfinished_shards(job)
         for example in plan.examples_of(plan.shards[shard])
         for span in example.spans
     }
-    rates = {plan.settings.sample_rate, settings_lib.CREPE_RATE}
     for index in range(len(plan.sources)):
         if index in waiting:
             continue
-        spools = (layout.spool(plan.source_id(index), rate) for rate in rates)
-        if not all(spool.exists() for spool in spools) or any(
+        if _unfinished_spools(job, index) or any(
             feature_cache.read(path) is None for path in feature_paths(job, index)
         ):
             waiting.add(index)

@@ -31,6 +31,7 @@ GIN = "dataset.gin"
 # Everything that a dataset's folder may hold; `--overwrite` removes nothing else.
 OWN_FILES = (COMPLETED, INFO, PLAN, REJECTED, STATISTICS, PAGE, GIN)
 OWN_PATTERNS = ("train.tfrecord-*-of-*", "eval.tfrecord-*-of-*")
+SAMPLE_BYTES = 4  # of a raw float32 file
 
 
 class Layout:
@@ -103,12 +104,22 @@ def to_json(values: Any) -> str:
     return json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
+def holds_samples(path: pathlib.Path, n_samples: int) -> bool:
+    """Tells whether a raw float32 file is there and as long as it shall be."""
+    try:
+        return path.stat().st_size == SAMPLE_BYTES * n_samples
+    except FileNotFoundError:
+        return False
+
+
 def read_span(path: pathlib.Path, start: int, stop: int) -> np.ndarray:
     """Samples `start` to `stop` of a raw float32 file, zeros outside it."""
     span = np.zeros(stop - start, np.float32)
     offset = max(start, 0)
     if stop > offset:
-        part = np.fromfile(path, np.float32, stop - offset, offset=4 * offset)
+        with open(path, "rb") as file:  # numpy's fromfile ends at a disk's error
+            file.seek(SAMPLE_BYTES * offset)
+            part = np.frombuffer(file.read(SAMPLE_BYTES * (stop - offset)), np.float32)
         span[offset - start : offset - start + len(part)] = part
     return span
 

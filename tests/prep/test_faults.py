@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 
 import numpy as np
 import pytest
@@ -140,6 +141,34 @@ def test_cache_that_is_gone_when_all_shards_are_written_is_made_again(
     assert prep_helpers.contents(tmp_path / "out") == prep_helpers.contents(
         tmp_path / "fresh"
     )
+
+
+def test_samples_that_are_cut_off_are_decoded_anew(source, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(preparation, "_finish", lambda job, say: None)
+        prep_helpers.prepare(source, tmp_path / "out")
+    for shard in (tmp_path / "out").glob("*.tfrecord-*"):
+        shard.unlink()
+    for spool in (tmp_path / "out" / ".prep" / "audio").iterdir():
+        os.truncate(spool, spool.stat().st_size // 2)
+    prep_helpers.prepare(source, tmp_path / "out")
+    prep_helpers.prepare(source, tmp_path / "fresh")
+    assert prep_helpers.contents(tmp_path / "out") == prep_helpers.contents(
+        tmp_path / "fresh"
+    )
+
+
+def test_excerpt_that_does_not_fit_on_the_disk_is_an_error(tmp_path):
+    """Closing the file is where a disk says that it is full."""
+    path = tmp_path / "spool.f32"
+    path.write_bytes(bytes(8000))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            steps._take_excerpt(path, 0, n_samples=1600, fade_size=10)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_entries_from_before_there_were_checksums_are_used(tmp_path):
