@@ -248,9 +248,12 @@ def _is_complete(
         except settings_lib.PrepError as error:
             differences = [str(error)]
         if not differences:
-            if layout.file(dataset_layout.COMPLETED).exists():
+            names = [*dataset_layout.OWN_FILES, *(one.file_name for one in plan.shards)]
+            if all(layout.file(name).exists() for name in names):
                 return True
             _check_space(plan, layout)
+            # Nobody shall take it for whole while what is gone is made again.
+            layout.file(dataset_layout.COMPLETED).unlink(missing_ok=True)
             return False
         listed = "".join(f"\n  {line}" for line in differences)
         raise settings_lib.PrepError(

@@ -13,7 +13,9 @@ import soundfile
 
 from prep import settings as settings_lib
 from prep.beam import steps
+from prep.dataset import info
 from prep.dataset import layout as dataset_layout
+from prep.dataset import tfrecords
 from prep.recordings import recording as recordings_lib
 from tests.helpers import prep_helpers
 
@@ -39,10 +41,10 @@ def test_dataset_holds_what_was_promised(source, tmp_path):
     found = prep_helpers.contents(tmp_path / "out")
     shards = {name for name in found if ".tfrecord-" in name}
     assert set(found) - shards == WRITTEN
-    info = json.loads(found["dataset_info.json"])
-    train = info["splits"]["train"]
-    assert len(shards) == train["n_shards"] + info["splits"]["eval"]["n_shards"]
-    assert found["COMPLETED"].decode().strip() == info["plan_hash"]
+    facts = json.loads(found["dataset_info.json"])
+    splits = facts["splits"]
+    assert len(shards) == splits["train"]["n_shards"] + splits["eval"]["n_shards"]
+    assert found["COMPLETED"].decode().strip() == facts["plan_hash"]
     assert str(tmp_path) not in found["dataset_info.json"].decode()
     assert any("train: " in line for line in said)
     assert not (tmp_path / "out" / ".prep" / "audio").exists()
@@ -62,6 +64,32 @@ def test_second_run_has_nothing_to_do(source, tmp_path):
     assert "nothing to do" in said[-1]
     after = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").glob("[!.]*")}
     assert after == before
+
+
+@pytest.mark.parametrize(
+    "name", ["train.tfrecord-00000*", "dataset_info.json", "dataset.html"]
+)
+def test_file_that_is_gone_from_a_dataset_is_made_again(source, tmp_path, name):
+    prep_helpers.prepare(source, tmp_path / "out")
+    before = prep_helpers.contents(tmp_path / "out")
+    for path in (tmp_path / "out").glob(name):
+        path.unlink()
+    prep_helpers.prepare(source, tmp_path / "out")
+    assert prep_helpers.contents(tmp_path / "out") == before
+
+
+def test_damaged_files_are_replaced_as_the_message_says(source, tmp_path):
+    prep_helpers.prepare(source, tmp_path / "out")
+    before = prep_helpers.contents(tmp_path / "out")
+    (shard, *_) = (tmp_path / "out").glob("train.tfrecord-*")
+    shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="again with --overwrite"):
+        tfrecords.find_offsets(shard.read_bytes(), shard)
+    (tmp_path / "out" / "dataset_info.json").write_text("{")
+    with pytest.raises(ValueError, match="again with --overwrite"):
+        info.read_dataset_info(tmp_path / "out")
+    prep_helpers.prepare(source, tmp_path / "out", overwrite=True)
+    assert prep_helpers.contents(tmp_path / "out") == before
 
 
 class Stopped(Exception):
@@ -352,8 +380,8 @@ def test_strange_names_go_all_the_way(tmp_path):
     page = (tmp_path / "out" / "dataset.html").read_text()
     assert "&lt;b&gt;&amp;.wav" in page
     assert "<b>&.wav" not in page
-    info = json.loads((tmp_path / "out" / "dataset_info.json").read_text())
-    found = [r["name"] for s in info["splits"].values() for r in s["recordings"]]
+    facts = json.loads((tmp_path / "out" / "dataset_info.json").read_text())
+    found = [r["name"] for s in facts["splits"].values() for r in s["recordings"]]
     assert {"höhe-音.wav", "line\nbreak.wav", "\\udcff\\udcfe.wav"} < set(found)
 
 
