@@ -12,6 +12,7 @@ Flags are absl's, in values of the program's own: what libraries define for them
 import dataclasses
 import difflib
 import importlib
+import io
 import os
 import re
 import shutil
@@ -149,6 +150,9 @@ class Program:
 
 def run(program: Program) -> None:
     """Runs a program with the words of the command line, and ends the process."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that this terminal cannot show is no reason to stop.
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run_words(program, sys.argv[1:]))
 
 

@@ -344,7 +344,7 @@ def _compute(job: steps.Job, request: PreparationRequest) -> None:
 
 def _failed(job: steps.Job, n_missing: int) -> str:
     notes = [json.loads(p.read_text()) for p in sorted(job.layout.failures.iterdir())]
-    lines = [f"\n  {text.show_name(n['name'])}: {n['reason']}" for n in notes]
+    lines = [f"\n  {text.show_reason(n['name'], n['reason'])}" for n in notes]
     return (
         f"{n_missing} of {len(job.plan.shards)} shards could not be written, because of"
         f"{''.join(lines) or ' nothing that was noted'}\nWhat is finished is kept. Put "

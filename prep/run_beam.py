@@ -26,6 +26,7 @@ try:
     from absl import logging
 
     from prep import command_line
+    from prep import errors
     from prep import settings as settings_lib
 except ModuleNotFoundError as missing:  # before there is anybody to say it nicely
     sys.exit(
@@ -197,13 +198,14 @@ def _calm_libraries() -> None:
         stdlib_logging.getLogger(name).setLevel(stdlib_logging.ERROR)
 
 
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
+def _say(lines: str) -> None:
+    shown = "\n".join(map(errors.printable, lines.split("\n")))
+    sys.stdout.write(shown + "\n")
     sys.stdout.flush()
 
 
-def _be_quiet(line: str) -> None:
-    del line
+def _be_quiet(lines: str) -> None:
+    del lines
 
 
 PROGRAM = command_line.Program(

@@ -71,7 +71,7 @@ class NothingLeftError(settings_lib.PrepError):
 
 def _nothing_left(rejections: Sequence[recordings_lib.Rejection], n_found: int) -> str:
     listed = rejections[:_SHOWN]
-    shown = "".join(f"\n  {text.show_name(r.name)}: {r.reason}" for r in listed)
+    shown = "".join(f"\n  {text.show_reason(r.name, r.reason)}" for r in listed)
     more = len(rejections) - _SHOWN
     rest = f"\n  and {more} more, see rejected.jsonl" if more > 0 else ""
     which = f"none of the {n_found} recordings" if n_found > 1 else "the only recording"

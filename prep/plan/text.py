@@ -20,9 +20,9 @@ _SHOWN = 10  # lines of a kind
 _NOTHING: collections.Counter[str] = collections.Counter()
 
 
-def show_name(name: str) -> str:
-    """A file's name on one line, whatever it holds."""
-    return errors.printable(name.encode("utf-8", "backslashreplace").decode())
+def show_reason(name: str, reason: str) -> str:
+    """Why something happened to a file, on one line: a reason may name another file."""
+    return errors.printable(f"{name}: {reason}")
 
 
 def show_bytes(n_bytes: float) -> str:
@@ -93,12 +93,12 @@ def describe(
         lines.append("  no eval split (--eval_split_fraction=0)")
     # What a person should look at before the hours of computing.
     lines += _short(plan)
-    lines += [f"  note: {show_name(n)}: {t}" for n, t in _notes(plan)[:_SHOWN]]
+    lines += [f"  note: {show_reason(n, t)}" for n, t in _notes(plan)[:_SHOWN]]
     lines += _left_out(plan.rejections)
     others = sum((collections.Counter(one) for one in passed_over), _NOTHING)
     if others:
         listed = ", ".join(f"{count} {kind}" for kind, count in sorted(others.items()))
-        lines.append(f"  passed over, not audio by name: {listed}")
+        lines.append(f"  passed over, not audio by name: {errors.printable(listed)}")
     cached = f", {show_secs(cached_secs)} of it cached" if cached_secs else ""
     secs = estimate_secs(plan, cached_secs)
     lines.append(
@@ -144,7 +144,7 @@ def _notes(plan: plan_lib.Plan) -> list[tuple[str, str]]:
 
 def _left_out(rejections: tuple[recordings_lib.Rejection, ...]) -> list[str]:
     whole = [r for r in rejections if r.part == "all"]
-    lines = [f"  not used: {show_name(r.name)}: {r.reason}" for r in whole[:_SHOWN]]
+    lines = [f"  not used: {show_reason(r.name, r.reason)}" for r in whole[:_SHOWN]]
     if len(whole) > _SHOWN:
         lines.append(f"  not used: {len(whole) - _SHOWN} more, see rejected.jsonl")
     by_reason: dict[str, float] = collections.defaultdict(float)
@@ -160,7 +160,7 @@ def too_many(plan: plan_lib.Plan, allowed: float) -> str:
     """Why the job stops when more than `allowed` of the recordings are unusable."""
     whole = [r for r in plan.rejections if r.part == "all" and not r.copy_of]
     share = len(whole) / plan.n_found
-    shown = "".join(f"\n  {show_name(r.name)}: {r.reason}" for r in whole[:_SHOWN])
+    shown = "".join(f"\n  {show_reason(r.name, r.reason)}" for r in whole[:_SHOWN])
     more = f"\n  and {len(whole) - _SHOWN} more" if len(whole) > _SHOWN else ""
     enough = min(1.0, int(share * 100 + 1) / 100)
     return (
@@ -194,7 +194,7 @@ def describe_difference(old: plan_lib.Plan, new: plan_lib.Plan) -> list[str]:
             r.name for r in here.recordings if (r.name, r.recording_id) not in others
         ]
         if names:
-            shown = ", ".join(map(show_name, names[:3])) + (
+            shown = ", ".join(map(errors.printable, names[:3])) + (
                 ", ..." if len(names) > 3 else ""
             )
             lines.append(f"{len(names)} recordings are {word} or changed: {shown}")

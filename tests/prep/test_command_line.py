@@ -106,6 +106,18 @@ def test_what_goes_wrong_has_its_code(capsys, error, code, message):
     assert ("Traceback" in said) == (code == 70)
 
 
+def test_terminal_that_cannot_show_a_name_is_no_fault():
+    code = (
+        "import sys; from prep import command_line, run_beam\n"
+        "say = lambda values: run_beam._say('h\\u00f6he \\udcff\\x1b.wav\\nb.wav')\n"
+        "command_line.run(command_line.Program('eat', '', (), lambda groups: None, "
+        "say, '0'))"
+    )
+    ascii_only = {"PYTHONIOENCODING": "ascii"}
+    done = programs.run(programs.PYTHON, "-c", code, environment=ascii_only)
+    assert done.stdout == "h\\xf6he \\udcff\\x1b.wav\nb.wav\n"
+
+
 def test_nothing_is_loaded_before_flags_are_checked(capsys):
     def check(values):
         raise command_line.UsageError("refused.")

@@ -318,6 +318,15 @@ def test_copies_are_named_and_do_not_stop_the_job(source, tmp_path):
     assert said[0].count("the same content as ") == 3
 
 
+def test_names_of_other_files_stay_on_their_line_too(source, tmp_path):
+    strange = os.fsdecode(b"\xff\n\x1b[2J")
+    shutil.copy(source / "tone0.wav", source / f"a{strange}.wav")
+    (source / f"a.{strange}").touch()
+    said = prep_helpers.prepare(source, tmp_path / "out", dry_run=True)
+    assert "  not used: tone0.wav: the same content as a\\udcff\\n\\x1b[2J" in said[0]
+    assert "not audio by name: 1 .\\udcff\\n\\x1b[2j" in said[0]
+
+
 def test_entries_that_are_passed_over_are_counted(source, tmp_path):
     (source / "notes.txt").touch()
     (source / "cover.jpg").touch()
