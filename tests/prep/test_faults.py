@@ -171,13 +171,18 @@ def test_excerpt_that_does_not_fit_on_the_disk_is_an_error(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_entries_from_before_there_were_checksums_are_used(tmp_path):
+@pytest.mark.parametrize("n_left", [0, 5, 100, 200])
+def test_entry_that_was_not_written_to_its_end_is_none(tmp_path, n_left):
+    """A file system may keep the length of a file and lose what is in it."""
+    path = tmp_path / "entry.npy"
     values = np.arange(30, dtype=np.float32).reshape(3, 10)
-    np.save(tmp_path / "old.npy", values)
-    np.testing.assert_array_equal(feature_cache.read(tmp_path / "old.npy"), values)
-    feature_cache.write(tmp_path / "new.npy", values, temporary=tmp_path)
-    np.testing.assert_array_equal(feature_cache.read(tmp_path / "new.npy"), values)
-    np.testing.assert_array_equal(np.load(tmp_path / "new.npy"), values)
+    feature_cache.write(path, values, temporary=tmp_path)
+    content = path.read_bytes()
+    np.testing.assert_array_equal(feature_cache.read(path), values)
+    np.testing.assert_array_equal(np.load(path), values)
+    for torn in (content[:n_left], content[:n_left].ljust(len(content), b"\0")):
+        path.write_bytes(torn)
+        assert feature_cache.read(path) is None
 
 
 def test_estimate_knows_the_cache(source, tmp_path):
