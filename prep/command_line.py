@@ -13,6 +13,7 @@ import dataclasses
 import difflib
 import importlib
 import io
+import itertools
 import os
 import re
 import shutil
@@ -130,8 +131,8 @@ class Program:
         input_code: Exit code when something given cannot be used.
         when_interrupted: What is true after Ctrl-C.
         takes_others: Whether flags that are not ours are handed on, to `main`'s second
-            argument; it then has to refuse those that nobody knows, and only then asks
-            for a required flag.
+            argument; it then has to refuse those that nobody knows, a mistyped one of
+            ours too, and only then asks for a required flag.
     """
 
     name: str
@@ -239,29 +240,28 @@ def _parse(program: Program, groups: FlagGroups, words: Sequence[str]) -> list[s
         Words that are flags of somebody else's, if the program takes such.
 
     Raises:
-        UsageError: If a flag is unknown, has no or a wrong value, or is missing, or if
-            a word is no flag; in this order.
+        UsageError: If a flag is unknown, has no or a wrong value, if a word is no flag,
+            or if a flag is missing; in this order.
     """
     others: list[str] = []
-    # A mistyped flag first: absl would stop at the first wrong value.
-    for word in words:
+    # A mistyped flag first: absl would stop at the first wrong value. What another's
+    # flag may be is not guessed at.
+    for word in words if not program.takes_others else ():
         name = word.lstrip("-").partition("=")[0]
         is_known = name in groups.values or name.removeprefix("no") in groups.values
-        mistyped = not is_known and _nearest(name, groups.values)
-        if word.startswith("--") and (
-            mistyped or not (is_known or program.takes_others)
-        ):
+        if word.startswith("--") and not is_known:
             raise UsageError(_unknown(name, groups.values))
     try:
+        groups.values.set_gnu_getopt()  # flags may stand behind a stray word, too
         left = groups.values([program.name, *words], known_only=program.takes_others)
     except flags.Error as error:
         said = " ".join(str(error).split()).rstrip(".")
         raise UsageError(f"{said}; --help lists the flags.") from error
-    for word in left[1:]:
-        if not word.startswith("-") and not program.takes_others:
-            raise UsageError(
-                f"unexpected {word!r}: every argument is a --flag; --help lists them."
-            )
+    for before, word in itertools.pairwise(left):
+        # Behind another's flag it may be the value.
+        may_be_value = before.startswith("-") and "=" not in before
+        if not word.startswith("-") and not may_be_value:
+            raise UsageError(_unexpected(word, groups))
         others.append(word)
     for name in groups.required if not others else ():
         if not groups.values[name].value:
@@ -284,6 +284,14 @@ def _unknown(name: str, values: flags.FlagValues) -> str:
     nearest = _nearest(name, values)
     hint = f"; did you mean --{nearest}?" if nearest else "."
     return f"there is no flag --{name}{hint} --help lists the flags."
+
+
+def _unexpected(word: str, groups: FlagGroups) -> str:
+    hint = ""
+    for name in groups.required:
+        if isinstance(groups.values[name], flags.MultiFlag):
+            hint = f"; quote a glob, or repeat --{name}"
+    return f"unexpected {word!r}: every argument is a --flag{hint}. --help lists them."
 
 
 def _sentence(text: str) -> str:

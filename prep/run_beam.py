@@ -159,6 +159,7 @@ def main(values: flags.FlagValues, beam_args: Sequence[str]) -> int:
             workers=values.workers,
             dask=values.dask,
             beam_args=list(beam_args),
+            own_flags=list(values),
         )
     except (ValueError, settings_lib.PrepError) as error:
         raise command_line.UsageError(str(error)) from error

@@ -70,16 +70,25 @@ def test_a_command_line_that_cannot_be_read_is_one_sentence_and_2(
     assert line.startswith("eat: ") and message in line
 
 
-def test_a_mistyped_flag_is_named_before_others_are_handed_on(capsys):
+def test_flags_that_may_be_anothers_are_handed_on(capsys):
     seen = []
-    main = lambda values, others: seen.append(others) or 0
+    main = lambda values, others: seen.append((values.input, others)) or 0
     program = make_program(main, takes_others=True)
-    assert command_line.run_words(program, ["--cuont=2", "--input=a"]) == 2
-    assert "did you mean --count?" in capsys.readouterr().err
-    assert command_line.run_words(program, ["--input=a", "--region=b"]) == 0
-    assert command_line.run_words(program, ["--region=b"]) == 0  # main asks for it
-    assert command_line.run_words(program, []) == 2
-    assert seen == [["--region=b"], ["--region=b"]]
+    for words in (["--cuont=2"], ["--num_workers", "3", "--input=a"], ["--input=a"]):
+        assert command_line.run_words(program, words) == 0
+    assert command_line.run_words(program, []) == 2  # else main asks for it
+    assert seen == [([], ["--cuont=2"]), (["a"], ["--num_workers", "3"]), (["a"], [])]
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    "words", [["b"], ["--input", "a", "b", "--count=2"], ["--region=c", "b"]]
+)
+def test_word_that_is_nobodys_value_is_refused_at_once(capsys, words):
+    program = make_program(takes_others=True, loads=("no_such_module_of_ours",))
+    assert command_line.run_words(program, words) == 2
+    said = "'b': every argument is a --flag; quote a glob, or repeat --input."
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -131,7 +140,7 @@ def test_nothing_is_loaded_before_flags_are_checked(capsys):
 @pytest.mark.parametrize("words", [["--help"], ["--no_such_flag_at_all=1", "--run=x"]])
 def test_help_and_refusals_import_nothing_heavy(name, words):
     if name == "ddsp_prep" and words != ["--help"]:
-        words = ["--inptu=x"]  # other flags may be Beam's
+        words = ["a.wav"]  # flags may be Beam's
     code = (
         f"import sys, {PROGRAMS[name]} as program\n"
         "from prep import command_line\n"
