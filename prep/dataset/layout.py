@@ -43,14 +43,17 @@ class Layout:
         Args:
             output: The dataset's folder.
             cache: Folder of features, None for the one inside `output`.
+
+        Raises:
+            settings_lib.PrepError: If one of the two is an address.
         """
-        self.output = pathlib.Path(output).absolute()
+        self.output = _folder(output)
         self.work = self.output / ".prep"
         self.temporary = self.work / "tmp"
         self.audio = self.work / "audio"
         self.log = self.work / "log"
         self.failures = self.work / "failures"
-        self.cache = pathlib.Path(cache).absolute() if cache else self.work / "cache"
+        self.cache = _folder(cache) if cache else self.work / "cache"
 
     def file(self, name: str) -> pathlib.Path:
         """A file of the dataset."""
@@ -81,6 +84,16 @@ class Layout:
                     f"cannot write to {folder}: {error.strerror}. Choose another "
                     "folder with --output or --cache_dir, or make this one writable."
                 ) from error
+
+
+def _folder(named: str | os.PathLike[str]) -> pathlib.Path:
+    """The folder that a person names; a shell leaves the ~ of --output=~/x as it is."""
+    if "://" in str(named):
+        raise settings_lib.PrepError(
+            f"{named} is an address, and a dataset is made by renaming files: name a "
+            "folder of a file system that is mounted here with --output or --cache_dir."
+        )
+    return pathlib.Path(os.path.expanduser(named)).absolute()
 
 
 @contextlib.contextmanager
