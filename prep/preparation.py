@@ -12,6 +12,7 @@ import pathlib
 import shutil
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 
 from absl import logging
@@ -89,16 +90,14 @@ def prepare(request: PreparationRequest, say: Say) -> None:
     passed_over = [one.passed_over for one in (found, eval_found) if one]
     if request.dry_run:
         plan = _plan(request, found, eval_found, layout=None)
-        cached_secs = _cached_secs(plan, layout)
-        say(text.describe(plan, passed_over, cached_secs=cached_secs))
+        say(_describe(plan, passed_over, request, layout))
         return
     dataset_layout.check_folder(layout, overwrite=request.overwrite)
     layout.make_folders()
     with _disk_errors_explained(), dataset_layout.locked(layout):
         dataset_layout.clear_unfinished(layout)
         plan = _plan(request, found, eval_found, layout=layout)
-        cached_secs = _cached_secs(plan, layout)
-        say(text.describe(plan, passed_over, cached_secs=cached_secs))
+        say(_describe(plan, passed_over, request, layout))
         if _is_complete(plan, layout, request):
             dataset_layout.tidy(layout)  # a run may have been killed before it did
             say(f"{layout.output} holds exactly this dataset already: nothing to do.")
@@ -113,6 +112,20 @@ def prepare(request: PreparationRequest, say: Say) -> None:
         job.keep(plan)
         _compute(job, request)
         _finish(job, say)
+
+
+def _describe(
+    plan: plan_lib.Plan,
+    passed_over: Sequence[Mapping[str, int]],
+    request: PreparationRequest,
+    layout: dataset_layout.Layout,
+) -> str:
+    return text.describe(
+        plan,
+        passed_over,
+        cached_secs=_cached_secs(plan, layout),
+        n_workers=runners.count_workers(request.options),
+    )
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ FRAMINGS = ("aligned", "ddsp_same", "ddsp_center")
 NORMALIZATIONS = ("none", "peak")
 PITCH_RANGES = ("auto", "crepe")
 SHORT = ("pack", "pad", "reject")  # what becomes of recordings shorter than an example
+THREADS = 2  # of TensorFlow, in every process that tracks pitch
 MAX_RATE = 192000  # samples/s
 SECS_PRECISION = 1e-6  # s, seconds further than this from a whole frame are refused
 

@@ -100,10 +100,12 @@ def _check_known(beam_args: Sequence[str], own_flags: Sequence[str]) -> None:
         )
 
 
-def has_workers(options: pipeline_options.PipelineOptions) -> bool:
-    """Tells whether other processes than this one do the work."""
+def count_workers(options: pipeline_options.PipelineOptions) -> int | None:
+    """Processes of this machine that do the work; None where an engine has its own."""
     chosen = options.get_all_options()
-    return chosen["runner"] != IN_PROCESS or (chosen["direct_num_workers"] or 1) > 1
+    if chosen["runner"] != IN_PROCESS:
+        return None
+    return chosen["direct_num_workers"] or 1
 
 
 @contextlib.contextmanager

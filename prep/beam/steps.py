@@ -31,7 +31,6 @@ from prep.recordings import probe as probe_lib
 from prep.recordings import recording as recordings_lib
 from prep.recordings import resample
 
-THREADS = 2  # of TensorFlow, in every process that tracks pitch
 FADE_SECS = 0.01  # s, at both ends of a recording that stands behind others
 MAX_MISSING = 2  # samples at a recording's end that resampling may round away
 
@@ -383,7 +382,7 @@ def load_crepe(capacity: str, decoder: str, precision: str) -> octaves_lib.Track
     from prep.pitch import tracker
 
     try:
-        tf.config.threading.set_intra_op_parallelism_threads(THREADS)
+        tf.config.threading.set_intra_op_parallelism_threads(settings_lib.THREADS)
     except RuntimeError:  # TensorFlow has computed something in this process already
         logging.warning("TensorFlow keeps the number of threads that it started with.")
     return tracker.CrepeTracker(capacity, decoder, precision=precision)

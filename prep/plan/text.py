@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 
 from prep import errors
+from prep import settings as settings_lib
 from prep.plan import plan as plan_lib
 from prep.plan import splits
 from prep.recordings import recording as recordings_lib
@@ -48,16 +49,18 @@ def show_count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def estimate_secs(plan: plan_lib.Plan, cached_secs: float = 0.0) -> float:
-    """Time that all cores of this machine need for the plan, about.
+def estimate_secs(plan: plan_lib.Plan, cached_secs: float, *, n_cores: int) -> float:
+    """Time that the plan needs, about.
 
     Args:
         plan: What is to be computed.
         cached_secs: Audio whose pitch is in the cache, s.
+        n_cores: That track pitch.
     """
-    cores = os.cpu_count() or 1
     cost = _COST.get(plan.settings.crepe_capacity, _COST["full"])
-    return _COST_START + (plan.segment_secs - cached_secs) * cost * _COST_CORES / cores
+    return (
+        _COST_START + (plan.segment_secs - cached_secs) * cost * _COST_CORES / n_cores
+    )
 
 
 def describe(
@@ -65,6 +68,7 @@ def describe(
     passed_over: Sequence[Mapping[str, int]] = (),
     *,
     cached_secs: float = 0.0,
+    n_workers: int | None = 1,
 ) -> str:
     """The plan: recordings, minutes, examples, shards, time, what is left out.
 
@@ -72,6 +76,8 @@ def describe(
         plan: What it says.
         passed_over: Counts of entries that are no recordings, by kind.
         cached_secs: Audio whose pitch is in the cache, s.
+        n_workers: Processes that track pitch; None if an engine of its own decides,
+            whose cores are taken to be as many as this machine's.
     """
     settings = plan.settings
     total = sum(recording.secs for recording in plan.recordings)
@@ -99,14 +105,25 @@ def describe(
     if others:
         listed = ", ".join(f"{count} {kind}" for kind, count in sorted(others.items()))
         lines.append(f"  passed over, not audio by name: {errors.printable(listed)}")
-    cached = f", {show_secs(cached_secs)} of it cached" if cached_secs else ""
-    secs = estimate_secs(plan, cached_secs)
-    lines.append(
-        f"  pitch of {show_secs(plan.segment_secs)} by CREPE "
-        f"({settings.crepe_capacity}){cached}: about {show_secs(secs)} on "
-        f"{os.cpu_count()} cores; {show_bytes(plan.n_bytes)} on disk"
-    )
+    lines.append(_cost(plan, cached_secs, n_workers=n_workers))
     return "\n".join(lines)
+
+
+def _cost(plan: plan_lib.Plan, cached_secs: float, *, n_workers: int | None) -> str:
+    """Says what the plan takes of time and room, and what would take less."""
+    n_there = os.cpu_count() or 1
+    n_used = min(n_there, settings_lib.THREADS * n_workers) if n_workers else n_there
+    cores = show_count(n_used, "core")
+    if n_used < n_there:
+        n_enough = -(-n_there // settings_lib.THREADS)
+        cores = f"{n_used} of {n_there} cores, all with --workers={n_enough}"
+    cached = f", {show_secs(cached_secs)} of it cached" if cached_secs else ""
+    secs = estimate_secs(plan, cached_secs, n_cores=n_used)
+    return (
+        f"  pitch of {show_secs(plan.segment_secs)} by CREPE "
+        f"({plan.settings.crepe_capacity}){cached}: about {show_secs(secs)} on "
+        f"{cores}; {show_bytes(plan.n_bytes)} on disk"
+    )
 
 
 def _short(plan: plan_lib.Plan) -> list[str]:

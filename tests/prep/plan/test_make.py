@@ -423,6 +423,26 @@ def test_recordings_that_are_decoded_by_another_package_are_named(folder):
     assert "av" not in plan_lib.package_versions(plan.recordings)
 
 
+@pytest.mark.parametrize(
+    ("n_there", "n_workers", "secs", "cores"),
+    [
+        (1, 1, 48, "1 core;"),
+        (2, 1, 24, "2 cores;"),
+        (16, 1, 24, "2 of 16 cores, all with --workers=8;"),
+        (15, 3, 8, "6 of 15 cores, all with --workers=8;"),
+        (16, 8, 3, "16 cores;"),
+        (16, None, 3, "16 cores;"),  # an engine's
+    ],
+)
+def test_time_is_that_of_the_cores_that_are_used(
+    folder, monkeypatch, n_there, n_workers, secs, cores
+):
+    monkeypatch.setattr(text.os, "cpu_count", lambda: n_there)
+    plan = make_plan(folder)
+    said = text.describe(plan, cached_secs=plan.segment_secs - 100, n_workers=n_workers)
+    assert f"about {8 + secs:.1f} s on {cores}" in said
+
+
 def test_names_in_a_message_of_many_lines_hold_no_line_break(folder):
     (folder / "tone0.wav").rename(folder / "a\nb\x1b.wav")
     with pytest.raises(make.NothingLeftError) as told:
