@@ -193,8 +193,8 @@ def run_words(program: Program, words: Sequence[str]) -> int:
         return _say(program, *lines, code=program.input_code)
     except KeyboardInterrupt:
         return _say(program, _interrupted(program), code=EXIT_INTERRUPTED)
-    except BrokenPipeError:  # `... | head`: nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        end_output()
         return 0
     except ModuleNotFoundError as error:
         return _say(program, NOT_INSTALLED.format(error.name), code=program.input_code)
@@ -377,6 +377,11 @@ def _on_interrupt(program: Program, *, end_at_once: bool) -> None:
 
 def _interrupted(program: Program) -> str:
     return f"interrupted; {program.when_interrupted}"
+
+
+def end_output() -> None:
+    """Sends what is still written to nowhere, when nobody reads on: `... | head`."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(program: str, *sentences: str) -> None:

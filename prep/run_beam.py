@@ -201,8 +201,11 @@ def _calm_libraries() -> None:
 
 def _say(lines: str) -> None:
     shown = "\n".join(map(errors.printable, lines.split("\n")))
-    sys.stdout.write(shown + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(shown + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # the dataset is made all the same
+        command_line.end_output()
 
 
 def _be_quiet(lines: str) -> None:
