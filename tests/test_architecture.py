@@ -23,7 +23,7 @@ ARROWS = {
         errors:
         loudness:
         progress:
-        demo: progress
+        demo: files progress
         pitch: tensorflow_setup
         settings: pitch
         recordings: loudness
