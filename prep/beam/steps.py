@@ -11,6 +11,7 @@ at all. So it does not matter which process runs a step, nor how often:
 import dataclasses
 import functools
 import pathlib
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -40,6 +41,7 @@ TrackerFactory = Callable[[], octaves_lib.Tracker]
 _trackers: dict[str, octaves_lib.Tracker] = {}
 # The plan of the job that a process works on, by folder and hash.
 _plans: dict[tuple[str, str], plan_lib.Plan] = {}
+_loading = threading.Lock()  # Dask's workers have several threads
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,9 +69,12 @@ class Job:
     def plan(self) -> plan_lib.Plan:
         """The plan, read once a process."""
         key = (self.output, self.plan_hash)
-        if key not in _plans:
-            self.keep(_read_plan(*key))
-        return _plans[key]
+        plan = _plans.get(key)
+        if plan is None:
+            with _loading:
+                plan = _plans.get(key) or _read_plan(*key)
+                self.keep(plan)
+        return plan
 
     def keep(self, plan: plan_lib.Plan) -> None:
         """Takes the plan of this job for the whole process, instead of reading it."""
@@ -79,9 +84,10 @@ class Job:
     def tracker(self) -> octaves_lib.Tracker:
         """The pitch tracker, loaded once a process."""
         name = self.plan.tracker_id
-        if name not in _trackers:
-            _trackers[name] = self.make_tracker()
-        return _trackers[name]
+        with _loading:
+            if name not in _trackers:
+                _trackers[name] = self.make_tracker()
+            return _trackers[name]
 
 
 def _read_plan(output: str, plan_hash: str) -> plan_lib.Plan:
