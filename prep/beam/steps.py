@@ -112,9 +112,7 @@ def spool_recording(job: Job, source: int) -> None:
     # Guard: what was planned is what is read.
     if probe_lib.hash_file(recording.path) != recording.recording_id:
         raise decode.UnreadableError("its content changed since it was probed")
-    scale = np.float32(1)
-    if plan.settings.normalize == "peak":
-        scale = np.float32(recordings_lib.NORMALIZED_PEAK / recording.peak)
+    scale = recordings_lib.find_gain(recording.peak, plan.settings.normalize)
     # Transposition: the samples are taken to be faster or slower than they are.
     in_rate = recording.in_rate * plan_lib.frequency_ratio(variant.cents)
     for rate, n_samples in missing.items():
@@ -124,7 +122,7 @@ def spool_recording(job: Job, source: int) -> None:
                 unfinished,
                 recording,
                 resampler=resample.Resampler(in_rate, rate),
-                scale=scale,
+                scale=np.float32(scale),
             )
             if variant.excerpt:
                 _take_excerpt(

@@ -407,6 +407,25 @@ def test_normalized_recordings_reach_the_same_peak(tmp_path):
         assert peak == pytest.approx(recordings_lib.NORMALIZED_PEAK, abs=1e-4)
 
 
+def test_noise_of_the_last_bit_is_not_made_louder(tmp_path):
+    """As the plan says, which leaves its loudness as it is."""
+    (tmp_path / "in").mkdir()
+    for name, level in (("silence", 0.0), ("noise", 1e-5), ("music", 0.1)):
+        tone = prep_helpers.tone(4.0, level=level)
+        soundfile.write(tmp_path / "in" / f"{name}.wav", tone, 16000, subtype="FLOAT")
+    prep_helpers.prepare(
+        *(tmp_path / "in", tmp_path / "out"), normalize="peak", min_loudness_db=-80.0
+    )
+    peaks = {
+        float(np.abs(example["audio"]).max())
+        for split in ("train", "eval")
+        for example in prep_helpers.read_examples(tmp_path / "out", split)
+    }
+    assert min(peaks) == 0.0
+    assert max(peaks) == pytest.approx(recordings_lib.NORMALIZED_PEAK, abs=1e-4)
+    assert [peak for peak in peaks if 0.0 < peak <= 1e-5]
+
+
 @pytest.mark.slow
 def test_transposed_copy_sounds_higher(tmp_path):
     prep_helpers.write_tones(tmp_path / "in", [6.0, 3.0])
