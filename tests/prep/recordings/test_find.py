@@ -35,6 +35,19 @@ def test_glob_passes_over_a_folder_that_matches(folder):
     assert found.passed_over == {"folder": 1}
 
 
+@pytest.mark.parametrize("name", ["take [1]", "what?", "a*b"])
+def test_relative_glob_is_one_in_a_folder_with_a_name_like_a_pattern(
+    folder, monkeypatch, name
+):
+    (folder / name / "sub").mkdir(parents=True)
+    (folder / name / "sub" / "b.wav").touch()
+    monkeypatch.chdir(folder / name)
+    for pattern, names in (("*/*.wav", ("sub/b.wav",)), ("sub/?.wav", ("b.wav",))):
+        found = find.find_recordings([pattern])
+        assert found.names == names
+        assert found.paths == (str(folder / name / "sub" / "b.wav"),)
+
+
 def test_single_file_needs_no_known_ending(folder):
     assert find.find_recordings([str(folder / "notes.txt")]).names == ("notes.txt",)
 
