@@ -357,11 +357,13 @@ def _compute(job: steps.Job, request: PreparationRequest) -> None:
 
 def _failed(job: steps.Job, n_missing: int) -> str:
     notes = [json.loads(p.read_text()) for p in sorted(job.layout.failures.iterdir())]
-    lines = [f"\n  {text.show_reason(n['name'], n['reason'])}" for n in notes]
+    # Transposed copies fail as their recording does.
+    failures = list(dict.fromkeys((note["name"], note["reason"]) for note in notes))
+    listed = text.list_reasons(failures) or " nothing that was noted"
     return (
         f"{n_missing} of {len(job.plan.shards)} shards could not be written, because of"
-        f"{''.join(lines) or ' nothing that was noted'}\nWhat is finished is kept. Put "
-        "the recordings right, or take them out, and run the same command again."
+        f"{listed}\nWhat is finished is kept. Put the recordings right, or take them "
+        "out, and run the same command again."
     )
 
 

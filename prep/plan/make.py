@@ -18,8 +18,6 @@ from prep.plan import text
 from prep.recordings import pitch_range
 from prep.recordings import recording as recordings_lib
 
-_SHOWN = 10  # rejections in an error message
-
 Probes = Sequence[recordings_lib.Probe | recordings_lib.Rejection]
 
 
@@ -52,7 +50,7 @@ def make_plan(
     if not kept:
         raise NothingLeftError(_nothing_left(rejections, n_found), rejections)
     try:
-        assigned = _assign(kept, eval_probes, settings)
+        assigned = _assign(kept, eval_probes, settings, rejections=rejections)
     except settings_lib.PrepError as error:
         raise NothingLeftError(str(error), rejections) from error
     return _lay_out(
@@ -70,19 +68,21 @@ class NothingLeftError(settings_lib.PrepError):
 
 
 def _nothing_left(rejections: Sequence[recordings_lib.Rejection], n_found: int) -> str:
-    listed = rejections[:_SHOWN]
-    shown = "".join(f"\n  {text.show_reason(r.name, r.reason)}" for r in listed)
-    more = len(rejections) - _SHOWN
-    rest = f"\n  and {more} more, see rejected.jsonl" if more > 0 else ""
     which = f"none of the {n_found} recordings" if n_found > 1 else "the only recording"
     cannot = "can" if n_found > 1 else "cannot"
-    return f"{which} {cannot} be used:{shown}{rest}"
+    return f"{which} {cannot} be used:{_reasons(rejections)}"
+
+
+def _reasons(rejections: Sequence[recordings_lib.Rejection]) -> str:
+    return text.list_reasons([(r.name, r.reason) for r in rejections])
 
 
 def _assign(
     usable: list[material_lib.RecordingCuts],
     eval_probes: Probes,
     settings: settings_lib.Settings,
+    *,
+    rejections: Sequence[recordings_lib.Rejection],
 ) -> list[material_lib.RecordingCuts]:
     """Gives every recording its split, or splits the only one in time."""
     # The person says which recordings evaluate.
@@ -93,7 +93,8 @@ def _assign(
             flag = "--input" if chosen else "--eval_input"
             raise settings_lib.PrepError(
                 f"no recording of {flag} can be used (what is in both counts as "
-                "--eval_input): one of the splits would be empty; see rejected.jsonl."
+                "--eval_input): one of the splits would be empty. Not used:"
+                + _reasons(rejections)
             )
     elif settings.eval_split_fraction == 0:
         chosen = set()

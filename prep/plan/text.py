@@ -26,6 +26,13 @@ def show_reason(name: str, reason: str) -> str:
     return errors.printable(f"{name}: {reason}")
 
 
+def list_reasons(reasons: Sequence[tuple[str, str]]) -> str:
+    """Lines of (name, reason) for the end of a message, as many as a person reads."""
+    shown = [f"\n  {show_reason(*one)}" for one in reasons[:_SHOWN]]
+    more = len(reasons) - len(shown)
+    return "".join([*shown, f"\n  and {more} more"] if more else shown)
+
+
 def show_bytes(n_bytes: float) -> str:
     """A size for people."""
     for unit in ("B", "kB", "MB"):
@@ -163,7 +170,7 @@ def _left_out(rejections: tuple[recordings_lib.Rejection, ...]) -> list[str]:
     whole = [r for r in rejections if r.part == "all"]
     lines = [f"  not used: {show_reason(r.name, r.reason)}" for r in whole[:_SHOWN]]
     if len(whole) > _SHOWN:
-        lines.append(f"  not used: {len(whole) - _SHOWN} more, see rejected.jsonl")
+        lines.append(f"  not used: {len(whole) - _SHOWN} more")
     by_reason: dict[str, float] = collections.defaultdict(float)
     for rejection in rejections:
         if rejection.part != "all":
@@ -177,12 +184,11 @@ def too_many(plan: plan_lib.Plan, allowed: float) -> str:
     """Why the job stops when more than `allowed` of the recordings are unusable."""
     whole = [r for r in plan.rejections if r.part == "all" and not r.copy_of]
     share = len(whole) / plan.n_found
-    shown = "".join(f"\n  {show_reason(r.name, r.reason)}" for r in whole[:_SHOWN])
-    more = f"\n  and {len(whole) - _SHOWN} more" if len(whole) > _SHOWN else ""
+    shown = list_reasons([(r.name, r.reason) for r in whole])
     enough = min(1.0, int(share * 100 + 1) / 100)
     return (
         f"{len(whole)} of {plan.n_found} recordings ({share:.0%}) cannot be used, and "
-        f"--max_rejected={allowed:g} allows {allowed:.0%}:{shown}{more}\nPut them "
+        f"--max_rejected={allowed:g} allows {allowed:.0%}:{shown}\nPut them "
         f"right or remove them, or go on without them: --max_rejected={enough:.2f}"
     )
 

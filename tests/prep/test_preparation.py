@@ -16,6 +16,7 @@ from prep.beam import steps
 from prep.dataset import info
 from prep.dataset import layout as dataset_layout
 from prep.dataset import tfrecords
+from prep.recordings import decode
 from prep.recordings import recording as recordings_lib
 from tests.helpers import prep_helpers
 
@@ -286,6 +287,21 @@ def test_recording_that_vanishes_stops_the_job_and_keeps_the_rest(
     prep_helpers.prepare(source, tmp_path / "out")
 
 
+def test_failures_are_listed_once_a_recording_and_ten_at_most(tmp_path, monkeypatch):
+    def fail(job, number):
+        raise decode.UnreadableError("damaged by now")
+
+    prep_helpers.write_tones(tmp_path / "in", [1.5] * 12)
+    monkeypatch.setattr(steps, "spool_recording", fail)
+    with pytest.raises(settings_lib.PrepError) as told:
+        prep_helpers.prepare(
+            tmp_path / "in", tmp_path / "out", transpose_cents=(0.0, 50.0)
+        )
+    said = str(told.value).splitlines()
+    assert len(set(said)) == len(said) == 13
+    assert said[10].endswith("damaged by now") and said[11] == "  and 2 more"
+
+
 def test_recording_that_changes_while_working_is_caught(source, tmp_path, monkeypatch):
     real = steps.spool_recording
 
@@ -478,7 +494,6 @@ def test_long_recording_of_many_segments_equals_the_whole(tmp_path, monkeypatch)
         tmp_path / "in", tmp_path / "out", example_secs=8.0, hop_secs=8.0
     )
     from prep import features
-    from prep.recordings import decode
 
     clip = decode.load_audio(tmp_path / "in" / "tone0.wav", 16000)
     whole = features.compute_features(clip, tracker=prep_helpers.StubTracker())
