@@ -3,8 +3,8 @@
 
     prep/run_beam.py --input my_recordings/
 
-finds the recordings (wav, flac, ogg, mp3, aiff and whatever else libsndfile reads),
-measures pitch with CREPE and loudness, cuts examples, keeps some recordings for
+finds the recordings (wav, flac, ogg, mp3, m4a and what else libsndfile or FFmpeg
+reads), measures pitch with CREPE and loudness, cuts examples, keeps some recordings for
 evaluation and leaves `data/`: TFRecords, dataset_info.json, dataset.gin,
 statistics.json, rejected.jsonl and dataset.html. The same command again goes on where
 it was stopped.

@@ -102,7 +102,7 @@ def spool_recording(job: Job, source: int) -> None:
     """Decodes a recording once, to raw float32 at the dataset's rate and at 16 kHz.
 
     Raises:
-        audio.UnreadableError: If the file is not what was probed.
+        decode.UnreadableError: If the file is not what was probed.
     """
     plan, layout = job.plan, job.layout
     recording, variant = plan.recording_of(source), plan.sources[source]

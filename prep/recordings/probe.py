@@ -127,7 +127,7 @@ def _check_file(path: str) -> int:
     """Size of a file that may hold audio.
 
     Raises:
-        audio.UnreadableError: If it is no file, empty, or of a kind never read.
+        decode.UnreadableError: If it is no file, empty, or of a kind never read.
     """
     try:
         status = os.stat(path)
