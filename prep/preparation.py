@@ -86,6 +86,10 @@ def prepare(request: PreparationRequest, say: Say) -> None:
     eval_found = None
     if request.eval_inputs:
         eval_found = _find(request.eval_inputs, "--eval_input")
+        found, eval_found = (
+            find.name_apart(found, eval_found),
+            find.name_apart(eval_found, found),
+        )
     layout = dataset_layout.Layout(request.output, request.cache_dir)
     passed_over = [one.passed_over for one in (found, eval_found) if one]
     if request.dry_run:

@@ -135,6 +135,16 @@ def find_recordings(patterns: Iterable[str], *, flag: str = "--input") -> FoundF
     )
 
 
+def name_apart(found: FoundFiles, other: FoundFiles) -> FoundFiles:
+    """The same files; one whose name is that of another file goes by its path."""
+    taken = dict(zip(other.names, other.paths, strict=True))
+    names = (
+        name if taken.get(name, path) == path else path
+        for name, path in zip(found.names, found.paths, strict=True)
+    )
+    return dataclasses.replace(found, names=tuple(names))
+
+
 def _kind(path: str, root: str) -> str:
     """The kind of an entry that is passed over, for counting."""
     if _is_hidden(path, root):

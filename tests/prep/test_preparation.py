@@ -327,6 +327,16 @@ def test_too_many_unusable_recordings_stop_the_job(source, tmp_path):
     assert "not used: bad.wav" in said[0]
 
 
+def test_recordings_of_both_flags_have_names_of_their_own(source, tmp_path):
+    (tmp_path / "held").mkdir()
+    soundfile.write(tmp_path / "held" / "tone0.wav", prep_helpers.tone(2.2), 16000)
+    held = [str(tmp_path / "held")]
+    prep_helpers.prepare(source, tmp_path / "out", eval_inputs=held)
+    facts = info.read_dataset_info(tmp_path / "out")
+    names = [one.name for part in facts.splits.values() for one in part.recordings]
+    assert len(set(names)) == len(names) == 6
+
+
 def test_copies_are_named_and_do_not_stop_the_job(source, tmp_path):
     for number in range(3):
         shutil.copy(source / "tone0.wav", source / f"tone0 ({number}).wav")

@@ -65,6 +65,17 @@ def test_equal_names_of_two_folders_become_distinct(tmp_path):
     assert len(set(found.names)) == 2
 
 
+def test_names_are_unique_over_both_flags(tmp_path):
+    for parent in ("x", "y"):
+        (tmp_path / parent).mkdir()
+        for name in ("a.wav", f"{parent}.wav"):
+            (tmp_path / parent / name).touch()
+    one, two = (find.find_recordings([str(tmp_path / part)]) for part in ("x", "y"))
+    assert find.name_apart(one, two).names == (str(tmp_path / "x" / "a.wav"), "x.wav")
+    assert find.name_apart(two, one).names == (str(tmp_path / "y" / "a.wav"), "y.wav")
+    assert find.name_apart(one, one) == one  # a file has one name
+
+
 def test_strange_names_are_found(tmp_path):
     names = ["two words.wav", "line\nbreak.wav", "höhe-音.wav", "[brackets]*.wav"]
     for name in names:
