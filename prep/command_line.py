@@ -254,7 +254,7 @@ def _parse(program: Program, groups: FlagGroups, words: Sequence[str]) -> list[s
     try:
         groups.values.set_gnu_getopt()  # flags may stand behind a stray word, too
         left = groups.values([program.name, *words], known_only=program.takes_others)
-    except flags.Error as error:
+    except (flags.Error, ValueError) as error:  # the latter of --noquiet=1
         said = " ".join(str(error).split()).rstrip(".")
         raise UsageError(f"{said}; --help lists the flags.") from error
     for before, word in itertools.pairwise(left):

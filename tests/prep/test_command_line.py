@@ -57,6 +57,7 @@ def test_help_shows_flags_in_groups_with_defaults_and_examples(capsys):
         (["--inptu=x", "--count=0"], "no flag --inptu; did you mean --input?"),
         (["--zzz"], "there is no flag --zzz. --help lists the flags."),
         (["--count=0"], "0 is not a positive integer"),
+        (["--noquiet=1"], "--noquiet=1 does not take an argument; --help lists"),
         (["--kind=bitter"], "value should be one of"),
         (["apple"], "unexpected 'apple': every argument is a --flag"),
         (["--quiet"], "--input is missing: something to eat."),
