@@ -39,9 +39,9 @@ import tensorflow as tf
 from absl import app
 from absl import flags
 
+from prep import products
 from prep.pitch import keras_model
 from prep.pitch import network as crepe_network
-from prep.pitch import products
 from prep.pitch import weights
 
 FLAGS = flags.FLAGS

@@ -29,8 +29,6 @@ import soundfile
 from absl import app
 from absl import flags
 
-from benchmarks import timing
-
 FLAGS = flags.FLAGS
 flags.DEFINE_float("secs", 8.0, "Length of the recording for the comparison, s.")
 flags.DEFINE_integer("rounds", 3, "Turns of each, the median counts.", lower_bound=1)
@@ -95,10 +93,13 @@ def run_stock(recording: str, output: str) -> None:
 def time_process(command: list[str]) -> tuple[float, float]:
     """Seconds and peak resident MB of a process."""
     start = time.perf_counter()
+    # What watches is small: a process begins with the peak of the one that starts it.
     watched = (
         "import resource, subprocess, sys\n"
+        "from prep import processes\n"
         "code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode\n"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
+        "usage = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
+        "print(processes.usage_mb(usage))\n"
         "sys.exit(code)\n"
     )
     done = subprocess.run(
@@ -107,7 +108,7 @@ def time_process(command: list[str]) -> tuple[float, float]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    return time.perf_counter() - start, int(done.stdout) * timing.KIBIBYTE / 1e6
+    return time.perf_counter() - start, float(done.stdout)
 
 
 def ours(recording: pathlib.Path, output: pathlib.Path, *flags_: str) -> list[str]:

@@ -196,7 +196,7 @@ def time_steps(batch: dict[str, tf.Tensor]) -> dict[str, float]:
 def compare_memory() -> dict[str, float]:
     """Peaks of stock's and stage5's steps, each a whole process of its own.
 
-    Plain resident size as the system counts it (ru_maxrss), with what importing takes
+    Plain resident size as the system counts it (VmHWM), with what importing takes
     on both sides: stock imports all that `ddsp.training` does, ours what `ddsp_run`
     does. The allocator's arenas are bounded for both, which helps stock too; giving
     back is our loop's alone. `memory_vs_stock` is the ratio at the benchmark's batch
@@ -204,16 +204,16 @@ def compare_memory() -> dict[str, float]:
     out what importing alone takes.
     """
     imports, stock_imports = (
-        peak_bytes(name, _BATCH_SIZE.value) for name in ("imports", "stock_imports")
+        peak_mb(name, _BATCH_SIZE.value) for name in ("imports", "stock_imports")
     )
     rows: list[tuple[str, ...]] = [
         ("", "stock imports", "imports", "stock", "stage5", "ratio")
     ]
     entries: dict[str, float] = {}
     for suffix, batch_size in (("", _BATCH_SIZE.value), ("_batch_16", OWN_BATCH_SIZE)):
-        stock, ours = (peak_bytes(name, batch_size) for name in ("stock", "stage5"))
-        in_bytes = stock_imports, imports, stock, ours
-        sizes = (f"{size / 1e6:.0f} MB" for size in in_bytes)
+        stock, ours = (peak_mb(name, batch_size) for name in ("stock", "stage5"))
+        in_mb = stock_imports, imports, stock, ours
+        sizes = (f"{size:.0f} MB" for size in in_mb)
         rows.append((f"batch {batch_size}", *sizes, f"{ours / stock:.2f}"))
         entries[f"memory_vs_stock{suffix}"] = ours / stock
         beyond = (ours - imports) / (stock - stock_imports)
@@ -222,7 +222,7 @@ def compare_memory() -> dict[str, float]:
     return entries
 
 
-def peak_bytes(name: str, batch_size: int) -> int:
+def peak_mb(name: str, batch_size: int) -> float:
     """Peak of one model's steps at a batch size, in a process of its own."""
     return timing.peak_of(
         [
@@ -251,7 +251,7 @@ def measure_own_peak(name: str) -> None:
             processes.give_back_freed()  # as our loop does
         for _ in range(MEMORY_STEPS - 1):
             step()
-    print(json.dumps({"peak_bytes": timing.own_peak_bytes()}))
+    print(json.dumps({"peak_mb": processes.peak_mb()}))
 
 
 def main(arguments: list[str]) -> int:

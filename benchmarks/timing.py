@@ -8,7 +8,6 @@ threads, are taken beside the clock: they hardly move when neighbours are busy.
 import collections.abc
 import dataclasses
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -16,7 +15,6 @@ import time
 import numpy as np
 
 MATMUL_SIZE = 2048  # rows and columns; large enough to be bound by arithmetic
-KIBIBYTE = 1024  # bytes; Linux counts ru_maxrss in these
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,19 +76,14 @@ def matmul_rate(n_rounds: int = 20) -> float:
     return 2.0 * size**3 / best
 
 
-def own_peak_bytes() -> int:
-    """The largest resident size that this process has had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE
-
-
-def peak_of(arguments: collections.abc.Sequence[str]) -> int:
+def peak_of(arguments: collections.abc.Sequence[str]) -> float:
     """Runs a program that prints its own peak as its last line of JSON.
 
     Args:
-        arguments: Given to this Python; the program prints {"peak_bytes": ...}.
+        arguments: Given to this Python; the program prints {"peak_mb": ...}.
 
     Returns:
-        Peak resident size in bytes.
+        Peak resident size in MB (10^6 bytes).
 
     Raises:
         subprocess.CalledProcessError: If the program fails; its errors are shown.
@@ -98,4 +91,4 @@ def peak_of(arguments: collections.abc.Sequence[str]) -> int:
     done = subprocess.run(
         [sys.executable, *arguments], stdout=subprocess.PIPE, check=True, text=True
     )
-    return int(json.loads(done.stdout.strip().splitlines()[-1])["peak_bytes"])
+    return float(json.loads(done.stdout.strip().splitlines()[-1])["peak_mb"])

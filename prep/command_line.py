@@ -12,6 +12,8 @@ Flags are absl's, in values of the program's own: what libraries define for them
 import dataclasses
 import difflib
 import importlib
+import io
+import itertools
 import os
 import re
 import shutil
@@ -129,8 +131,8 @@ class Program:
         input_code: Exit code when something given cannot be used.
         when_interrupted: What is true after Ctrl-C.
         takes_others: Whether flags that are not ours are handed on, to `main`'s second
-            argument; it then has to refuse those that nobody knows, and only then asks
-            for a required flag.
+            argument; it then has to refuse those that nobody knows, a mistyped one of
+            ours too, and only then asks for a required flag.
     """
 
     name: str
@@ -149,6 +151,9 @@ class Program:
 
 def run(program: Program) -> None:
     """Runs a program with the words of the command line, and ends the process."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that this terminal cannot show is no reason to stop.
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run_words(program, sys.argv[1:]))
 
 
@@ -188,8 +193,8 @@ def run_words(program: Program, words: Sequence[str]) -> int:
         return _say(program, *lines, code=program.input_code)
     except KeyboardInterrupt:
         return _say(program, _interrupted(program), code=EXIT_INTERRUPTED)
-    except BrokenPipeError:  # `... | head`: nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        end_output()
         return 0
     except ModuleNotFoundError as error:
         return _say(program, NOT_INSTALLED.format(error.name), code=program.input_code)
@@ -235,29 +240,28 @@ def _parse(program: Program, groups: FlagGroups, words: Sequence[str]) -> list[s
         Words that are flags of somebody else's, if the program takes such.
 
     Raises:
-        UsageError: If a flag is unknown, has no or a wrong value, or is missing, or if
-            a word is no flag; in this order.
+        UsageError: If a flag is unknown, has no or a wrong value, if a word is no flag,
+            or if a flag is missing; in this order.
     """
     others: list[str] = []
-    # A mistyped flag first: absl would stop at the first wrong value.
-    for word in words:
+    # A mistyped flag first: absl would stop at the first wrong value. What another's
+    # flag may be is not guessed at.
+    for word in words if not program.takes_others else ():
         name = word.lstrip("-").partition("=")[0]
         is_known = name in groups.values or name.removeprefix("no") in groups.values
-        mistyped = not is_known and _nearest(name, groups.values)
-        if word.startswith("--") and (
-            mistyped or not (is_known or program.takes_others)
-        ):
+        if word.startswith("--") and not is_known:
             raise UsageError(_unknown(name, groups.values))
     try:
+        groups.values.set_gnu_getopt()  # flags may stand behind a stray word, too
         left = groups.values([program.name, *words], known_only=program.takes_others)
-    except flags.Error as error:
+    except (flags.Error, ValueError) as error:  # the latter of --noquiet=1
         said = " ".join(str(error).split()).rstrip(".")
         raise UsageError(f"{said}; --help lists the flags.") from error
-    for word in left[1:]:
-        if not word.startswith("-") and not program.takes_others:
-            raise UsageError(
-                f"unexpected {word!r}: every argument is a --flag; --help lists them."
-            )
+    for before, word in itertools.pairwise(left):
+        # Behind another's flag it may be the value.
+        may_be_value = before.startswith("-") and "=" not in before
+        if not word.startswith("-") and not may_be_value:
+            raise UsageError(_unexpected(word, groups))
         others.append(word)
     for name in groups.required if not others else ():
         if not groups.values[name].value:
@@ -280,6 +284,14 @@ def _unknown(name: str, values: flags.FlagValues) -> str:
     nearest = _nearest(name, values)
     hint = f"; did you mean --{nearest}?" if nearest else "."
     return f"there is no flag --{name}{hint} --help lists the flags."
+
+
+def _unexpected(word: str, groups: FlagGroups) -> str:
+    hint = ""
+    for name in groups.required:
+        if isinstance(groups.values[name], flags.MultiFlag):
+            hint = f"; quote a glob, or repeat --{name}"
+    return f"unexpected {word!r}: every argument is a --flag{hint}. --help lists them."
 
 
 def _sentence(text: str) -> str:
@@ -365,6 +377,11 @@ def _on_interrupt(program: Program, *, end_at_once: bool) -> None:
 
 def _interrupted(program: Program) -> str:
     return f"interrupted; {program.when_interrupted}"
+
+
+def end_output() -> None:
+    """Sends what is still written to nowhere, when nobody reads on: `... | head`."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(program: str, *sentences: str) -> None:

@@ -14,6 +14,7 @@ gain; held notes get vibrato; a noise floor keeps silence from being digital zer
 """
 
 import dataclasses
+import io
 import pathlib
 import sys
 
@@ -26,6 +27,7 @@ import tinysoundfont
 from absl import app
 from absl import flags
 
+from prep import files
 from prep import progress
 
 INSTRUMENTS = {"flute": 73, "trumpet": 56}  # General MIDI program, from 0
@@ -219,7 +221,7 @@ def render_demo(
     """Writes the demo's recordings, each RECORDING_SECS long.
 
     Args:
-        output: Folder to write into; it is made, and must hold no audio yet.
+        output: Folder that is made, whole or not at all; if it is there, it is empty.
         instrument: A key of INSTRUMENTS.
         minutes: Total length; rounded up to whole recordings.
         seed: The same seed gives the same files.
@@ -228,12 +230,13 @@ def render_demo(
         The files, 16-bit wav at 16 kHz.
 
     Raises:
-        FileExistsError: If the folder holds wav files already.
+        FileExistsError: If the folder holds files already.
         FileNotFoundError: If the soundfont is missing.
     """
-    if output.is_dir() and any(output.glob("*.wav")):
+    output = output.expanduser().resolve()
+    if output.is_dir() and any(output.iterdir()):
         raise FileExistsError(
-            f"{output} already holds wav files; remove them or name another --output."
+            f"{output} already holds files; remove them or name another --output."
         )
     synth = tinysoundfont.Synth(samplerate=SYNTH_RATE)
     synth.program_select(
@@ -252,13 +255,18 @@ def render_demo(
             bar.update()
     scale = 10.0 ** (PEAK_DBFS / 20.0) / max(np.abs(phrase).max() for phrase in phrases)
     noise = 10.0 ** (NOISE_FLOOR_DBFS / 20.0)
-    output.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for index, phrase in enumerate(phrases):
-        audio = scale * phrase + noise * rng.standard_normal(len(phrase))
-        paths.append(output / f"{instrument}_{index:02d}.wav")
-        soundfile.write(paths[-1], audio, SAMPLE_RATE, subtype="PCM_16")
-    return paths
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with files.scratch_folder(output.name, output.parent) as scratch:
+        whole = scratch / output.name
+        whole.mkdir()
+        for index, phrase in enumerate(phrases):
+            audio = scale * phrase + noise * rng.standard_normal(len(phrase))
+            # Python says what a disk refuses; libsndfile, that something went wrong.
+            wav = io.BytesIO()
+            soundfile.write(wav, audio, SAMPLE_RATE, subtype="PCM_16", format="WAV")
+            (whole / f"{instrument}_{index:02d}.wav").write_bytes(wav.getvalue())
+        whole.replace(output)
+    return sorted(output.iterdir())
 
 
 def define_flags() -> None:

@@ -12,6 +12,7 @@ import pathlib
 import shutil
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 
 from absl import logging
@@ -85,20 +86,22 @@ def prepare(request: PreparationRequest, say: Say) -> None:
     eval_found = None
     if request.eval_inputs:
         eval_found = _find(request.eval_inputs, "--eval_input")
+        found, eval_found = (
+            find.name_apart(found, eval_found),
+            find.name_apart(eval_found, found),
+        )
     layout = dataset_layout.Layout(request.output, request.cache_dir)
     passed_over = [one.passed_over for one in (found, eval_found) if one]
     if request.dry_run:
         plan = _plan(request, found, eval_found, layout=None)
-        cached_secs = _cached_secs(plan, layout)
-        say(text.describe(plan, passed_over, cached_secs=cached_secs))
+        say(_describe(plan, passed_over, request, layout))
         return
     dataset_layout.check_folder(layout, overwrite=request.overwrite)
     layout.make_folders()
     with _disk_errors_explained(), dataset_layout.locked(layout):
         dataset_layout.clear_unfinished(layout)
         plan = _plan(request, found, eval_found, layout=layout)
-        cached_secs = _cached_secs(plan, layout)
-        say(text.describe(plan, passed_over, cached_secs=cached_secs))
+        say(_describe(plan, passed_over, request, layout))
         if _is_complete(plan, layout, request):
             dataset_layout.tidy(layout)  # a run may have been killed before it did
             say(f"{layout.output} holds exactly this dataset already: nothing to do.")
@@ -113,6 +116,20 @@ def prepare(request: PreparationRequest, say: Say) -> None:
         job.keep(plan)
         _compute(job, request)
         _finish(job, say)
+
+
+def _describe(
+    plan: plan_lib.Plan,
+    passed_over: Sequence[Mapping[str, int]],
+    request: PreparationRequest,
+    layout: dataset_layout.Layout,
+) -> str:
+    return text.describe(
+        plan,
+        passed_over,
+        cached_secs=_cached_secs(plan, layout),
+        n_workers=runners.count_workers(request.options),
+    )
 
 
 @contextlib.contextmanager
@@ -248,9 +265,12 @@ def _is_complete(
         except settings_lib.PrepError as error:
             differences = [str(error)]
         if not differences:
-            if layout.file(dataset_layout.COMPLETED).exists():
+            names = [*dataset_layout.OWN_FILES, *(one.file_name for one in plan.shards)]
+            if all(layout.file(name).exists() for name in names):
                 return True
             _check_space(plan, layout)
+            # Nobody shall take it for whole while what is gone is made again.
+            layout.file(dataset_layout.COMPLETED).unlink(missing_ok=True)
             return False
         listed = "".join(f"\n  {line}" for line in differences)
         raise settings_lib.PrepError(
@@ -341,11 +361,13 @@ def _compute(job: steps.Job, request: PreparationRequest) -> None:
 
 def _failed(job: steps.Job, n_missing: int) -> str:
     notes = [json.loads(p.read_text()) for p in sorted(job.layout.failures.iterdir())]
-    lines = [f"\n  {text.show_name(n['name'])}: {n['reason']}" for n in notes]
+    # Transposed copies fail as their recording does.
+    failures = list(dict.fromkeys((note["name"], note["reason"]) for note in notes))
+    listed = text.list_reasons(failures) or " nothing that was noted"
     return (
         f"{n_missing} of {len(job.plan.shards)} shards could not be written, because of"
-        f"{''.join(lines) or ' nothing that was noted'}\nWhat is finished is kept. Put "
-        "the recordings right, or take them out, and run the same command again."
+        f"{listed}\nWhat is finished is kept. Put the recordings right, or take them "
+        "out, and run the same command again."
     )
 
 

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 _POLL_SECS = 0.2
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 _STATUS = pathlib.Path("/proc/self/status")
-KIBIBYTE = 1024  # bytes; the unit of VmHWM and ru_maxrss
+KIBIBYTE = 1024  # bytes; the unit of VmHWM, and of ru_maxrss but for macOS
 MEGABYTE = 1e6  # bytes
 
 
@@ -99,7 +99,13 @@ def peak_mb() -> float:
         found = re.search(r"^VmHWM:\s*(\d+) kB", _STATUS.read_text("ascii"), re.M)
         if found:
             return int(found.group(1)) * KIBIBYTE / MEGABYTE
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE / MEGABYTE
+    return usage_mb(resource.getrusage(resource.RUSAGE_SELF))
+
+
+def usage_mb(usage: resource.struct_rusage) -> float:
+    """The largest resident size that the system counted, in MB (10^6 bytes)."""
+    unit = 1 if sys.platform == "darwin" else KIBIBYTE
+    return usage.ru_maxrss * unit / MEGABYTE
 
 
 def give_back_freed() -> None:

@@ -3,8 +3,8 @@
 
     prep/run_beam.py --input my_recordings/
 
-finds the recordings (wav, flac, ogg, mp3, aiff and whatever else libsndfile reads),
-measures pitch with CREPE and loudness, cuts examples, keeps some recordings for
+finds the recordings (wav, flac, ogg, mp3, m4a and what else libsndfile or FFmpeg
+reads), measures pitch with CREPE and loudness, cuts examples, keeps some recordings for
 evaluation and leaves `data/`: TFRecords, dataset_info.json, dataset.gin,
 statistics.json, rejected.jsonl and dataset.html. The same command again goes on where
 it was stopped.
@@ -26,6 +26,7 @@ try:
     from absl import logging
 
     from prep import command_line
+    from prep import errors
     from prep import settings as settings_lib
 except ModuleNotFoundError as missing:  # before there is anybody to say it nicely
     sys.exit(
@@ -158,6 +159,7 @@ def main(values: flags.FlagValues, beam_args: Sequence[str]) -> int:
             workers=values.workers,
             dask=values.dask,
             beam_args=list(beam_args),
+            own_flags=list(values),
         )
     except (ValueError, settings_lib.PrepError) as error:
         raise command_line.UsageError(str(error)) from error
@@ -197,13 +199,17 @@ def _calm_libraries() -> None:
         stdlib_logging.getLogger(name).setLevel(stdlib_logging.ERROR)
 
 
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+def _say(lines: str) -> None:
+    shown = "\n".join(map(errors.printable, lines.split("\n")))
+    try:
+        sys.stdout.write(shown + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # the dataset is made all the same
+        command_line.end_output()
 
 
-def _be_quiet(line: str) -> None:
-    del line
+def _be_quiet(lines: str) -> None:
+    del lines
 
 
 PROGRAM = command_line.Program(

@@ -18,6 +18,7 @@ FRAMINGS = ("aligned", "ddsp_same", "ddsp_center")
 NORMALIZATIONS = ("none", "peak")
 PITCH_RANGES = ("auto", "crepe")
 SHORT = ("pack", "pad", "reject")  # what becomes of recordings shorter than an example
+THREADS = 2  # of TensorFlow, in every process that tracks pitch
 MAX_RATE = 192000  # samples/s
 SECS_PRECISION = 1e-6  # s, seconds further than this from a whole frame are refused
 
@@ -40,13 +41,14 @@ def secs_to_frames(secs: float, frame_rate: int, *, name: str) -> int:
     Raises:
         ValueError: If it is not a whole number, or none.
     """
-    frames = round(secs * frame_rate)
+    is_finite = math.isfinite(secs * frame_rate)
+    frames = round(secs * frame_rate) if is_finite else 0
     if frames < 1 or abs(frames / frame_rate - secs) > SECS_PRECISION:
         nearest = max(1, frames) / frame_rate
+        hint = f" Nearest: {name}={nearest:.9g}." if is_finite else ""
         raise ValueError(
             f"{name}={secs:g} is {secs * frame_rate:.6g} frames at frame_rate="
-            f"{frame_rate}; a whole number of at least 1 is needed. Nearest: "
-            f"{name}={nearest:.9g}."
+            f"{frame_rate}; a whole number of at least 1 is needed.{hint}"
         )
     return frames
 

@@ -21,10 +21,11 @@ ARROWS = {
         tensorflow_setup:
         files:
         errors:
+        products: tensorflow_setup
         loudness:
         progress:
-        demo: progress
-        pitch: tensorflow_setup
+        demo: files progress
+        pitch: products tensorflow_setup
         settings: pitch
         recordings: loudness
         features: loudness pitch recordings settings
@@ -40,7 +41,7 @@ ARROWS = {
     """,
     "models": """
         schedules:
-        layers: prep.pitch prep.tensorflow_setup
+        layers: prep.products prep.tensorflow_setup
         measures:
         config: prep.dataset
         data: prep.dataset

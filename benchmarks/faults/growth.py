@@ -27,6 +27,7 @@ from benchmarks.faults import kill_everything
 from benchmarks.faults import killed_programs
 from models.runs import layout
 from prep import files
+from prep import processes
 from tests.helpers import browsers
 from tests.helpers import forked
 from tests.helpers import prep_helpers
@@ -134,7 +135,7 @@ def run(words: list[str], folder: pathlib.Path) -> dict[str, float]:
     return {
         "secs": time.monotonic() - begin,
         "cpu_secs": usage.ru_utime + usage.ru_stime,
-        "peak_mb": usage.ru_maxrss / 1024,
+        "peak_mb": processes.usage_mb(usage),
     }
 
 

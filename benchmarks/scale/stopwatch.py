@@ -9,7 +9,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import timing
+from prep import processes
 
 Measured = dict[str, Any]
 _STATUS = pathlib.Path("/proc/self/status")
@@ -23,10 +23,10 @@ def print_row(measure: Callable[[int, pathlib.Path], Measured]) -> None:
 
 
 def memory_mb(key: str) -> float:
-    """Memory by its name in Linux's process status: VmRSS, RssAnon or VmHWM."""
+    """Memory by its name in Linux's process status: VmRSS or RssAnon."""
     for line in _STATUS.read_text().splitlines():
         if line.startswith(f"{key}:"):
-            return int(line.split()[1]) * timing.KIBIBYTE / 1e6
+            return int(line.split()[1]) * processes.KIBIBYTE / processes.MEGABYTE
     raise KeyError(key)
 
 
@@ -62,7 +62,7 @@ class Stopwatch:
             took = time.process_time() - cpu_begin
             self.cpu_secs[phase] = self.cpu_secs.get(phase, 0.0) + took
             if not is_step:
-                peak = max(self.peak_mb.get(phase, 0.0), memory_mb("VmHWM"))
+                peak = max(self.peak_mb.get(phase, 0.0), processes.peak_mb())
                 self.peak_mb[phase] = peak
 
     def row(self, n_items: int, **more: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import contextvars
 import tensorflow as tf
 
 from prep import errors
-from prep.pitch import products
+from prep import products
 
 PRECISIONS = ("float32", "bfloat16")
 

@@ -93,7 +93,7 @@ class ProbeRecordings(beam.DoFn):
 
 def pays(found: find.FoundFiles, options: pipeline_options.PipelineOptions) -> bool:
     """Tells whether the workers of an engine should probe."""
-    if not runners.has_workers(options):
+    if runners.count_workers(options) == 1:
         return False
     n_bytes = 0
     for path in found.paths:

@@ -30,6 +30,7 @@ def make_options(
     workers: int = 1,
     dask: str = "",
     beam_args: Sequence[str] = (),
+    own_flags: Sequence[str] = (),
 ) -> pipeline_options.PipelineOptions:
     """Turns our flags and Beam's into options for the pipeline.
 
@@ -38,6 +39,7 @@ def make_options(
         workers: Processes on this machine, for the runner in process.
         dask: Address of a Dask scheduler; then `runner` is Dask's.
         beam_args: Flags of Beam's, as on a command line.
+        own_flags: Names of ours, one of which a mistyped flag may mean.
 
     Returns:
         The options.
@@ -74,11 +76,11 @@ def make_options(
             f"--direct_num_workers={workers}",
         ]
     # What is left must be flags of Beam, which itself would pass over a mistyped one.
-    _check_known(beam_args)
+    _check_known(beam_args, own_flags)
     return pipeline_options.PipelineOptions([*args, *beam_args])
 
 
-def _check_known(beam_args: Sequence[str]) -> None:
+def _check_known(beam_args: Sequence[str], own_flags: Sequence[str]) -> None:
     """Refuses flags that neither we nor Beam know; Beam would pass them over."""
     if not beam_args:
         return
@@ -87,20 +89,23 @@ def _check_known(beam_args: Sequence[str]) -> None:
         options._add_argparse_args(parser)
     _, unknown = parser.parse_known_args(list(beam_args))
     if unknown:
-        known = [s for a in parser._actions for s in a.option_strings]
+        known = {s for a in parser._actions for s in a.option_strings}
+        known.update(f"--{name}" for name in own_flags)
         flag = unknown[0].split("=")[0]
         near = difflib.get_close_matches(flag, known, 3)
         hint = f" Similar: {', '.join(near)}." if near else ""
         raise settings_lib.PrepError(
-            f"{flag} is a flag neither of ddsp_prep nor of Apache Beam.{hint} "
+            f"{flag} is neither a flag of ddsp_prep nor of Apache Beam.{hint} "
             "--help lists ours."
         )
 
 
-def has_workers(options: pipeline_options.PipelineOptions) -> bool:
-    """Tells whether other processes than this one do the work."""
+def count_workers(options: pipeline_options.PipelineOptions) -> int | None:
+    """Processes of this machine that do the work; None where an engine has its own."""
     chosen = options.get_all_options()
-    return chosen["runner"] != IN_PROCESS or (chosen["direct_num_workers"] or 1) > 1
+    if chosen["runner"] != IN_PROCESS:
+        return None
+    return chosen["direct_num_workers"] or 1
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ at all. So it does not matter which process runs a step, nor how often:
 import dataclasses
 import functools
 import pathlib
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -31,7 +32,6 @@ from prep.recordings import probe as probe_lib
 from prep.recordings import recording as recordings_lib
 from prep.recordings import resample
 
-THREADS = 2  # of TensorFlow, in every process that tracks pitch
 FADE_SECS = 0.01  # s, at both ends of a recording that stands behind others
 MAX_MISSING = 2  # samples at a recording's end that resampling may round away
 
@@ -41,6 +41,7 @@ TrackerFactory = Callable[[], octaves_lib.Tracker]
 _trackers: dict[str, octaves_lib.Tracker] = {}
 # The plan of the job that a process works on, by folder and hash.
 _plans: dict[tuple[str, str], plan_lib.Plan] = {}
+_loading = threading.Lock()  # Dask's workers have several threads
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,9 +69,12 @@ class Job:
     def plan(self) -> plan_lib.Plan:
         """The plan, read once a process."""
         key = (self.output, self.plan_hash)
-        if key not in _plans:
-            self.keep(_read_plan(*key))
-        return _plans[key]
+        plan = _plans.get(key)
+        if plan is None:
+            with _loading:
+                plan = _plans.get(key) or _read_plan(*key)
+                self.keep(plan)
+        return plan
 
     def keep(self, plan: plan_lib.Plan) -> None:
         """Takes the plan of this job for the whole process, instead of reading it."""
@@ -80,9 +84,10 @@ class Job:
     def tracker(self) -> octaves_lib.Tracker:
         """The pitch tracker, loaded once a process."""
         name = self.plan.tracker_id
-        if name not in _trackers:
-            _trackers[name] = self.make_tracker()
-        return _trackers[name]
+        with _loading:
+            if name not in _trackers:
+                _trackers[name] = self.make_tracker()
+            return _trackers[name]
 
 
 def _read_plan(output: str, plan_hash: str) -> plan_lib.Plan:
@@ -97,28 +102,17 @@ def spool_recording(job: Job, source: int) -> None:
     """Decodes a recording once, to raw float32 at the dataset's rate and at 16 kHz.
 
     Raises:
-        audio.UnreadableError: If the file is not what was probed.
+        decode.UnreadableError: If the file is not what was probed.
     """
     plan, layout = job.plan, job.layout
     recording, variant = plan.recording_of(source), plan.sources[source]
-    # Lengths as the plan has them; at 16 kHz one spool serves for both rates.
-    wanted = {
-        plan.settings.sample_rate: variant.n_samples,
-        settings_lib.CREPE_RATE: variant.n_samples_16k,
-    }
-    missing = {
-        rate: n
-        for rate, n in wanted.items()
-        if not layout.spool(plan.source_id(source), rate).exists()
-    }
+    missing = _unfinished_spools(job, source)
     if not missing:
         return
     # Guard: what was planned is what is read.
     if probe_lib.hash_file(recording.path) != recording.recording_id:
         raise decode.UnreadableError("its content changed since it was probed")
-    scale = np.float32(1)
-    if plan.settings.normalize == "peak":
-        scale = np.float32(recordings_lib.NORMALIZED_PEAK / recording.peak)
+    scale = recordings_lib.find_gain(recording.peak, plan.settings.normalize)
     # Transposition: the samples are taken to be faster or slower than they are.
     in_rate = recording.in_rate * plan_lib.frequency_ratio(variant.cents)
     for rate, n_samples in missing.items():
@@ -128,7 +122,7 @@ def spool_recording(job: Job, source: int) -> None:
                 unfinished,
                 recording,
                 resampler=resample.Resampler(in_rate, rate),
-                scale=scale,
+                scale=np.float32(scale),
             )
             if variant.excerpt:
                 _take_excerpt(
@@ -141,6 +135,23 @@ def spool_recording(job: Job, source: int) -> None:
                 _set_length(unfinished, n_samples)
 
 
+def _unfinished_spools(job: Job, source: int) -> dict[int, int]:
+    """Finds the rates at which a source is not on disk in full, with its samples."""
+    plan, variant = job.plan, job.plan.sources[source]
+    # Lengths as the plan has them; at 16 kHz one spool serves for both rates.
+    wanted = {
+        plan.settings.sample_rate: variant.n_samples,
+        settings_lib.CREPE_RATE: variant.n_samples_16k,
+    }
+    return {
+        rate: n_samples
+        for rate, n_samples in wanted.items()
+        if not dataset_layout.holds_samples(
+            job.layout.spool(plan.source_id(source), rate), n_samples
+        )
+    }
+
+
 def _take_excerpt(
     path: pathlib.Path, first: int, *, n_samples: int, fade_size: int
 ) -> None:
@@ -151,7 +162,7 @@ def _take_excerpt(
     fade = np.sin(np.pi / 2 * (np.arange(size) + 0.5) / size) ** 2
     audio[:size] *= fade
     audio[len(audio) - size :] *= fade[::-1]
-    audio.tofile(path)
+    path.write_bytes(audio.tobytes())  # numpy's tofile is silent about a full disk
 
 
 def _decode_to(
@@ -171,14 +182,13 @@ def _decode_to(
 
 def _set_length(path: pathlib.Path, n_samples: int) -> None:
     """Rounds the length of a resampled stream as the plan does."""
-    n_bytes = np.dtype(np.float32).itemsize * n_samples
-    missing = n_samples - path.stat().st_size // np.dtype(np.float32).itemsize
+    missing = n_samples - path.stat().st_size // dataset_layout.SAMPLE_BYTES
     if missing > MAX_MISSING:
         raise decode.UnreadableError(
             f"its decoded length changed since it was probed: {missing} samples fewer"
         )
     with open(path, "rb+") as file:
-        file.truncate(n_bytes)
+        file.truncate(dataset_layout.SAMPLE_BYTES * n_samples)
 
 
 def analyse_segment(job: Job, source: int, *, segment: int) -> None:
@@ -340,19 +350,17 @@ def unfinished_sources(job: Job) -> list[int]:
 
     Statistics and page need features and spools too, when all shards are there already.
     """
-    plan, layout = job.plan, job.layout
+    plan = job.plan
     waiting = {
         span.source
         for shard in unfinished_shards(job)
         for example in plan.examples_of(plan.shards[shard])
         for span in example.spans
     }
-    rates = {plan.settings.sample_rate, settings_lib.CREPE_RATE}
     for index in range(len(plan.sources)):
         if index in waiting:
             continue
-        spools = (layout.spool(plan.source_id(index), rate) for rate in rates)
-        if not all(spool.exists() for spool in spools) or any(
+        if _unfinished_spools(job, index) or any(
             feature_cache.read(path) is None for path in feature_paths(job, index)
         ):
             waiting.add(index)
@@ -378,7 +386,7 @@ def load_crepe(capacity: str, decoder: str, precision: str) -> octaves_lib.Track
     from prep.pitch import tracker
 
     try:
-        tf.config.threading.set_intra_op_parallelism_threads(THREADS)
+        tf.config.threading.set_intra_op_parallelism_threads(settings_lib.THREADS)
     except RuntimeError:  # TensorFlow has computed something in this process already
         logging.warning("TensorFlow keeps the number of threads that it started with.")
     return tracker.CrepeTracker(capacity, decoder, precision=precision)

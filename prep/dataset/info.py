@@ -210,9 +210,8 @@ class DatasetInfo:
         if not paths and self.n_examples(split):
             raise FileNotFoundError(
                 f"no file matches {pattern}, which {INFO_NAME} names for its {split!r} "
-                "split; the dataset is not whole: "
-                + PREPARE_HINT.format(data_dir=self.data_dir)
-                + "."
+                "split: the dataset is not whole. Run the same ddsp_prep command "
+                "again; it writes what is missing."
             )
         return paths
 
@@ -279,7 +278,9 @@ def read_dataset_info(
             values.pop("data_dir", None)  # where it lies is not the file's to say
         info = checked_json.build(DatasetInfo, values, str(path))
     except checked_json.DamagedError as error:
-        raise ValueError(f"{error}; {hint}.") from error
+        raise ValueError(
+            f"{error}; prepare the dataset again with --overwrite."
+        ) from error
     if info.framing == "ddsp_center":
         raise ValueError(
             f"the dataset at {directory} has --framing=ddsp_center, a frame more "

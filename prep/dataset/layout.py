@@ -31,6 +31,7 @@ GIN = "dataset.gin"
 # Everything that a dataset's folder may hold; `--overwrite` removes nothing else.
 OWN_FILES = (COMPLETED, INFO, PLAN, REJECTED, STATISTICS, PAGE, GIN)
 OWN_PATTERNS = ("train.tfrecord-*-of-*", "eval.tfrecord-*-of-*")
+SAMPLE_BYTES = 4  # of a raw float32 file
 
 
 class Layout:
@@ -42,14 +43,17 @@ class Layout:
         Args:
             output: The dataset's folder.
             cache: Folder of features, None for the one inside `output`.
+
+        Raises:
+            settings_lib.PrepError: If one of the two is an address.
         """
-        self.output = pathlib.Path(output).absolute()
+        self.output = _folder(output)
         self.work = self.output / ".prep"
         self.temporary = self.work / "tmp"
         self.audio = self.work / "audio"
         self.log = self.work / "log"
         self.failures = self.work / "failures"
-        self.cache = pathlib.Path(cache).absolute() if cache else self.work / "cache"
+        self.cache = _folder(cache) if cache else self.work / "cache"
 
     def file(self, name: str) -> pathlib.Path:
         """A file of the dataset."""
@@ -82,6 +86,16 @@ class Layout:
                 ) from error
 
 
+def _folder(named: str | os.PathLike[str]) -> pathlib.Path:
+    """The folder that a person names; a shell leaves the ~ of --output=~/x as it is."""
+    if "://" in str(named):
+        raise settings_lib.PrepError(
+            f"{named} is an address, and a dataset is made by renaming files: name a "
+            "folder of a file system that is mounted here with --output or --cache_dir."
+        )
+    return pathlib.Path(os.path.expanduser(named)).absolute()
+
+
 @contextlib.contextmanager
 def replacing(
     path: pathlib.Path, temporary: pathlib.Path, *, flush: bool = True
@@ -103,12 +117,22 @@ def to_json(values: Any) -> str:
     return json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
+def holds_samples(path: pathlib.Path, n_samples: int) -> bool:
+    """Tells whether a raw float32 file is there and as long as it shall be."""
+    try:
+        return path.stat().st_size == SAMPLE_BYTES * n_samples
+    except FileNotFoundError:
+        return False
+
+
 def read_span(path: pathlib.Path, start: int, stop: int) -> np.ndarray:
     """Samples `start` to `stop` of a raw float32 file, zeros outside it."""
     span = np.zeros(stop - start, np.float32)
     offset = max(start, 0)
     if stop > offset:
-        part = np.fromfile(path, np.float32, stop - offset, offset=4 * offset)
+        with open(path, "rb") as file:  # numpy's fromfile ends at a disk's error
+            file.seek(SAMPLE_BYTES * offset)
+            part = np.frombuffer(file.read(SAMPLE_BYTES * (stop - offset)), np.float32)
         span[offset - start : offset - start + len(part)] = part
     return span
 

@@ -100,7 +100,7 @@ def check_record(
     if frame_record(data) != content:
         raise ValueError(
             f"record {number} at byte {offset} of {path} does not match its checksum: "
-            "the file is damaged; prepare the dataset again."
+            "the file is damaged; prepare the dataset again with --overwrite."
         )
     return data
 
@@ -108,5 +108,5 @@ def check_record(
 def _broken(path: pathlib.Path, position: int) -> ValueError:
     return ValueError(
         f"{path} is not a whole, uncompressed TFRecord file: no record begins at byte "
-        f"{position}; prepare the dataset again."
+        f"{position}; prepare the dataset again with --overwrite."
     )

@@ -26,7 +26,7 @@ Source: own; the network as in `prep.pitch.weights`.
 import numpy as np
 import tensorflow as tf
 
-from prep.pitch import products as products_lib
+from prep import products as products_lib
 from prep.pitch import weights as crepe_weights
 
 BLOCK_SIZE = 64  # samples; the unit that frames share

@@ -25,10 +25,10 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
+from prep import products as products_lib
 from prep import tensorflow_setup
 from prep.pitch import first_layer
 from prep.pitch import frames as crepe_frames
-from prep.pitch import products as products_lib
 from prep.pitch import spectral_layers
 from prep.pitch import weights as crepe_weights
 

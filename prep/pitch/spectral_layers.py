@@ -31,8 +31,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from prep import products as products_lib
 from prep.pitch import first_layer
-from prep.pitch import products as products_lib
 from prep.pitch import weights as crepe_weights
 
 TRANSFORM_SIZES = {128: 160, 64: 96, 32: 64, 16: 32, 8: 16}  # T -> N

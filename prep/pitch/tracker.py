@@ -189,8 +189,9 @@ class CrepeTracker:
 
     def _built(self) -> _Network:
         if self._network is None:
-            from prep.pitch import network  # TensorFlow: only when a recording comes
-            from prep.pitch import products
+            # TensorFlow: only when a recording comes.
+            from prep import products
+            from prep.pitch import network
 
             self._network = network.CrepeNetwork(
                 self.capacity, products=products.products_of(self.precision)

@@ -18,8 +18,6 @@ from prep.plan import text
 from prep.recordings import pitch_range
 from prep.recordings import recording as recordings_lib
 
-_SHOWN = 10  # rejections in an error message
-
 Probes = Sequence[recordings_lib.Probe | recordings_lib.Rejection]
 
 
@@ -52,7 +50,7 @@ def make_plan(
     if not kept:
         raise NothingLeftError(_nothing_left(rejections, n_found), rejections)
     try:
-        assigned = _assign(kept, eval_probes, settings)
+        assigned = _assign(kept, eval_probes, settings, rejections=rejections)
     except settings_lib.PrepError as error:
         raise NothingLeftError(str(error), rejections) from error
     return _lay_out(
@@ -70,19 +68,21 @@ class NothingLeftError(settings_lib.PrepError):
 
 
 def _nothing_left(rejections: Sequence[recordings_lib.Rejection], n_found: int) -> str:
-    listed = rejections[:_SHOWN]
-    shown = "".join(f"\n  {text.show_name(r.name)}: {r.reason}" for r in listed)
-    more = len(rejections) - _SHOWN
-    rest = f"\n  and {more} more, see rejected.jsonl" if more > 0 else ""
     which = f"none of the {n_found} recordings" if n_found > 1 else "the only recording"
     cannot = "can" if n_found > 1 else "cannot"
-    return f"{which} {cannot} be used:{shown}{rest}"
+    return f"{which} {cannot} be used:{_reasons(rejections)}"
+
+
+def _reasons(rejections: Sequence[recordings_lib.Rejection]) -> str:
+    return text.list_reasons([(r.name, r.reason) for r in rejections])
 
 
 def _assign(
     usable: list[material_lib.RecordingCuts],
     eval_probes: Probes,
     settings: settings_lib.Settings,
+    *,
+    rejections: Sequence[recordings_lib.Rejection],
 ) -> list[material_lib.RecordingCuts]:
     """Gives every recording its split, or splits the only one in time."""
     # The person says which recordings evaluate.
@@ -93,7 +93,8 @@ def _assign(
             flag = "--input" if chosen else "--eval_input"
             raise settings_lib.PrepError(
                 f"no recording of {flag} can be used (what is in both counts as "
-                "--eval_input): one of the splits would be empty; see rejected.jsonl."
+                "--eval_input): one of the splits would be empty. Not used:"
+                + _reasons(rejections)
             )
     elif settings.eval_split_fraction == 0:
         chosen = set()
@@ -167,8 +168,8 @@ class _Drafts:
     ):
         self._materials = materials
         self._settings = settings
-        # Indices of short sources, by split and transposition.
-        self._short: dict[tuple[str, float], list[int]] = {}
+        # Sources of short recordings, by split and transposition, and by recording.
+        self._short: dict[tuple[str, float], dict[int, int]] = {}
         self.sources: list[plan_lib.Source] = []
         self.examples: dealing.Examples = {splits.TRAIN: [], splits.EVAL: []}
         self.seconds = dict.fromkeys(self.examples, 0.0)
@@ -197,22 +198,38 @@ class _Drafts:
             material, index, cents=cents, settings=self._settings
         )
         split = material.parts[0].split
-        self._short.setdefault((split, cents), []).append(len(self.sources))
+        self._short.setdefault((split, cents), {})[index] = len(self.sources)
         self.sources.append(source)
 
     def add_packs(self) -> list[plan_lib.Pack]:
         """Lays the short recordings out and cuts the packs into examples."""
         packs: list[plan_lib.Pack] = []
-        for (split, cents), found in sorted(self._short.items()):
+        for split in sorted({split for split, _ in self._short}):
             # In the order of the content's hash, which mixes the pitches.
-            found.sort(key=lambda source: _id(self._material_of(source)))
-            lengths = [(source, self.sources[source].n_frames) for source in found]
-            for pack in packing.lay_out(lengths, split, settings=self._settings):
-                starts = self._cut(pack, split, cents)
-                track = len(self.sources) + len(packs)
-                self.examples[split].extend((track, start) for start in starts)
-                packs.append(pack)
+            found = sorted(
+                self._short[split, 0.0].values(),
+                key=lambda source: _id(self._material_of(source)),
+            )
+            groups = [
+                [self.sources[source].recording for source, _ in pack.pieces]
+                for pack in packing.lay_out(
+                    self._with_lengths(found), split, settings=self._settings
+                )
+            ]
+            # Copies stand together as the recordings do, so none is in two packs.
+            for cents in sorted(cents for of, cents in self._short if of == split):
+                sources = self._short[split, cents]
+                for group in groups:
+                    pieces = self._with_lengths([sources[one] for one in group])
+                    pack = packing.make_pack(pieces, split, settings=self._settings)
+                    starts = self._cut(pack, split, cents)
+                    track = len(self.sources) + len(packs)
+                    self.examples[split].extend((track, start) for start in starts)
+                    packs.append(pack)
         return packs
+
+    def _with_lengths(self, sources: list[int]) -> list[tuple[int, int]]:
+        return [(source, self.sources[source].n_frames) for source in sources]
 
     def _material_of(self, source: int) -> material_lib.RecordingCuts:
         return self._materials[self.sources[source].recording]

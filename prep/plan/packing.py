@@ -28,14 +28,14 @@ def lay_out(
     Returns:
         Packs that hold every source once, each as long as `cut_pack` can use up.
     """
-    rest = max(1, round(REST_SECS * settings.frame_rate))
+    rest = _rest(settings)
     if settings.short == "pad":
         groups = [[piece] for piece in lengths]
     elif split == splits.TRAIN:
         groups = _fill_strips(lengths, rest, settings.example_frames)
     else:
         groups = _fill_examples(lengths, rest, settings.example_frames)
-    return [_make_pack(group, rest, split, settings) for group in groups]
+    return [make_pack(group, split, settings=settings) for group in groups]
 
 
 def _fill_strips(
@@ -105,20 +105,28 @@ class _FirstRoom:
         return node - self._n_leaves
 
 
-def _make_pack(
-    group: Sequence[tuple[int, int]],
-    rest: int,
-    split: str,
-    settings: settings_lib.Settings,
+def make_pack(
+    group: Sequence[tuple[int, int]], split: str, *, settings: settings_lib.Settings
 ) -> plan_lib.Pack:
-    """Gives each recording its place, and the pack an end that examples reach."""
-    pieces, at = [], 0
+    """Gives each recording its place, and the pack an end that examples reach.
+
+    Args:
+        group: (index of the source, frames) of what stands in the pack, in order.
+        split: As for `lay_out`.
+        settings: Of the dataset.
+    """
+    pieces, at, rest = [], 0, _rest(settings)
     for source, n_frames in group:
         pieces.append((source, at))
         at += n_frames + rest
     length, hop = settings.example_frames, _hop(split, settings)
     n_hops = max(0, -(-(at - rest - length) // hop))
     return plan_lib.Pack(tuple(pieces), n_frames=length + n_hops * hop)
+
+
+def _rest(settings: settings_lib.Settings) -> int:
+    """Frames of silence between two recordings."""
+    return max(1, round(REST_SECS * settings.frame_rate))
 
 
 def cut_pack(

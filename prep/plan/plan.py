@@ -32,7 +32,7 @@ _VERSIONED = (
     "tensorflow",
     "torchcrepe",
 )
-_BY_FFMPEG = "FFmpeg"  # in the codec of a recording that PyAV decodes
+_FFMPEG_PACKAGE = "av"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -233,6 +233,10 @@ class Plan:
         """Names a source's features in the cache: a hash of all they depend on."""
         shift = self.settings.framing == "ddsp_same"
         octaves = self.sources[source].octaves
+        # What decoded another recording is nothing to this one.
+        versions = dict(self.versions)
+        if not _is_by_ffmpeg(self.recording_of(source)):
+            versions.pop(_FFMPEG_PACKAGE, None)
         return _hash(
             [
                 SCHEMA_VERSION,
@@ -243,7 +247,7 @@ class Plan:
                 features.SEGMENT_SECS,
                 features.MARGIN_SECS,
                 self.tracker_id,
-                self.versions,
+                versions,
                 # Of a recording as it is, the name that it always had.
                 *([f"octaves{octaves:+d}"] if octaves else []),
             ]
@@ -440,13 +444,18 @@ def segments_at(start: int, n_frames: int, settings: settings_lib.Settings) -> r
     return range(start // per_segment, (start + n_frames - 1) // per_segment + 1)
 
 
+def _is_by_ffmpeg(recording: recordings_lib.Recording) -> bool:
+    """Tells by the codec whether PyAV decodes a recording."""
+    return "FFmpeg" in recording.codec
+
+
 def package_versions(
     recordings: Iterable[recordings_lib.Recording],
 ) -> dict[str, str]:
     """Releases of the packages that records of these recordings depend on."""
-    by_ffmpeg = any(_BY_FFMPEG in recording.codec for recording in recordings)
+    by_ffmpeg = any(map(_is_by_ffmpeg, recordings))
     found = {}
-    for name in (*_VERSIONED, "av") if by_ffmpeg else _VERSIONED:
+    for name in (*_VERSIONED, _FFMPEG_PACKAGE) if by_ffmpeg else _VERSIONED:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 
 from prep import errors
+from prep import settings as settings_lib
 from prep.plan import plan as plan_lib
 from prep.plan import splits
 from prep.recordings import recording as recordings_lib
@@ -20,9 +21,16 @@ _SHOWN = 10  # lines of a kind
 _NOTHING: collections.Counter[str] = collections.Counter()
 
 
-def show_name(name: str) -> str:
-    """A file's name on one line, whatever it holds."""
-    return errors.printable(name.encode("utf-8", "backslashreplace").decode())
+def show_reason(name: str, reason: str) -> str:
+    """Why something happened to a file, on one line: a reason may name another file."""
+    return errors.printable(f"{name}: {reason}")
+
+
+def list_reasons(reasons: Sequence[tuple[str, str]]) -> str:
+    """Lines of (name, reason) for the end of a message, as many as a person reads."""
+    shown = [f"\n  {show_reason(*one)}" for one in reasons[:_SHOWN]]
+    more = len(reasons) - len(shown)
+    return "".join([*shown, f"\n  and {more} more"] if more else shown)
 
 
 def show_bytes(n_bytes: float) -> str:
@@ -48,16 +56,18 @@ def show_count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def estimate_secs(plan: plan_lib.Plan, cached_secs: float = 0.0) -> float:
-    """Time that all cores of this machine need for the plan, about.
+def estimate_secs(plan: plan_lib.Plan, cached_secs: float, *, n_cores: int) -> float:
+    """Time that the plan needs, about.
 
     Args:
         plan: What is to be computed.
         cached_secs: Audio whose pitch is in the cache, s.
+        n_cores: That track pitch.
     """
-    cores = os.cpu_count() or 1
     cost = _COST.get(plan.settings.crepe_capacity, _COST["full"])
-    return _COST_START + (plan.segment_secs - cached_secs) * cost * _COST_CORES / cores
+    return (
+        _COST_START + (plan.segment_secs - cached_secs) * cost * _COST_CORES / n_cores
+    )
 
 
 def describe(
@@ -65,6 +75,7 @@ def describe(
     passed_over: Sequence[Mapping[str, int]] = (),
     *,
     cached_secs: float = 0.0,
+    n_workers: int | None = 1,
 ) -> str:
     """The plan: recordings, minutes, examples, shards, time, what is left out.
 
@@ -72,6 +83,8 @@ def describe(
         plan: What it says.
         passed_over: Counts of entries that are no recordings, by kind.
         cached_secs: Audio whose pitch is in the cache, s.
+        n_workers: Processes that track pitch; None if an engine of its own decides,
+            whose cores are taken to be as many as this machine's.
     """
     settings = plan.settings
     total = sum(recording.secs for recording in plan.recordings)
@@ -93,20 +106,31 @@ def describe(
         lines.append("  no eval split (--eval_split_fraction=0)")
     # What a person should look at before the hours of computing.
     lines += _short(plan)
-    lines += [f"  note: {show_name(n)}: {t}" for n, t in _notes(plan)[:_SHOWN]]
+    lines += [f"  note: {show_reason(n, t)}" for n, t in _notes(plan)[:_SHOWN]]
     lines += _left_out(plan.rejections)
     others = sum((collections.Counter(one) for one in passed_over), _NOTHING)
     if others:
         listed = ", ".join(f"{count} {kind}" for kind, count in sorted(others.items()))
-        lines.append(f"  passed over, not audio by name: {listed}")
-    cached = f", {show_secs(cached_secs)} of it cached" if cached_secs else ""
-    secs = estimate_secs(plan, cached_secs)
-    lines.append(
-        f"  pitch of {show_secs(plan.segment_secs)} by CREPE "
-        f"({settings.crepe_capacity}){cached}: about {show_secs(secs)} on "
-        f"{os.cpu_count()} cores; {show_bytes(plan.n_bytes)} on disk"
-    )
+        lines.append(f"  passed over, not audio by name: {errors.printable(listed)}")
+    lines.append(_cost(plan, cached_secs, n_workers=n_workers))
     return "\n".join(lines)
+
+
+def _cost(plan: plan_lib.Plan, cached_secs: float, *, n_workers: int | None) -> str:
+    """Says what the plan takes of time and room, and what would take less."""
+    n_there = os.cpu_count() or 1
+    n_used = min(n_there, settings_lib.THREADS * n_workers) if n_workers else n_there
+    cores = show_count(n_used, "core")
+    if n_used < n_there:
+        n_enough = -(-n_there // settings_lib.THREADS)
+        cores = f"{n_used} of {n_there} cores, all with --workers={n_enough}"
+    cached = f", {show_secs(cached_secs)} of it cached" if cached_secs else ""
+    secs = estimate_secs(plan, cached_secs, n_cores=n_used)
+    return (
+        f"  pitch of {show_secs(plan.segment_secs)} by CREPE "
+        f"({plan.settings.crepe_capacity}){cached}: about {show_secs(secs)} on "
+        f"{cores}; {show_bytes(plan.n_bytes)} on disk"
+    )
 
 
 def _short(plan: plan_lib.Plan) -> list[str]:
@@ -144,9 +168,9 @@ def _notes(plan: plan_lib.Plan) -> list[tuple[str, str]]:
 
 def _left_out(rejections: tuple[recordings_lib.Rejection, ...]) -> list[str]:
     whole = [r for r in rejections if r.part == "all"]
-    lines = [f"  not used: {show_name(r.name)}: {r.reason}" for r in whole[:_SHOWN]]
+    lines = [f"  not used: {show_reason(r.name, r.reason)}" for r in whole[:_SHOWN]]
     if len(whole) > _SHOWN:
-        lines.append(f"  not used: {len(whole) - _SHOWN} more, see rejected.jsonl")
+        lines.append(f"  not used: {len(whole) - _SHOWN} more")
     by_reason: dict[str, float] = collections.defaultdict(float)
     for rejection in rejections:
         if rejection.part != "all":
@@ -160,12 +184,11 @@ def too_many(plan: plan_lib.Plan, allowed: float) -> str:
     """Why the job stops when more than `allowed` of the recordings are unusable."""
     whole = [r for r in plan.rejections if r.part == "all" and not r.copy_of]
     share = len(whole) / plan.n_found
-    shown = "".join(f"\n  {show_name(r.name)}: {r.reason}" for r in whole[:_SHOWN])
-    more = f"\n  and {len(whole) - _SHOWN} more" if len(whole) > _SHOWN else ""
+    shown = list_reasons([(r.name, r.reason) for r in whole])
     enough = min(1.0, int(share * 100 + 1) / 100)
     return (
         f"{len(whole)} of {plan.n_found} recordings ({share:.0%}) cannot be used, and "
-        f"--max_rejected={allowed:g} allows {allowed:.0%}:{shown}{more}\nPut them "
+        f"--max_rejected={allowed:g} allows {allowed:.0%}:{shown}\nPut them "
         f"right or remove them, or go on without them: --max_rejected={enough:.2f}"
     )
 
@@ -194,7 +217,7 @@ def describe_difference(old: plan_lib.Plan, new: plan_lib.Plan) -> list[str]:
             r.name for r in here.recordings if (r.name, r.recording_id) not in others
         ]
         if names:
-            shown = ", ".join(map(show_name, names[:3])) + (
+            shown = ", ".join(map(errors.printable, names[:3])) + (
                 ", ..." if len(names) > 3 else ""
             )
             lines.append(f"{len(names)} recordings are {word} or changed: {shown}")

@@ -9,6 +9,7 @@ import collections
 import dataclasses
 import glob
 import os
+import re
 from collections.abc import Iterable
 
 # Endings of sound, and of films whose sound is taken; `decode` looks at the content.
@@ -20,7 +21,7 @@ AUDIO_SUFFIXES = frozenset(
 # A Mac's zip has such a folder, with a `._name` of attributes beside every name.
 MAC_FOLDER = "__MACOSX"
 HIDDEN = "hidden"  # among what is passed over
-_GLOB_CHARACTERS = "*?["
+_GLOB_CHARACTERS = re.compile(r"[*?[]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +75,8 @@ def _walk(folder: str) -> Iterable[str]:
 
 def _expand(pattern: str, named: str) -> tuple[str, list[str], list[str]]:
     """Root for names, files meant to be recordings, files passed over."""
-    path = os.path.abspath(os.path.expanduser(pattern))
+    pattern = os.path.expanduser(pattern)
+    path = os.path.abspath(pattern)
     if os.path.isdir(path):
         files = list(_walk(path))
         # A folder that could not be opened comes back by its own name: keep it.
@@ -86,9 +88,10 @@ def _expand(pattern: str, named: str) -> tuple[str, list[str], list[str]]:
         return path, audio, sorted(set(files) - set(audio))
     if os.path.lexists(path):
         return os.path.dirname(path), [path], []
-    if any(character in pattern for character in _GLOB_CHARACTERS):
-        matches = sorted(glob.glob(path, recursive=True))
-        root = os.path.dirname(path.split("*")[0].split("?")[0].split("[")[0])
+    if _GLOB_CHARACTERS.search(pattern):
+        # Of the pattern as it is: the current folder's own name is no pattern.
+        matches = sorted(map(os.path.abspath, glob.glob(pattern, recursive=True)))
+        root = os.path.abspath(os.path.dirname(_GLOB_CHARACTERS.split(pattern)[0]))
         # A folder among the matches of a glob was not asked for: its files were not.
         files = [f for f in matches if not os.path.isdir(f)]
         files = [f for f in files if not _is_hidden(f, root)]
@@ -130,6 +133,16 @@ def find_recordings(patterns: Iterable[str], *, flag: str = "--input") -> FoundF
         names=tuple(names[p] if unique[names[p]] == 1 else p for p in ordered),
         passed_over=dict(sorted(passed_over.items())),
     )
+
+
+def name_apart(found: FoundFiles, other: FoundFiles) -> FoundFiles:
+    """The same files; one whose name is that of another file goes by its path."""
+    taken = dict(zip(other.names, other.paths, strict=True))
+    names = (
+        name if taken.get(name, path) == path else path
+        for name, path in zip(found.names, found.paths, strict=True)
+    )
+    return dataclasses.replace(found, names=tuple(names))
 
 
 def _kind(path: str, root: str) -> str:

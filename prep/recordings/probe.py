@@ -31,7 +31,6 @@ CLIPPED_SHARE = 1e-4  # of the samples, from which a recording is called clipped
 MAX_OFFSET = 0.01  # of full scale, from which an offset is worth a note
 LOUD_PEAK = 4.0  # of full scale, from which a float file's level is worth a note
 MAX_PEAK = 1e10  # of full scale; samples on the scale of 32-bit integers are below
-QUIETEST_PEAK = 2.0 / 32768.0  # of full scale; below, 16 bits hold noise alone
 # A header may be wrong by so much without a note: encoders pad both ends (0.05 s).
 HEADER_SECS = 0.1
 _READ_BYTES = 1 << 20
@@ -128,7 +127,7 @@ def _check_file(path: str) -> int:
     """Size of a file that may hold audio.
 
     Raises:
-        audio.UnreadableError: If it is no file, empty, or of a kind never read.
+        decode.UnreadableError: If it is no file, empty, or of a kind never read.
     """
     try:
         status = os.stat(path)
@@ -295,15 +294,13 @@ def _check_samples(
             f"no audio by its numbers: samples of up to {tally.peak:.3g} times full "
             "scale"
         )
-    gain_db, audible = 0.0, tally.peak > QUIETEST_PEAK
-    if normalize == "peak" and audible:
-        gain_db = 20.0 * math.log10(recordings_lib.NORMALIZED_PEAK / tally.peak)
+    gain_db = 20.0 * math.log10(recordings_lib.find_gain(tally.peak, normalize))
     loudest = float(listened.envelope.max()) + gain_db
     if loudest < min_loudness_db:
         numbers["max_loudness_db"] = round(max(loudest, loudness.MIN_DB), 2)
         hint = ""
         if (
-            audible
+            tally.peak > recordings_lib.QUIETEST_PEAK
             and normalize != "peak"
             and listened.envelope.max() > loudness.MIN_DB
         ):

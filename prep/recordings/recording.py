@@ -6,6 +6,19 @@ from collections.abc import Sequence
 import numpy as np
 
 NORMALIZED_PEAK = 0.99  # of full scale, of recordings with --normalize=peak
+QUIETEST_PEAK = 2.0 / 32768.0  # of full scale; up to it, 16 bits hold noise alone
+
+
+def find_gain(peak: float, normalize: str) -> float:
+    """Factor by which a recording is scaled; 1 for one that holds noise alone.
+
+    Args:
+        peak: Highest absolute value of its downmix.
+        normalize: "peak" or "none".
+    """
+    if normalize != "peak" or peak <= QUIETEST_PEAK:
+        return 1.0
+    return NORMALIZED_PEAK / peak
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from prep.recordings import excerpt
 
 # Programs that write to a pipe put a size here, or beyond, that means "unknown".
 UNKNOWN_SIZE = 0x7FF00000  # bytes
+MAX_SIZE = 0xFFFFFFFF  # bytes of a chunk; in RF64 it stands for a size of 64 bits
 SLACK = 1 << 10  # bytes that may follow the audio, in no chunk, without a note
 MAX_CHUNKS = 10_000  # of a file; a damaged one could name millions of empty ones
 MAX_FORMAT_BYTES = 1 << 12  # of a format chunk; the longest known has about 50
@@ -137,11 +138,19 @@ def _count_trailing(file: BinaryIO, position: int, size: int) -> int:
 
 
 def repaired(file: BinaryIO, header: Header) -> excerpt.Excerpt:
-    """The same audio behind a header of nothing but format and length."""
-    fmt = header.format_chunk
-    chunks = b"fmt " + struct.pack("<I", len(fmt)) + fmt + b"\0" * (len(fmt) % 2)
-    chunks += b"data" + struct.pack("<I", header.n_bytes)
-    riff = struct.pack("<4sI4s", b"RIFF", 4 + len(chunks) + header.n_bytes, b"WAVE")
-    return excerpt.Excerpt(
-        file, begin=header.begin, n_bytes=header.n_bytes, head=riff + chunks
-    )
+    """The same audio behind a header of nothing but format and length.
+
+    A length that 32 bits cannot say stands in a header of RF64.
+    """
+    fmt, n_bytes = header.format_chunk, header.n_bytes
+    chunks = struct.pack("<4sI", b"fmt ", len(fmt)) + fmt + b"\0" * (len(fmt) % 2)
+    name, size = b"RIFF", len(b"WAVE") + len(chunks) + 8 + n_bytes
+    said_size, said_bytes = size, n_bytes
+    if size > MAX_SIZE:
+        # Sizes of the file and of the audio; number of samples, of other long chunks.
+        ds64 = struct.pack("<QQQI", size + 36, n_bytes, 0, 0)
+        chunks = struct.pack("<4sI", b"ds64", len(ds64)) + ds64 + chunks
+        name, said_size, said_bytes = b"RF64", MAX_SIZE, MAX_SIZE
+    head = struct.pack("<4sI4s", name, said_size, b"WAVE") + chunks
+    head += struct.pack("<4sI", b"data", said_bytes)
+    return excerpt.Excerpt(file, begin=header.begin, n_bytes=n_bytes, head=head)

@@ -13,6 +13,7 @@ import numpy as np
 import soundfile
 
 from prep import checked_json
+from prep import errors
 from prep import settings as settings_lib
 from prep.beam import steps
 from prep.pitch import tracker
@@ -64,7 +65,7 @@ def render(job: steps.Job, statistics: checked_json.Json) -> str:
         n_more=max(0, len(longest) - MAX_ROWS),
         longest=max(r["seconds_used"] for r in longest),
         rejected=[
-            {"name": text.show_name(r.name), "reason": r.reason}
+            {"name": errors.printable(r.name), "reason": r.reason}
             for r in whole[:MAX_ROWS]
         ],
         n_more_rejected=max(0, len(whole) - MAX_ROWS),
@@ -172,11 +173,11 @@ def _player(job: steps.Job, track: int, start: int) -> checked_json.Json:
     # An example is named by its place in a recording, or by all that it holds.
     if plan.pack_of(track) is None:
         begin_secs = start / settings.frame_rate
-        parts = [(text.show_name(plan.recording_of(track).name), begin_secs)]
+        parts = [(errors.printable(plan.recording_of(track).name), begin_secs)]
     else:
         parts = [
             (
-                text.show_name(plan.recording_of(span.source).name),
+                errors.printable(plan.recording_of(span.source).name),
                 span.at / settings.frame_rate,
             )
             for span in example.spans

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from prep import checked_json
+from prep import errors
 from prep.beam import steps
 from prep.pitch import tracker
 from prep.plan import plan as plan_lib
@@ -167,7 +168,7 @@ def _describe_recording(
     recording, octaves = plan.recording_of(source), plan.sources[source].octaves
     return {
         "recording_id": recording.recording_id,
-        "name": text.show_name(recording.name),
+        "name": errors.printable(recording.name),
         "splits": sorted(set(found_in), key=[splits.TRAIN, splits.EVAL].index),
         "seconds": round(recording.secs, 3),
         "seconds_used": round(tally.loudness_db.n / plan.settings.frame_rate, 3),

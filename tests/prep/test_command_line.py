@@ -57,6 +57,7 @@ def test_help_shows_flags_in_groups_with_defaults_and_examples(capsys):
         (["--inptu=x", "--count=0"], "no flag --inptu; did you mean --input?"),
         (["--zzz"], "there is no flag --zzz. --help lists the flags."),
         (["--count=0"], "0 is not a positive integer"),
+        (["--noquiet=1"], "--noquiet=1 does not take an argument; --help lists"),
         (["--kind=bitter"], "value should be one of"),
         (["apple"], "unexpected 'apple': every argument is a --flag"),
         (["--quiet"], "--input is missing: something to eat."),
@@ -70,16 +71,25 @@ def test_a_command_line_that_cannot_be_read_is_one_sentence_and_2(
     assert line.startswith("eat: ") and message in line
 
 
-def test_a_mistyped_flag_is_named_before_others_are_handed_on(capsys):
+def test_flags_that_may_be_anothers_are_handed_on(capsys):
     seen = []
-    main = lambda values, others: seen.append(others) or 0
+    main = lambda values, others: seen.append((values.input, others)) or 0
     program = make_program(main, takes_others=True)
-    assert command_line.run_words(program, ["--cuont=2", "--input=a"]) == 2
-    assert "did you mean --count?" in capsys.readouterr().err
-    assert command_line.run_words(program, ["--input=a", "--region=b"]) == 0
-    assert command_line.run_words(program, ["--region=b"]) == 0  # main asks for it
-    assert command_line.run_words(program, []) == 2
-    assert seen == [["--region=b"], ["--region=b"]]
+    for words in (["--cuont=2"], ["--num_workers", "3", "--input=a"], ["--input=a"]):
+        assert command_line.run_words(program, words) == 0
+    assert command_line.run_words(program, []) == 2  # else main asks for it
+    assert seen == [([], ["--cuont=2"]), (["a"], ["--num_workers", "3"]), (["a"], [])]
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    "words", [["b"], ["--input", "a", "b", "--count=2"], ["--region=c", "b"]]
+)
+def test_word_that_is_nobodys_value_is_refused_at_once(capsys, words):
+    program = make_program(takes_others=True, loads=("no_such_module_of_ours",))
+    assert command_line.run_words(program, words) == 2
+    said = "'b': every argument is a --flag; quote a glob, or repeat --input."
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -106,6 +116,18 @@ def test_what_goes_wrong_has_its_code(capsys, error, code, message):
     assert ("Traceback" in said) == (code == 70)
 
 
+def test_terminal_that_cannot_show_a_name_is_no_fault():
+    code = (
+        "import sys; from prep import command_line, run_beam\n"
+        "say = lambda values: run_beam._say('h\\u00f6he \\udcff\\x1b.wav\\nb.wav')\n"
+        "command_line.run(command_line.Program('eat', '', (), lambda groups: None, "
+        "say, '0'))"
+    )
+    ascii_only = {"PYTHONIOENCODING": "ascii"}
+    done = programs.run(programs.PYTHON, "-c", code, environment=ascii_only)
+    assert done.stdout == "h\\xf6he \\udcff\\x1b.wav\nb.wav\n"
+
+
 def test_nothing_is_loaded_before_flags_are_checked(capsys):
     def check(values):
         raise command_line.UsageError("refused.")
@@ -119,7 +141,7 @@ def test_nothing_is_loaded_before_flags_are_checked(capsys):
 @pytest.mark.parametrize("words", [["--help"], ["--no_such_flag_at_all=1", "--run=x"]])
 def test_help_and_refusals_import_nothing_heavy(name, words):
     if name == "ddsp_prep" and words != ["--help"]:
-        words = ["--inptu=x"]  # other flags may be Beam's
+        words = ["a.wav"]  # flags may be Beam's
     code = (
         f"import sys, {PROGRAMS[name]} as program\n"
         "from prep import command_line\n"

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import pathlib
+import resource
 
 import numpy as np
 import pytest
@@ -61,6 +62,19 @@ def test_render_demo_repeats_with_a_seed_and_differs_without(rendered, tmp_path)
     other = demo.render_demo(tmp_path / "other", seed=4, **kwargs)
     assert digests(again) == digests(rendered)
     assert set(digests(other)).isdisjoint(digests(rendered))
+
+
+def test_demo_that_does_not_fit_on_the_disk_leaves_nothing(tmp_path):
+    """A half-written recording would be taken for one."""
+    output = tmp_path / "demo" / "recordings"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            demo.render_demo(output, minutes=0.15)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(output.parent.iterdir()) == []
 
 
 def test_render_demo_refuses_a_folder_with_recordings(rendered):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 
 import numpy as np
 import pytest
@@ -142,13 +143,46 @@ def test_cache_that_is_gone_when_all_shards_are_written_is_made_again(
     )
 
 
-def test_entries_from_before_there_were_checksums_are_used(tmp_path):
+def test_samples_that_are_cut_off_are_decoded_anew(source, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(preparation, "_finish", lambda job, say: None)
+        prep_helpers.prepare(source, tmp_path / "out")
+    for shard in (tmp_path / "out").glob("*.tfrecord-*"):
+        shard.unlink()
+    for spool in (tmp_path / "out" / ".prep" / "audio").iterdir():
+        os.truncate(spool, spool.stat().st_size // 2)
+    prep_helpers.prepare(source, tmp_path / "out")
+    prep_helpers.prepare(source, tmp_path / "fresh")
+    assert prep_helpers.contents(tmp_path / "out") == prep_helpers.contents(
+        tmp_path / "fresh"
+    )
+
+
+def test_excerpt_that_does_not_fit_on_the_disk_is_an_error(tmp_path):
+    """Closing the file is where a disk says that it is full."""
+    path = tmp_path / "spool.f32"
+    path.write_bytes(bytes(8000))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            steps._take_excerpt(path, 0, n_samples=1600, fade_size=10)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("n_left", [0, 5, 100, 200])
+def test_entry_that_was_not_written_to_its_end_is_none(tmp_path, n_left):
+    """A file system may keep the length of a file and lose what is in it."""
+    path = tmp_path / "entry.npy"
     values = np.arange(30, dtype=np.float32).reshape(3, 10)
-    np.save(tmp_path / "old.npy", values)
-    np.testing.assert_array_equal(feature_cache.read(tmp_path / "old.npy"), values)
-    feature_cache.write(tmp_path / "new.npy", values, temporary=tmp_path)
-    np.testing.assert_array_equal(feature_cache.read(tmp_path / "new.npy"), values)
-    np.testing.assert_array_equal(np.load(tmp_path / "new.npy"), values)
+    feature_cache.write(path, values, temporary=tmp_path)
+    content = path.read_bytes()
+    np.testing.assert_array_equal(feature_cache.read(path), values)
+    np.testing.assert_array_equal(np.load(path), values)
+    for torn in (content[:n_left], content[:n_left].ljust(len(content), b"\0")):
+        path.write_bytes(torn)
+        assert feature_cache.read(path) is None
 
 
 def test_estimate_knows_the_cache(source, tmp_path):

@@ -13,7 +13,10 @@ import soundfile
 
 from prep import settings as settings_lib
 from prep.beam import steps
+from prep.dataset import info
 from prep.dataset import layout as dataset_layout
+from prep.dataset import tfrecords
+from prep.recordings import decode
 from prep.recordings import recording as recordings_lib
 from tests.helpers import prep_helpers
 
@@ -39,10 +42,10 @@ def test_dataset_holds_what_was_promised(source, tmp_path):
     found = prep_helpers.contents(tmp_path / "out")
     shards = {name for name in found if ".tfrecord-" in name}
     assert set(found) - shards == WRITTEN
-    info = json.loads(found["dataset_info.json"])
-    train = info["splits"]["train"]
-    assert len(shards) == train["n_shards"] + info["splits"]["eval"]["n_shards"]
-    assert found["COMPLETED"].decode().strip() == info["plan_hash"]
+    facts = json.loads(found["dataset_info.json"])
+    splits = facts["splits"]
+    assert len(shards) == splits["train"]["n_shards"] + splits["eval"]["n_shards"]
+    assert found["COMPLETED"].decode().strip() == facts["plan_hash"]
     assert str(tmp_path) not in found["dataset_info.json"].decode()
     assert any("train: " in line for line in said)
     assert not (tmp_path / "out" / ".prep" / "audio").exists()
@@ -62,6 +65,32 @@ def test_second_run_has_nothing_to_do(source, tmp_path):
     assert "nothing to do" in said[-1]
     after = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").glob("[!.]*")}
     assert after == before
+
+
+@pytest.mark.parametrize(
+    "name", ["train.tfrecord-00000*", "dataset_info.json", "dataset.html"]
+)
+def test_file_that_is_gone_from_a_dataset_is_made_again(source, tmp_path, name):
+    prep_helpers.prepare(source, tmp_path / "out")
+    before = prep_helpers.contents(tmp_path / "out")
+    for path in (tmp_path / "out").glob(name):
+        path.unlink()
+    prep_helpers.prepare(source, tmp_path / "out")
+    assert prep_helpers.contents(tmp_path / "out") == before
+
+
+def test_damaged_files_are_replaced_as_the_message_says(source, tmp_path):
+    prep_helpers.prepare(source, tmp_path / "out")
+    before = prep_helpers.contents(tmp_path / "out")
+    (shard, *_) = (tmp_path / "out").glob("train.tfrecord-*")
+    shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="again with --overwrite"):
+        tfrecords.find_offsets(shard.read_bytes(), shard)
+    (tmp_path / "out" / "dataset_info.json").write_text("{")
+    with pytest.raises(ValueError, match="again with --overwrite"):
+        info.read_dataset_info(tmp_path / "out")
+    prep_helpers.prepare(source, tmp_path / "out", overwrite=True)
+    assert prep_helpers.contents(tmp_path / "out") == before
 
 
 class Stopped(Exception):
@@ -258,6 +287,21 @@ def test_recording_that_vanishes_stops_the_job_and_keeps_the_rest(
     prep_helpers.prepare(source, tmp_path / "out")
 
 
+def test_failures_are_listed_once_a_recording_and_ten_at_most(tmp_path, monkeypatch):
+    def fail(job, number):
+        raise decode.UnreadableError("damaged by now")
+
+    prep_helpers.write_tones(tmp_path / "in", [1.5] * 12)
+    monkeypatch.setattr(steps, "spool_recording", fail)
+    with pytest.raises(settings_lib.PrepError) as told:
+        prep_helpers.prepare(
+            tmp_path / "in", tmp_path / "out", transpose_cents=(0.0, 50.0)
+        )
+    said = str(told.value).splitlines()
+    assert len(set(said)) == len(said) == 13
+    assert said[10].endswith("damaged by now") and said[11] == "  and 2 more"
+
+
 def test_recording_that_changes_while_working_is_caught(source, tmp_path, monkeypatch):
     real = steps.spool_recording
 
@@ -283,11 +327,30 @@ def test_too_many_unusable_recordings_stop_the_job(source, tmp_path):
     assert "not used: bad.wav" in said[0]
 
 
+def test_recordings_of_both_flags_have_names_of_their_own(source, tmp_path):
+    (tmp_path / "held").mkdir()
+    soundfile.write(tmp_path / "held" / "tone0.wav", prep_helpers.tone(2.2), 16000)
+    held = [str(tmp_path / "held")]
+    prep_helpers.prepare(source, tmp_path / "out", eval_inputs=held)
+    facts = info.read_dataset_info(tmp_path / "out")
+    names = [one.name for part in facts.splits.values() for one in part.recordings]
+    assert len(set(names)) == len(names) == 6
+
+
 def test_copies_are_named_and_do_not_stop_the_job(source, tmp_path):
     for number in range(3):
         shutil.copy(source / "tone0.wav", source / f"tone0 ({number}).wav")
     said = prep_helpers.prepare(source, tmp_path / "out", dry_run=True, max_rejected=0)
     assert said[0].count("the same content as ") == 3
+
+
+def test_names_of_other_files_stay_on_their_line_too(source, tmp_path):
+    strange = os.fsdecode(b"\xff\n\x1b[2J")
+    shutil.copy(source / "tone0.wav", source / f"a{strange}.wav")
+    (source / f"a.{strange}").touch()
+    said = prep_helpers.prepare(source, tmp_path / "out", dry_run=True)
+    assert "  not used: tone0.wav: the same content as a\\udcff\\n\\x1b[2J" in said[0]
+    assert "not audio by name: 1 .\\udcff\\n\\x1b[2j" in said[0]
 
 
 def test_entries_that_are_passed_over_are_counted(source, tmp_path):
@@ -352,8 +415,8 @@ def test_strange_names_go_all_the_way(tmp_path):
     page = (tmp_path / "out" / "dataset.html").read_text()
     assert "&lt;b&gt;&amp;.wav" in page
     assert "<b>&.wav" not in page
-    info = json.loads((tmp_path / "out" / "dataset_info.json").read_text())
-    found = [r["name"] for s in info["splits"].values() for r in s["recordings"]]
+    facts = json.loads((tmp_path / "out" / "dataset_info.json").read_text())
+    found = [r["name"] for s in facts["splits"].values() for r in s["recordings"]]
     assert {"höhe-音.wav", "line\nbreak.wav", "\\udcff\\udcfe.wav"} < set(found)
 
 
@@ -368,6 +431,25 @@ def test_normalized_recordings_reach_the_same_peak(tmp_path):
         examples = prep_helpers.read_examples(tmp_path / "out", split)
         peak = max(np.abs(e["audio"]).max() for e in examples)
         assert peak == pytest.approx(recordings_lib.NORMALIZED_PEAK, abs=1e-4)
+
+
+def test_noise_of_the_last_bit_is_not_made_louder(tmp_path):
+    """As the plan says, which leaves its loudness as it is."""
+    (tmp_path / "in").mkdir()
+    for name, level in (("silence", 0.0), ("noise", 1e-5), ("music", 0.1)):
+        tone = prep_helpers.tone(4.0, level=level)
+        soundfile.write(tmp_path / "in" / f"{name}.wav", tone, 16000, subtype="FLOAT")
+    prep_helpers.prepare(
+        *(tmp_path / "in", tmp_path / "out"), normalize="peak", min_loudness_db=-80.0
+    )
+    peaks = {
+        float(np.abs(example["audio"]).max())
+        for split in ("train", "eval")
+        for example in prep_helpers.read_examples(tmp_path / "out", split)
+    }
+    assert min(peaks) == 0.0
+    assert max(peaks) == pytest.approx(recordings_lib.NORMALIZED_PEAK, abs=1e-4)
+    assert [peak for peak in peaks if 0.0 < peak <= 1e-5]
 
 
 @pytest.mark.slow
@@ -422,7 +504,6 @@ def test_long_recording_of_many_segments_equals_the_whole(tmp_path, monkeypatch)
         tmp_path / "in", tmp_path / "out", example_secs=8.0, hop_secs=8.0
     )
     from prep import features
-    from prep.recordings import decode
 
     clip = decode.load_audio(tmp_path / "in" / "tone0.wav", 16000)
     whole = features.compute_features(clip, tracker=prep_helpers.StubTracker())

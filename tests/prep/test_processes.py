@@ -5,6 +5,7 @@ import fcntl
 import math
 import resource
 import threading
+import types
 
 import pytest
 
@@ -74,6 +75,7 @@ def test_the_peak_stays_when_memory_is_given_back():
 
 def test_a_started_process_has_a_peak_of_its_own():
     """ru_maxrss would begin with this process's."""
+    assert len(b"." * 100_000_000) == 1e8  # which this one takes
     (peak,) = run("print(processes.peak_mb())")
     assert 5.0 < peak < 100.0 < processes.peak_mb()
 
@@ -84,3 +86,20 @@ def test_without_proc_the_c_library_is_asked(monkeypatch, tmp_path):
     assert processes.peak_mb() == pytest.approx(
         most * processes.KIBIBYTE / processes.MEGABYTE, abs=MARGIN
     )
+
+
+@pytest.mark.parametrize(("system", "n_mb"), [("linux", 2.048), ("darwin", 0.002)])
+def test_a_mac_counts_bytes(monkeypatch, system, n_mb):
+    monkeypatch.setattr(processes.sys, "platform", system)
+    usage = types.SimpleNamespace(ru_maxrss=2000)
+    assert processes.usage_mb(usage) == pytest.approx(n_mb)
+
+
+def test_peaks_are_asked_for_in_one_place():
+    asking = [
+        path.name
+        for package in ("prep", "models", "evaluation", "benchmarks")
+        for path in sorted((programs.REPOSITORY / package).rglob("*.py"))
+        if "ru_maxrss" in path.read_text("utf-8")
+    ]
+    assert asking == ["processes.py"]

@@ -205,6 +205,13 @@ def test_beams_own_flags_pass_through():
     assert found["runner"] == "FlinkRunner"
 
 
+def test_flags_of_beam_that_resemble_ours_are_beams():
+    beams = ["--num_workers=3", "--streaming", "--profile_sample_rate=0.5"]
+    ours = ["workers", "framing", "sample_rate"]
+    found = runners.make_options(beam_args=beams, own_flags=ours).get_all_options()
+    assert (found["num_workers"], found["streaming"]) == (3, True)
+
+
 @pytest.mark.parametrize(
     "values, match",
     [
@@ -212,6 +219,7 @@ def test_beams_own_flags_pass_through():
         ({"workers": 2, "runner": "FlinkRunner"}, "flags of its own"),
         ({"dask": "tcp://h:1", "runner": "FlinkRunner"}, "brings its own runner"),
         ({"beam_args": ["--flink_mster=x"]}, "Similar: --flink_master"),
+        ({"beam_args": ["--inptu=x"], "own_flags": ["input"]}, "Similar: --input"),
     ],
 )
 def test_contradictions_are_refused(values, match):

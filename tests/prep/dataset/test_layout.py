@@ -133,6 +133,15 @@ def test_names_of_features_are_spread_over_folders(tmp_path):
     assert layout_lib.Layout(tmp_path).cache == tmp_path / ".prep" / "cache"
 
 
+def test_folders_are_those_that_a_person_means(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    layout = layout_lib.Layout("~/data", "~/x")
+    assert (layout.output, layout.cache) == (tmp_path / "data", tmp_path / "x")
+    for folders in (("gs://b/x",), ("data", "s3://b/x")):
+        with pytest.raises(settings_lib.PrepError, match=r"b/x is an address"):
+            layout_lib.Layout(*folders)
+
+
 def test_json_is_the_same_whatever_the_order_and_no_nan():
     assert layout_lib.to_json({"b": 1, "a": ["é"]}) == (
         '{\n "a": [\n  "\\u00e9"\n ],\n "b": 1\n}\n'

@@ -164,11 +164,7 @@ def rejected(n, *, notes=()):
     [
         (1, "the only recording cannot be used:", "fills it up with silence"),
         (10, "none of the 10 recordings can be used:", "fills it up with silence"),
-        (
-            11,
-            "none of the 11 recordings can be used:",
-            "and 1 more, see rejected.jsonl",
-        ),
+        (11, "none of the 11 recordings can be used:", "and 1 more"),
     ],
 )
 def test_nothing_left_names_ten_and_counts_the_rest(n_probes, begins, ends):
@@ -179,6 +175,12 @@ def test_nothing_left_names_ten_and_counts_the_rest(n_probes, begins, ends):
     assert first == begins and rest[-1].endswith(ends)
     assert len(rest) == n_probes
     assert len(told.value.rejections) == n_probes
+
+
+def test_plan_in_words_points_to_no_file_of_which_a_dry_run_has_none():
+    lost = [recordings_lib.Rejection(f"{i}", "", "all", "why", {}) for i in range(12)]
+    plan = dataclasses.replace(plans.PLAN, rejections=tuple(lost))
+    assert "  not used: 9: why\n  not used: 2 more\n" in text.describe(plan)
 
 
 def test_copies_follow_the_recording_the_least_transposed_first():
@@ -252,8 +254,9 @@ def test_eval_input_is_kept_out_of_training(folder, tmp_path):
 
 
 def test_eval_input_that_is_all_there_is_leaves_nothing_to_train(folder):
-    with pytest.raises(settings_lib.PrepError, match="no recording of --input"):
+    with pytest.raises(settings_lib.PrepError, match="no recording of --input") as told:
         make_plan(folder, eval_folder=folder)
+    assert "\n  tone0.wav: the same content as tone0.wav" in str(told.value)
 
 
 def test_silent_examples_are_dropped_and_reported(tmp_path):
@@ -421,6 +424,26 @@ def test_recordings_that_are_decoded_by_another_package_are_named(folder):
     )
     assert "av" in plan_lib.package_versions(changed.recordings)
     assert "av" not in plan_lib.package_versions(plan.recordings)
+
+
+@pytest.mark.parametrize(
+    ("n_there", "n_workers", "secs", "cores"),
+    [
+        (1, 1, 48, "1 core;"),
+        (2, 1, 24, "2 cores;"),
+        (16, 1, 24, "2 of 16 cores, all with --workers=8;"),
+        (15, 3, 8, "6 of 15 cores, all with --workers=8;"),
+        (16, 8, 3, "16 cores;"),
+        (16, None, 3, "16 cores;"),  # an engine's
+    ],
+)
+def test_time_is_that_of_the_cores_that_are_used(
+    folder, monkeypatch, n_there, n_workers, secs, cores
+):
+    monkeypatch.setattr(text.os, "cpu_count", lambda: n_there)
+    plan = make_plan(folder)
+    said = text.describe(plan, cached_secs=plan.segment_secs - 100, n_workers=n_workers)
+    assert f"about {8 + secs:.1f} s on {cores}" in said
 
 
 def test_names_in_a_message_of_many_lines_hold_no_line_break(folder):

@@ -218,6 +218,18 @@ def test_transposed_copies_of_short_recordings_only_train(notes):
     assert cents == {("train", 0.0), ("train", 50.0), ("eval", 0.0)}
 
 
+@pytest.mark.parametrize("short", ["pack", "pad"])
+def test_no_recording_stands_in_two_packs_whatever_the_transposition(notes, short):
+    """Statistics by pack are statistics by recording only then."""
+    plan = make_plan(notes, short=short, transpose_cents=(0.0, -1200.0, 50.0))
+    packs_of = {}
+    for track in range(len(plan.sources), len(plan.sources) + len(plan.packs)):
+        for recording in plan.recordings_in(track):
+            packs_of.setdefault(recording.recording_id, set()).add(plan.track_id(track))
+    assert len(packs_of) == 40
+    assert {len(packs) for packs in packs_of.values()} == {1}
+
+
 def test_trimmed_recordings_stand_without_their_silence(tmp_path):
     for index in range(4):
         audio = prep_helpers.tone(2.0, f0_hz=220.0 + 50 * index)

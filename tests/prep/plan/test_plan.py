@@ -129,6 +129,21 @@ def test_cached_features_are_those_of_the_same_audio_and_programs(changed):
     assert same.features_id(0) == PLAN.features_id(0)
 
 
+def test_features_of_a_wav_stay_valid_beside_an_mp3():
+    by_ffmpeg = plans.recording("b", codec="MP3 MP3FLOAT (FFmpeg)")
+    alone, beside, newer = (
+        dataclasses.replace(
+            PLAN,
+            recordings=(PLAN.recordings[0], by_ffmpeg, *PLAN.recordings[2:]),
+            versions={"numpy": "2", **more},
+        )
+        for more in ({}, {"av": "18"}, {"av": "19"})
+    )
+    assert alone.features_id(0) == beside.features_id(0) == newer.features_id(0)
+    assert alone.features_id(0) == PLAN.features_id(0)
+    assert beside.features_id(1) != newer.features_id(1)
+
+
 def test_hash_follows_records_and_not_places_or_words():
     lost = recordings_lib.Rejection("e", "/in/e", "all", "why", {"seconds": 1.0})
     plan = dataclasses.replace(PLAN, rejections=(lost,))

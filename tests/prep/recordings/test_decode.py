@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import soundfile
@@ -42,6 +44,16 @@ def test_downmix_is_the_mean_of_all_channels(tmp_path, n_channels, rng):
     soundfile.write(tmp_path / "a.wav", block, 16000, subtype="FLOAT")
     loaded = decode.load_audio(tmp_path / "a.wav", 16000)
     np.testing.assert_allclose(loaded, block.mean(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("n_samples", [1 << 31, 5 << 29])
+def test_length_that_was_never_written_may_be_beyond_32_bits(tmp_path, n_samples):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.zeros(0), 48000, subtype="PCM_16")
+    os.truncate(path, path.stat().st_size + 2 * n_samples)  # takes no room on the disk
+    with decode.open_recording(path) as file:
+        assert (file.n_declared, file.codec) == (n_samples, "RF64 PCM_16")
+        assert len(next(file.blocks())) == decode.BLOCK_FRAMES
 
 
 def test_text_named_wav_is_no_audio(tmp_path):

@@ -35,6 +35,19 @@ def test_glob_passes_over_a_folder_that_matches(folder):
     assert found.passed_over == {"folder": 1}
 
 
+@pytest.mark.parametrize("name", ["take [1]", "what?", "a*b"])
+def test_relative_glob_is_one_in_a_folder_with_a_name_like_a_pattern(
+    folder, monkeypatch, name
+):
+    (folder / name / "sub").mkdir(parents=True)
+    (folder / name / "sub" / "b.wav").touch()
+    monkeypatch.chdir(folder / name)
+    for pattern, names in (("*/*.wav", ("sub/b.wav",)), ("sub/?.wav", ("b.wav",))):
+        found = find.find_recordings([pattern])
+        assert found.names == names
+        assert found.paths == (str(folder / name / "sub" / "b.wav"),)
+
+
 def test_single_file_needs_no_known_ending(folder):
     assert find.find_recordings([str(folder / "notes.txt")]).names == ("notes.txt",)
 
@@ -50,6 +63,17 @@ def test_equal_names_of_two_folders_become_distinct(tmp_path):
         (tmp_path / parent / "a.wav").write_bytes(b"x")
     found = find.find_recordings([str(tmp_path / "x"), str(tmp_path / "y")])
     assert len(set(found.names)) == 2
+
+
+def test_names_are_unique_over_both_flags(tmp_path):
+    for parent in ("x", "y"):
+        (tmp_path / parent).mkdir()
+        for name in ("a.wav", f"{parent}.wav"):
+            (tmp_path / parent / name).touch()
+    one, two = (find.find_recordings([str(tmp_path / part)]) for part in ("x", "y"))
+    assert find.name_apart(one, two).names == (str(tmp_path / "x" / "a.wav"), "x.wav")
+    assert find.name_apart(two, one).names == (str(tmp_path / "y" / "a.wav"), "y.wav")
+    assert find.name_apart(one, one) == one  # a file has one name
 
 
 def test_strange_names_are_found(tmp_path):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from prep import products as products_lib
 from prep import tensorflow_setup
 from prep.pitch import network as crepe_network
-from prep.pitch import products as products_lib
 from prep.pitch import tracker
 from tests.helpers import tones
 
