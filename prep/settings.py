@@ -20,6 +20,7 @@ PITCH_RANGES = ("auto", "crepe")
 SHORT = ("pack", "pad", "reject")  # what becomes of recordings shorter than an example
 THREADS = 2  # of TensorFlow, in every process that tracks pitch
 MAX_RATE = 192000  # samples/s
+MAX_EXAMPLE_SECS = 3600.0  # s, longer than anything that is learnt from at once
 SECS_PRECISION = 1e-6  # s, seconds further than this from a whole frame are refused
 
 
@@ -114,8 +115,10 @@ class Settings:
         """
         # Rates first: lengths are counted in frames.
         self._check_rates()
-        secs_to_frames(self.example_secs, self.frame_rate, name="example_secs")
-        secs_to_frames(self.hop_secs, self.frame_rate, name="hop_secs")
+        for name in ("example_secs", "hop_secs"):
+            secs = getattr(self, name)
+            secs_to_frames(secs, self.frame_rate, name=name)
+            _check_range(name, secs, 0.0, MAX_EXAMPLE_SECS)
         _check_choice("framing", self.framing, FRAMINGS)
         _check_choice("short", self.short, SHORT)
         _check_choice("normalize", self.normalize, NORMALIZATIONS)

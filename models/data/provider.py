@@ -113,7 +113,7 @@ class PreparedDataset(data.DataProvider):
             raise ValueError(
                 f"the {self.split!r} split of {self.info.data_dir} holds "
                 f"{self.n_examples} examples where {info.INFO_NAME} says "
-                f"{stated}; prepare it again."
+                f"{stated}; prepare it again with --overwrite."
             )
         if not self.n_examples:
             raise ValueError(
@@ -218,7 +218,8 @@ class PreparedDataset(data.DataProvider):
         said = " ".join(str(error).split())
         return record_index.DatasetChangedError(
             f"a record of the {self.split!r} split of {self.info.data_dir} does not "
-            f"match its checksum ({said[:160]}); prepare the dataset again."
+            f"match its checksum ({said[:160]}); prepare the dataset again with "
+            "--overwrite."
         )
 
     def add_companions(self, arrays: dict[str, np.ndarray]) -> None:

@@ -40,6 +40,7 @@ def test_example_of_a_third_of_a_second_is_rounded_not_truncated():
         ({"example_secs": 0.0}, "at least 1"),
         ({"example_secs": float("inf")}, r"is inf frames .* is needed\.$"),
         ({"example_secs": 1e307}, r"is inf frames .* is needed\.$"),
+        ({"example_secs": 1e18}, r"is outside 0 to 3600\.$"),
         ({"hop_secs": float("nan")}, r"is nan frames .* is needed\.$"),
         ({"hop_secs": 0.0005}, "hop_secs"),
         ({"framing": "left"}, "aligned, ddsp_same, ddsp_center"),
