@@ -99,6 +99,8 @@ def bootstrap_mean(values: np.ndarray, *, confidence: float = CONFIDENCE) -> Int
 
 def resample_mean(values: np.ndarray) -> "Resampled":
     """Resamples the mean of values, one a unit. Shape [n_units]."""
+    if not values.size:
+        return Resampled(math.nan, np.zeros(0), n_units=0)
     return resample(values.size, lambda counts: counts @ values / values.size)
 
 
@@ -157,8 +159,6 @@ def resample(n_units: int, statistic: Statistic) -> Resampled:
     Returns:
         The statistic; resamples only where there are `MIN_UNITS` units.
     """
-    if not n_units:
-        return Resampled(math.nan, np.zeros(0), n_units=0)
     whole = float(statistic(np.ones((1, n_units)))[0])
     if n_units < MIN_UNITS:
         return Resampled(whole, np.zeros(0), n_units=n_units)
@@ -327,7 +327,7 @@ def decide(
     if math.isnan(interval.mean):
         return UNDECIDED, "no clip has a value for both systems"
     if math.isnan(interval.low):
-        plural = "s" if n_units > 1 else ""
+        plural = "" if n_units == 1 else "s"
         return UNDECIDED, f"only {n_units} {unit}{plural}; {MIN_UNITS} needed"
     if interval.low <= 0 <= interval.high:
         return UNDECIDED, "the interval includes zero"

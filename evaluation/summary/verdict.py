@@ -306,4 +306,10 @@ def _caution(summary: checked_json.Json) -> str:
             f"recording{'s' if n_recordings > 1 else ''} to judge by: too few for any "
             "interval, so nothing is decided."
         )
+    n_units = min(system["index"]["n_units"] for system in summary["systems"])
+    if n_units < paired.MIN_UNITS:
+        return (
+            f"Only {n_units} of {n_recordings} recordings sound long enough to judge "
+            "collapse by: too few for an interval of the index."
+        )
     return ""

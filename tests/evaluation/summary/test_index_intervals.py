@@ -123,6 +123,42 @@ def test_recordings_are_resampled_with_all_their_clips():
     assert index.n_units == 6
 
 
+@pytest.mark.parametrize(
+    ("n_saying", "end"), [(0, math.nan), (1, math.nan), (4, math.nan), (5, 0.9)]
+)
+def test_recordings_that_say_nothing_make_no_interval(n_saying, end):
+    """Of six: the rest have no frame that sounds, and nothing to lose."""
+    table = score_tables.exact_table(
+        [(f"r{i}", {"a": 1.0, "b": 1.0}) for i in range(6)],
+        lost={"a": [0.91] * 6, "b": [0.0] * 6},
+    )
+    for row in table.rows[n_saying:]:
+        for run in ("a", "b"):
+            row["runs"][run]["sums"] = dict.fromkeys(row["runs"][run]["sums"], 0.0)
+    found = index_intervals.system_index(table, "a")
+    assert found.interval.low == pytest.approx(end, nan_ok=True)
+    assert (found.n_units, found.unit) == (n_saying, "recording")
+    compared = index_intervals.compare_index(table, "a", "b", n_tests=1)
+    assert compared.difference.high == pytest.approx(-end, nan_ok=True)
+    assert (compared.n_units, compared.outcome == paired.BETTER) == (
+        n_saying,
+        n_saying == 5,
+    )
+
+
+def test_short_recordings_count_in_the_index_and_in_no_interval():
+    """Six of 5 frames: 30 determine an index, no recording does by itself."""
+    table = score_tables.exact_table(
+        [(f"r{i}", {"a": 1.0}) for i in range(6)], lost={"a": [0.55] * 6}
+    )
+    for row in table.rows:
+        sums = row["runs"]["a"]["sums"]
+        row["runs"]["a"]["sums"] = {key: value / 20 for key, value in sums.items()}
+    found = index_intervals.system_index(table, "a")
+    assert found.interval.mean == pytest.approx(0.5) and found.n_units == 0
+    assert math.isnan(found.interval.low) and found.state == index_intervals.OPEN
+
+
 def test_the_level_of_several_tests_is_bonferroni_s(rng):
     table = score_tables.make_table({"a": (5.0, 0.4), "b": (5.0, 0.3)}, rng, spread=0.2)
     one, ten = (

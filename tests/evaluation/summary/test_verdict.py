@@ -32,6 +32,7 @@ def make_system(name, mean, *, width=0.02, baseline=False, **severities):
             "kind": "frozen",
             "severities": known,
             "by_run": {name: mean},
+            "n_units": 6,
         },
         "metrics": {
             "heard_collapse_index": {"mean": mean},
@@ -515,3 +516,10 @@ def test_five_recordings_are_no_caution(n_units, words):
 def test_every_collapse_has_its_words_and_what_it_lacks():
     kinds = ["frozen", "narrow", "flat", "noisy", "silent"]
     assert list(verdict.KINDS) == list(verdict.LACKS) == kinds
+
+
+def test_recordings_that_say_nothing_are_a_caution():
+    summary = make_summary(make_system("stage2", 0.2))
+    summary["systems"][1]["index"]["n_units"] = 4
+    caution = verdict.write(summary)["caution"]
+    assert caution.startswith("Only 4 of 6 recordings sound long enough")
