@@ -2,8 +2,8 @@
 
 A pure function of the rows of scores.jsonl and of what is known of the runs. Every
 aggregate is the mean over recordings of the mean over their clips (over clips where
-there are fewer than `compare.MIN_UNITS` recordings), and says how many clips it rests
-on, how many were skipped and why. NaN becomes null.
+the report has fewer than `paired.MIN_UNITS` recordings), and says how many clips it
+rests on, how many were skipped and why. NaN becomes null.
 """
 
 import dataclasses
@@ -236,7 +236,9 @@ def _aggregate(table: score_table.ScoreTable, system: str, key: str) -> Aggregat
     ]
     # Recordings, not clips, are independent: the interval is over their means.
     owners = [n for n, keep in zip(table.recordings, counted, strict=True) if keep]
-    units, _ = paired.pair_units(by_run[:, counted].mean(axis=0), owners)
+    units = paired.pair_units(
+        by_run[:, counted].mean(axis=0), owners, unit=paired.unit_of(table.recordings)
+    )
     interval = paired.bootstrap_mean(units)
 
     def mean_of_counted(values: np.ndarray) -> float:

@@ -1,10 +1,11 @@
 """Paired comparison of two systems over the same clips.
 
 The unit is the recording: clips of one recording share a player, a room and an
-afternoon, so their differences are averaged first. With fewer than `MIN_UNITS`
-recordings clips become the units, which is said, and an interval then speaks about
-these recordings only. Several seeds of a system are averaged clip by clip; a
-difference is called decided only when every pair of seeds agrees on its sign.
+afternoon, so their differences are averaged first. In a report of fewer than
+`MIN_UNITS` recordings clips become the units of all its metrics, which is said, and an
+interval then speaks about these recordings only. Several seeds of a system are averaged
+clip by clip; a difference is called decided only when every pair of seeds agrees on its
+sign.
 
 All values are *badness*: turned so that lower is better (`metric.Metric.badness`). A
 clip counts when both systems have a value; the rest is counted as skipped.
@@ -211,24 +212,34 @@ def _widen(
     )
 
 
+def unit_of(recordings: Sequence[str]) -> str:
+    """What a report compares by: "recording", or "clip" where recordings are few.
+
+    Args:
+        recordings: Recording of each of its clips, whether or not it has a score.
+    """
+    is_few = len(set(recordings)) < MIN_UNITS <= len(recordings)
+    return "clip" if is_few else "recording"
+
+
 def pair_units(
-    differences: np.ndarray, recordings: Sequence[str]
-) -> tuple[np.ndarray, str]:
-    """Averages clips of a recording; leaves clips alone where recordings are few.
+    differences: np.ndarray, recordings: Sequence[str], *, unit: str
+) -> np.ndarray:
+    """Averages clips of a recording; leaves clips alone where they are the units.
 
     Args:
         differences: One difference a clip, all finite. Shape [n_clips].
         recordings: Recording of each clip.
+        unit: See `unit_of`.
 
     Returns:
-        One difference a unit, and "recording" or "clip".
+        One difference a unit.
     """
-    names = sorted(set(recordings))
-    if len(names) < MIN_UNITS <= differences.size:
-        return differences, "clip"
+    if unit == "clip":
+        return differences
     owner = np.asarray(recordings)
-    means = [float(np.mean(differences[owner == name])) for name in names]
-    return np.asarray(means), "recording"
+    names = sorted(set(recordings))
+    return np.array([float(np.mean(differences[owner == name])) for name in names])
 
 
 def compare(
@@ -267,7 +278,8 @@ def compare(
     owners = [name for name, keep in zip(recordings, used, strict=True) if keep]
     baseline, candidate = baseline[:, used], candidate[:, used]
     differences = candidate.mean(axis=0) - baseline.mean(axis=0)
-    units, unit = pair_units(differences, owners)
+    unit = unit_of(recordings)
+    units = pair_units(differences, owners, unit=unit)
     by_seed = (
         np.array([])
         if units.size == 0

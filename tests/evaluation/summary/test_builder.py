@@ -81,6 +81,16 @@ def test_aggregates_are_of_the_clips_that_have_a_score():
     assert document["recording"]["top1_share"] == pytest.approx(own)
 
 
+def test_a_score_of_few_of_the_recordings_has_no_interval():
+    """Four are left, of five clips: the mean is over recordings, as of other scores."""
+    top1 = {"gru": [0.2, 0.4, 0.5, 0.6, 0.7, None]}
+    found = system(build(rows_of({"gru": [1.0] * 6}, top1=top1)), "gru")["metrics"]
+    assert found["top1_share"]["mean"] == pytest.approx((0.3 + 0.5 + 0.6 + 0.7) / 4)
+    assert found["top1_share"]["by_run"]["gru"] == pytest.approx(2.1 / 4)
+    assert found["top1_share"]["low"] is None
+    assert found["spectral_loss"]["low"] == 1.0
+
+
 def test_a_clip_counts_when_every_training_has_a_score():
     document = build(
         rows_of(

@@ -280,8 +280,19 @@ def test_the_deciding_interval_has_the_level_of_bonferroni(rng):
     ],
 )
 def test_five_recordings_are_units_and_fewer_are_not(owners, unit, units):
-    found, name = paired.pair_units(np.arange(len(owners), dtype=float), list(owners))
-    assert name == unit and found.tolist() == units
+    assert paired.unit_of(list(owners)) == unit
+    values = np.arange(len(owners), dtype=float)
+    assert paired.pair_units(values, list(owners), unit=unit).tolist() == units
+
+
+def test_the_unit_is_the_report_s_where_a_metric_is_missing():
+    """Four of six recordings are left, of ten clips each: too few, and no 40 clips."""
+    owners = [f"r{i}" for i in range(6) for _ in range(10)]
+    base = np.where(np.arange(60) < 20, math.nan, 5.0)
+    found = run(base, np.full(60, 4.0), owners)
+    assert (found.unit, found.n_units, found.n_clips) == ("recording", 4, 40)
+    assert found.reason == "only 4 recordings; 5 needed"
+    assert math.isnan(found.difference.low) and found.difference.mean == -1.0
 
 
 def test_shares_are_of_clips_and_effects_of_recordings():
