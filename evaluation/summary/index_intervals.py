@@ -169,9 +169,7 @@ def _run_intervals(sums: _RunSums, determined: np.ndarray) -> list[paired.Interv
     """Of each run by itself; none for a single one, whose is the system's."""
     n_runs = len(sums.arrays)
     return [
-        _resample(
-            determined, functools.partial(sums.run_indices, run=run)
-        ).interval()
+        _resample(determined, functools.partial(sums.run_indices, run=run)).interval()
         for run in range(n_runs if n_runs > 1 else 0)
     ]
 

@@ -280,11 +280,13 @@ def compare(
     differences = candidate.mean(axis=0) - baseline.mean(axis=0)
     unit = unit_of(recordings)
     units = pair_units(differences, owners, unit=unit)
-    by_seed = (
-        np.array([])
-        if units.size == 0
-        else candidate.mean(axis=1)[:, np.newaxis] - baseline.mean(axis=1)
-    )
+    # Each pair of seeds is averaged as all are, or one pair might differ from itself.
+    pairs = [
+        pair_units(est - ref, owners, unit=unit)
+        for est in candidate
+        for ref in baseline
+    ]
+    by_seed = np.array([pair.mean() for pair in pairs if pair.size])
     return dataclasses.replace(
         compare_units(units, by_seed=by_seed, unit=unit, n_tests=n_tests),
         share_better=float(np.mean(differences < 0)) if differences.size else math.nan,

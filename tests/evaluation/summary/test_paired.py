@@ -105,6 +105,14 @@ def test_seeds_must_agree(rng):
     assert found.reason == "the seeds disagree"
 
 
+def test_one_seed_does_not_disagree_with_itself():
+    """Better in five of six recordings; worse in most clips, which are the sixth's."""
+    owners = ["a"] * 20 + list("bcdef")
+    found = run(np.zeros(25), np.array([0.5] * 20 + [-1.0] * 5), owners)
+    assert found.difference.mean == pytest.approx((0.5 - 5.0) / 6)
+    assert found.outcome == paired.BETTER
+
+
 # Of 600 samples without any difference, those that may be called decided: the level's
 # share, and three standard deviations of that count.
 # Without the widening, 15 % of five units' would be.
