@@ -224,9 +224,10 @@ def compare_index(
         n_tests=n_tests,
     )
     # A difference that changes sign between seeds is not decided.
-    by_seed = np.array(
-        [est.index - ref.index for est in second.verdicts() for ref in first.verdicts()]
+    references, estimates = (
+        [verdict.index for verdict in one.verdicts()] for one in (first, second)
     )
+    by_seed = np.array([est - ref for est in estimates for ref in references])
     n_units = resampled.n_units
     outcome, reason = paired.decide(wide, by_seed, unit=unit, n_units=n_units)
     return dataclasses.replace(
@@ -237,4 +238,6 @@ def compare_index(
         n_units=n_units,
         outcome=outcome,
         reason=reason,
+        baseline_mean=float(np.mean(references)),
+        candidate_mean=float(np.mean(estimates)),
     )

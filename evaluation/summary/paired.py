@@ -70,6 +70,9 @@ class Comparison:
         n_skipped: Clips in which a system has no value.
         outcome: `BETTER`, `WORSE` or `UNDECIDED`.
         reason: Why it is not decided; empty otherwise.
+        baseline_mean: The baseline's badness over these units alone; NaN where
+            only differences are known.
+        candidate_mean: The candidate's.
     """
 
     difference: Interval
@@ -82,6 +85,8 @@ class Comparison:
     n_skipped: int
     outcome: str
     reason: str
+    baseline_mean: float = math.nan
+    candidate_mean: float = math.nan
 
 
 def bootstrap_mean(values: np.ndarray, *, confidence: float = CONFIDENCE) -> Interval:
@@ -280,6 +285,12 @@ def compare(
     differences = candidate.mean(axis=0) - baseline.mean(axis=0)
     unit = unit_of(recordings)
     units = pair_units(differences, owners, unit=unit)
+    means = [
+        float(np.mean(pair_units(system.mean(axis=0), owners, unit=unit)))
+        if units.size
+        else math.nan
+        for system in (baseline, candidate)
+    ]
     # Each pair of seeds is averaged as all are, or one pair might differ from itself.
     pairs = [
         pair_units(est - ref, owners, unit=unit)
@@ -292,6 +303,8 @@ def compare(
         share_better=float(np.mean(differences < 0)) if differences.size else math.nan,
         n_clips=int(np.count_nonzero(used)),
         n_skipped=int(np.count_nonzero(~used)),
+        baseline_mean=means[0],
+        candidate_mean=means[1],
     )
 
 

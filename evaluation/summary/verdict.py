@@ -63,7 +63,7 @@ def write(summary: checked_json.Json) -> checked_json.Json:
         for system in summary["systems"]
     }
     pairs = {
-        pair["candidate"]: verdict_pairs.describe_pair(pair, summary["systems"])
+        pair["candidate"]: verdict_pairs.describe_pair(pair)
         for pair in summary["comparisons"]
     }
     # The headline is about the candidates, or the baseline where it is alone.

@@ -91,6 +91,15 @@ def test_a_score_of_few_of_the_recordings_has_no_interval():
     assert found["spectral_loss"]["low"] == 1.0
 
 
+def test_a_listener_s_sentence_is_of_the_clips_of_both_systems():
+    """The candidate has no score of the hardest: on the rest it is further away."""
+    losses = {"gru": [9.0, 9.0, 1.0, 1.0, 1.0, 1.0], "mlp": [None, None] + [2.0] * 4}
+    document = build(rows_of(losses))
+    (sentence,) = document["verdict"]["comparisons"]["mlp"]
+    assert sentence.startswith("Further from the recording than the baseline: spectral")
+    assert "loss 2.00 against 1.00;" in sentence
+
+
 def test_a_clip_counts_when_every_training_has_a_score():
     document = build(
         rows_of(

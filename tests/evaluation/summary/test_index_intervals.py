@@ -97,6 +97,8 @@ def test_the_heard_index_has_sums_and_a_scale_of_its_own():
     compared = index_intervals.compare_index(table, "a", "b", n_tests=1, key=HEARD)
     assert compared.difference.mean == pytest.approx(-0.5)  # candidate minus baseline
     assert (compared.outcome, compared.reason) == (paired.BETTER, "")
+    means = (compared.baseline_mean, compared.candidate_mean)
+    assert means == pytest.approx((0.5, 0.0))
     # Clips have no value of their own here; the sums have five recordings.
     assert (compared.unit, compared.n_units, compared.n_clips) == ("recording", 5, 0)
 

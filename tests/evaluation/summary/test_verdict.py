@@ -34,18 +34,13 @@ def make_system(name, mean, *, width=0.02, baseline=False, **severities):
             "by_run": {name: mean},
             "n_units": 6,
         },
-        "metrics": {
-            "heard_collapse_index": {"mean": mean},
-            "spectral_loss": {"mean": 4.0},
-            "loudness_distance": {"mean": 1.3},
-            "pitch_error_cents": {"mean": 2.3},
-        },
+        "metrics": {"heard_collapse_index": {"mean": mean}},
     }
 
 
 def make_pair(candidate, **outcomes):
     """A comparison in which everything is undecided but what is given."""
-    keys = ("spectral_loss", "loudness_distance", "pitch_error_cents")
+    means = {"spectral_loss": 4.0, "loudness_distance": 1.3, "pitch_error_cents": 2.3}
     return {
         "baseline": "stage5",
         "candidate": candidate,
@@ -54,8 +49,10 @@ def make_pair(candidate, **outcomes):
                 "outcome": outcomes.get(key, "not decided"),
                 "reason": "the interval includes zero",
                 "difference": {"mean": 0.1},
+                "baseline_mean": mean,
+                "candidate_mean": mean,
             }
-            for key in keys
+            for key, mean in means.items()
         },
     }
 
@@ -138,9 +135,7 @@ def test_what_is_heard_has_no_trainings():
     told = verdict.write(summary)
     assert told["single_training"] == ""
     assert told["comparisons"] == {
-        "takes": verdict_pairs.describe_pair(
-            summary["comparisons"][0], summary["systems"]
-        )
+        "takes": verdict_pairs.describe_pair(summary["comparisons"][0])
     }
 
 
@@ -290,14 +285,12 @@ def test_the_headline_over_several_keeps_the_doubt():
 
 
 def test_what_nobody_hears_is_not_told_as_better():
-    summary = make_summary(make_system("stage2", 0.2))
-    pair = summary["comparisons"][0]
-    own = summary["systems"][1]["metrics"]["pitch_error_cents"]
+    pair = make_pair("stage2")
+    found = pair["metrics"]["pitch_error_cents"]
 
     def told(cents, difference):
-        own["mean"] = cents
-        pair["metrics"]["pitch_error_cents"]["difference"]["mean"] = difference
-        lines = verdict_pairs.describe_pair(pair, summary["systems"])
+        found["candidate_mean"], found["difference"]["mean"] = cents, difference
+        lines = verdict_pairs.describe_pair(pair)
         return next(line for line in lines if "tune" in line)
 
     assert told(2.0, -0.3) == "As well in tune: off by 2.0 against 2.3 cents."
@@ -344,24 +337,23 @@ def test_what_nobody_hears_is_not_told_as_better():
     ],
 )
 def test_pairs_are_told_by_the_sign_of_the_difference(difference, outcome, sentences):
-    """The difference is over paired clips: it decides, and not the two means."""
-    summary = make_summary(make_system("stage2", 0.2))
+    """The sign of the difference decides which sentence it is."""
     keys = ("spectral_loss", "loudness_distance", "pitch_error_cents")
     pair = make_pair("stage2", **dict.fromkeys(keys, outcome))
     means = {keys[0]: (4.0, 2.5), keys[1]: (4.0, 2.5), keys[2]: (30.0, 20.0)}
     for key, both in means.items():
         pair["metrics"][key]["difference"]["mean"] = difference
         pair["metrics"][key]["reason"] = "the seeds disagree"
-        for system, value in zip(summary["systems"], both, strict=True):
-            system["metrics"][key]["mean"] = value
-    assert verdict_pairs.describe_pair(pair, summary["systems"]) == sentences
+        pair["metrics"][key]["baseline_mean"] = both[0]
+        pair["metrics"][key]["candidate_mean"] = both[1]
+    assert verdict_pairs.describe_pair(pair) == sentences
 
 
 def test_a_score_that_is_not_known_leaves_out_its_own_sentence_only():
-    summary = make_summary(make_system("stage2", 0.2))
-    summary["systems"][0]["metrics"]["loudness_distance"]["mean"] = None
-    summary["systems"][1]["metrics"]["spectral_loss"]["mean"] = 4.5
-    lines = verdict_pairs.describe_pair(summary["comparisons"][0], summary["systems"])
+    pair = make_pair("stage2")
+    pair["metrics"]["loudness_distance"]["baseline_mean"] = None
+    pair["metrics"]["spectral_loss"]["candidate_mean"] = 4.5
+    lines = verdict_pairs.describe_pair(pair)
     assert [line.split()[0] for line in lines] == ["Further", "As"]
 
 
@@ -495,14 +487,11 @@ def test_a_training_has_collapsed_from_the_threshold_on(index, collapsed):
     ],
 )
 def test_differences_are_told_from_where_they_are_heard(key, own, words):
-    summary = make_summary(make_system("stage2", 0.2))
-    for system, value in zip(summary["systems"], (None, own), strict=True):
-        if value is None:
-            system["metrics"]["loudness_distance"]["mean"] = 1.5
-            system["metrics"]["pitch_error_cents"]["mean"] = 2.5
-        else:
-            system["metrics"][key]["mean"] = value
-    lines = verdict_pairs.describe_pair(summary["comparisons"][0], summary["systems"])
+    pair = make_pair("stage2")
+    pair["metrics"]["loudness_distance"]["baseline_mean"] = 1.5
+    pair["metrics"]["pitch_error_cents"]["baseline_mean"] = 2.5
+    pair["metrics"][key]["candidate_mean"] = own
+    lines = verdict_pairs.describe_pair(pair)
     assert any(line.startswith(words) for line in lines)
 
 
