@@ -311,11 +311,15 @@ def _compare_systems(
 
 
 def _leaderboard(systems: Sequence[checked_json.Json]) -> list[checked_json.Json]:
-    """Systems in order: those not collapsed first, by spectral loss."""
+    """Systems in order: not collapsed, not judged, collapsed; each by spectral loss."""
 
-    def rank(system: checked_json.Json) -> tuple[bool, float]:
+    def rank(system: checked_json.Json) -> tuple[bool, bool, float]:
         loss = system["metrics"]["spectral_loss"]["mean"]
-        return verdict.has_collapsed(system), math.inf if loss is None else loss
+        return (
+            verdict.has_collapsed(system),
+            bool(verdict.unjudged_runs(system)),
+            math.inf if loss is None else loss,
+        )
 
     return [
         {"place": place, "system": system["name"]}

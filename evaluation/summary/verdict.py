@@ -130,11 +130,16 @@ def _headline(subjects: list[checked_json.Json], runs: checked_json.Json) -> str
         for name, state in states.items()
         if "collapsed" in state
     ]
+    unjudged = [name for name, state in states.items() if state == "unknown"]
+    if len(unjudged) == len(subjects):
+        return f"None of {len(subjects)} candidates could be judged."
+    rest = f"; {', '.join(unjudged)} could not be judged." if unjudged else "."
     if not collapsed:
-        return f"None of {len(subjects)} candidates has collapsed."
+        return f"None of {len(subjects)} candidates has collapsed{rest}"
     names = ", ".join(collapsed)
     verb = "has" if len(collapsed) == 1 else "have"
-    return f"{len(collapsed)} of {len(subjects)} candidates {verb} collapsed: {names}."
+    count = f"{len(collapsed)} of {len(subjects)} candidates"
+    return f"{count} {verb} collapsed: {names}{rest}"
 
 
 def _qualifiers(state: str) -> str:

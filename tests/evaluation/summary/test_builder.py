@@ -163,6 +163,16 @@ def test_systems_are_ordered_by_loss_and_the_collapsed_come_last():
     assert document["verdict"]["collapsed"] == ["rnn", "odd"]
 
 
+def test_what_could_not_be_judged_stands_between_healthy_and_collapsed():
+    losses = {"gru": [3.0] * 6, "mute": [2.0] * 6, "rnn": [1.0] * 6}
+    lost = {"gru": [0.0] * 6, "mute": [0.0] * 6, "rnn": [0.9] * 6}
+    rows = rows_of(losses, lost=lost)
+    for row in rows:
+        row["runs"]["mute"]["sums"] = dict.fromkeys(row["runs"]["mute"]["sums"], 0.0)
+    order = [one["system"] for one in build(rows)["leaderboard"]]
+    assert order == ["gru", "mute", "rnn"]
+
+
 def test_a_report_says_what_it_rests_on():
     document = build(rows_of({"gru": [1.0] * 6}))
     facts = ("n_clips", "n_recordings", "unit", "n_units", "index_key")

@@ -284,6 +284,21 @@ def test_the_headline_over_several_keeps_the_doubt():
     assert told == "None of 2 candidates has collapsed."
 
 
+def test_the_headline_counts_nobody_as_healthy_who_was_not_judged():
+    healthy, lost = make_system("stage1", 0.2), make_system("stage2", 0.9)
+    silent, mute = make_system("x", math.nan), make_system("y", math.nan)
+    for candidates, headline in (
+        ([silent, mute], "None of 2 candidates could be judged."),
+        ([silent], "x could not be judged."),
+        ([healthy, mute], "None of 2 candidates has collapsed; y could not be judged."),
+        (
+            [lost, silent, mute],
+            "1 of 3 candidates has collapsed: stage2; x, y could not be judged.",
+        ),
+    ):
+        assert verdict.write(make_summary(*candidates))["headline"] == headline
+
+
 def test_what_nobody_hears_is_not_told_as_better():
     pair = make_pair("stage2")
     found = pair["metrics"]["pitch_error_cents"]
