@@ -36,7 +36,9 @@ def define_flags(groups: command_line.FlagGroups) -> None:
     """Defines the command line."""
     groups.group("what is judged")
     groups.text(
-        "baseline", "", "Run that the others are compared with; by default the first."
+        "baseline",
+        "",
+        "Run that the others are compared with; by default the first sound one.",
     )
     groups.several("candidate", "Run to judge; may be given several times.")
     groups.several("runs", "Glob of runs, e.g. 'runs/*'; unsound ones are skipped.")
@@ -100,11 +102,11 @@ def run(values: flags.FlagValues) -> int:
     )
 
     def judge(folder: pathlib.Path) -> checked_json.Json:
-        told = filter(None, [judged_runs.describe_twins(choice)])
-        command_line.complain(PROGRAM.name, *told)
         return evaluate.evaluate(choice, output=folder, options=make_options(values))
 
     document = programs.make_report(values, judge)
+    told = filter(None, [judged_runs.describe_twins(list(document["runs"]))])
+    command_line.complain(PROGRAM.name, *told)
     print(errors.printable(document["verdict"]["headline"]))
     print(f"Report: {programs.page_of(values)}")
     return programs.pass_gate(
