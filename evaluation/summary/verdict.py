@@ -296,8 +296,32 @@ def _is_number(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
+def strangers(summary: checked_json.Json) -> list[str]:
+    """The runs that were not trained on the dataset that they are judged on."""
+    if is_of_audio(summary):
+        return []
+    # A run names its dataset by the plan's hash, or by its folder where it has none.
+    dataset = summary["dataset"]
+    names = (dataset["plan_hash"], dataset["data_dir"])
+    runs = summary["runs"].items()
+    return [name for name, run in runs if run["plan_hash"] not in names]
+
+
 def _caution(summary: checked_json.Json) -> str:
     """Lists what limits the conclusions."""
+    found = [_describe_few(summary)]
+    others = strangers(summary)
+    if others:
+        were, they = ("was", "it") if len(others) == 1 else ("were", "they")
+        found.append(
+            f"{', '.join(others)} {were} not trained on this dataset: whether {they} "
+            "heard these recordings in training is not known."
+        )
+    return " ".join(filter(None, found))
+
+
+def _describe_few(summary: checked_json.Json) -> str:
+    """Says that there is little to judge by; empty where there is enough."""
     n_recordings = summary["n_recordings"]
     if summary["unit"] == "clip":
         return (

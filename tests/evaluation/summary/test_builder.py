@@ -44,7 +44,7 @@ def build(rows, *, baseline="gru"):
         runs={run: helpers.facts_of(run) for run in rows[0]["runs"]},
         baseline=baseline,
         settings={},
-        dataset={},
+        dataset={"plan_hash": "1234", "data_dir": "data"},
     )
 
 

@@ -63,9 +63,14 @@ def make_summary(*candidates, curve=DONE, step=100):
     return {
         "systems": systems,
         "runs": {
-            s["name"]: {"step": step, "training": {"held_out/spectral_distance": curve}}
+            s["name"]: {
+                "step": step,
+                "training": {"held_out/spectral_distance": curve},
+                "plan_hash": "1",
+            }
             for s in systems
         },
+        "dataset": {"plan_hash": "1", "data_dir": "data"},
         "comparisons": [make_pair(one["name"]) for one in candidates],
         "unit": "recording",
         "n_units": 6,
@@ -193,7 +198,8 @@ def tell(system, **config):
     for name in system["runs"]:
         seed = name.split("-")[1]
         text = config.get(seed, f"batch_size = 16\nPreparedDataset.seed = '{seed}'\n")
-        summary["runs"][name] = {"step": 100, "training": {}, "config": text}
+        facts = {"step": 100, "training": {}, "config": text, "plan_hash": "1"}
+        summary["runs"][name] = facts
     return verdict.write(summary)
 
 
@@ -520,6 +526,19 @@ def test_five_recordings_are_no_caution(n_units, words):
 def test_every_collapse_has_its_words_and_what_it_lacks():
     kinds = ["frozen", "narrow", "flat", "noisy", "silent"]
     assert list(verdict.KINDS) == list(verdict.LACKS) == kinds
+
+
+def test_a_dataset_of_no_training_is_a_caution():
+    summary = make_summary(make_system("stage2", 0.2), make_system("stage1", 0.2))
+    runs = summary["runs"]
+    runs["stage5"]["plan_hash"] = "data"  # no hash, but the folder
+    assert verdict.write(summary)["caution"] == ""
+    runs["stage2"]["plan_hash"] = "2"
+    caution = "stage2 was not trained on this dataset: whether it heard these"
+    assert verdict.write(summary)["caution"].startswith(caution)
+    runs["stage1"]["plan_hash"] = "elsewhere"
+    told = verdict.write(summary | {"n_units": 4})["caution"]
+    assert "nothing is decided. stage2, stage1 were not trained on this dataset" in told
 
 
 def test_recordings_that_say_nothing_are_a_caution():
