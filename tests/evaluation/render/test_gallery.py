@@ -40,12 +40,15 @@ class StubSession:
         loudness[150:] = -80.0
         confidence = np.zeros(n_frames)
         confidence[:50] = 0.9
-        return performance.Performance(
-            100, np.full(n_frames, 440.0), confidence, loudness
+        return (
+            performance.Performance(
+                100, np.full(n_frames, 440.0), confidence, loudness
+            ),
+            source.name,
         )
 
-    def controls(self, source, played):
-        return [source.name, played.n_frames]
+    def controls(self, played, table):
+        return [table, played.n_frames]
 
     def _synthesize(self, controls, *, n_frames):
         assert controls[1] == n_frames
