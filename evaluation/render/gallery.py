@@ -215,13 +215,15 @@ def _render_start(
     table: control_csv.Table | None,
 ) -> np.ndarray:
     """The beginning of a rendering."""
-    n_wanted = round(MAX_SECS * session.renderer.sample_rate)
+    rate = session.renderer.sample_rate
+    n_wanted = round(MAX_SECS * rate)
     gain = 10.0 ** (session.request.gain_db / 20.0)
     parts: list[np.ndarray] = []
     n_samples = 0
     controls = session.controls(played, table)
     for part in session.renderer.synthesize(controls, n_frames=played.n_frames):
         parts.append(gain * part.mix)
+        files.check_numbers(parts[-1], start=n_samples, sample_rate=rate)
         n_samples += len(parts[-1])
         if n_samples >= n_wanted:
             break

@@ -96,6 +96,20 @@ def test_a_clip_shows_its_beginning_and_says_so(make_clip, tmp_path):
     assert (rate, samples.size) == (RATE, RATE)
 
 
+def test_what_is_no_number_is_refused_and_not_made_silence(make_clip, tmp_path):
+    session = StubSession(None, job.RenderRequest())
+    damaged = np.full(2400, 0.5, np.float32)
+    damaged[800] = np.nan
+    nothing = np.zeros(2400, np.float32)
+    whole = renderer.Stems(nothing, nothing, nothing)
+    session.renderer.synthesize = lambda controls, *, n_frames: [
+        whole,
+        renderer.Stems(damaged, nothing, nothing),
+    ]
+    with pytest.raises(errors.InputError, match=r"no number at 0\.40 s"):
+        make_clip(tmp_path / "tune.mid", session)
+
+
 def test_a_clip_that_is_heard_whole_says_nothing(make_clip, tmp_path, monkeypatch):
     monkeypatch.setattr(gallery, "MAX_SECS", PLAYED_SECS)
     clip = make_clip(tmp_path / "tune.mid", StubSession(None, job.RenderRequest()))
