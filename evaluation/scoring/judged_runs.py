@@ -212,7 +212,7 @@ class OpenedRuns:
 
     def _open(self, path: pathlib.Path) -> runs_lib.Run:
         """Restores a run that can be compared with the baseline, or the baseline."""
-        if rows_lib.system_name(path.name) == rows_lib.RECORDING:
+        if rows_lib.is_recording(path.name):
             raise errors.InputError(
                 f"{path} is named as the recording is in the report; rename the "
                 "directory."
