@@ -113,7 +113,7 @@ def run(values: flags.FlagValues) -> int:
         values,
         document,
         program=PROGRAM.name,
-        excused=choice.baseline.name if values.baseline and choice.has_others else "",
+        excused=[choice.baseline.name] if values.baseline and choice.has_others else [],
     )
 
 

@@ -128,7 +128,12 @@ def run(values: flags.FlagValues) -> int:
         values,
         document,
         program=PROGRAM.name,
-        excused=options.baseline_of(paired) if len(paired.sources) > 1 else "",
+        excused=[
+            run
+            for system in document["systems"]
+            if system["is_baseline"] and document["comparisons"]
+            for run in system["runs"]
+        ],
     )
 
 

@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Callable
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -92,7 +93,7 @@ def pass_gate(
     document: checked_json.Json,
     *,
     program: str,
-    excused: str,
+    excused: Collection[str],
 ) -> int:
     """Decides the exit code, and says why where it is not 0.
 
@@ -100,12 +101,12 @@ def pass_gate(
         values: Parsed flags.
         document: The content of summary.json.
         program: Which says it.
-        excused: Run that may have collapsed: the one that others are compared with.
+        excused: Runs that may have collapsed: what others are compared with.
     """
     from evaluation.summary import exit_code
 
     if not values.fail_if_collapsed:
         return 0
-    code, told = exit_code.decide(document, baseline_run=excused)
+    code, told = exit_code.decide(document, excused=excused)
     command_line.complain(program, *told)
     return code
