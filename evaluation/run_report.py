@@ -126,6 +126,7 @@ PROGRAM = command_line.Program(
         "ddsp_report --baseline runs/stage5 --runs 'runs/*' --fail_if_collapsed",
     ),
     define_flags=define_flags,
+    check=programs.check_masks,
     main=run,
     exit_codes="0 the report is written; with --fail_if_collapsed 1 a training of a "
     "candidate has collapsed, 3 one could not be judged; 2 something given cannot be "

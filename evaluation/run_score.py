@@ -70,8 +70,10 @@ def check(values: flags.FlagValues) -> None:
     """Refuses flags that say too little or too much.
 
     Raises:
-        UsageError: If recordings and estimates are not given in one way.
+        UsageError: If recordings and estimates are not given in one way, or a number
+            lies beyond its range.
     """
+    programs.check_masks(values)
     if values.pairs and (values.reference or values.estimate):
         raise command_line.UsageError(
             "--pairs names recordings and estimates; leave out --reference and "

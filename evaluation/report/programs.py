@@ -1,5 +1,6 @@
 """What ddsp_report and ddsp_score share: flags, placing the report, and the gate."""
 
+import math
 import pathlib
 from collections.abc import Callable
 from collections.abc import Collection
@@ -40,6 +41,22 @@ def define_mask_flags(groups: command_line.FlagGroups) -> None:
     groups.real(
         "audible_range_db", None, "dB below a clip's loudest frame that are audible."
     )
+
+
+def check_masks(values: flags.FlagValues) -> None:
+    """Refuses thresholds by which no frame, or any, would count.
+
+    Raises:
+        command_line.UsageError: Naming the flag.
+    """
+    confidence, range_db = values.min_confidence, values.audible_range_db
+    # "nan" passes for a number on a command line.
+    if confidence is not None and not 0.0 <= confidence <= 1.0:
+        raise command_line.UsageError(f"--min_confidence={confidence:g}: give 0 to 1.")
+    if range_db is not None and not 0.0 < range_db < math.inf:
+        raise command_line.UsageError(
+            f"--audible_range_db={range_db:g}: give dB above 0, such as 40."
+        )
 
 
 def read_masks(values: flags.FlagValues) -> "frame_masks.MaskSettings":
