@@ -231,8 +231,11 @@ def _count(n_files: int, n_all: int) -> str:
 
 def _span(values: Sequence[float]) -> str:
     """Smallest to largest, as one number where they are the same."""
-    texts = list(dict.fromkeys(f"{value:.0f}" for value in (min(values), max(values))))
-    return " to ".join(texts)
+    texts = [
+        f"{value:.0f}" if abs(value) >= 1 else f"{value:.2f}"
+        for value in (min(values), max(values))
+    ]
+    return " to ".join(dict.fromkeys(texts))
 
 
 def _describe_settings(options: Options) -> checked_json.Json:
