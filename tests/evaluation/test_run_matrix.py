@@ -207,12 +207,16 @@ def test_runs_whose_gin_files_are_not_noted_are_told_of(main, judged, tmp_path, 
     assert "2 runs" in caplog.text and "shuffled/stage1, shuffled/stage2" in caplog.text
 
 
-def test_a_report_that_fails_is_said(main, judged, tmp_path, monkeypatch):
+def test_a_report_that_fails_is_said_and_is_1(
+    main, judged, tmp_path, monkeypatch, capsys
+):
     def run(words, **kwargs):
         if "evaluation.run_report" not in words:
             return REAL_RUN(words, **kwargs)
         return subprocess.CompletedProcess(words, 2)
 
     monkeypatch.setattr(subprocess, "run", run)
-    assert main(*SHUFFLED) == 0
+    assert main(*SHUFFLED) == 1
+    said = "ddsp_matrix: shuffled: no scorecard: ddsp_report ended with 2, see "
+    assert said in capsys.readouterr().err
     assert "ddsp_report ended with 2" in results(tmp_path)["reports"]["shuffled"]
