@@ -37,6 +37,7 @@ interrupted.
 """
 
 import pathlib
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -208,7 +209,7 @@ def run(values: flags.FlagValues) -> int:
             folder=folder / history.RUNS_NAME,
             data_dir=values.data_dir,
         ):
-            print(" ".join(["ddsp_run", *one.command[3:]]))
+            print(shlex.join(["ddsp_run", *one.command[3:]]))
         return 0
     dataset = rendering.open_dataset(values.data_dir).info
     _make_folder(folder)

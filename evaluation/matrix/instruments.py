@@ -13,6 +13,7 @@ systems were judged on all instruments: the mean over instruments of their diffe
 import dataclasses
 import math
 import pathlib
+import shlex
 from collections.abc import Mapping
 from collections.abc import Sequence
 
@@ -322,7 +323,7 @@ def to_text(
     return "\n".join(
         [
             f"# {len(every.names)} instruments together\n",
-            f"`{' '.join(command)}`\n",
+            f"`{shlex.join(command)}`\n",
             "Each instrument counts once. Intervals of the first table are over "
             "instruments (95 %; where a difference is called better or worse it holds "
             "for index, loss and loudness at once), those of the second over the "

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shlex
 import subprocess
 import sys
 
@@ -150,6 +151,20 @@ def test_a_dry_run_prints_the_commands_and_trains_nothing(
     assert len(lines) == 2
     assert all(line.startswith("ddsp_run --gin_file=gin/stage") for line in lines)
     assert judged == [] and not (tmp_path / "matrix").exists()
+
+
+def test_commands_can_be_pasted_into_a_shell(main, judged, tmp_path, capsys):
+    data = training_helpers.write_dataset(tmp_path / "my data")
+    words = ("--experiments=shuffled", "--rungs=stage1", f"--data_dir={data}")
+    assert main(*words, "--dry_run") == 0
+    assert f"--data_dir={data}" in shlex.split(capsys.readouterr().out)
+    assert main(*words) == 0
+    (line,) = [
+        line
+        for line in (tmp_path / "matrix/smoke/matrix.md").read_text().splitlines()
+        if line.startswith("`ddsp_matrix")
+    ]
+    assert f"--data_dir={data}" in shlex.split(line.strip("`"))
 
 
 def test_an_experiment_of_too_many_clips_is_skipped(main, judged, tmp_path, capsys):

@@ -227,10 +227,10 @@ def test_the_page_says_each_number_once(tmp_path):
     reports = write_reports(
         tmp_path, (5.4, 5.5, 5.6, 5.5, 5.5), stage1="probably healthy"
     )
-    text = across.write(tmp_path, reports, command=["ddsp_matrix", "--across=x"])
+    text = across.write(tmp_path, reports, command=["ddsp_matrix", "--across=x y"])
     lines = text.splitlines()
     assert lines[0] == "# 5 instruments together"
-    assert "`ddsp_matrix --across=x`" in lines
+    assert "`ddsp_matrix '--across=x y'`" in lines
     gru, mlp = (line for line in lines if " healthy | " in line)  # the lower loss first
     assert gru == "| stage5 | 0.20 [0.20, 0.20] | 5 healthy | – | – |"
     assert mlp.startswith("| stage1 | 0.20 [0.20, 0.20] | 5 probably healthy | +10.0 [")
