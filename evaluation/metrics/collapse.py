@@ -84,10 +84,12 @@ def _distribution_scores(
         "distribution_flux",
         "static_distance",
     )
-    # Without a pitch for long enough there is no distribution to judge.
+    # Without a pitch and harmonics for long enough there is no distribution to judge.
     frames = masks.pitched & clip.has_harmonics
     if np.count_nonzero(frames) < frame_masks.MIN_FRAMES:
-        reason = f"fewer than {frame_masks.MIN_FRAMES} pitched frames"
+        has_pitch = np.count_nonzero(masks.pitched) >= frame_masks.MIN_FRAMES
+        what = "frames with harmonics" if has_pitch else "pitched frames"
+        reason = f"fewer than {frame_masks.MIN_FRAMES} {what}"
         return {key: metric_lib.missing(reason) for key in keys}
     shares = clip.harmonic_distribution[frames]
     entropy = distributions.entropy_nats(shares)

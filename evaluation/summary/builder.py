@@ -206,14 +206,19 @@ def _describe_system(
     aggregates = {
         metric.key: _aggregate(table, name, metric.key) for metric in catalogue.ALL
     }
-    # An index of all clips is not the mean of the clips' indices.
+    # An index of all clips is not the mean of the clips' indices: every clip counts.
     for key, index in indices.items():
+        own = aggregates[key]
+        is_known = math.isfinite(index.interval.mean)
         aggregates[key] = dataclasses.replace(
-            aggregates[key],
+            own,
             mean=index.interval.mean,
             low=index.interval.low,
             high=index.interval.high,
             by_run=index.by_run,
+            n=len(table.rows) if is_known else own.n,
+            n_skipped=0 if is_known else own.n_skipped,
+            reasons={} if is_known else own.reasons,
         )
     return System(
         name=name,

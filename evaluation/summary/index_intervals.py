@@ -201,6 +201,9 @@ def compare_index(
 ) -> paired.Comparison:
     """Compares an index of two systems over the same clips.
 
+    Every clip counts by its sums; effect size and share are of the clips that have an
+    index by themselves.
+
     Args:
         table: All scores.
         baseline: Name of the baseline system.
@@ -236,6 +239,8 @@ def compare_index(
         simultaneous=wide,
         unit=unit,
         n_units=n_units,
+        n_clips=len(table.rows),
+        n_skipped=0,
         outcome=outcome,
         reason=reason,
         baseline_mean=float(np.mean(references)),

@@ -127,6 +127,22 @@ def test_values_by_training_stand_in_the_text(text, document):
     )
 
 
+def test_two_means_of_recordings_have_two_names(text, document):
+    """The recordings' own mean, and that over the clips in which a system counts."""
+    assert "Recording" in section(text, "Scores")[0]
+    head = section(text, "Every number")[0]
+    assert "Recording, same clips" in head and "Recording" not in head
+
+
+def test_intervals_are_described_as_they_are_made(document):
+    document |= {"n_units": 6, "unit": "recording"}
+    told = dict(report_text.describe_settings(document))["Intervals"]
+    assert told == (
+        "95%, bootstrap over 6 recordings, 9999 resamples, at least as wide as "
+        "Student's t"
+    )
+
+
 def test_cost_and_configurations_stand_in_the_text(text):
     head, _, *rows = section(text, "Runs")
     assert len(rows) == 4

@@ -183,7 +183,10 @@ def test_a_report_says_what_it_rests_on():
     lost = {"gru": [0.0, 0.0, 0.0, 0.0, 0.0, 1.0]}
     found = system(build(rows_of({"gru": [1.0] * 6}, lost=lost)), "gru")
     assert found["index"]["components"]["frozen"] == pytest.approx(1 / 6)
-    assert found["metrics"]["collapse_index"]["mean"] == pytest.approx(1 / 6 / 1.1)
+    aggregate = found["metrics"]["collapse_index"]
+    assert aggregate["mean"] == pytest.approx(1 / 6 / 1.1)
+    # Every clip's sums count, though no clip here has an index of its own.
+    assert (aggregate["n"], aggregate["n_skipped"], aggregate["reasons"]) == (6, 0, {})
 
 
 def test_audio_alone_is_judged_by_what_is_heard_and_has_no_gates():
