@@ -74,16 +74,12 @@ class Rendered:
     Attributes:
         secs: Length.
         peak: Largest absolute sample of the mix.
-        n_clipped: Samples beyond full scale, which were clipped.
         voiced_share: Of the audible frames, those with a pitch.
-        files: All files written.
     """
 
     secs: float
     peak: float
-    n_clipped: int
     voiced_share: float
-    files: tuple[pathlib.Path, ...]
 
 
 class Session:
@@ -233,9 +229,7 @@ class Session:
         return Rendered(
             secs=sink.n_samples / self.renderer.sample_rate,
             peak=sink.peak,
-            n_clipped=sink.n_clipped,
             voiced_share=played.voiced_share,
-            files=tuple(paths.values()),
         )
 
 

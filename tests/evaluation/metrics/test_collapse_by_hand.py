@@ -293,5 +293,5 @@ def test_a_recording_that_moves_by_a_db_has_a_range_to_keep(range_db, ratio):
     ],
 )
 def test_badness_is_what_the_direction_says(better, value, recording, badness):
-    metric = metric_lib.Metric("", "", "", "", better, 0.0, 1.0, "", "", "")
+    metric = metric_lib.Metric("", "", "", better, 0.0, 1.0, "", "", "")
     assert metric.badness(value, recording) == badness
