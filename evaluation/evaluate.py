@@ -65,7 +65,7 @@ def evaluate(
             name: run_facts.describe_run(run, cost=costs[name], rows=opened.logs[name])
             for name, run in opened.runs.items()
         },
-        baseline=choice.baseline.name,
+        baseline=opened.baseline,
         settings=run_facts.describe_settings(options, capacity=capacity),
         dataset=run_facts.describe_dataset(dataset, split=options.split),
         skipped_runs=opened.skipped,

@@ -63,10 +63,6 @@ class Options:
         default_factory=frame_masks.MaskSettings
     )
 
-    def baseline_of(self, paired: pairing.Pairing) -> str:
-        """Returns the system that the others are compared with."""
-        return self.baseline or next(iter(paired.sources))
-
 
 def evaluate(
     paired: pairing.Pairing,
@@ -89,7 +85,7 @@ def evaluate(
     Raises:
         InputError: If a file cannot be judged, or no system is the baseline's.
     """
-    baseline = options.baseline_of(paired)
+    baseline = options.baseline or next(iter(paired.sources))
     systems = sorted({rows_lib.system_name(name) for name in paired.sources})
     if rows_lib.system_name(baseline) not in systems:
         raise errors.InputError(
@@ -235,8 +231,11 @@ def _count(n_files: int, n_all: int) -> str:
 
 def _span(values: Sequence[float]) -> str:
     """Smallest to largest, as one number where they are the same."""
-    texts = list(dict.fromkeys(f"{value:.0f}" for value in (min(values), max(values))))
-    return " to ".join(texts)
+    texts = [
+        f"{value:.0f}" if abs(value) >= 1 else f"{value:.2f}"
+        for value in (min(values), max(values))
+    ]
+    return " to ".join(dict.fromkeys(texts))
 
 
 def _describe_settings(options: Options) -> checked_json.Json:

@@ -10,6 +10,7 @@ code of the program that failed.
 """
 
 import dataclasses
+import glob
 import json
 import pathlib
 import shlex
@@ -181,7 +182,11 @@ def main(values: flags.FlagValues) -> int:
     recordings = pathlib.Path(values.input).expanduser() if values.input else None
     folder = pathlib.Path(values.output)
     if recordings is not None:
-        folder = folder / (recordings.resolve().stem or "recordings")
+        # A glob has the name of the folder that it looks in.
+        place = recordings.resolve()
+        while glob.has_magic(place.name) and not place.exists():
+            place = place.parent
+        folder = folder / (place.stem or "recordings")
     code = run_steps(plan_steps(folder, recordings))
     if code == 0:
         print_result(folder / "report")

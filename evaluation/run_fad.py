@@ -75,7 +75,7 @@ def measure(report: pathlib.Path, embed: Embedding) -> checked_json.Json:
         `fad` by system, `n_clips`, `n_embeddings` of the recordings.
 
     Raises:
-        errors.InputError: If there is no report or too little audio in it.
+        errors.InputError: If there is no report, or no or too little audio in it.
     """
     if not (report / builder.SUMMARY_NAME).exists():
         raise errors.InputError(
@@ -83,6 +83,10 @@ def measure(report: pathlib.Path, embed: Embedding) -> checked_json.Json:
         )
     # Embeddings of all clips, by who made them.
     clips = builder.read_summary(report / builder.SUMMARY_NAME)["clips"]
+    if not clips:
+        raise errors.InputError(
+            f"{report} holds no audio; run ddsp_report with --max_embedded_clips=200."
+        )
     found: dict[str, list[np.ndarray]] = {}
     for clip in clips:
         for track in clip["tracks"]:
@@ -97,7 +101,7 @@ def measure(report: pathlib.Path, embed: Embedding) -> checked_json.Json:
             for who, values in sets.items()
             if who != rows_lib.RECORDING
         }
-    except (KeyError, ValueError) as error:
+    except ValueError as error:
         raise errors.InputError(f"{report}: {error}") from error
     return {
         "fad": distances,

@@ -31,11 +31,13 @@ trains nothing and writes all/instruments.md and instruments.json, in which each
 instrument counts once.
 
 An experiment that needs more clips than the dataset has is skipped, and matrix.md says
-so. Exit code 0 when all runs are done, 1 when one failed, 2 when something given cannot
-be used, 70 with a traceback for a fault of ours, 130 when it was interrupted.
+so. Exit code 0 when all runs are done, 1 when one or a scorecard failed, 2 when
+something given cannot be used, 70 with a traceback for a fault of ours, 130 when it was
+interrupted.
 """
 
 import pathlib
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -207,7 +209,7 @@ def run(values: flags.FlagValues) -> int:
             folder=folder / history.RUNS_NAME,
             data_dir=values.data_dir,
         ):
-            print(" ".join(["ddsp_run", *one.command[3:]]))
+            print(shlex.join(["ddsp_run", *one.command[3:]]))
         return 0
     dataset = rendering.open_dataset(values.data_dir).info
     _make_folder(folder)
@@ -222,11 +224,13 @@ def run(values: flags.FlagValues) -> int:
     )
     for name, reason in job.skipped.items():
         print(f"{name} is skipped: {reason}.")
-    rows = job.run()
-    n_done = sum(row["state"] in runner.DONE for row in rows)
-    print(f"{n_done} of {len(rows)} runs are done.")
+    outcome = job.run()
+    command_line.complain(PROGRAM.name, *outcome.unjudged)
+    n_done = sum(row["state"] in runner.DONE for row in outcome.rows)
+    print(f"{n_done} of {len(outcome.rows)} runs are done.")
     print(f"Results: {folder / results.TEXT_NAME}")
-    return 0 if n_done == len(rows) else EXIT_FAILED
+    is_whole = n_done == len(outcome.rows) and not outcome.unjudged
+    return 0 if is_whole else EXIT_FAILED
 
 
 def _make_folder(folder: pathlib.Path) -> None:
@@ -259,8 +263,8 @@ PROGRAM = command_line.Program(
     define_flags=define_flags,
     check=_check,
     main=run,
-    exit_codes="0 all runs are done; 1 one failed; 2 something given cannot be used; "
-    "70 a fault of ours; 130 interrupted.",
+    exit_codes="0 all runs are done; 1 one or a scorecard failed; 2 something given "
+    "cannot be used; 70 a fault of ours; 130 interrupted.",
     loads=("evaluation.matrix.invocation",),
     when_interrupted="the run that was training has saved. Run the same command again "
     "to go on.",

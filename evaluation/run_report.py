@@ -36,7 +36,9 @@ def define_flags(groups: command_line.FlagGroups) -> None:
     """Defines the command line."""
     groups.group("what is judged")
     groups.text(
-        "baseline", "", "Run that the others are compared with; by default the first."
+        "baseline",
+        "",
+        "Run that the others are compared with; by default the first sound one.",
     )
     groups.several("candidate", "Run to judge; may be given several times.")
     groups.several("runs", "Glob of runs, e.g. 'runs/*'; unsound ones are skipped.")
@@ -100,18 +102,18 @@ def run(values: flags.FlagValues) -> int:
     )
 
     def judge(folder: pathlib.Path) -> checked_json.Json:
-        told = filter(None, [judged_runs.describe_twins(choice)])
-        command_line.complain(PROGRAM.name, *told)
         return evaluate.evaluate(choice, output=folder, options=make_options(values))
 
     document = programs.make_report(values, judge)
+    told = filter(None, [judged_runs.describe_twins(list(document["runs"]))])
+    command_line.complain(PROGRAM.name, *told)
     print(errors.printable(document["verdict"]["headline"]))
     print(f"Report: {programs.page_of(values)}")
     return programs.pass_gate(
         values,
         document,
         program=PROGRAM.name,
-        excused=choice.baseline.name if values.baseline and choice.has_others else "",
+        excused=[choice.baseline.name] if values.baseline and choice.has_others else [],
     )
 
 
@@ -124,6 +126,7 @@ PROGRAM = command_line.Program(
         "ddsp_report --baseline runs/stage5 --runs 'runs/*' --fail_if_collapsed",
     ),
     define_flags=define_flags,
+    check=programs.check_masks,
     main=run,
     exit_codes="0 the report is written; with --fail_if_collapsed 1 a training of a "
     "candidate has collapsed, 3 one could not be judged; 2 something given cannot be "

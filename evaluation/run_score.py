@@ -70,8 +70,10 @@ def check(values: flags.FlagValues) -> None:
     """Refuses flags that say too little or too much.
 
     Raises:
-        UsageError: If recordings and estimates are not given in one way.
+        UsageError: If recordings and estimates are not given in one way, or a number
+            lies beyond its range.
     """
+    programs.check_masks(values)
     if values.pairs and (values.reference or values.estimate):
         raise command_line.UsageError(
             "--pairs names recordings and estimates; leave out --reference and "
@@ -83,12 +85,14 @@ def check(values: flags.FlagValues) -> None:
             f"{lacking} is missing: recordings with --reference, what a system made of "
             "them with --estimate, or both with --pairs."
         )
-    allowed = (0, 8000, 16000, 24000, 32000, 48000)  # as evaluation.pairs.reading's
-    if values.sample_rate not in allowed:
-        raise command_line.UsageError(
-            f"--sample_rate={values.sample_rate}: "
-            f"{', '.join(map(str, allowed[1:]))} are possible."
-        )
+    if values.sample_rate:
+        from evaluation.pairs import reading  # seconds, which --help does without
+
+        if values.sample_rate not in reading.RATES:
+            raise command_line.UsageError(
+                f"--sample_rate={values.sample_rate}: "
+                f"{', '.join(map(str, reading.RATES))} are possible."
+            )
 
 
 def run(values: flags.FlagValues) -> int:
@@ -128,7 +132,12 @@ def run(values: flags.FlagValues) -> int:
         values,
         document,
         program=PROGRAM.name,
-        excused=options.baseline_of(paired) if len(paired.sources) > 1 else "",
+        excused=[
+            run
+            for system in document["systems"]
+            if system["is_baseline"] and document["comparisons"]
+            for run in system["runs"]
+        ],
     )
 
 

@@ -198,11 +198,6 @@ class Verdict:
     severities: dict[str, float]
     components: dict[str, float]
 
-    @property
-    def collapsed(self) -> bool:
-        """Returns whether the index reaches the threshold."""
-        return self.index >= THRESHOLD
-
 
 def judge(sums: sums_lib.Sums, *, scale: Scale = CONTROLS) -> Verdict:
     """Computes the index of a clip or of a set of clips.

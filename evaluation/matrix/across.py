@@ -78,12 +78,24 @@ def draw(rows: Sequence[instruments.PooledSystem]) -> bytes:
     right.axvline(0.0, color=GREY, linestyle="--", linewidth=1)
     right.set_title("Spectral loss above the instrument's lowest, %", fontsize=10)
     names = list(rows[0].index_by_instrument)
-    lowest = {name: min(row.loss_by_instrument[name] for row in rows) for name in names}
+    lowest = {
+        name: min(
+            (
+                row.loss_by_instrument[name]
+                for row in rows
+                if name not in row.without_loss
+            ),
+            default=math.nan,
+        )
+        for name in names
+    }
     for place, row in enumerate(rows):
         for turn, name in enumerate(names):
             _mark(left, row.index_by_instrument[name].mean, place, turn, names)
             above = 100.0 * (row.loss_by_instrument[name] / lowest[name] - 1.0)
             _mark(right, above, place, turn, names)
+        _tell_gaps(left, row.without_index, place)
+        _tell_gaps(right, row.without_loss, place)
         mean = row.index.interval
         left.plot([mean.mean], [place], "|", color="black", markersize=14)
         if math.isfinite(mean.low):
@@ -99,6 +111,21 @@ def draw(rows: Sequence[instruments.PooledSystem]) -> bytes:
     with io.BytesIO() as file:
         drawn.savefig(file, format="png")
         return file.getvalue()
+
+
+def _tell_gaps(ax: axes.Axes, instruments: Sequence[str], place: int) -> None:
+    """Says in a system's row on which instruments it has no value."""
+    if instruments:
+        ax.text(
+            0.98,
+            place,
+            f"none on {', '.join(instruments)}",
+            transform=ax.get_yaxis_transform(),
+            ha="right",
+            va="center",
+            fontsize=8,
+            color=GREY,
+        )
 
 
 def _mark(ax: axes.Axes, x: float, place: int, turn: int, names: Sequence[str]) -> None:

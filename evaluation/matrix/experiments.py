@@ -309,6 +309,7 @@ def command(
         *experiment.overlays,
         *experiment.rung_overlays.get(rung, ()),
     )
+    n_steps = experiment.steps_of(rung)
     return [
         sys.executable,
         "-m",
@@ -317,9 +318,9 @@ def command(
         f"--data_dir={data_dir}",
         f"--save_dir={run_dir}",
         f"--seed={seed}",
-        f"--steps={experiment.steps_of(rung)}",
+        f"--steps={n_steps}",
         "--quiet",
-        *(NO_EARLY_STOP if experiment.n_steps > EARLIEST_STOP else ()),
+        *(NO_EARLY_STOP if n_steps > EARLIEST_STOP else ()),
         *experiment.flags,
     ]
 

@@ -13,6 +13,7 @@ systems were judged on all instruments: the mean over instruments of their diffe
 import dataclasses
 import math
 import pathlib
+import shlex
 from collections.abc import Mapping
 from collections.abc import Sequence
 
@@ -120,7 +121,7 @@ class Instruments:
         )
 
     def mean_loss(self, system: str) -> float:
-        """Geometric mean over instruments of the spectral loss."""
+        """Geometric mean over instruments of the loss; NaN where one has none."""
         return float(np.exp(np.mean(np.log(self.means(system, "spectral_loss")))))
 
     def loss_margin(self, system: str) -> float:
@@ -196,11 +197,26 @@ class PooledSystem:
     loss: paired.Comparison | None
     loudness: paired.Comparison | None
 
+    @property
+    def without_index(self) -> list[str]:
+        """The instruments on which it has no collapse index."""
+        each = self.index_by_instrument.items()
+        return [name for name, one in each if math.isnan(one.mean)]
+
+    @property
+    def without_loss(self) -> list[str]:
+        """The instruments on which it has no spectral loss."""
+        each = self.loss_by_instrument.items()
+        return [name for name, loss in each if math.isnan(loss)]
+
 
 def summarise(every: Instruments) -> list[PooledSystem]:
-    """Describes each system, the lowest mean spectral loss first."""
+    """Describes each system, the lowest mean spectral loss first, none last."""
     rows = []
-    for system in sorted(every.systems, key=every.mean_loss):
+    means = {system: every.mean_loss(system) for system in every.systems}
+    for system in sorted(
+        means, key=lambda name: (math.isnan(means[name]), means[name])
+    ):
         loss = loudness = None
         if system != every.baseline:
             key = "loudness_distance"
@@ -322,7 +338,7 @@ def to_text(
     return "\n".join(
         [
             f"# {len(every.names)} instruments together\n",
-            f"`{' '.join(command)}`\n",
+            f"`{shlex.join(command)}`\n",
             "Each instrument counts once. Intervals of the first table are over "
             "instruments (95 %; where a difference is called better or worse it holds "
             "for index, loss and loudness at once), those of the second over the "
@@ -334,6 +350,7 @@ def to_text(
                 f"{', '.join(where)}.\n"
                 for name, where in every.left_out.items()
             ),
+            *(line for row in rows for line in _describe_gaps(row)),
             *map(scorecards.gate_line, answers),
             "\n## Collapse index on each\n",
             tables.markdown_table(["System", *names], indices),
@@ -341,6 +358,23 @@ def to_text(
             tables.markdown_table(["System", *names], losses),
         ]
     )
+
+
+def _describe_gaps(row: PooledSystem) -> list[str]:
+    """Says which means a system lacks, because an instrument has no score of it."""
+    system, lines = tables.markdown_cell(row.system), []
+    if row.without_index:
+        lines.append(
+            f"{system} has no collapse index on {', '.join(row.without_index)}, and so "
+            "no mean over instruments.\n"
+        )
+    if row.without_loss:
+        lines.append(
+            f"{system} has no spectral loss on {', '.join(row.without_loss)}, and so "
+            "no mean over instruments: it stands last, and its differences are over "
+            "the others.\n"
+        )
+    return lines
 
 
 def _interval(interval: paired.Interval) -> str:

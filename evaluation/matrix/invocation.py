@@ -18,6 +18,23 @@ from prep import progress
 from prep.dataset import info
 
 
+class ScorecardError(RuntimeError):
+    """A scorecard that ddsp_report did not write; the message says so."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MatrixOutcome:
+    """What came of an invocation.
+
+    Attributes:
+        rows: A row a run.
+        unjudged: What is wrong with each scorecard that failed.
+    """
+
+    rows: list[checked_json.Json]
+    unjudged: list[str]
+
+
 @dataclasses.dataclass(frozen=True)
 class Invocation:
     """What an invocation is to do.
@@ -45,12 +62,8 @@ class Invocation:
         reasons = {one.name: one.why_skipped(n_train) for one in self.experiments}
         return {name: reason for name, reason in reasons.items() if reason}
 
-    def run(self) -> list[checked_json.Json]:
-        """Does it; writes the results after every run, so that they can be read.
-
-        Returns:
-            A row a run of this invocation.
-        """
+    def run(self) -> MatrixOutcome:
+        """Does it; writes the results after every run, so that they can be read."""
         runs = runner.list_runs(
             [one for one in self.experiments if one.name not in self.skipped],
             folder=self.folder / history.RUNS_NAME,
@@ -59,6 +72,7 @@ class Invocation:
         )
         rows: list[checked_json.Json] = []
         reports: dict[str, str | None] = {}
+        unjudged: list[str] = []
         number = {one.title: place for place, one in enumerate(runs, start=1)}
         left = sum(one.cost for one in runs if not one.finished())
 
@@ -78,15 +92,20 @@ class Invocation:
                     bar.set_description(f"judging {experiment.name}")
                     bar.tick()
                     known = self._write(rows, reports)["runs"]
-                    reports[experiment.name] = judge(
-                        experiment,
-                        [row for row in known if row["experiment"] == experiment.name],
-                        folder=self.folder,
-                        crepe_capacity=self.crepe_capacity,
-                    )
+                    try:
+                        told = judge(
+                            experiment,
+                            [r for r in known if r["experiment"] == experiment.name],
+                            folder=self.folder,
+                            crepe_capacity=self.crepe_capacity,
+                        )
+                    except ScorecardError as error:
+                        told = str(error)
+                        unjudged.append(f"{experiment.name}: {told}.")
+                    reports[experiment.name] = told
                 self._write(rows, reports)
         _say_what_is_unknown(rows)
-        return rows
+        return MatrixOutcome(rows, unjudged)
 
     def _write(
         self, rows: list[checked_json.Json], reports: dict[str, str | None]
@@ -133,6 +152,9 @@ def judge(
 
     Returns:
         What came of it, for the table: the report's path or why there is none.
+
+    Raises:
+        ScorecardError: If ddsp_report fails.
     """
     # The baseline is the GRU where there is one.
     done = [row for row in rows if row["state"] in runner.DONE]
@@ -163,5 +185,7 @@ def judge(
             preexec_fn=processes.end_with_parent(),
         ).returncode
     if code:
-        return f"no scorecard: ddsp_report ended with {code}, see {log_path}"
+        raise ScorecardError(
+            f"no scorecard: ddsp_report ended with {code}, see {log_path}"
+        )
     return str(output)

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import pathlib
+import shlex
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -110,7 +111,7 @@ def to_text(document: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {v}" for name, v in document["versions"].items())
     parts = [
         "# Experiment matrix\n",
-        *(f"`{' '.join(command)}`\n" for command in document["commands"]),
+        *(f"`{shlex.join(command)}`\n" for command in document["commands"]),
         f"Dataset {data['plan_hash'] or data['data_dir']}: {data['n_train']} training "
         f"and {data['n_eval']} eval clips. {versions}. {machine['cores']} cores, "
         f"{len(machine['gpus'])} GPUs.\n",

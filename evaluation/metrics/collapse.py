@@ -42,8 +42,8 @@ def measure(
         clip: Controls of a model or measured from the recording.
         masks: Frames that count, from the recording.
         loudness_db: A-weighted loudness of the recording. Shape [n_frames].
-        ref_power: Mean square of the recording's audio around each frame, for the
-            silence rate. Shape [n_frames].
+        ref_power: Mean square of the recording's audio around each frame, against
+            which silence is judged. Shape [n_frames].
         heard_power: The same of what the controls sound like in the end, after a
             reverb; of the recording itself where it is measured. Shape [n_frames].
         amps_limits: Lowest and highest amplitude that the system's head can give,
@@ -66,7 +66,7 @@ def measure(
     result |= _gain_scores(clip, masks)
     result |= _response_scores(clip, masks, loudness_db=loudness_db)
     result["saturation_rate"] = saturation_rate(clip, masks, amps_limits=amps_limits)
-    result["noise_share"] = noise_share(clip, masks)
+    result["noise_share"] = noise_share(clip, masks, ref_power=ref_power)
     result["silence_rate"] = silence_rate(heard_power, masks, ref_power=ref_power)
     return result
 
@@ -84,10 +84,12 @@ def _distribution_scores(
         "distribution_flux",
         "static_distance",
     )
-    # Without a pitch for long enough there is no distribution to judge.
+    # Without a pitch and harmonics for long enough there is no distribution to judge.
     frames = masks.pitched & clip.has_harmonics
     if np.count_nonzero(frames) < frame_masks.MIN_FRAMES:
-        reason = f"fewer than {frame_masks.MIN_FRAMES} pitched frames"
+        has_pitch = np.count_nonzero(masks.pitched) >= frame_masks.MIN_FRAMES
+        what = "frames with harmonics" if has_pitch else "pitched frames"
+        reason = f"fewer than {frame_masks.MIN_FRAMES} {what}"
         return {key: metric_lib.missing(reason) for key in keys}
     shares = clip.harmonic_distribution[frames]
     entropy = distributions.entropy_nats(shares)
@@ -235,17 +237,21 @@ def brightness_octaves(clip: control_arrays.ControlArrays) -> np.ndarray:
 
 
 def noise_share(
-    clip: control_arrays.ControlArrays, masks: frame_masks.Masks
+    clip: control_arrays.ControlArrays,
+    masks: frame_masks.Masks,
+    *,
+    ref_power: np.ndarray,
 ) -> metric_lib.Score:
     """Share of the noise part in the power of the pitched frames.
 
     Where the recording has no pitch all of it counts as noise, so only frames with a
-    pitch tell tone from noise.
+    pitch tell tone from noise. A system that has next to none of the recording's power
+    in them has no share, as in the index.
     """
     if np.count_nonzero(masks.pitched) < frame_masks.MIN_FRAMES:
         return metric_lib.missing(f"fewer than {frame_masks.MIN_FRAMES} pitched frames")
     total = np.sum(clip.power[masks.pitched])
-    if total < frame_masks.SILENT_SHARE * masks.pitched.size:
+    if total <= frame_masks.SILENT_SHARE * np.sum(ref_power[masks.pitched]):
         return metric_lib.missing("the system is silent")
     return metric_lib.Score(float(np.sum(clip.noise_power[masks.pitched]) / total))
 

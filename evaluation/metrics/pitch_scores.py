@@ -1,7 +1,9 @@
 """Scores the pitch of generated audio against the recording's, both by one tracker.
 
 A frame has a pitch when the tracker's confidence reaches the mask's threshold and it
-is audible. Definitions are mir_eval's for melody; the outlier rule is ddsp's.
+is audible: of the recording by its mask, of the system from the mask's floor on, since
+the tracker hears a tone 100 dB down as well as any. Definitions are mir_eval's for
+melody; the outlier rule is ddsp's.
 
 Sources: Poliner et al., "Melody transcription from music audio: approaches and
     evaluation", IEEE Trans. ASLP 2007, by way of mir_eval.melody; ddsp.training.metrics
@@ -15,6 +17,7 @@ import mir_eval
 import numpy as np
 
 from evaluation.metrics import metric as metric_lib
+from models.measures import frame_masks
 
 TOLERANCE_CENTS = 50.0  # cents; half a semitone, as RPA and RCA are usually given
 DDSP_MIN_CONFIDENCE = 0.85  # ddsp.training.metrics.MIN_F0_CONFIDENCE
@@ -40,7 +43,8 @@ def measure(
     est: PitchTrack,
     *,
     audible: np.ndarray,
-    min_confidence: float,
+    est_loudness_db: np.ndarray,
+    settings: frame_masks.MaskSettings,
 ) -> dict[str, metric_lib.Score]:
     """Scores one clip.
 
@@ -48,14 +52,17 @@ def measure(
         ref: Of the recording.
         est: Of the system's audio, same tracker and frame rate.
         audible: Frames in which the recording is audible. Shape [n_frames].
-        min_confidence: Confidence from which a frame counts as pitched.
+        est_loudness_db: A-weighted, of the system's audio. Shape [n_frames].
+        settings: What counts as pitched and audible.
 
     Returns:
         `pitch_error_cents`, `raw_pitch_accuracy`, `raw_chroma_accuracy`,
         `voicing_recall`, `voicing_false_alarm`, `pitch_outlier`.
     """
-    ref_voiced = (ref.confidence >= min_confidence) & audible
-    est_voiced = est.confidence >= min_confidence
+    ref_voiced = (ref.confidence >= settings.min_confidence) & audible
+    # As preparation tells voiced frames: by confidence and loudness.
+    est_voiced = est.confidence >= settings.min_confidence
+    est_voiced &= est_loudness_db >= settings.floor_db
     result = {"pitch_outlier": outlier(ref, est)}
     if np.count_nonzero(ref_voiced) < MIN_PITCHED_FRAMES:
         reason = f"fewer than {MIN_PITCHED_FRAMES} pitched frames in the recording"

@@ -44,7 +44,7 @@ class Alignment:
 
     Attributes:
         delay_secs: By how much it is late, below 0 early; NaN where nothing tells.
-        is_removed: Whether the delay was taken out.
+        is_removed: Whether the delay was taken out; half a sample is left.
         gain_db: Level against the recording's over the common part; NaN where one of
             them is silent.
         missing_secs: Of the recording, before the rendering begins or after it ends,
@@ -75,8 +75,7 @@ def align(
         earlier is filled with silence.
     """
     delay = estimate_delay(ref, est, sample_rate=sample_rate)
-    is_removed = math.isfinite(delay) and 0 < abs(delay) <= MAX_DELAY_SECS
-    shift = round(delay * sample_rate) if is_removed else 0
+    shift = round(delay * sample_rate) if abs(delay) <= MAX_DELAY_SECS else 0
     # What the shift leaves without a counterpart at the beginning goes on both sides.
     ref_part, est_part = ref[max(-shift, 0) :], est[max(shift, 0) :]
     slack = round(MAX_DELAY_SECS * sample_rate)
@@ -93,7 +92,7 @@ def align(
         est_part,
         Alignment(
             delay_secs=delay,
-            is_removed=is_removed,
+            is_removed=shift != 0,
             gain_db=_gain_db(ref_part, est_part[: est_part.size - max(lacking, 0)]),
             missing_secs=max(lacking, 0) / sample_rate,
             extra_secs=max(-lacking, 0) / sample_rate,

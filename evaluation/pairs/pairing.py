@@ -7,9 +7,11 @@ without their endings are compared, in patterns what the `*` stands for, so that
 
 import csv
 import dataclasses
+import itertools
 import os
 import pathlib
 import re
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 
@@ -144,18 +146,35 @@ def _name_systems(estimates: Sequence[str]) -> dict[str, str]:
         name, equals, source = given.partition("=")
         if not equals or "/" in name or os.path.lexists(os.path.expanduser(given)):
             name, source = _system_name(given), given
-        if not name or not source:
-            raise errors.InputError(
-                f"--estimate={given!r} names no system; write --estimate=NAME=FILES."
-            )
-        if name in sources or name == rows_lib.RECORDING:
-            taken = "the recordings'" if name == rows_lib.RECORDING else "taken"
-            raise errors.InputError(
-                f"--estimate={given!r}: the name {name!r} is {taken}; write "
-                "--estimate=NAME=FILES."
-            )
+        _check_name(
+            name if source else "", taken=sources, given=f"--estimate={given!r}"
+        )
         sources[name] = source
     return sources
+
+
+def _check_name(name: str, *, taken: Collection[str], given: str) -> None:
+    """Refuses a system's name that cannot be used.
+
+    Args:
+        name: Of the system.
+        taken: Names of others.
+        given: Where it stands, as the message says it.
+
+    Raises:
+        InputError: If there is none, or it is another system's or the recordings'.
+    """
+    if not name:
+        raise errors.InputError(
+            f"{given} names no system; write --estimate=NAME=FILES, or a name at the "
+            "head of every column."
+        )
+    if name in taken or rows_lib.is_recording(name):
+        whose = "taken" if name in taken else "the recordings'"
+        raise errors.InputError(
+            f"{given}: the name {name!r} is {whose}; give the system another "
+            "(--estimate=NAME=FILES)."
+        )
 
 
 def _system_name(source: str) -> str:
@@ -238,12 +257,14 @@ def read_table(path: pathlib.Path) -> Pairing:
             f"--pairs={path} begins with {', '.join(head) or 'nothing'}: its first "
             f"line must be {REFERENCE_COLUMN!r} and the name of each system, each once."
         )
+    for name in systems:
+        _check_name(name, taken=(), given=f"--pairs={path}")
     if len(rows) < 2:
         raise errors.InputError(f"--pairs={path} holds no pair below its first line.")
-    pairs = [
-        _table_row(dict(zip(head, row, strict=False)), head, path=path, line=line)
-        for line, row in enumerate(rows[1:], start=2)
-    ]
+    pairs: list[FilePair] = []
+    for line, row in enumerate(rows[1:], start=2):
+        taken = {pair.name for pair in pairs}
+        pairs.append(_table_row(row, head, path=path, line=line, taken=taken))
     return Pairing(
         pairs=pairs,
         sources=dict.fromkeys(systems, str(path)),
@@ -253,9 +274,28 @@ def read_table(path: pathlib.Path) -> Pairing:
 
 
 def _table_row(
-    cells: Mapping[str, str], head: Sequence[str], *, path: pathlib.Path, line: int
+    row: Sequence[str],
+    head: Sequence[str],
+    *,
+    path: pathlib.Path,
+    line: int,
+    taken: Collection[str],
 ) -> FilePair:
-    """A row of a table of pairs."""
+    """A row of a table of pairs.
+
+    Args:
+        row: Its cells.
+        head: The names of their columns.
+        path: Of the table.
+        line: Which row it is, from 1.
+        taken: Names of the pairs above it.
+    """
+    if any(row[len(head) :]):
+        raise errors.InputError(
+            f"--pairs={path}, row {line}: {len(row)} cells for {len(head)} columns; "
+            "put a name that holds the separator in quotes."
+        )
+    cells = dict(zip(head, row, strict=False))  # a short row lacks its last columns
     files = {}
     for column in head:
         value = cells.get(column, "")
@@ -267,12 +307,15 @@ def _table_row(
                 raise errors.InputError(
                     f"--pairs={path}, row {line}: there is no file {files[column]}."
                 )
-    reference = files.pop(REFERENCE_COLUMN)
-    if rows_lib.RECORDING in files or any(not name for name in files):
-        raise errors.InputError(f"--pairs={path}: a column without a system's name.")
     return FilePair(
-        name=re.sub(r"\.\w+$", "", cells[REFERENCE_COLUMN]),
+        name=_unused(re.sub(r"\.\w+$", "", cells[REFERENCE_COLUMN]), taken),
         recording_id=cells.get(UNIT_COLUMN) or cells[REFERENCE_COLUMN],
-        reference=reference,
+        reference=files.pop(REFERENCE_COLUMN),
         estimates=files,
     )
+
+
+def _unused(name: str, taken: Collection[str]) -> str:
+    """A pair's name, with a number where another has it: a recording played twice."""
+    numbered = (f"{name} ({number})" for number in itertools.count(2))
+    return next(one for one in itertools.chain([name], numbered) if one not in taken)

@@ -96,6 +96,27 @@ def check_outputs(
             )
 
 
+def check_numbers(samples: np.ndarray, *, start: int, sample_rate: int) -> None:
+    """Refuses what a file would hold as full scale, or as silence.
+
+    Args:
+        samples: That a model plays. Shape [n_samples].
+        start: How many it has played before.
+        sample_rate: Hz.
+
+    Raises:
+        errors.InputError: If one of them is NaN or infinite.
+    """
+    if np.isfinite(samples).all():
+        return
+    secs = (start + int(np.argmin(np.isfinite(samples)))) / sample_rate
+    raise errors.InputError(
+        f"what the model plays is no number at {secs:.2f} s: its weights are damaged "
+        "or diverged, or pitch or loudness lie far outside what it has learned. Try "
+        "another --checkpoint, or --match."
+    )
+
+
 class Sink:
     """Writes parts to audio files, all at once, clipped at full scale.
 
@@ -147,17 +168,10 @@ class Sink:
         """Writes a part to all files.
 
         Raises:
-            errors.InputError: If a sample is no number, which a file would hold as
-                full scale.
+            errors.InputError: If a sample is no number.
         """
         size = np.abs(part.mix * self._gain)
-        if not np.isfinite(size).all():
-            secs = (self.n_samples + int(np.argmin(np.isfinite(size)))) / self._rate
-            raise errors.InputError(
-                f"what the model plays is no number at {secs:.2f} s: its weights are "
-                "damaged or diverged, or pitch or loudness lie far outside what it has "
-                "learned. Try another --checkpoint, or --match."
-            )
+        check_numbers(size, start=self.n_samples, sample_rate=self._rate)
         self.peak = max(self.peak, float(size.max(initial=0.0)))
         self.n_clipped += int(np.count_nonzero(size > 1.0))
         self.n_samples += len(size)

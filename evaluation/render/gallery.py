@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from evaluation.render import control_csv
 from evaluation.render import files
 from evaluation.render import job
 from evaluation.render import performance
@@ -187,9 +188,9 @@ def _make_clip(
         tracks.append(_make_track("input", *heard, slot=0, folder=folder))
     played: performance.Performance | None = None
     for slot, (name, session) in enumerate(sessions.items(), start=1):
-        played = session.read(source)
+        played, table = session.read(source)
         rate = session.renderer.sample_rate
-        samples = _render_start(session, source, played)
+        samples = _render_start(session, played, table)
         tracks.append(_make_track(name, samples, rate, slot=slot, folder=folder))
     assert played is not None
     note = f"{played.voiced_share:.0%} of what is audible has a pitch"
@@ -210,17 +211,19 @@ def _read_start(source: pathlib.Path) -> tuple[np.ndarray, int] | None:
 
 def _render_start(
     session: job.Session,
-    source: pathlib.Path,
     played: performance.Performance,
+    table: control_csv.Table | None,
 ) -> np.ndarray:
     """The beginning of a rendering."""
-    n_wanted = round(MAX_SECS * session.renderer.sample_rate)
+    rate = session.renderer.sample_rate
+    n_wanted = round(MAX_SECS * rate)
     gain = 10.0 ** (session.request.gain_db / 20.0)
     parts: list[np.ndarray] = []
     n_samples = 0
-    controls = session.controls(source, played)
+    controls = session.controls(played, table)
     for part in session.renderer.synthesize(controls, n_frames=played.n_frames):
         parts.append(gain * part.mix)
+        files.check_numbers(parts[-1], start=n_samples, sample_rate=rate)
         n_samples += len(parts[-1])
         if n_samples >= n_wanted:
             break

@@ -74,16 +74,12 @@ class Rendered:
     Attributes:
         secs: Length.
         peak: Largest absolute sample of the mix.
-        n_clipped: Samples beyond full scale, which were clipped.
         voiced_share: Of the audible frames, those with a pitch.
-        files: All files written.
     """
 
     secs: float
     peak: float
-    n_clipped: int
     voiced_share: float
-    files: tuple[pathlib.Path, ...]
 
 
 class Session:
@@ -123,27 +119,36 @@ class Session:
                 raise
             return None
 
-    def read(self, source: pathlib.Path) -> performance.Performance:
+    def read(
+        self, source: pathlib.Path
+    ) -> tuple[performance.Performance, control_csv.Table | None]:
         """Reads a recording, MIDI file or CSV, and adjusts it.
 
         Args:
             source: The input.
 
+        Returns:
+            The performance, and a CSV that also has the synthesiser's controls.
+
         Raises:
-            errors.InputError: If it cannot be played.
+            errors.InputError: If it cannot be played, or not as it is asked for.
         """
         adjustments = self.request.adjustments
-        is_midi = source.suffix.lower() in MIDI_SUFFIXES
-        heard = self.heard(needed=adjustments.match or is_midi)
         frame_rate = self.renderer.frame_rate
-        # MIDI has no loudness of its own: the dataset's range is needed to play it.
+        suffix = source.suffix.lower()
+        is_midi = suffix in MIDI_SUFFIXES
+        table = None
+        if suffix == TABLE_SUFFIX:
+            table = control_csv.Table(source, frame_rate=frame_rate)
+            if table.has_controls:
+                self._check_unchanged(source)
+        # MIDI and pitch tracks have no loudness: the dataset's range plays them.
+        is_tracked = table is not None and table.is_tracked
+        heard = self.heard(needed=adjustments.match or is_midi or is_tracked)
         if is_midi:
             assert heard is not None
             played = midi.read_midi(source, frame_rate=frame_rate, heard=heard)
-        elif source.suffix.lower() == TABLE_SUFFIX:
-            table = control_csv.Table(source, frame_rate=frame_rate)
-            if table.is_tracked:
-                heard = self.heard(needed=True)
+        elif table is not None:
             played = table.performance(heard)
         else:
             played = performance.listen(
@@ -152,21 +157,39 @@ class Session:
         adjusted = transfer.adjust(played, adjustments, heard=heard)
         if heard is not None and not adjustments.match:
             transfer.warn_if_unheard(adjusted, heard)
-        return adjusted
+        return adjusted, table if table is not None and table.has_controls else None
+
+    def _check_unchanged(self, source: pathlib.Path) -> None:
+        """Refuses to adjust a performance whose controls are played as they stand."""
+        idle = [
+            field.name
+            for field in dataclasses.fields(transfer.Adjustments)
+            if getattr(self.request.adjustments, field.name) != field.default
+        ]
+        idle += ["mask_unvoiced"] if self.request.options.mask_unvoiced else []
+        if idle:
+            raise errors.InputError(
+                f"{source} has the synthesiser's controls, which are played as they "
+                f"stand: --{idle[0]} would do nothing. Leave it out, or delete the "
+                "columns from amps on, so that the model plays the rest."
+            )
 
     def controls(
-        self, source: pathlib.Path, played: performance.Performance
+        self, played: performance.Performance, table: control_csv.Table | None
     ) -> Iterator[decoding.Controls]:
-        """Controls of the synthesiser: the decoder's, or those that a CSV has."""
-        if source.suffix.lower() == TABLE_SUFFIX:
-            table = control_csv.Table(source, frame_rate=self.renderer.frame_rate)
-            if table.has_controls:
-                channels = dict(self.run.model.decoder.output_splits)
-                return table.controls(
-                    n_harmonics=channels["harmonic_distribution"],
-                    n_noise_bands=channels["noise_magnitudes"],
-                )
-        return self.renderer.decode(played)
+        """Controls of the synthesiser: the decoder's, or those that a CSV has.
+
+        Args:
+            played: The performance.
+            table: See `read`.
+        """
+        if table is None:
+            return self.renderer.decode(played)
+        channels = dict(self.run.model.decoder.output_splits)
+        return table.controls(
+            n_harmonics=channels["harmonic_distribution"],
+            n_noise_bands=channels["noise_magnitudes"],
+        )
 
     def render_file(self, source: pathlib.Path, output: pathlib.Path) -> Rendered:
         """Renders an input into files.
@@ -180,7 +203,7 @@ class Session:
         """
         paths = self.request.paths(output)
         files.check_outputs(paths, source=source, overwrite=self.request.overwrite)
-        played = self.read(source)
+        played, table = self.read(source)
         # Files appear when all of them are whole.
         with contextlib.ExitStack() as stack:
             if self.request.controls_out is not None:
@@ -196,7 +219,7 @@ class Session:
                 )
             )
             # Controls pass through a dump to the synthesiser, block by block.
-            controls = self.controls(source, played)
+            controls = self.controls(played, table)
             if self.request.dump_controls:
                 dumped = stack.enter_context(whole_files.replacing(paths["controls"]))
                 controls = _dumping(controls, dumped, played)
@@ -206,9 +229,7 @@ class Session:
         return Rendered(
             secs=sink.n_samples / self.renderer.sample_rate,
             peak=sink.peak,
-            n_clipped=sink.n_clipped,
             voiced_share=played.voiced_share,
-            files=tuple(paths.values()),
         )
 
 

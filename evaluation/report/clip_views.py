@@ -70,10 +70,10 @@ class ClipView:
     size: int
 
 
-ROLES = {
-    "typical": "typical: its spectral loss is the median",
-    "worst": "the worst by spectral loss",
-    "best": "the best by spectral loss",
+ROLES = {  # of a clip, by the run whose scores chose it
+    "typical": "typical: its spectral loss is the median of {run}",
+    "worst": "the worst of {run} by spectral loss",
+    "best": "the best of {run} by spectral loss",
     "": "",
 }
 
@@ -96,6 +96,7 @@ def build(
         embed: File -> data address.
     """
     slots = tables.slots(document)
+    runs = list(row["runs"])
     media = folder / clip["folder"]
     tracks = [
         TrackView(
@@ -113,12 +114,12 @@ def build(
     return ClipView(
         number=0,
         name=clip["clip"],
-        role=ROLES[clip["role"]],
+        role=ROLES[clip["role"]].format(run=runs[-1]),
         secs=f"{row['n_frames'] / document['dataset']['frame_rate']:g}",
         tracks=tracks,
         plots=_plots(media / "curves.json", slots=slots),
-        table=tables.clip_scores(row, runs=list(row["runs"])),
-        runs=list(row["runs"]),
+        table=tables.clip_scores(row, runs=runs),
+        runs=runs,
         size=size,
     )
 

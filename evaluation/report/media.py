@@ -127,8 +127,14 @@ def _picture_harmonics(ref: clips.Reference) -> int:
 
 
 def write_audio(audio: np.ndarray, path: pathlib.Path, *, sample_rate: int) -> None:
-    """Writes 16-bit FLAC; what exceeds full scale is clipped, as a player would."""
-    clipped = np.clip(np.nan_to_num(np.asarray(audio, np.float32)), -1.0, 1.0)
+    """Writes 16-bit FLAC; what exceeds full scale is clipped, as a player would.
+
+    Args:
+        audio: Finite samples.
+        path: Of the file.
+        sample_rate: Hz.
+    """
+    clipped = np.clip(np.asarray(audio, np.float32), -1.0, 1.0)
     soundfile.write(path, clipped, sample_rate, format="FLAC", subtype="PCM_16")
 
 

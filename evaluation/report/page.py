@@ -24,7 +24,6 @@ from prep import checked_json
 
 PAGE_NAME = "report.html"
 TEXT_NAME = "report.md"
-FILES = (rows_lib.SCORES_NAME, builder.SUMMARY_NAME, PAGE_NAME, TEXT_NAME)
 MAX_PAGE_BYTES = 15_000_000  # what a phone still opens
 CELL_BYTES = 100  # of the table of all clips, about; most of a page without media
 TEMPLATES = pathlib.Path(__file__).resolve().parent / "templates"

@@ -1,7 +1,9 @@
 """What ddsp_report and ddsp_score share: flags, placing the report, and the gate."""
 
+import math
 import pathlib
 from collections.abc import Callable
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -39,6 +41,22 @@ def define_mask_flags(groups: command_line.FlagGroups) -> None:
     groups.real(
         "audible_range_db", None, "dB below a clip's loudest frame that are audible."
     )
+
+
+def check_masks(values: flags.FlagValues) -> None:
+    """Refuses thresholds by which no frame, or any, would count.
+
+    Raises:
+        command_line.UsageError: Naming the flag.
+    """
+    confidence, range_db = values.min_confidence, values.audible_range_db
+    # "nan" passes for a number on a command line.
+    if confidence is not None and not 0.0 <= confidence <= 1.0:
+        raise command_line.UsageError(f"--min_confidence={confidence:g}: give 0 to 1.")
+    if range_db is not None and not 0.0 < range_db < math.inf:
+        raise command_line.UsageError(
+            f"--audible_range_db={range_db:g}: give dB above 0, such as 40."
+        )
 
 
 def read_masks(values: flags.FlagValues) -> "frame_masks.MaskSettings":
@@ -92,7 +110,7 @@ def pass_gate(
     document: checked_json.Json,
     *,
     program: str,
-    excused: str,
+    excused: Collection[str],
 ) -> int:
     """Decides the exit code, and says why where it is not 0.
 
@@ -100,12 +118,12 @@ def pass_gate(
         values: Parsed flags.
         document: The content of summary.json.
         program: Which says it.
-        excused: Run that may have collapsed: the one that others are compared with.
+        excused: Runs that may have collapsed: what others are compared with.
     """
     from evaluation.summary import exit_code
 
     if not values.fail_if_collapsed:
         return 0
-    code, told = exit_code.decide(document, baseline_run=excused)
+    code, told = exit_code.decide(document, excused=excused)
     command_line.complain(program, *told)
     return code

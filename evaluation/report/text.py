@@ -7,6 +7,7 @@ from typing import Any
 
 from evaluation.report import tables
 from evaluation.scoring import rows as rows_lib
+from evaluation.summary import paired
 from evaluation.summary import verdict
 from prep import checked_json
 from prep import errors
@@ -201,6 +202,18 @@ def _audio_settings(document: checked_json.Json) -> list[tuple[str, str]]:
     ]
 
 
+def _describe_intervals(document: checked_json.Json) -> str:
+    """How intervals are made, or why there is none."""
+    n_units, settings = document["n_units"], document["settings"]
+    units = f"{n_units} {document['unit']}{'' if n_units == 1 else 's'}"
+    if n_units < paired.MIN_UNITS:
+        return f"none: {units} to judge by, {paired.MIN_UNITS} needed"
+    return (
+        f"{settings['confidence']:.0%}, bootstrap over {units}, "
+        f"{settings['n_resamples']} resamples, at least as wide as Student's t"
+    )
+
+
 def describe_settings(document: checked_json.Json) -> list[tuple[str, str]]:
     """Lists the settings of the measurement, line by line."""
     settings = document["settings"]
@@ -221,12 +234,7 @@ def describe_settings(document: checked_json.Json) -> list[tuple[str, str]]:
             f"within {masks['range_db']:g} dB of the clip's loudest frame and above "
             f"{masks['floor_db']:g} dB",
         ),
-        (
-            "Intervals",
-            f"{settings['confidence']:.0%}, percentile bootstrap over "
-            f"{document['n_units']} {document['unit']}s, "
-            f"{settings['n_resamples']} resamples",
-        ),
+        ("Intervals", _describe_intervals(document)),
         (
             "Versions of the evaluation",
             ", ".join(f"{name} {v}" for name, v in settings["versions"].items()),

@@ -124,9 +124,11 @@ def _summary_line(document: checked_json.Json) -> str:
         )
     n_skipped = len(document["skipped_runs"])
     skipped = f"; {n_skipped} run{'s' if n_skipped > 1 else ''} skipped, see Runs"
+    # Of another dataset the caution says that nobody knows.
+    heard = "did not hear" if dataset["split"] == "eval" else "heard"
+    known = "" if verdict.strangers(document) else f" that training {heard}"
     return (
-        f"{clips} from {document['n_recordings']} recording{plural} that training "
-        f"{'did not hear' if dataset['split'] == 'eval' else 'heard'}"
+        f"{clips} from {document['n_recordings']} recording{plural}{known}"
         f"{skipped if n_skipped else ''}"
     )
 

@@ -310,6 +310,7 @@ def score_rendering(
         ref.hearing.pitch,
         hearing.pitch,
         audible=ref.masks.audible,
-        min_confidence=settings.min_confidence,
+        est_loudness_db=hearing.loudness_db,
+        settings=settings,
     )
     return Scored(rendering=rendering, hearing=hearing, heard=heard, scores=result)

@@ -15,7 +15,6 @@ from absl import logging
 from evaluation.scoring import rendering
 from evaluation.scoring import rows as rows_lib
 from evaluation.scoring import training_log
-from models.data import provider
 from models.measures import frame_masks
 from models.runs import layout
 from models.runs import loading as runs_lib
@@ -28,7 +27,7 @@ class JudgingOptions:
 
     Attributes:
         checkpoint: "best", "last" or a step.
-        data_dir: Dataset; empty for the one that the first run was trained on.
+        data_dir: Dataset; empty for the one that the baseline was trained on.
         split: Which split of it.
         max_clips: Score so many clips, spread over the recordings; 0 for all.
         n_media: Embed so many clips in the report.
@@ -58,7 +57,8 @@ class RunChoice:
     """The runs of a report.
 
     Attributes:
-        baseline: The run that the others are compared with.
+        baseline: The run that the others are compared with; where it is `optional`,
+            the first that opens takes its place.
         run_dirs: All of them, the baseline first, each once.
         optional: Those of `run_dirs` that only a glob found.
     """
@@ -152,18 +152,15 @@ def _check_names(run_dirs: Sequence[pathlib.Path]) -> None:
         taken[path.name] = path
 
 
-def describe_twins(choice: RunChoice) -> str:
-    """Says what becomes of the baseline's further trainings; empty without any.
+def describe_twins(runs: Sequence[str]) -> str:
+    """Says what became of the baseline's further trainings; empty without any.
 
     Args:
-        choice: The runs of a report.
+        runs: Of a report, the baseline first.
     """
-    system = rows_lib.system_name(choice.baseline.name)
-    twins = [
-        path.name
-        for path in choice.run_dirs[1:]
-        if rows_lib.system_name(path.name) == system
-    ]
+    baseline, *others = runs
+    system = rows_lib.system_name(baseline)
+    twins = [name for name in others if rows_lib.system_name(name) == system]
     if not twins:
         return ""
     verb = "is another training" if len(twins) == 1 else "are other trainings"
@@ -198,31 +195,36 @@ class OpenedRuns:
         self.logs: dict[str, list[training_log.LogRow]] = {}
         self.skipped: list[dict[str, str]] = []
         self._options = options
-        self._baseline = choice.baseline.name
         self._n_asked = len(choice.run_dirs)
         self._optional = {path.name for path in choice.optional}
-        # The baseline decides the dataset; without it there is nothing to compare.
-        first, *others = choice.run_dirs
-        baseline = _open(first, checkpoint=options.checkpoint)
-        self.dataset: provider.PreparedDataset = rendering.open_dataset_of(
-            baseline, options.data_dir, split=options.split
-        )
-        rendering.check_rates([baseline], self.dataset)
-        self.logs[first.name] = training_log.read_rows(first)
-        self.runs[first.name] = baseline
         # A run that only a glob found is passed over with the reason.
-        for path in others:
+        for path in choice.run_dirs:
             try:
-                self.runs[path.name] = self._open_beside(path, baseline)
+                self.runs[path.name] = self._open(path)
             except errors.InputError as error:
                 self.skip(path.name, error)
         self.check_left()
 
-    def _open_beside(self, path: pathlib.Path, baseline: runs_lib.Run) -> runs_lib.Run:
-        """Restores a run that can be compared with the baseline."""
-        run = _open(path, checkpoint=self._options.checkpoint)
-        if not self._options.allow_other_dataset:
-            rendering.check_same_dataset([baseline, run])
+    @property
+    def baseline(self) -> str:
+        """The run that the others are compared with: the first that opened."""
+        return next(iter(self.runs))
+
+    def _open(self, path: pathlib.Path) -> runs_lib.Run:
+        """Restores a run that can be compared with the baseline, or the baseline."""
+        if rows_lib.is_recording(path.name):
+            raise errors.InputError(
+                f"{path} is named as the recording is in the report; rename the "
+                "directory."
+            )
+        run = rendering.open_run(path, checkpoint=self._options.checkpoint)
+        # The first decides the dataset; the others must have learned from the same.
+        if not self.runs:
+            self.dataset = rendering.open_dataset_of(
+                run, self._options.data_dir, split=self._options.split
+            )
+        elif not self._options.allow_other_dataset:
+            rendering.check_same_dataset([self.runs[self.baseline], run])
         rendering.check_rates([run], self.dataset)
         self.logs[path.name] = training_log.read_rows(path)
         return run
@@ -235,10 +237,16 @@ class OpenedRuns:
             error: Why.
 
         Raises:
-            errors.InputError: The error itself, if the run was named.
+            errors.InputError: The error itself, if the run was named, and another if
+                it is the baseline and others are compared with it.
         """
         if name not in self._optional:
             raise error
+        if len(self.runs) > 1 and name == self.baseline:
+            raise errors.InputError(
+                f"{name}, with which the others would be compared, cannot be judged: "
+                f"{error} Name another: --baseline=runs/stage5."
+            ) from error
         logging.warning(
             "run %s is skipped: %s",
             errors.printable(name),
@@ -251,21 +259,12 @@ class OpenedRuns:
         """Refuses to go on with the baseline alone, unless it was asked for alone.
 
         Raises:
-            errors.InputError: If every candidate was skipped.
+            errors.InputError: If every run, or every candidate, was skipped.
         """
-        if len(self.runs) > 1 or self._n_asked == 1:
+        if len(self.runs) >= min(self._n_asked, 2):
             return
         listed = " ".join(f"{one['run']}: {one['reason']}" for one in self.skipped)
+        beside = f" to compare with {self.baseline}" if self.runs else ""
         raise errors.InputError(
-            f"no run is left to compare with {self._baseline}; name a sound one with "
-            f"--candidate. {listed}"
+            f"no run is left{beside}; name a sound one with --candidate. {listed}"
         )
-
-
-def _open(path: pathlib.Path, *, checkpoint: str) -> runs_lib.Run:
-    """Restores a run whose name can be told from the recording's."""
-    if rows_lib.system_name(path.name) == rows_lib.RECORDING:
-        raise errors.InputError(
-            f"{path} is named as the recording is in the report; rename the directory."
-        )
-    return rendering.open_run(path, checkpoint=checkpoint)

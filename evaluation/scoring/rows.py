@@ -33,6 +33,11 @@ def system_name(run_name: str) -> str:
     return _SEED_SUFFIX.sub("", run_name) or run_name
 
 
+def is_recording(run_name: str) -> bool:
+    """Returns whether a run's system has the name that stands for the recording."""
+    return system_name(run_name) == RECORDING
+
+
 def write_rows(rows: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
     """Writes scores.jsonl, one clip a line."""
     lines = [json.dumps(row, allow_nan=False) for row in rows]

@@ -2,8 +2,8 @@
 
 A pure function of the rows of scores.jsonl and of what is known of the runs. Every
 aggregate is the mean over recordings of the mean over their clips (over clips where
-there are fewer than `compare.MIN_UNITS` recordings), and says how many clips it rests
-on, how many were skipped and why. NaN becomes null.
+the report has fewer than `paired.MIN_UNITS` recordings), and says how many clips it
+rests on, how many were skipped and why. NaN becomes null.
 """
 
 import dataclasses
@@ -206,14 +206,19 @@ def _describe_system(
     aggregates = {
         metric.key: _aggregate(table, name, metric.key) for metric in catalogue.ALL
     }
-    # An index of all clips is not the mean of the clips' indices.
+    # An index of all clips is not the mean of the clips' indices: every clip counts.
     for key, index in indices.items():
+        own = aggregates[key]
+        is_known = math.isfinite(index.interval.mean)
         aggregates[key] = dataclasses.replace(
-            aggregates[key],
+            own,
             mean=index.interval.mean,
             low=index.interval.low,
             high=index.interval.high,
             by_run=index.by_run,
+            n=len(table.rows) if is_known else own.n,
+            n_skipped=0 if is_known else own.n_skipped,
+            reasons={} if is_known else own.reasons,
         )
     return System(
         name=name,
@@ -236,7 +241,9 @@ def _aggregate(table: score_table.ScoreTable, system: str, key: str) -> Aggregat
     ]
     # Recordings, not clips, are independent: the interval is over their means.
     owners = [n for n, keep in zip(table.recordings, counted, strict=True) if keep]
-    units, _ = paired.pair_units(by_run[:, counted].mean(axis=0), owners)
+    units = paired.pair_units(
+        by_run[:, counted].mean(axis=0), owners, unit=paired.unit_of(table.recordings)
+    )
     interval = paired.bootstrap_mean(units)
 
     def mean_of_counted(values: np.ndarray) -> float:
@@ -309,11 +316,15 @@ def _compare_systems(
 
 
 def _leaderboard(systems: Sequence[checked_json.Json]) -> list[checked_json.Json]:
-    """Systems in order: those not collapsed first, by spectral loss."""
+    """Systems in order: not collapsed, not judged, collapsed; each by spectral loss."""
 
-    def rank(system: checked_json.Json) -> tuple[bool, float]:
+    def rank(system: checked_json.Json) -> tuple[bool, bool, float]:
         loss = system["metrics"]["spectral_loss"]["mean"]
-        return verdict.has_collapsed(system), math.inf if loss is None else loss
+        return (
+            verdict.has_collapsed(system),
+            bool(verdict.unjudged_runs(system)),
+            math.inf if loss is None else loss,
+        )
 
     return [
         {"place": place, "system": system["name"]}

@@ -158,7 +158,11 @@ def lowest_rung(scores: JudgedScores, rungs: dict[str, str], indices: Indices) -
         sure = all(i.state == index_intervals.COLLAPSED for i in indices.values())
         line = f"Every rung has {'' if sure else 'probably '}collapsed."
         return Gate("lowest_rung", question, NO if sure else OPEN, rule, [line])
-    losses = {rung: scores.mean_loss(rungs[rung]) for rung in alive}
+    every = {rung: scores.mean_loss(rungs[rung]) for rung in alive}
+    losses = {rung: loss for rung, loss in every.items() if math.isfinite(loss)}
+    if not losses:
+        line = "No rung that has not collapsed has a mean spectral loss."
+        return Gate("lowest_rung", question, OPEN, rule, [line])
     best = min(losses, key=lambda rung: losses[rung])
     evidence = [f"Best: {TITLES[best]}, spectral loss {losses[best]:.3f}."]
     # From the lowest rung up, the first that is as good answers.

@@ -1,7 +1,9 @@
 """Intervals of the collapse index, of controls or as heard: of a system, between two.
 
 The index of a set of clips is not a mean over clips, so units are resampled and the
-index computed anew. Both systems of a pair are resampled alike.
+index computed anew. Both systems of a pair are resampled alike. Units that determine
+nothing of the index by themselves are part of every resample: they say nothing of how
+much it would differ with other recordings.
 """
 
 import dataclasses
@@ -36,7 +38,7 @@ class SystemIndex:
         components: Component by name, mean over runs.
         by_run: Index by run.
         unit: "recording" or "clip".
-        n_units: How many.
+        n_units: How many of them determine anything of the index.
     """
 
     interval: paired.Interval
@@ -63,6 +65,13 @@ class _RunSums:
             np.stack([getattr(sums, key) for key in self._keys], axis=1)
             for sums in (table.unit_sums(run, key) for run in table.systems[system])
         ]
+
+    def determined(self) -> np.ndarray:
+        """Whether each unit by itself has an index, in every run. Shape [n_units]."""
+        alone = np.eye(len(self.arrays[0]))
+        runs = range(len(self.arrays))
+        each = [np.isfinite(self.run_indices(alone, run=run)) for run in runs]
+        return np.all(each, axis=0)
 
     def verdicts(self) -> list[index.Verdict]:
         """The verdict of each run over all units."""
@@ -106,9 +115,11 @@ def system_index(
         key: Which: of controls, or as heard.
     """
     sums = _RunSums(table, system, key)
-    units, unit = table.units()
+    determined = sums.determined()
+    _, unit = table.units()
     # The interval, over units resampled with all their clips.
-    interval = paired.resample(len(units), sums.indices).interval(bounds=(0.0, 1.0))
+    resampled = _resample(determined, sums.indices)
+    interval = resampled.interval(bounds=(0.0, 1.0))
     # What the system lost: the largest of the mean severities.
     verdicts = sums.verdicts()
     severities = _mean_over_runs([verdict.severities for verdict in verdicts])
@@ -116,7 +127,7 @@ def system_index(
     point = state_of(interval.mean, interval.mean)
     return SystemIndex(
         interval=interval,
-        state=agreed([interval, *_run_intervals(sums, len(units))]),
+        state=agreed([interval, *_run_intervals(sums, determined)]),
         point_state=point,
         kind=max(known, key=lambda name: known[name]) if known else "",
         severities=severities,
@@ -126,8 +137,24 @@ def system_index(
             for run, verdict in zip(table.systems[system], verdicts, strict=True)
         },
         unit=unit,
-        n_units=len(units),
+        n_units=resampled.n_units,
     )
+
+
+def _resample(determined: np.ndarray, statistic: paired.Statistic) -> paired.Resampled:
+    """Resamples the units that determine an index; the others always count once.
+
+    Args:
+        determined: Whether each unit does. Shape [n_units].
+        statistic: Of counts of all units, see `paired.resample`.
+    """
+
+    def of_determined(counts: np.ndarray) -> np.ndarray:
+        every = np.ones((len(counts), determined.size))
+        every[:, determined] = counts
+        return statistic(every)
+
+    return paired.resample(int(np.count_nonzero(determined)), of_determined)
 
 
 def _mean_over_runs(dictionaries: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -138,13 +165,11 @@ def _mean_over_runs(dictionaries: Sequence[dict[str, float]]) -> dict[str, float
     }
 
 
-def _run_intervals(sums: _RunSums, n_units: int) -> list[paired.Interval]:
+def _run_intervals(sums: _RunSums, determined: np.ndarray) -> list[paired.Interval]:
     """Of each run by itself; none for a single one, whose is the system's."""
     n_runs = len(sums.arrays)
     return [
-        paired.resample(
-            n_units, functools.partial(sums.run_indices, run=run)
-        ).interval()
+        _resample(determined, functools.partial(sums.run_indices, run=run)).interval()
         for run in range(n_runs if n_runs > 1 else 0)
     ]
 
@@ -176,6 +201,9 @@ def compare_index(
 ) -> paired.Comparison:
     """Compares an index of two systems over the same clips.
 
+    Every clip counts by its sums; effect size and share are of the clips that have an
+    index by themselves.
+
     Args:
         table: All scores.
         baseline: Name of the baseline system.
@@ -185,10 +213,11 @@ def compare_index(
     """
     first = _RunSums(table, baseline, key)
     second = _RunSums(table, candidate, key)
-    units, unit = table.units()
+    _, unit = table.units()
     # Both systems are resampled over the same units: the difference is paired.
-    resampled = paired.resample(
-        len(units), lambda counts: second.indices(counts) - first.indices(counts)
+    resampled = _resample(
+        first.determined() & second.determined(),
+        lambda counts: second.indices(counts) - first.indices(counts),
     )
     wide = resampled.interval(confidence=1 - (1 - paired.CONFIDENCE) / n_tests)
     clips = paired.compare(
@@ -198,16 +227,22 @@ def compare_index(
         n_tests=n_tests,
     )
     # A difference that changes sign between seeds is not decided.
-    by_seed = np.array(
-        [est.index - ref.index for est in second.verdicts() for ref in first.verdicts()]
+    references, estimates = (
+        [verdict.index for verdict in one.verdicts()] for one in (first, second)
     )
-    outcome, reason = paired.decide(wide, by_seed, unit=unit, n_units=len(units))
+    by_seed = np.array([est - ref for est in estimates for ref in references])
+    n_units = resampled.n_units
+    outcome, reason = paired.decide(wide, by_seed, unit=unit, n_units=n_units)
     return dataclasses.replace(
         clips,
         difference=resampled.interval(),
         simultaneous=wide,
         unit=unit,
-        n_units=len(units),
+        n_units=n_units,
+        n_clips=len(table.rows),
+        n_skipped=0,
         outcome=outcome,
         reason=reason,
+        baseline_mean=float(np.mean(references)),
+        candidate_mean=float(np.mean(estimates)),
     )

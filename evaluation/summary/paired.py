@@ -1,10 +1,11 @@
 """Paired comparison of two systems over the same clips.
 
 The unit is the recording: clips of one recording share a player, a room and an
-afternoon, so their differences are averaged first. With fewer than `MIN_UNITS`
-recordings clips become the units, which is said, and an interval then speaks about
-these recordings only. Several seeds of a system are averaged clip by clip; a
-difference is called decided only when every pair of seeds agrees on its sign.
+afternoon, so their differences are averaged first. In a report of fewer than
+`MIN_UNITS` recordings clips become the units of all its metrics, which is said, and an
+interval then speaks about these recordings only. Several seeds of a system are averaged
+clip by clip; a difference is called decided only when every pair of seeds agrees on its
+sign.
 
 All values are *badness*: turned so that lower is better (`metric.Metric.badness`). A
 clip counts when both systems have a value; the rest is counted as skipped.
@@ -69,6 +70,9 @@ class Comparison:
         n_skipped: Clips in which a system has no value.
         outcome: `BETTER`, `WORSE` or `UNDECIDED`.
         reason: Why it is not decided; empty otherwise.
+        baseline_mean: The baseline's badness over these units alone; NaN where
+            only differences are known.
+        candidate_mean: The candidate's.
     """
 
     difference: Interval
@@ -81,6 +85,8 @@ class Comparison:
     n_skipped: int
     outcome: str
     reason: str
+    baseline_mean: float = math.nan
+    candidate_mean: float = math.nan
 
 
 def bootstrap_mean(values: np.ndarray, *, confidence: float = CONFIDENCE) -> Interval:
@@ -99,6 +105,8 @@ def bootstrap_mean(values: np.ndarray, *, confidence: float = CONFIDENCE) -> Int
 
 def resample_mean(values: np.ndarray) -> "Resampled":
     """Resamples the mean of values, one a unit. Shape [n_units]."""
+    if not values.size:
+        return Resampled(math.nan, np.zeros(0), n_units=0)
     return resample(values.size, lambda counts: counts @ values / values.size)
 
 
@@ -157,8 +165,6 @@ def resample(n_units: int, statistic: Statistic) -> Resampled:
     Returns:
         The statistic; resamples only where there are `MIN_UNITS` units.
     """
-    if not n_units:
-        return Resampled(math.nan, np.zeros(0), n_units=0)
     whole = float(statistic(np.ones((1, n_units)))[0])
     if n_units < MIN_UNITS:
         return Resampled(whole, np.zeros(0), n_units=n_units)
@@ -211,24 +217,34 @@ def _widen(
     )
 
 
+def unit_of(recordings: Sequence[str]) -> str:
+    """What a report compares by: "recording", or "clip" where recordings are few.
+
+    Args:
+        recordings: Recording of each of its clips, whether or not it has a score.
+    """
+    is_few = len(set(recordings)) < MIN_UNITS <= len(recordings)
+    return "clip" if is_few else "recording"
+
+
 def pair_units(
-    differences: np.ndarray, recordings: Sequence[str]
-) -> tuple[np.ndarray, str]:
-    """Averages clips of a recording; leaves clips alone where recordings are few.
+    differences: np.ndarray, recordings: Sequence[str], *, unit: str
+) -> np.ndarray:
+    """Averages clips of a recording; leaves clips alone where they are the units.
 
     Args:
         differences: One difference a clip, all finite. Shape [n_clips].
         recordings: Recording of each clip.
+        unit: See `unit_of`.
 
     Returns:
-        One difference a unit, and "recording" or "clip".
+        One difference a unit.
     """
-    names = sorted(set(recordings))
-    if len(names) < MIN_UNITS <= differences.size:
-        return differences, "clip"
+    if unit == "clip":
+        return differences
     owner = np.asarray(recordings)
-    means = [float(np.mean(differences[owner == name])) for name in names]
-    return np.asarray(means), "recording"
+    names = sorted(set(recordings))
+    return np.array([float(np.mean(differences[owner == name])) for name in names])
 
 
 def compare(
@@ -267,17 +283,28 @@ def compare(
     owners = [name for name, keep in zip(recordings, used, strict=True) if keep]
     baseline, candidate = baseline[:, used], candidate[:, used]
     differences = candidate.mean(axis=0) - baseline.mean(axis=0)
-    units, unit = pair_units(differences, owners)
-    by_seed = (
-        np.array([])
-        if units.size == 0
-        else candidate.mean(axis=1)[:, np.newaxis] - baseline.mean(axis=1)
-    )
+    unit = unit_of(recordings)
+    units = pair_units(differences, owners, unit=unit)
+    means = [
+        float(np.mean(pair_units(system.mean(axis=0), owners, unit=unit)))
+        if units.size
+        else math.nan
+        for system in (baseline, candidate)
+    ]
+    # Each pair of seeds is averaged as all are, or one pair might differ from itself.
+    pairs = [
+        pair_units(est - ref, owners, unit=unit)
+        for est in candidate
+        for ref in baseline
+    ]
+    by_seed = np.array([pair.mean() for pair in pairs if pair.size])
     return dataclasses.replace(
         compare_units(units, by_seed=by_seed, unit=unit, n_tests=n_tests),
         share_better=float(np.mean(differences < 0)) if differences.size else math.nan,
         n_clips=int(np.count_nonzero(used)),
         n_skipped=int(np.count_nonzero(~used)),
+        baseline_mean=means[0],
+        candidate_mean=means[1],
     )
 
 
@@ -327,7 +354,7 @@ def decide(
     if math.isnan(interval.mean):
         return UNDECIDED, "no clip has a value for both systems"
     if math.isnan(interval.low):
-        plural = "s" if n_units > 1 else ""
+        plural = "" if n_units == 1 else "s"
         return UNDECIDED, f"only {n_units} {unit}{plural}; {MIN_UNITS} needed"
     if interval.low <= 0 <= interval.high:
         return UNDECIDED, "the interval includes zero"

@@ -66,9 +66,10 @@ class ScoreTable:
 
     def mean(self, values: np.ndarray) -> float:
         """Mean over recordings of the mean over their clips, NaN left out."""
-        units, _ = paired.pair_units(
+        units = paired.pair_units(
             values[np.isfinite(values)],
             [r for r, v in zip(self.recordings, values, strict=True) if np.isfinite(v)],
+            unit=paired.unit_of(self.recordings),
         )
         return float(np.mean(units)) if units.size else float("nan")
 
@@ -78,11 +79,12 @@ class ScoreTable:
         Returns:
             Indices of clips by unit: recordings, or clips where recordings are few.
         """
-        names = sorted(set(self.recordings))
-        if len(names) < paired.MIN_UNITS <= len(self.rows):
-            return [np.array([index]) for index in range(len(self.rows))], "clip"
+        unit = paired.unit_of(self.recordings)
+        if unit == "clip":
+            return [np.array([index]) for index in range(len(self.rows))], unit
         owner = np.asarray(self.recordings)
-        return [np.flatnonzero(owner == name) for name in names], "recording"
+        names = sorted(set(self.recordings))
+        return [np.flatnonzero(owner == name) for name in names], unit
 
     def has_sums(self, key: str) -> bool:
         """Returns whether every run has what an index is made of."""

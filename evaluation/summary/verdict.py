@@ -63,7 +63,7 @@ def write(summary: checked_json.Json) -> checked_json.Json:
         for system in summary["systems"]
     }
     pairs = {
-        pair["candidate"]: verdict_pairs.describe_pair(pair, summary["systems"])
+        pair["candidate"]: verdict_pairs.describe_pair(pair)
         for pair in summary["comparisons"]
     }
     # The headline is about the candidates, or the baseline where it is alone.
@@ -130,11 +130,16 @@ def _headline(subjects: list[checked_json.Json], runs: checked_json.Json) -> str
         for name, state in states.items()
         if "collapsed" in state
     ]
+    unjudged = [name for name, state in states.items() if state == "unknown"]
+    if len(unjudged) == len(subjects):
+        return f"None of {len(subjects)} candidates could be judged."
+    rest = f"; {', '.join(unjudged)} could not be judged." if unjudged else "."
     if not collapsed:
-        return f"None of {len(subjects)} candidates has collapsed."
+        return f"None of {len(subjects)} candidates has collapsed{rest}"
     names = ", ".join(collapsed)
     verb = "has" if len(collapsed) == 1 else "have"
-    return f"{len(collapsed)} of {len(subjects)} candidates {verb} collapsed: {names}."
+    count = f"{len(collapsed)} of {len(subjects)} candidates"
+    return f"{count} {verb} collapsed: {names}{rest}"
 
 
 def _qualifiers(state: str) -> str:
@@ -291,8 +296,32 @@ def _is_number(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
+def strangers(summary: checked_json.Json) -> list[str]:
+    """The runs that were not trained on the dataset that they are judged on."""
+    if is_of_audio(summary):
+        return []
+    # A run names its dataset by the plan's hash, or by its folder where it has none.
+    dataset = summary["dataset"]
+    names = (dataset["plan_hash"], dataset["data_dir"])
+    runs = summary["runs"].items()
+    return [name for name, run in runs if run["plan_hash"] not in names]
+
+
 def _caution(summary: checked_json.Json) -> str:
     """Lists what limits the conclusions."""
+    found = [_describe_few(summary)]
+    others = strangers(summary)
+    if others:
+        were, they = ("was", "it") if len(others) == 1 else ("were", "they")
+        found.append(
+            f"{', '.join(others)} {were} not trained on this dataset: whether {they} "
+            "heard these recordings in training is not known."
+        )
+    return " ".join(filter(None, found))
+
+
+def _describe_few(summary: checked_json.Json) -> str:
+    """Says that there is little to judge by; empty where there is enough."""
     n_recordings = summary["n_recordings"]
     if summary["unit"] == "clip":
         return (
@@ -305,5 +334,11 @@ def _caution(summary: checked_json.Json) -> str:
             f"Only {n_clips} clip{'s' if n_clips > 1 else ''} of {n_recordings} "
             f"recording{'s' if n_recordings > 1 else ''} to judge by: too few for any "
             "interval, so nothing is decided."
+        )
+    n_units = min(system["index"]["n_units"] for system in summary["systems"])
+    if n_units < paired.MIN_UNITS:
+        return (
+            f"Only {n_units} of {n_recordings} recordings sound long enough to judge "
+            "collapse by: too few for an interval of the index."
         )
     return ""

@@ -29,10 +29,10 @@ class Told:
     decimals: int
 
 
-# In the order in which they are told. Sources of what is heard: 5 cents is about the
-# just noticeable difference of a sustained tone's pitch, 1 dB that of its level
-# (Zwicker and Fastl, "Psychoacoustics", chapters 7 and 8). Any difference of the
-# spectral loss is told; the comparison says whether it is decided.
+# In the order in which they are told; of each, lower is better. Sources of what is
+# heard: 5 cents is about the just noticeable difference of a sustained tone's pitch,
+# 1 dB that of its level (Zwicker and Fastl, "Psychoacoustics", chapters 7 and 8). Any
+# difference of the spectral loss is told; the comparison says whether it is decided.
 TOLD = (
     Told(
         "spectral_loss",
@@ -74,16 +74,13 @@ def compare_plainly(comparisons: list[checked_json.Json]) -> str:
     return f"Whether it sounds closer to the recording than {baseline} is not decided."
 
 
-def describe_pair(
-    pair: checked_json.Json, systems: list[checked_json.Json]
-) -> list[str]:
+def describe_pair(pair: checked_json.Json) -> list[str]:
     """Returns what a listener would notice between a candidate and the baseline."""
-    by_name = {system["name"]: system for system in systems}
     sentences = []
     for told in TOLD:
         comparison = pair["metrics"][told.key]
-        base = by_name[pair["baseline"]]["metrics"][told.key]["mean"]
-        own = by_name[pair["candidate"]]["metrics"][told.key]["mean"]
+        # Over the clips of both: each system's own mean may be over other clips.
+        base, own = comparison["baseline_mean"], comparison["candidate_mean"]
         difference = comparison["difference"]["mean"]
         if not all(map(_is_number, (base, own, difference))) or difference == 0:
             continue

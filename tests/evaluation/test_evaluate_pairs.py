@@ -43,7 +43,8 @@ def test_a_median_of_one_db_is_told(gains, said):
 @pytest.mark.parametrize(
     ("delay", "removed", "said"),
     [
-        (0.05, True, "not on time"),
+        (0.05, True, "not on time: 50 ms late"),
+        (1 / 16000, True, "not on time: 0.06 ms late"),
         (0.1, False, ""),
         (0.101, False, "more than the 100 ms"),
         (-0.15, False, "more than the 100 ms"),

@@ -43,3 +43,25 @@ def test_the_page_is_named_last(monkeypatch, capsys):
     monkeypatch.setattr(run_demo, "print_result", lambda report: None)
     assert run_demo.main(types.SimpleNamespace(input=None, output="demo")) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "play it: demo/flute.html"
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("takes/flute", "flute"),
+        ("takes/flute/*.wav", "flute"),
+        ("takes/flute/*/soft?.wav", "flute"),
+        ("takes/solo.wav", "solo"),
+        ("takes/oboe [dry]", "oboe [dry]"),  # a folder that is there
+    ],
+)
+def test_everything_of_ones_own_goes_into_a_folder_named_after_it(
+    tmp_path, monkeypatch, given, name
+):
+    (tmp_path / "takes" / "oboe [dry]").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    monkeypatch.setattr(run_demo, "plan_steps", lambda *given: asked.append(given))
+    monkeypatch.setattr(run_demo, "run_steps", lambda steps: 1)
+    run_demo.main(types.SimpleNamespace(input=given, output="demo"))
+    assert asked == [(pathlib.Path("demo") / name, pathlib.Path(given))]

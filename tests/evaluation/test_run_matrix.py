@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shlex
 import subprocess
 import sys
 
@@ -152,6 +153,20 @@ def test_a_dry_run_prints_the_commands_and_trains_nothing(
     assert judged == [] and not (tmp_path / "matrix").exists()
 
 
+def test_commands_can_be_pasted_into_a_shell(main, judged, tmp_path, capsys):
+    data = training_helpers.write_dataset(tmp_path / "my data")
+    words = ("--experiments=shuffled", "--rungs=stage1", f"--data_dir={data}")
+    assert main(*words, "--dry_run") == 0
+    assert f"--data_dir={data}" in shlex.split(capsys.readouterr().out)
+    assert main(*words) == 0
+    (line,) = [
+        line
+        for line in (tmp_path / "matrix/smoke/matrix.md").read_text().splitlines()
+        if line.startswith("`ddsp_matrix")
+    ]
+    assert f"--data_dir={data}" in shlex.split(line.strip("`"))
+
+
 def test_an_experiment_of_too_many_clips_is_skipped(main, judged, tmp_path, capsys):
     """The dataset has six training clips."""
     words = ("--preset=minimum", "--experiments=fixed,fixed32,overfit")
@@ -207,12 +222,16 @@ def test_runs_whose_gin_files_are_not_noted_are_told_of(main, judged, tmp_path, 
     assert "2 runs" in caplog.text and "shuffled/stage1, shuffled/stage2" in caplog.text
 
 
-def test_a_report_that_fails_is_said(main, judged, tmp_path, monkeypatch):
+def test_a_report_that_fails_is_said_and_is_1(
+    main, judged, tmp_path, monkeypatch, capsys
+):
     def run(words, **kwargs):
         if "evaluation.run_report" not in words:
             return REAL_RUN(words, **kwargs)
         return subprocess.CompletedProcess(words, 2)
 
     monkeypatch.setattr(subprocess, "run", run)
-    assert main(*SHUFFLED) == 0
+    assert main(*SHUFFLED) == 1
+    said = "ddsp_matrix: shuffled: no scorecard: ddsp_report ended with 2, see "
+    assert said in capsys.readouterr().err
     assert "ddsp_report ended with 2" in results(tmp_path)["reports"]["shuffled"]

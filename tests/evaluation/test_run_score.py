@@ -99,13 +99,21 @@ def test_files_alone_give_the_verdict_of_what_is_heard(judged):
     assert document["n_recordings"] == 5 and document["unit"] == "recording"
 
 
-@pytest.mark.parametrize(("others", "code"), [((), 1), (("alive",), 0)])
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [
+        (["dead"], 1),
+        (["dead-seed0", "dead-seed1"], 1),
+        (["dead", "alive"], 0),
+        (["dead-seed0", "dead-seed1", "alive"], 0),
+    ],
+)
 @pytest.mark.long
 def test_the_gate_counts_the_only_system_and_excuses_the_baseline(
-    judged, tmp_path, others, code
+    judged, tmp_path, names, code
 ):
     place = judged[0].parent
-    words = [f"--estimate={place / name}" for name in (*others, "dead")]
+    words = [f"--estimate={n}={place / n.partition('-')[0]}" for n in names]
     words += [f"--reference={place / 'refs'}", f"--output={tmp_path}"]
     words += ["--baseline=dead", "--fail_if_collapsed", "--max_embedded_clips=0"]
     assert command_line.run_words(program_with(evaluation_helpers.track), words) == code

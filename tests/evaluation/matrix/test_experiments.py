@@ -95,6 +95,20 @@ def test_teacher_s_experiments_give_the_untaught_equal_time(tmp_path):
     assert "--steps=200" in words("parts", "no_anchor")
 
 
+def test_a_run_that_is_long_enough_to_stop_early_must_not(tmp_path):
+    """Taught rungs make 2000 steps, which cannot; untaught ones half as many more."""
+    planned = experiments.plan("teacher", rungs=["stage1"], scale=5)
+    twins = next(one for one in planned if one.name == "taught_rungs")
+    patient = {
+        rung: set(experiments.NO_EARLY_STOP)
+        <= set(
+            experiments.command(twins, rung, seed=0, run_dir=tmp_path, data_dir="data")
+        )
+        for rung in twins.rungs
+    }
+    assert patient == {"stage1_taught": False, "stage1_untaught": True}
+
+
 @pytest.mark.parametrize("preset", experiments.PRESETS)
 def test_every_gin_file_of_the_plan_exists(preset):
     files = {

@@ -22,7 +22,8 @@ GRU = "stage5"
 
 
 def system(name, *, index=0.2, half=0.1, loss=5.0, loudness=1.0):
-    interval = {"mean": index, "low": index - half, "high": index + half}
+    ends = (None, None) if index is None else (index - half, index + half)
+    interval = dict(zip(("mean", "low", "high"), (index, *ends), strict=True))
     return {
         "name": name,
         "index": {"interval": interval},
@@ -227,10 +228,10 @@ def test_the_page_says_each_number_once(tmp_path):
     reports = write_reports(
         tmp_path, (5.4, 5.5, 5.6, 5.5, 5.5), stage1="probably healthy"
     )
-    text = across.write(tmp_path, reports, command=["ddsp_matrix", "--across=x"])
+    text = across.write(tmp_path, reports, command=["ddsp_matrix", "--across=x y"])
     lines = text.splitlines()
     assert lines[0] == "# 5 instruments together"
-    assert "`ddsp_matrix --across=x`" in lines
+    assert "`ddsp_matrix '--across=x y'`" in lines
     gru, mlp = (line for line in lines if " healthy | " in line)  # the lower loss first
     assert gru == "| stage5 | 0.20 [0.20, 0.20] | 5 healthy | – | – |"
     assert mlp.startswith("| stage1 | 0.20 [0.20, 0.20] | 5 probably healthy | +10.0 [")
@@ -252,6 +253,45 @@ def test_few_instruments_are_told_without_an_interval(tmp_path):
     text = across.write(tmp_path, write_reports(tmp_path, (5.5, 5.5)), command=[])
     assert "| +10.0 (only 2 instruments; 5 needed) |" in text
     assert "| stage1 | 0.20 | 2 healthy |" in text
+
+
+def test_a_system_without_a_loss_on_one_instrument_is_said_and_stands_last(
+    tmp_path, monkeypatch
+):
+    reports = write_reports(tmp_path, (None, 4.0))
+    told = []
+    monkeypatch.setattr(
+        across.axes.Axes, "text", lambda ax, x, y, words, **k: told.append((y, words))
+    )
+    text = across.write(tmp_path, reports, command=[])
+    sentence = "stage1 has no spectral loss on flute, and so no mean over instruments"
+    assert sentence in text
+    rows = json.loads((tmp_path / across.JSON_NAME).read_text())["systems"]
+    assert [row["system"] for row in rows] == [GRU, "stage1"]
+    assert told == [(1, "none on flute")]
+    # The best is a rung that has a mean.
+    found = answers(together({"loss": (4.0, 4.0, None, 4.0, 4.0)}))["lowest_rung"]
+    assert found.evidence[0].startswith("Best: the paper's GRU (stage 5)")
+
+
+def test_an_index_that_one_instrument_lacks_is_said():
+    every = together({"index": (0.2, None)})
+    rows = instruments.summarise(every)
+    text = instruments.to_text(every, rows, [], command=[])
+    assert "stage1 has no collapse index on trumpet, and so no mean over" in text
+    assert across.draw(rows).startswith(b"\x89PNG")
+
+
+def test_a_loss_that_nobody_has_decides_nothing():
+    every = joined(
+        {
+            name: document(system("stage1", loss=None), system(GRU, loss=None))
+            for name in FIVE
+        }
+    )
+    found = answers(every)["lowest_rung"]
+    assert (found.answer, len(found.evidence)) == (gates.OPEN, 1)
+    assert across.draw(instruments.summarise(every)).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

@@ -214,6 +214,21 @@ def test_a_silent_system_has_no_noise_share_but_a_silence_rate(healthy):
     assert found["silence_rate"].value == 1.0
 
 
+def test_what_a_system_lacks_is_not_said_of_the_recording(healthy):
+    """The frames have a pitch; the system plays no harmonic in them."""
+    played, masks, loudness = healthy
+    nothing = np.zeros_like(played.harmonic_distribution)
+    mute = dataclasses.replace(played, harmonic_distribution=nothing)
+    found = collapse.measure(
+        mute,
+        masks,
+        loudness_db=loudness,
+        ref_power=played.power,
+        heard_power=played.power,
+    )
+    assert found["top1_share"].reason == "fewer than 10 frames with harmonics"
+
+
 def test_diversity_is_lost_when_all_clips_share_a_timbre(rng):
     refs, trackers = helpers.references([55, 65, 75, 85], rng=rng)
     values = [ref.scores["clip_diversity"].value for ref in refs]

@@ -219,6 +219,16 @@ def test_noise_share_is_of_the_power_and_not_a_mean_of_shares():
     assert measure(clip)["noise_share"] == pytest.approx(0.1 / 5.1)
 
 
+@pytest.mark.parametrize(("below_db", "is_known"), [(79.9, True), (80.1, False)])
+def test_noise_has_a_share_of_what_is_heard_beside_the_recording(below_db, is_known):
+    """Pitched frames decide, half of all here; a soft recording's system is soft."""
+    masks = frame_masks.Masks(np.ones(40, bool), np.arange(40) < 20)
+    clip = played([SINGLE] * 40, amps=1e-5, noise_power=1e-10)
+    ref_power = np.where(masks.pitched, clip.power * 10 ** (below_db / 10), 1.0)
+    share = measure(clip, masks, ref_power=ref_power)["noise_share"]
+    assert math.isfinite(share) == is_known
+
+
 def test_harmonics_power_is_half_of_the_squares():
     """Two harmonics of 0.8 and 0.6 and noise of 0.5: 0.5 of 1."""
     clip = played([[4 / 7, 3 / 7]] * 20, amps=1.4, noise_power=0.5)
@@ -293,5 +303,5 @@ def test_a_recording_that_moves_by_a_db_has_a_range_to_keep(range_db, ratio):
     ],
 )
 def test_badness_is_what_the_direction_says(better, value, recording, badness):
-    metric = metric_lib.Metric("", "", "", "", better, 0.0, 1.0, "", "", "")
+    metric = metric_lib.Metric("", "", "", better, 0.0, 1.0, "", "", "")
     assert metric.badness(value, recording) == badness

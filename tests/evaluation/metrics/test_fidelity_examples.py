@@ -10,6 +10,7 @@ import pytest
 
 from evaluation.metrics import catalogue
 from evaluation.metrics import pitch_scores
+from models.measures import frame_masks
 from tests.helpers import evaluation_helpers as helpers
 from tests.helpers import metric_helpers
 
@@ -84,7 +85,8 @@ def test_pitch_metrics_score_what_is_documented(key, spoilt):
             pitch_scores.PitchTrack(HELD, PITCHED),
             track,
             audible=np.ones(N_FRAMES, bool),
-            min_confidence=0.5,
+            est_loudness_db=np.zeros(N_FRAMES),
+            settings=frame_masks.MaskSettings(),
         )
         return found[key].value
 

@@ -82,6 +82,13 @@ def test_the_nearer_system_has_the_smaller_distance(report):
     assert 0.0 < result["fad"]["near"] < 0.1 < 10.0 < result["fad"]["far"]
 
 
+def test_a_report_without_audio_is_one_sentence(report):
+    document = json.loads((report / "summary.json").read_text())
+    (report / "summary.json").write_text(json.dumps(document | {"clips": []}))
+    with pytest.raises(errors.InputError, match="--max_embedded_clips=200"):
+        run_fad.measure(report, lambda audio: audio)
+
+
 def test_a_missing_model_or_report_is_one_sentence(tmp_path):
     with pytest.raises(errors.InputError, match="not a SavedModel"):
         run_fad.load_embedding(tmp_path / "nothing")

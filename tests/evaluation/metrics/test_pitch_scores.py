@@ -8,6 +8,7 @@ import pytest
 from ddsp.training import metrics as ddsp_metrics
 
 from evaluation.metrics import pitch_scores
+from models.measures import frame_masks
 
 
 def track(f0_hz, confidence=0.95):
@@ -15,9 +16,18 @@ def track(f0_hz, confidence=0.95):
     return pitch_scores.PitchTrack(f0_hz, np.broadcast_to(confidence, f0_hz.shape))
 
 
-def score(ref, est, audible=None):
-    audible = np.ones(ref.f0_hz.size, bool) if audible is None else audible
-    found = pitch_scores.measure(ref, est, audible=audible, min_confidence=0.5)
+def measure(ref, est, audible=None, loudness_db=-20.0):
+    return pitch_scores.measure(
+        ref,
+        est,
+        audible=np.ones(ref.f0_hz.size, bool) if audible is None else audible,
+        est_loudness_db=np.broadcast_to(loudness_db, ref.f0_hz.shape),
+        settings=frame_masks.MaskSettings(min_confidence=0.5, floor_db=-70.0),
+    )
+
+
+def score(ref, est, audible=None, loudness_db=-20.0):
+    found = measure(ref, est, audible, loudness_db)
     return {key: one.value for key, one in found.items()}
 
 
@@ -53,14 +63,10 @@ def test_voicing_is_scored_over_audible_frames():
 
 
 def test_what_cannot_be_scored_says_why():
-    found = pitch_scores.measure(
-        track(FLAT, 0.1), track(FLAT), audible=np.ones(100, bool), min_confidence=0.5
-    )
+    found = measure(track(FLAT, 0.1), track(FLAT))
     assert "pitched frames" in found["raw_pitch_accuracy"].reason
     assert "certain in fewer" in found["pitch_outlier"].reason
-    lost = pitch_scores.measure(
-        track(FLAT), track(FLAT, 0.1), audible=np.ones(100, bool), min_confidence=0.5
-    )
+    lost = measure(track(FLAT), track(FLAT, 0.1))
     assert math.isnan(lost["pitch_error_cents"].value)
     assert lost["voicing_recall"].value == 0.0
 
@@ -134,6 +140,14 @@ def test_a_frame_has_a_pitch_from_the_threshold_on():
     found = score(ref, est)
     assert found["voicing_recall"] == 1.0
     assert found["voicing_false_alarm"] == 0.5
+
+
+@pytest.mark.parametrize(("loudness_db", "recall"), [(-70.0, 1.0), (-70.1, 0.0)])
+def test_a_system_that_nobody_hears_has_no_pitch(loudness_db, recall):
+    """Its tracker is as sure as of the recording: frames are normalised."""
+    found = score(REF, track(A4), AUDIBLE, loudness_db)
+    assert found["voicing_recall"] == found["voicing_false_alarm"] == recall
+    assert math.isnan(found["pitch_error_cents"]) == (recall == 0.0)
 
 
 @pytest.mark.parametrize(("n_frames", "is_scored"), [(10, True), (9, False)])

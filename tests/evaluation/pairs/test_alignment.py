@@ -70,6 +70,15 @@ def test_a_delay_is_removed_and_a_gain_is_told(rng, secs):
     assert found.missing_secs == found.extra_secs == 0.0
 
 
+@pytest.mark.parametrize(("n_samples", "shift"), [(0.4, 0), (0.6, 1), (-0.6, -1)])
+def test_what_is_no_whole_sample_is_not_removed(rng, monkeypatch, n_samples, shift):
+    ref = play(rng)
+    monkeypatch.setattr(alignment, "estimate_delay", lambda *a, **k: n_samples / RATE)
+    one, other, found = alignment.align(ref, ref, sample_rate=RATE)
+    assert found.is_removed == (shift != 0)
+    assert one[100 + shift] == other[100]
+
+
 def test_a_delay_beyond_the_limit_is_told_and_left(rng):
     ref = play(rng)
     _, other, found = alignment.align(ref, delayed(ref, 0.15), sample_rate=RATE)

@@ -74,6 +74,11 @@ def test_a_table_names_every_file_and_the_recordings_they_are_of(tmp_path):
         ("refs", ["others"], "(x, y) is named as one of"),
         ("refs", ["outs", "outs"], "the name 'outs' is taken"),
         ("refs", ["recording=outs"], "the name 'recording' is the recordings'"),
+        (
+            "refs",
+            ["recording-seed1=outs"],
+            "the name 'recording-seed1' is the recordings'",
+        ),
         ("refs", ["=outs"], "names no system"),
         ("refs", ["outs/*_*.wav"], "has a * in a folder's name or several"),
         ("refs", ["outs", "half"], "no recording of --reference"),
@@ -110,6 +115,12 @@ def test_what_cannot_be_paired_is_refused_in_a_sentence(
         ("reference,a\n", "holds no pair"),
         ("reference,a\nr.wav\n", "row 2: no 'a'"),
         ("reference,a\nr.wav,gone.wav\n", "row 2: there is no file"),
+        ("reference,a\nr.wav,a, b.wav\n", "row 2: 3 cells for 2 columns"),
+        ("reference,a,\nr.wav,r.wav,r.wav\n", "names no system"),
+        (
+            "reference,recording_seed1\nr.wav,r.wav\n",
+            "the name 'recording_seed1' is the recordings'",
+        ),
     ],
 )
 def test_a_table_that_says_too_little_is_refused(tmp_path, text, told):
@@ -117,3 +128,15 @@ def test_a_table_that_says_too_little_is_refused(tmp_path, text, told):
     (tmp_path / "pairs.csv").write_text(text)
     with pytest.raises(errors.InputError, match=told):
         pairing.read_table(tmp_path / "pairs.csv")
+
+
+def test_pairs_of_one_name_are_numbered(tmp_path):
+    """One recording played three times, of which a file is named as a number is."""
+    touch(tmp_path, "a.wav", "a.flac", "a (2).wav", "x.wav")
+    table = tmp_path / "pairs.csv"
+    references = ("a.wav", "a (2).wav", "a.flac", "a.wav")
+    rows = "".join(f"{name},x.wav,\n" for name in references)  # an empty cell too many
+    table.write_text(f"reference,x\n{rows}")
+    found = pairing.read_table(table).pairs
+    assert [pair.name for pair in found] == ["a", "a (2)", "a (3)", "a (4)"]
+    assert found[0].recording_id == found[3].recording_id == "a.wav"

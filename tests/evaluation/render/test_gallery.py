@@ -40,12 +40,15 @@ class StubSession:
         loudness[150:] = -80.0
         confidence = np.zeros(n_frames)
         confidence[:50] = 0.9
-        return performance.Performance(
-            100, np.full(n_frames, 440.0), confidence, loudness
+        return (
+            performance.Performance(
+                100, np.full(n_frames, 440.0), confidence, loudness
+            ),
+            source.name,
         )
 
-    def controls(self, source, played):
-        return [source.name, played.n_frames]
+    def controls(self, played, table):
+        return [table, played.n_frames]
 
     def _synthesize(self, controls, *, n_frames):
         assert controls[1] == n_frames
@@ -91,6 +94,20 @@ def test_a_clip_shows_its_beginning_and_says_so(make_clip, tmp_path):
     assert soft.n_blocks == 4  # 1.2 s: what comes later is not rendered
     samples, rate = heard(clip.tracks[0].audio)
     assert (rate, samples.size) == (RATE, RATE)
+
+
+def test_what_is_no_number_is_refused_and_not_made_silence(make_clip, tmp_path):
+    session = StubSession(None, job.RenderRequest())
+    damaged = np.full(2400, 0.5, np.float32)
+    damaged[800] = np.nan
+    nothing = np.zeros(2400, np.float32)
+    whole = renderer.Stems(nothing, nothing, nothing)
+    session.renderer.synthesize = lambda controls, *, n_frames: [
+        whole,
+        renderer.Stems(damaged, nothing, nothing),
+    ]
+    with pytest.raises(errors.InputError, match=r"no number at 0\.40 s"):
+        make_clip(tmp_path / "tune.mid", session)
 
 
 def test_a_clip_that_is_heard_whole_says_nothing(make_clip, tmp_path, monkeypatch):

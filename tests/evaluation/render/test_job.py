@@ -163,6 +163,48 @@ def test_midi_becomes_sound(opened, tmp_path):
     assert read(output).size == 12800
 
 
+CONTROLS = "f0_hz,loudness_db,amps,harmonic_1,noise_1\n440,-20,0.1,1,0\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("--match", "match"),
+        ("--transpose=3", "transpose"),
+        ("--loudness_shift=1", "loudness_shift"),
+        ("--suppress_noise=6", "suppress_noise"),
+        ("--auto_tune=1", "auto_tune"),
+        ("--mask_unvoiced", "mask_unvoiced"),
+    ],
+)
+@pytest.mark.parametrize("target", ["output=o.wav", "gallery=o.html"])
+def test_what_is_played_as_it_stands_is_not_adjusted(
+    opened, tmp_path, monkeypatch, capsys, word, name, target
+):
+    monkeypatch.chdir(tmp_path)
+    pathlib.Path("drawn.csv").write_text(CONTROLS)
+    words = ("--run=r", "--input=drawn.csv", f"--{target}", word)
+    assert call(*words) == command_line.EXIT_USAGE
+    said = capsys.readouterr().err
+    assert f"they stand: --{name} would do nothing" in said and said.count("\n") == 1
+
+
+def test_a_table_is_read_once(opened, tmp_path, monkeypatch):
+    made = []
+    original = job.control_csv.Table
+    monkeypatch.setattr(
+        job.control_csv,
+        "Table",
+        lambda *given, **named: made.append(original(*given, **named)) or made[-1],
+    )
+    (tmp_path / "drawn.csv").write_text(CONTROLS)
+    session = job.Session(opened, job.RenderRequest())
+    played, table = session.read(tmp_path / "drawn.csv")
+    with pytest.raises(errors.InputError, match="has 1 harmonics and 1 noise bands"):
+        next(session.controls(played, table))
+    assert made == [table]
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

@@ -55,9 +55,10 @@ def test_summary_keeps_to_its_schema(folder):
 
 
 def test_page_is_the_same_bytes_when_rendered_twice(folder):
-    before = [(folder / name).read_bytes() for name in report_page.FILES[2:]]
+    names = (report_page.PAGE_NAME, report_page.TEXT_NAME)
+    before = [(folder / name).read_bytes() for name in names]
     report_page.write(folder)
-    assert [(folder / name).read_bytes() for name in report_page.FILES[2:]] == before
+    assert [(folder / name).read_bytes() for name in names] == before
 
 
 def test_page_fetches_nothing_and_escapes_names(folder):
@@ -207,7 +208,11 @@ def test_reasons_count_clips_however_many_trainings_there_are(folder):
     lose(2, "stage1-seed2", "no pitch")
     runs = {name: helpers.facts_of(name) for name in rows[0]["runs"]}
     document = builder.build(
-        rows, runs=runs, baseline="stage5", settings={}, dataset={}
+        rows,
+        runs=runs,
+        baseline="stage5",
+        settings={},
+        dataset=read(folder)["dataset"],
     )
     aggregate = document["systems"][1]["metrics"]["pitch_error_cents"]
     assert (aggregate["n"], aggregate["n_skipped"]) == (2, 3)
@@ -316,3 +321,12 @@ def test_runs_of_a_system_average_to_its_index(folder):
         aggregate = system["metrics"]["collapse_index"]
         (by_run,) = aggregate["by_run"].values()
         assert by_run == pytest.approx(aggregate["mean"], rel=1e-12)  # rounding
+
+
+def test_what_training_heard_is_said_of_its_own_dataset_alone(folder):
+    document = read(folder)
+    assert report_view._summary_line(document).endswith("that training did not hear")
+    document["dataset"]["split"] = "train"
+    assert report_view._summary_line(document).endswith("that training heard")
+    document["runs"]["stage5"]["plan_hash"] = "another"
+    assert report_view._summary_line(document).endswith("from 5 recordings")

@@ -38,6 +38,11 @@ def test_one_clip_makes_a_report_that_decides_nothing(clip, tmp_path):
         text = (tmp_path / name).read_text()
         assert "1 clip of 1 s from 1 recording" in text
         assert "Only 1 clip of 1 recording to judge by" in text
+        assert "none: 1 recording to judge by, 5 needed" in text
+    assert (
+        "its spectral loss is the median of stage2"
+        in (tmp_path / page.PAGE_NAME).read_text()
+    )
 
 
 def test_a_run_named_as_the_recording_is_is_refused(clip, tmp_path):

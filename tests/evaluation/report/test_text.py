@@ -60,9 +60,10 @@ def test_summary_of_several_trainings_keeps_to_its_schema(document):
 
 
 def test_rendering_twice_gives_the_same_bytes(folder):
-    before = [(folder / name).read_bytes() for name in page.FILES[2:]]
+    names = (page.PAGE_NAME, page.TEXT_NAME)
+    before = [(folder / name).read_bytes() for name in names]
     page.write(folder)
-    assert [(folder / name).read_bytes() for name in page.FILES[2:]] == before
+    assert [(folder / name).read_bytes() for name in names] == before
 
 
 @pytest.mark.parametrize(
@@ -124,6 +125,22 @@ def test_values_by_training_stand_in_the_text(text, document):
     row = next(r for r in rows if r[:2] == ["Collapse index", "stage1"])
     assert row[column] == ", ".join(
         tables.number(value) for value in index["by_run"].values()
+    )
+
+
+def test_two_means_of_recordings_have_two_names(text, document):
+    """The recordings' own mean, and that over the clips in which a system counts."""
+    assert "Recording" in section(text, "Scores")[0]
+    head = section(text, "Every number")[0]
+    assert "Recording, same clips" in head and "Recording" not in head
+
+
+def test_intervals_are_described_as_they_are_made(document):
+    document |= {"n_units": 6, "unit": "recording"}
+    told = dict(report_text.describe_settings(document))["Intervals"]
+    assert told == (
+        "95%, bootstrap over 6 recordings, 9999 resamples, at least as wide as "
+        "Student's t"
     )
 
 

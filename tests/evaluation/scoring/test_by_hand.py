@@ -186,10 +186,11 @@ def test_a_rendering_is_compared_over_the_recording_s_frames(has_controls, compa
     (measured, heard), flags = compared.harmonic_error
     assert (measured.f0_hz[0], heard.f0_hz[0]) == (33.0, 99.0)
     assert flags["pitched"] is masks.pitched
-    # Pitch: one tracker's answers, and the confidence that was asked for.
+    # Pitch: one tracker's answers, and the thresholds that were asked for.
     (first, second), flags = compared.pitch_measure
     assert first is heard_of_ref.pitch and second is scored.hearing.pitch
-    assert flags["audible"] is masks.audible and flags["min_confidence"] == 0.75
+    assert flags["audible"] is masks.audible and flags["settings"] is settings
+    assert flags["est_loudness_db"] is scored.hearing.loudness_db
 
 
 # --- all clips together ---

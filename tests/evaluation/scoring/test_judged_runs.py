@@ -9,6 +9,7 @@ from ddsp.training import preprocessing
 
 from evaluation import evaluate
 from evaluation import run_report
+from evaluation import run_score
 from evaluation.report import page
 from evaluation.scoring import dataset_clips
 from evaluation.scoring import judged_runs
@@ -132,8 +133,7 @@ def test_a_run_that_only_started_is_found_so_that_it_can_be_listed(tmp_path):
     ],
 )
 def test_other_trainings_of_the_baseline_are_told_of(names, words):
-    dirs = tuple(pathlib.Path("runs") / name for name in ("stage5", *names))
-    said = judged_runs.describe_twins(judged_runs.RunChoice(dirs[0], dirs))
+    said = judged_runs.describe_twins(["stage5", *names])
     assert said.startswith(words) if words else said == ""
     assert len(said.splitlines()) == (1 if words else 0)
 
@@ -181,6 +181,33 @@ def test_names_cannot_steer_the_terminal(tmp_path, monkeypatch, capsys):
 def test_impossible_flags_are_refused(word):
     with pytest.raises(command_line.UsageError):
         parse("--baseline=a", word)
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("--min_confidence=50", "=50: give 0 to 1"),
+        ("--min_confidence=-0.1", "give 0 to 1"),
+        ("--min_confidence=nan", "=nan: give 0 to 1"),
+        ("--audible_range_db=-5", "=-5: give dB above 0"),
+        ("--audible_range_db=0", "give dB above 0"),
+        ("--audible_range_db=inf", "give dB above 0"),
+        ("--audible_range_db=nan", "give dB above 0"),
+    ],
+)
+def test_thresholds_beyond_their_range_are_refused(word, told):
+    for program, needed in (
+        (run_report.PROGRAM, "--baseline=a"),
+        (run_score.PROGRAM, "--pairs=x.csv"),
+    ):
+        with pytest.raises(command_line.UsageError, match=told):
+            command_line.read_flags(program, (needed, word))
+
+
+@pytest.mark.parametrize("word", ["--min_confidence=0", "--audible_range_db=0.1"])
+def test_thresholds_in_their_range_are_taken(word):
+    masks = run_report.make_options(parse("--baseline=a", word)).masks
+    assert masks != frame_masks.MaskSettings()
 
 
 def test_a_missing_run_is_one_clear_sentence(tmp_path, capsys, monkeypatch):

@@ -72,6 +72,25 @@ def test_an_unsound_baseline_is_refused(world):
         judged_runs.OpenedRuns(choice, options=judged_runs.JudgingOptions())
 
 
+def test_without_a_named_baseline_the_first_run_that_opens_is_one(world):
+    dirs = tuple(pathlib.Path("runs") / name for name in ("torn", "stage1", "stage2"))
+    found = judged_runs.OpenedRuns(
+        judged_runs.RunChoice(dirs[0], dirs, frozenset(dirs)),
+        options=judged_runs.JudgingOptions(),
+    )
+    assert found.baseline == "stage1" and list(found.runs) == ["stage1", "stage2"]
+    assert [one["run"] for one in found.skipped] == ["torn"]
+    with pytest.raises(errors.InputError, match="with which the others"):
+        found.skip("stage1", errors.InputError("NaN"))
+
+
+def test_a_glob_of_unsound_runs_is_refused_with_the_reasons(world):
+    dirs = (pathlib.Path("runs/torn"),)
+    choice = judged_runs.RunChoice(dirs[0], dirs, frozenset(dirs))
+    with pytest.raises(errors.InputError, match=r"no run is left; .* torn: torn"):
+        judged_runs.OpenedRuns(choice, options=judged_runs.JudgingOptions())
+
+
 def test_a_baseline_alone_is_refused_with_the_reasons(world):
     names = ("torn", "elsewhere")
     with pytest.raises(errors.InputError, match=r"no run is left .* torn: .* else"):

@@ -44,7 +44,7 @@ def build(rows, *, baseline="gru"):
         runs={run: helpers.facts_of(run) for run in rows[0]["runs"]},
         baseline=baseline,
         settings={},
-        dataset={},
+        dataset={"plan_hash": "1234", "data_dir": "data"},
     )
 
 
@@ -79,6 +79,25 @@ def test_aggregates_are_of_the_clips_that_have_a_score():
     # By themselves the recordings have a value of every clip.
     own = (0.5 + 0.6 + 0.6 + 0.9 + 0.9) / 5
     assert document["recording"]["top1_share"] == pytest.approx(own)
+
+
+def test_a_score_of_few_of_the_recordings_has_no_interval():
+    """Four are left, of five clips: the mean is over recordings, as of other scores."""
+    top1 = {"gru": [0.2, 0.4, 0.5, 0.6, 0.7, None]}
+    found = system(build(rows_of({"gru": [1.0] * 6}, top1=top1)), "gru")["metrics"]
+    assert found["top1_share"]["mean"] == pytest.approx((0.3 + 0.5 + 0.6 + 0.7) / 4)
+    assert found["top1_share"]["by_run"]["gru"] == pytest.approx(2.1 / 4)
+    assert found["top1_share"]["low"] is None
+    assert found["spectral_loss"]["low"] == 1.0
+
+
+def test_a_listener_s_sentence_is_of_the_clips_of_both_systems():
+    """The candidate has no score of the hardest: on the rest it is further away."""
+    losses = {"gru": [9.0, 9.0, 1.0, 1.0, 1.0, 1.0], "mlp": [None, None] + [2.0] * 4}
+    document = build(rows_of(losses))
+    (sentence,) = document["verdict"]["comparisons"]["mlp"]
+    assert sentence.startswith("Further from the recording than the baseline: spectral")
+    assert "loss 2.00 against 1.00;" in sentence
 
 
 def test_a_clip_counts_when_every_training_has_a_score():
@@ -144,6 +163,16 @@ def test_systems_are_ordered_by_loss_and_the_collapsed_come_last():
     assert document["verdict"]["collapsed"] == ["rnn", "odd"]
 
 
+def test_what_could_not_be_judged_stands_between_healthy_and_collapsed():
+    losses = {"gru": [3.0] * 6, "mute": [2.0] * 6, "rnn": [1.0] * 6}
+    lost = {"gru": [0.0] * 6, "mute": [0.0] * 6, "rnn": [0.9] * 6}
+    rows = rows_of(losses, lost=lost)
+    for row in rows:
+        row["runs"]["mute"]["sums"] = dict.fromkeys(row["runs"]["mute"]["sums"], 0.0)
+    order = [one["system"] for one in build(rows)["leaderboard"]]
+    assert order == ["gru", "mute", "rnn"]
+
+
 def test_a_report_says_what_it_rests_on():
     document = build(rows_of({"gru": [1.0] * 6}))
     facts = ("n_clips", "n_recordings", "unit", "n_units", "index_key")
@@ -154,7 +183,10 @@ def test_a_report_says_what_it_rests_on():
     lost = {"gru": [0.0, 0.0, 0.0, 0.0, 0.0, 1.0]}
     found = system(build(rows_of({"gru": [1.0] * 6}, lost=lost)), "gru")
     assert found["index"]["components"]["frozen"] == pytest.approx(1 / 6)
-    assert found["metrics"]["collapse_index"]["mean"] == pytest.approx(1 / 6 / 1.1)
+    aggregate = found["metrics"]["collapse_index"]
+    assert aggregate["mean"] == pytest.approx(1 / 6 / 1.1)
+    # Every clip's sums count, though no clip here has an index of its own.
+    assert (aggregate["n"], aggregate["n_skipped"], aggregate["reasons"]) == (6, 0, {})
 
 
 def test_audio_alone_is_judged_by_what_is_heard_and_has_no_gates():

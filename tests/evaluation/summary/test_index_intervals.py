@@ -97,8 +97,11 @@ def test_the_heard_index_has_sums_and_a_scale_of_its_own():
     compared = index_intervals.compare_index(table, "a", "b", n_tests=1, key=HEARD)
     assert compared.difference.mean == pytest.approx(-0.5)  # candidate minus baseline
     assert (compared.outcome, compared.reason) == (paired.BETTER, "")
-    # Clips have no value of their own here; the sums have five recordings.
-    assert (compared.unit, compared.n_units, compared.n_clips) == ("recording", 5, 0)
+    means = (compared.baseline_mean, compared.candidate_mean)
+    assert means == pytest.approx((0.5, 0.0))
+    # Clips have no value of their own here, but sums, which count.
+    assert (compared.unit, compared.n_units) == ("recording", 5)
+    assert (compared.n_clips, compared.n_skipped) == (5, 0)
 
 
 def test_an_interval_of_the_index_stays_between_0_and_1():
@@ -121,6 +124,42 @@ def test_recordings_are_resampled_with_all_their_clips():
     # Left out of a resample in a third of the cases, it takes the whole index along.
     assert (index.interval.low, index.interval.high) == (0.0, 1.0)
     assert index.n_units == 6
+
+
+@pytest.mark.parametrize(
+    ("n_saying", "end"), [(0, math.nan), (1, math.nan), (4, math.nan), (5, 0.9)]
+)
+def test_recordings_that_say_nothing_make_no_interval(n_saying, end):
+    """Of six: the rest have no frame that sounds, and nothing to lose."""
+    table = score_tables.exact_table(
+        [(f"r{i}", {"a": 1.0, "b": 1.0}) for i in range(6)],
+        lost={"a": [0.91] * 6, "b": [0.0] * 6},
+    )
+    for row in table.rows[n_saying:]:
+        for run in ("a", "b"):
+            row["runs"][run]["sums"] = dict.fromkeys(row["runs"][run]["sums"], 0.0)
+    found = index_intervals.system_index(table, "a")
+    assert found.interval.low == pytest.approx(end, nan_ok=True)
+    assert (found.n_units, found.unit) == (n_saying, "recording")
+    compared = index_intervals.compare_index(table, "a", "b", n_tests=1)
+    assert compared.difference.high == pytest.approx(-end, nan_ok=True)
+    assert (compared.n_units, compared.outcome == paired.BETTER) == (
+        n_saying,
+        n_saying == 5,
+    )
+
+
+def test_short_recordings_count_in_the_index_and_in_no_interval():
+    """Six of 5 frames: 30 determine an index, no recording does by itself."""
+    table = score_tables.exact_table(
+        [(f"r{i}", {"a": 1.0}) for i in range(6)], lost={"a": [0.55] * 6}
+    )
+    for row in table.rows:
+        sums = row["runs"]["a"]["sums"]
+        row["runs"]["a"]["sums"] = {key: value / 20 for key, value in sums.items()}
+    found = index_intervals.system_index(table, "a")
+    assert found.interval.mean == pytest.approx(0.5) and found.n_units == 0
+    assert math.isnan(found.interval.low) and found.state == index_intervals.OPEN
 
 
 def test_the_level_of_several_tests_is_bonferroni_s(rng):

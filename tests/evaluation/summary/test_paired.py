@@ -105,6 +105,14 @@ def test_seeds_must_agree(rng):
     assert found.reason == "the seeds disagree"
 
 
+def test_one_seed_does_not_disagree_with_itself():
+    """Better in five of six recordings; worse in most clips, which are the sixth's."""
+    owners = ["a"] * 20 + list("bcdef")
+    found = run(np.zeros(25), np.array([0.5] * 20 + [-1.0] * 5), owners)
+    assert found.difference.mean == pytest.approx((0.5 - 5.0) / 6)
+    assert found.outcome == paired.BETTER
+
+
 # Of 600 samples without any difference, those that may be called decided: the level's
 # share, and three standard deviations of that count.
 # Without the widening, 15 % of five units' would be.
@@ -258,7 +266,7 @@ def test_an_interval_of_two_resamples_by_hand():
 
 def test_what_nothing_determines_has_no_interval():
     unknown = paired.resample(5, lambda counts: np.full(len(counts), math.nan))
-    for resampled in (unknown, paired.resample(0, lambda counts: counts[:, 0])):
+    for resampled in (unknown, paired.resample_mean(np.zeros(0))):
         assert np.isnan(dataclasses.astuple(resampled.interval())).all()
 
 
@@ -280,8 +288,19 @@ def test_the_deciding_interval_has_the_level_of_bonferroni(rng):
     ],
 )
 def test_five_recordings_are_units_and_fewer_are_not(owners, unit, units):
-    found, name = paired.pair_units(np.arange(len(owners), dtype=float), list(owners))
-    assert name == unit and found.tolist() == units
+    assert paired.unit_of(list(owners)) == unit
+    values = np.arange(len(owners), dtype=float)
+    assert paired.pair_units(values, list(owners), unit=unit).tolist() == units
+
+
+def test_the_unit_is_the_report_s_where_a_metric_is_missing():
+    """Four of six recordings are left, of ten clips each: too few, and no 40 clips."""
+    owners = [f"r{i}" for i in range(6) for _ in range(10)]
+    base = np.where(np.arange(60) < 20, math.nan, 5.0)
+    found = run(base, np.full(60, 4.0), owners)
+    assert (found.unit, found.n_units, found.n_clips) == ("recording", 4, 40)
+    assert found.reason == "only 4 recordings; 5 needed"
+    assert math.isnan(found.difference.low) and found.difference.mean == -1.0
 
 
 def test_shares_are_of_clips_and_effects_of_recordings():

@@ -32,19 +32,15 @@ def make_system(name, mean, *, width=0.02, baseline=False, **severities):
             "kind": "frozen",
             "severities": known,
             "by_run": {name: mean},
+            "n_units": 6,
         },
-        "metrics": {
-            "heard_collapse_index": {"mean": mean},
-            "spectral_loss": {"mean": 4.0},
-            "loudness_distance": {"mean": 1.3},
-            "pitch_error_cents": {"mean": 2.3},
-        },
+        "metrics": {"heard_collapse_index": {"mean": mean}},
     }
 
 
 def make_pair(candidate, **outcomes):
     """A comparison in which everything is undecided but what is given."""
-    keys = ("spectral_loss", "loudness_distance", "pitch_error_cents")
+    means = {"spectral_loss": 4.0, "loudness_distance": 1.3, "pitch_error_cents": 2.3}
     return {
         "baseline": "stage5",
         "candidate": candidate,
@@ -53,8 +49,10 @@ def make_pair(candidate, **outcomes):
                 "outcome": outcomes.get(key, "not decided"),
                 "reason": "the interval includes zero",
                 "difference": {"mean": 0.1},
+                "baseline_mean": mean,
+                "candidate_mean": mean,
             }
-            for key in keys
+            for key, mean in means.items()
         },
     }
 
@@ -65,9 +63,14 @@ def make_summary(*candidates, curve=DONE, step=100):
     return {
         "systems": systems,
         "runs": {
-            s["name"]: {"step": step, "training": {"held_out/spectral_distance": curve}}
+            s["name"]: {
+                "step": step,
+                "training": {"held_out/spectral_distance": curve},
+                "plan_hash": "1",
+            }
             for s in systems
         },
+        "dataset": {"plan_hash": "1", "data_dir": "data"},
         "comparisons": [make_pair(one["name"]) for one in candidates],
         "unit": "recording",
         "n_units": 6,
@@ -137,9 +140,7 @@ def test_what_is_heard_has_no_trainings():
     told = verdict.write(summary)
     assert told["single_training"] == ""
     assert told["comparisons"] == {
-        "takes": verdict_pairs.describe_pair(
-            summary["comparisons"][0], summary["systems"]
-        )
+        "takes": verdict_pairs.describe_pair(summary["comparisons"][0])
     }
 
 
@@ -197,7 +198,8 @@ def tell(system, **config):
     for name in system["runs"]:
         seed = name.split("-")[1]
         text = config.get(seed, f"batch_size = 16\nPreparedDataset.seed = '{seed}'\n")
-        summary["runs"][name] = {"step": 100, "training": {}, "config": text}
+        facts = {"step": 100, "training": {}, "config": text, "plan_hash": "1"}
+        summary["runs"][name] = facts
     return verdict.write(summary)
 
 
@@ -288,15 +290,28 @@ def test_the_headline_over_several_keeps_the_doubt():
     assert told == "None of 2 candidates has collapsed."
 
 
+def test_the_headline_counts_nobody_as_healthy_who_was_not_judged():
+    healthy, lost = make_system("stage1", 0.2), make_system("stage2", 0.9)
+    silent, mute = make_system("x", math.nan), make_system("y", math.nan)
+    for candidates, headline in (
+        ([silent, mute], "None of 2 candidates could be judged."),
+        ([silent], "x could not be judged."),
+        ([healthy, mute], "None of 2 candidates has collapsed; y could not be judged."),
+        (
+            [lost, silent, mute],
+            "1 of 3 candidates has collapsed: stage2; x, y could not be judged.",
+        ),
+    ):
+        assert verdict.write(make_summary(*candidates))["headline"] == headline
+
+
 def test_what_nobody_hears_is_not_told_as_better():
-    summary = make_summary(make_system("stage2", 0.2))
-    pair = summary["comparisons"][0]
-    own = summary["systems"][1]["metrics"]["pitch_error_cents"]
+    pair = make_pair("stage2")
+    found = pair["metrics"]["pitch_error_cents"]
 
     def told(cents, difference):
-        own["mean"] = cents
-        pair["metrics"]["pitch_error_cents"]["difference"]["mean"] = difference
-        lines = verdict_pairs.describe_pair(pair, summary["systems"])
+        found["candidate_mean"], found["difference"]["mean"] = cents, difference
+        lines = verdict_pairs.describe_pair(pair)
         return next(line for line in lines if "tune" in line)
 
     assert told(2.0, -0.3) == "As well in tune: off by 2.0 against 2.3 cents."
@@ -343,24 +358,23 @@ def test_what_nobody_hears_is_not_told_as_better():
     ],
 )
 def test_pairs_are_told_by_the_sign_of_the_difference(difference, outcome, sentences):
-    """The difference is over paired clips: it decides, and not the two means."""
-    summary = make_summary(make_system("stage2", 0.2))
+    """The sign of the difference decides which sentence it is."""
     keys = ("spectral_loss", "loudness_distance", "pitch_error_cents")
     pair = make_pair("stage2", **dict.fromkeys(keys, outcome))
     means = {keys[0]: (4.0, 2.5), keys[1]: (4.0, 2.5), keys[2]: (30.0, 20.0)}
     for key, both in means.items():
         pair["metrics"][key]["difference"]["mean"] = difference
         pair["metrics"][key]["reason"] = "the seeds disagree"
-        for system, value in zip(summary["systems"], both, strict=True):
-            system["metrics"][key]["mean"] = value
-    assert verdict_pairs.describe_pair(pair, summary["systems"]) == sentences
+        pair["metrics"][key]["baseline_mean"] = both[0]
+        pair["metrics"][key]["candidate_mean"] = both[1]
+    assert verdict_pairs.describe_pair(pair) == sentences
 
 
 def test_a_score_that_is_not_known_leaves_out_its_own_sentence_only():
-    summary = make_summary(make_system("stage2", 0.2))
-    summary["systems"][0]["metrics"]["loudness_distance"]["mean"] = None
-    summary["systems"][1]["metrics"]["spectral_loss"]["mean"] = 4.5
-    lines = verdict_pairs.describe_pair(summary["comparisons"][0], summary["systems"])
+    pair = make_pair("stage2")
+    pair["metrics"]["loudness_distance"]["baseline_mean"] = None
+    pair["metrics"]["spectral_loss"]["candidate_mean"] = 4.5
+    lines = verdict_pairs.describe_pair(pair)
     assert [line.split()[0] for line in lines] == ["Further", "As"]
 
 
@@ -494,14 +508,11 @@ def test_a_training_has_collapsed_from_the_threshold_on(index, collapsed):
     ],
 )
 def test_differences_are_told_from_where_they_are_heard(key, own, words):
-    summary = make_summary(make_system("stage2", 0.2))
-    for system, value in zip(summary["systems"], (None, own), strict=True):
-        if value is None:
-            system["metrics"]["loudness_distance"]["mean"] = 1.5
-            system["metrics"]["pitch_error_cents"]["mean"] = 2.5
-        else:
-            system["metrics"][key]["mean"] = value
-    lines = verdict_pairs.describe_pair(summary["comparisons"][0], summary["systems"])
+    pair = make_pair("stage2")
+    pair["metrics"]["loudness_distance"]["baseline_mean"] = 1.5
+    pair["metrics"]["pitch_error_cents"]["baseline_mean"] = 2.5
+    pair["metrics"][key]["candidate_mean"] = own
+    lines = verdict_pairs.describe_pair(pair)
     assert any(line.startswith(words) for line in lines)
 
 
@@ -515,3 +526,23 @@ def test_five_recordings_are_no_caution(n_units, words):
 def test_every_collapse_has_its_words_and_what_it_lacks():
     kinds = ["frozen", "narrow", "flat", "noisy", "silent"]
     assert list(verdict.KINDS) == list(verdict.LACKS) == kinds
+
+
+def test_a_dataset_of_no_training_is_a_caution():
+    summary = make_summary(make_system("stage2", 0.2), make_system("stage1", 0.2))
+    runs = summary["runs"]
+    runs["stage5"]["plan_hash"] = "data"  # no hash, but the folder
+    assert verdict.write(summary)["caution"] == ""
+    runs["stage2"]["plan_hash"] = "2"
+    caution = "stage2 was not trained on this dataset: whether it heard these"
+    assert verdict.write(summary)["caution"].startswith(caution)
+    runs["stage1"]["plan_hash"] = "elsewhere"
+    told = verdict.write(summary | {"n_units": 4})["caution"]
+    assert "nothing is decided. stage2, stage1 were not trained on this dataset" in told
+
+
+def test_recordings_that_say_nothing_are_a_caution():
+    summary = make_summary(make_system("stage2", 0.2))
+    summary["systems"][1]["index"]["n_units"] = 4
+    caution = verdict.write(summary)["caution"]
+    assert caution.startswith("Only 4 of 6 recordings sound long enough")
