@@ -8,6 +8,14 @@ from models.training import progress_line
 from models.training import stopping
 
 
+@pytest.fixture(autouse=True)
+def foreground():
+    """Ctrl-C interrupts, also where the tests themselves run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Clock:
     """Says what it was told."""
 
@@ -52,13 +60,10 @@ def test_time_left_is_never_more_than_the_limit(monkeypatch, capsys):
 
 def test_a_signal_that_was_ignored_stays_ignored():
     """A shell starts jobs in the background so."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with stopping.StopOnSignals() as signals:
-            signal.raise_signal(signal.SIGINT)
-            assert not signals.asked
-    finally:
-        signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with stopping.StopOnSignals() as signals:
+        signal.raise_signal(signal.SIGINT)
+        assert not signals.asked
 
 
 def test_a_second_signal_waits_for_a_save_and_a_third_ends_nothing_halfway():
