@@ -25,19 +25,26 @@ export class Host {
     this.worklet = worklet;
     this.onStatus = onStatus;
     this.messages = []; // said before the start
+    this.context = null;
     this.input = null; // what the worklet hears: { node, stop }
     this.blocks = null; // of a recording
   }
 
   /** Makes the audio; must come from a key or a touch. Later calls only resume. */
-  start() {
+  async start() {
+    const { sample_rate: sampleRate } = this.program.synth;
+    this.context ??= new AudioContext({ sampleRate, latencyHint: "interactive" });
+    const resumed = this.context.resume(); // before anything is awaited, or WebKit refuses
     this.starting ??= this.open();
-    return this.starting.then(() => this.context.resume());
+    await Promise.all([this.starting, resumed]);
+  }
+
+  /** Resumes what was started too early, or was interrupted; for the end of any touch. */
+  async wake() {
+    if (this.context && this.context.state !== "running") await this.start();
   }
 
   async open() {
-    const { sample_rate: sampleRate } = this.program.synth;
-    this.context = new AudioContext({ sampleRate, latencyHint: "interactive" });
     this.node = await this.addNode(this.context);
     this.node.connect(this.context.destination);
     this.node.port.onmessage = ({ data }) => this.take(data);

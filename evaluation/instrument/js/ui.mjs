@@ -209,6 +209,9 @@ export function openPage() {
   find("higher").addEventListener("click", () => keyboard.shift(1));
   const pad = new Pad(find("pad"), { middle, send, start, onMove: (text) => find("pad").setAttribute("aria-description", text) });
   find("start").addEventListener("click", start);
+  // A finger allows sound when it is lifted, not when it is set down.
+  const wake = attempt(() => host.wake());
+  for (const kind of ["pointerup", "touchend", "click"]) addEventListener(kind, wake);
   connectSound(host);
   connectFiles(host, connectMicrophone(host));
   connectRecorder(host);

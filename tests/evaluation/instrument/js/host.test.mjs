@@ -1,0 +1,63 @@
+// The page's side of the audio, on devices that are made up.
+
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { Host } from "../../../../evaluation/instrument/js/host.mjs";
+
+const program = { synth: { sample_rate: 16000 } };
+
+/** What a test may turn in the made-up browser. */
+function makeBrowser() {
+  const browser = { contexts: [], addModule: async () => {}, allowed: true };
+  globalThis.AudioContext = class {
+    constructor({ sampleRate = 48000 } = {}) {
+      Object.assign(this, { sampleRate, state: "suspended", resumed: 0, destination: {} });
+      this.audioWorklet = { addModule: (url) => browser.addModule(url) };
+      this.waiting = [];
+      browser.contexts.push(this);
+    }
+    resume() {
+      this.resumed++;
+      if (browser.allowed) {
+        this.state = "running";
+        for (const resolve of this.waiting.splice(0)) resolve();
+        return Promise.resolve();
+      }
+      return new Promise((resolve) => { this.waiting.push(resolve); });
+    }
+  };
+  globalThis.AudioWorkletNode = class {
+    constructor(context, name) {
+      Object.assign(this, { context, name, sent: [] });
+      this.port = { postMessage: (message) => this.sent.push(message) };
+    }
+    connect() {}
+  };
+  return browser;
+}
+
+const makeHost = () => new Host({ program, buffer: null, worklet: "" }, () => {});
+
+test("the sound is asked for within the touch, before anything is awaited", async () => {
+  const browser = makeBrowser();
+  const started = makeHost().start();
+  assert.equal(browser.contexts[0].resumed, 1);
+  await started;
+});
+
+test("a finger that is lifted starts what it was not allowed to when it was set down", async () => {
+  const browser = makeBrowser();
+  const host = makeHost();
+  await host.wake(); // nobody asked for sound
+  assert.equal(browser.contexts.length, 0);
+  browser.allowed = false;
+  const started = host.start();
+  browser.allowed = true;
+  await host.wake();
+  await started;
+  assert.equal(browser.contexts.length, 1);
+  assert.equal(host.context.state, "running");
+  await host.wake();
+  assert.equal(host.context.resumed, 2);
+});
