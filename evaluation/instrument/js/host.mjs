@@ -54,14 +54,19 @@ export class Host {
 
   /** The instrument as a node of a context, which may be an offline one. */
   async addNode(context, messages = []) {
-    // A page from a disk may load nothing from there, and Chromium counts its blobs as
-    // such ("Not allowed to load local resource: blob:null/..."), but not its data URLs.
-    await context.audioWorklet.addModule(`data:text/javascript;charset=utf-8,${encodeURIComponent(this.worklet)}`);
+    await this.addModule(context);
     return new AudioWorkletNode(context, "ddsp-instrument", {
       numberOfInputs: 1, numberOfOutputs: 1, outputChannelCount: [1],
       channelCount: 1, channelCountMode: "explicit",
       processorOptions: { program: this.program, buffer: this.buffer, messages },
     });
+  }
+
+  /** Brings the worklet's text into a context. */
+  addModule(context) {
+    // A page from a disk may load nothing from there, and Chromium counts its blobs as
+    // such ("Not allowed to load local resource: blob:null/..."), but not its data URLs.
+    return context.audioWorklet.addModule(`data:text/javascript;charset=utf-8,${encodeURIComponent(this.worklet)}`);
   }
 
   /** Tells the audio thread. */
@@ -84,8 +89,49 @@ export class Host {
   async hearMicrophone() {
     await this.start();
     const stream = await navigator.mediaDevices.getUserMedia({ audio: CLEAN });
-    const node = this.context.createMediaStreamSource(stream);
-    this.hear(node, () => stream.getTracks().forEach((track) => track.stop()));
+    const stop = () => stream.getTracks().forEach((track) => track.stop());
+    try {
+      await this.hearStream(stream, stop);
+    } catch (error) {
+      stop();
+      throw error;
+    }
+  }
+
+  async hearStream(stream, stop) {
+    let node;
+    try {
+      node = this.context.createMediaStreamSource(stream);
+    } catch (error) {
+      if (error.name !== "NotSupportedError") throw error;
+      await this.hearElsewhere(stream, stop); // Firefox: the microphone has another rate
+      return;
+    }
+    this.hear(node, stop);
+  }
+
+  /** Listens in a context of the device's own rate, which hands its samples over. */
+  async hearElsewhere(stream, stop) {
+    const context = new AudioContext({ latencyHint: "interactive" });
+    try {
+      await this.addModule(context);
+      const source = context.createMediaStreamSource(stream);
+      const node = new AudioWorkletNode(context, "ddsp-microphone", { channelCount: 1, channelCountMode: "explicit" });
+      const { port1, port2 } = new MessageChannel();
+      node.port.postMessage(port1, [port1]);
+      source.connect(node).connect(context.destination); // silent; Firefox pulls what leads there
+      context.resume();
+      this.deafen();
+      const close = () => {
+        stop();
+        context.close();
+      };
+      this.input = { node: source, stop: close };
+      this.node.port.postMessage({ listen: true, port: port2, rate: context.sampleRate }, [port2]);
+    } catch (error) {
+      context.close();
+      throw error;
+    }
   }
 
   /**

@@ -13,7 +13,7 @@ const CLOSE_SECS = 0.08; // in which the gate closes; it opens in a frame
 const REST_SECS = 0.25; // of a closed gate after which the model is not run
 const MAX_SAMPLE = 64; // beyond it a model has lost itself
 const KNEE = 0.8; // of full scale, above which peaks are bent
-const MAX_WAITING = 3; // frames of the ear that may wait to be played
+const WAITING_SECS = 0.012; // of the ear's frames that may wait to be played
 const MIN_HZ = 20, MAX_HZ = 4000;
 
 /** Bends what would exceed full scale. */
@@ -54,10 +54,16 @@ export class Instrument {
     this.frame = { f0Hz: 440, loudnessDb: SILENT_DB, confidence: 0 };
   }
 
-  /** Starts or ends listening to `hear`. */
-  listen(isListening, sampleRate) {
+  /**
+   * Starts or ends listening to `hear`.
+   * @param {boolean} isListening Whether to.
+   * @param {number} sampleRate Of what will be heard, Hz.
+   * @param {number} [waitingSecs] Of frames that may wait: as much as comes at once.
+   */
+  listen(isListening, sampleRate, waitingSecs = WAITING_SECS) {
     this.isListening = isListening;
     this.waiting = [];
+    this.maxWaiting = Math.ceil(waitingSecs * this.frameRate);
     if (isListening) {
       this.ear = new Ear(sampleRate, this.frameRate);
       this.matching.reset();
@@ -68,7 +74,7 @@ export class Instrument {
   hear(samples) {
     if (!this.isListening) return;
     this.ear.push(samples, (frame) => this.waiting.push(frame));
-    if (this.waiting.length > MAX_WAITING) this.waiting.splice(0, this.waiting.length - MAX_WAITING);
+    if (this.waiting.length > this.maxWaiting) this.waiting.splice(0, this.waiting.length - this.maxWaiting);
   }
 
   /** Fills samples. */

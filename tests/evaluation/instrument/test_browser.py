@@ -401,6 +401,28 @@ def test_the_microphone_is_followed(started):
     browsers.until(lambda: latest(started)["peak"] == 0.0)
 
 
+def test_a_microphone_of_another_rate_is_followed(started):
+    # As Firefox, which connects no streams of other rates than the context's.
+    refuse = """
+      const own = AudioContext.prototype.createMediaStreamSource;
+      AudioContext.prototype.createMediaStreamSource = function (stream) {
+        if (this.sampleRate === 16000) throw new DOMException("", "NotSupportedError");
+        window.ownRate = this.sampleRate;
+        return own.call(this, stream);
+      };
+    """
+    started.execute_script(refuse)
+    find(started, "#match").click()
+    find(started, "#microphone").click()
+    browsers.until(lambda: latest(started)["confidence"] > 0.9)
+    browsers.until(lambda: latest(started)["peak"] > 0.01)
+    assert started.execute_script("return window.ownRate") > 16000
+    cents = 1200.0 * np.log2(latest(started)["f0Hz"] / VOICE_HZ)
+    assert abs(cents) < 10.0
+    find(started, "#microphone").click()
+    browsers.until(lambda: latest(started)["peak"] == 0.0)
+
+
 def test_a_file_is_played(started, voice):
     find(started, "#file").send_keys(str(voice))
     browsers.until(lambda: "4.0 s" in find(started, "#status").text)

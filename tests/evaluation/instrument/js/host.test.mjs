@@ -9,7 +9,16 @@ const program = { synth: { sample_rate: 16000 } };
 
 /** What a test may turn in the made-up browser. */
 function makeBrowser() {
-  const browser = { contexts: [], addModule: async () => {}, allowed: true };
+  const browser = { contexts: [], addModule: async () => {}, allowed: true, refusedRates: [], tracks: [] };
+  const mediaDevices = {
+    getUserMedia: async () => {
+      const track = { isLive: true, stop: () => { track.isLive = false; } };
+      browser.tracks.push(track);
+      return { getTracks: () => [track], getAudioTracks: () => [track] };
+    },
+  };
+  Object.defineProperty(globalThis, "navigator", { value: { mediaDevices }, configurable: true });
+  const makeNode = () => ({ connect: (node) => node, disconnect() {} });
   globalThis.AudioContext = class {
     constructor({ sampleRate = 48000 } = {}) {
       Object.assign(this, { sampleRate, state: "suspended", resumed: 0, destination: {} });
@@ -26,13 +35,18 @@ function makeBrowser() {
       }
       return new Promise((resolve) => { this.waiting.push(resolve); });
     }
+    createMediaStreamSource() {
+      if (browser.refusedRates.includes(this.sampleRate)) throw new DOMException("another rate", "NotSupportedError");
+      return makeNode();
+    }
+    close() { this.state = "closed"; }
   };
   globalThis.AudioWorkletNode = class {
     constructor(context, name) {
       Object.assign(this, { context, name, sent: [] });
       this.port = { postMessage: (message) => this.sent.push(message) };
     }
-    connect() {}
+    connect(node) { return node; }
   };
   return browser;
 }
@@ -60,4 +74,27 @@ test("a finger that is lifted starts what it was not allowed to when it was set 
   assert.equal(host.context.state, "running");
   await host.wake();
   assert.equal(host.context.resumed, 2);
+});
+
+test("a microphone of another rate is heard in a context of its own", async () => {
+  const browser = makeBrowser();
+  browser.refusedRates = [16000];
+  const host = makeHost();
+  await host.hearMicrophone();
+  const own = browser.contexts[1];
+  const { listen, rate, port } = host.node.sent.at(-1);
+  assert.deepEqual([listen, rate, own.state], [true, 48000, "running"]);
+  assert.ok(port instanceof MessagePort);
+  host.deafen();
+  assert.deepEqual([own.state, browser.tracks[0].isLive], ["closed", false]);
+  assert.deepEqual(host.node.sent.at(-1), { listen: false });
+  port.close();
+});
+
+test("a microphone that cannot be heard is not left open", async () => {
+  const browser = makeBrowser();
+  browser.refusedRates = [16000, 48000];
+  await assert.rejects(makeHost().hearMicrophone(), { name: "NotSupportedError" });
+  assert.equal(browser.tracks[0].isLive, false);
+  assert.equal(browser.contexts[1].state, "closed");
 });
