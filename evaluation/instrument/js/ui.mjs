@@ -95,7 +95,7 @@ function connectMicrophone(host) {
     }
     await host.hearMicrophone();
     setPressed(button, true, "Stop the microphone");
-    setPressed(find("stop-file"), false);
+    find("stop-file").hidden = true;
     say("Listening. Wear headphones, or the instrument hears itself.");
   }));
   return off;
@@ -104,11 +104,11 @@ function connectMicrophone(host) {
 function connectFiles(host, microphoneOff) {
   const stop = find("stop-file");
   const play = attempt(async (file) => {
-    microphoneOff();
     const secs = await host.hearFile(file, () => {
       stop.hidden = true;
       say(`${file.name} is over.`);
     });
+    microphoneOff();
     stop.hidden = false;
     say(`Playing ${file.name}, ${secs.toFixed(1)} s.`);
   });
@@ -118,6 +118,7 @@ function connectFiles(host, microphoneOff) {
   });
   stop.addEventListener("click", () => {
     host.deafen();
+    microphoneOff();
     stop.hidden = true;
     say("Stopped.");
   });

@@ -439,6 +439,30 @@ def test_a_file_that_is_no_audio_is_one_sentence(started, tmp_path):
     browsers.until(lambda: "cannot read that file" in find(started, "#status").text)
 
 
+def test_the_page_says_who_is_heard(started, voice, tmp_path):
+    microphone, stop = find(started, "#microphone"), find(started, "#stop-file")
+    status = lambda: find(started, "#status").text
+    listening = "return ddspInstrument.host.input?.node.toString()"
+    find(started, "#file").send_keys(str(voice))
+    browsers.until(stop.is_displayed)
+    microphone.click()
+    browsers.until(lambda: "Listening" in status())
+    assert not stop.is_displayed()
+    # A file that fails leaves the microphone on, and the button says so.
+    path = tmp_path / "paper.pdf"
+    path.write_text("no audio")
+    find(started, "#file").send_keys(str(path))
+    browsers.until(lambda: "cannot read that file" in status())
+    assert "MediaStream" in started.execute_script(listening)
+    assert microphone.get_attribute("aria-pressed") == "true"
+    find(started, "#file").send_keys(str(voice))
+    browsers.until(lambda: "4.0 s" in status())
+    assert "BufferSource" in started.execute_script(listening)
+    assert microphone.get_attribute("aria-pressed") == "false"
+    stop.click()
+    assert started.execute_script(listening) is None
+
+
 def test_what_is_recorded_is_a_wav_of_what_was_played(started):
     find(started, "#record").click()
     browsers.until(lambda: "Recording" in find(started, "#status").text)
