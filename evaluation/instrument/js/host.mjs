@@ -85,8 +85,11 @@ export class Host {
     }
   }
 
-  /** Listens to the microphone; the browser asks first. */
-  async hearMicrophone() {
+  /**
+   * Listens to the microphone; the browser asks first.
+   * @param {function(): void} onEnd Called when it is unplugged or taken away.
+   */
+  async hearMicrophone(onEnd) {
     await this.start();
     const stream = await navigator.mediaDevices.getUserMedia({ audio: CLEAN });
     const stop = () => stream.getTracks().forEach((track) => track.stop());
@@ -96,6 +99,12 @@ export class Host {
       stop();
       throw error;
     }
+    const { input } = this;
+    stream.getAudioTracks()[0].onended = () => {
+      if (this.input !== input) return;
+      this.deafen();
+      onEnd();
+    };
   }
 
   async hearStream(stream, stop) {

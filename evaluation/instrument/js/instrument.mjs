@@ -14,6 +14,7 @@ const REST_SECS = 0.25; // of a closed gate after which the model is not run
 const MAX_SAMPLE = 64; // beyond it a model has lost itself
 const KNEE = 0.8; // of full scale, above which peaks are bent
 const WAITING_SECS = 0.012; // of the ear's frames that may wait to be played
+const HOLD_SECS = 0.05; // that a frame stands for an ear that is late; then it is silence
 const MIN_HZ = 20, MAX_HZ = 4000;
 
 /** Bends what would exceed full scale. */
@@ -40,6 +41,7 @@ export class Instrument {
     this.ear = null;
     this.isListening = false;
     this.waiting = []; // frames of the ear
+    this.nHeld = 0; // frames since the ear's last
     this.settings = { gain_db: 0, transpose: 0, reverb: 1, noise: 1, match: true };
     const { hopSize } = this.engine;
     this.block = new Float32Array(hopSize);
@@ -94,9 +96,13 @@ export class Instrument {
     const { frame, settings } = this;
     if (this.performer.active || !this.isListening) Object.assign(frame, this.performer.next());
     else if (this.waiting.length) {
+      this.nHeld = 0;
       Object.assign(frame, this.waiting.shift());
       if (settings.match) this.matching.apply(frame);
-    } else return frame; // the ear is late: hold
+    } else {
+      if (++this.nHeld > HOLD_SECS * this.frameRate) Object.assign(frame, { loudnessDb: SILENT_DB, confidence: 0 });
+      return frame;
+    }
     frame.f0Hz = Math.min(Math.max(frame.f0Hz * 2 ** (settings.transpose / 12), MIN_HZ), MAX_HZ);
     return frame;
   }

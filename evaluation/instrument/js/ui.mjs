@@ -93,7 +93,10 @@ function connectMicrophone(host) {
       say("The microphone is off.");
       return;
     }
-    await host.hearMicrophone();
+    await host.hearMicrophone(() => {
+      off();
+      say("The microphone is gone; plug it in or allow it again, then press the button.");
+    });
     setPressed(button, true, "Stop the microphone");
     find("stop-file").hidden = true;
     say("Listening. Wear headphones, or the instrument hears itself.");

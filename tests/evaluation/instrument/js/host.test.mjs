@@ -98,3 +98,15 @@ test("a microphone that cannot be heard is not left open", async () => {
   assert.equal(browser.tracks[0].isLive, false);
   assert.equal(browser.contexts[1].state, "closed");
 });
+
+test("a microphone that is unplugged is let go, once, and only while it is heard", async () => {
+  const browser = makeBrowser();
+  const host = makeHost();
+  let nEnds = 0;
+  await host.hearMicrophone(() => nEnds++);
+  await host.hearMicrophone(() => nEnds++);
+  browser.tracks[0].onended(); // the former one
+  assert.deepEqual([nEnds, host.node.sent.at(-1)], [0, { listen: true }]);
+  browser.tracks[1].onended();
+  assert.deepEqual([nEnds, host.node.sent.at(-1)], [1, { listen: false }]);
+});

@@ -137,6 +137,26 @@ test("a voice is heard within 60 ms, at its pitch", () => {
   assert.ok(Math.abs(cents - 1200 * Math.round(cents / 1200)) < 5, `${cents} cents`);
 });
 
+/** Listens to so many samples of a tone in the audio thread's blocks; returns what is played. */
+function follow(instrument, count, level = 0.3) {
+  const output = [];
+  const tone = (n) => level * Math.sin((2 * Math.PI * 330 * n) / 16000);
+  for (let start = 0; start < count; start += 128) {
+    instrument.hear(Float32Array.from({ length: 128 }, (_, i) => tone(start + i)));
+    output.push(...render(instrument, 0.008));
+  }
+  return output;
+}
+
+test("a microphone that delivers no more is silence, not a drone", () => {
+  const instrument = make();
+  instrument.listen(true, 16000);
+  assert.ok(peak(follow(instrument, 16000)) > 0.05);
+  assert.ok(peak(render(instrument, 0.04)) > 0.05); // it may only be late
+  render(instrument, 0.4);
+  assert.equal(peak(render(instrument, 0.5)), 0);
+});
+
 test("an hour is played without growth, and ends in tune", () => {
   const { program, buffer } = makeToy();
   const instrument = new Instrument(program, buffer);
