@@ -29,6 +29,7 @@ export class Keyboard {
     this.share = START_SHARE;
     this.pointers = new Map(); // finger -> { midi, x }
     this.codes = new Map(); // computer key -> MIDI note
+    this.pedal = this.mod = false; // whether held by a computer key
     this.build();
     this.listenToPointers();
     this.listenToKeys();
@@ -85,7 +86,13 @@ export class Keyboard {
   }
 
   setPedal(isDown) {
+    this.pedal = isDown;
     this.send({ pedal: isDown });
+  }
+
+  setMod(isDown) {
+    this.mod = isDown;
+    this.send({ play: { mod: isDown ? 1 : 0 } });
   }
 
   on(id, midi, share) {
@@ -103,15 +110,22 @@ export class Keyboard {
     this.element.children[midi - this.lowest]?.classList.toggle("down", isDown);
   }
 
-  /** Lets go of everything. */
+  /** Lets go of what these keyboards hold, and of nothing else: MIDI plays on. */
   release() {
     for (const [id, { midi }] of this.pointers) this.off(`finger${id}`, midi);
     for (const [code, midi] of this.codes) this.off(code, midi);
     this.pointers.clear();
     this.codes.clear();
+    if (this.pedal) this.setPedal(false);
+    if (this.mod) this.setMod(false);
+  }
+
+  /** Ends all that sounds, whoever plays it. */
+  silence() {
+    this.release();
     this.setPedal(false);
+    this.setMod(false);
     this.send({ note: "allOff" });
-    this.send({ play: { mod: 0 } });
   }
 
   listenToPointers() {
@@ -161,8 +175,8 @@ export class Keyboard {
       const midi = this.codes.get(event.code);
       this.codes.delete(event.code);
       if (midi !== undefined) this.off(event.code, midi);
-      if (event.key === "Shift") this.send({ play: { mod: 0 } });
-      if (event.code === "Space") this.setPedal(false);
+      if (event.key === "Shift" && this.mod) this.setMod(false);
+      if (event.code === "Space" && this.pedal) this.setPedal(false);
     });
   }
 
@@ -174,7 +188,7 @@ export class Keyboard {
       return;
     }
     if (event.repeat || event.target.matches?.("input:not([type=range]):not([type=checkbox]), select, textarea")) return;
-    if (event.key === "Shift") this.send({ play: { mod: 1 } });
+    if (event.key === "Shift") this.setMod(true);
     if (event.code === "Space" && !event.target.closest?.(TAKES_SPACE)) {
       this.setPedal(true);
       event.preventDefault(); // it would scroll
@@ -182,7 +196,7 @@ export class Keyboard {
     const commands = {
       KeyZ: () => this.shift(-1), KeyX: () => this.shift(1),
       KeyC: () => this.setShare(this.share - SHARE_STEP), KeyV: () => this.setShare(this.share + SHARE_STEP),
-      Escape: () => this.release(),
+      Escape: () => this.silence(),
     };
     commands[event.code]?.();
     const step = CODES.indexOf(event.code);

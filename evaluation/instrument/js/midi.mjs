@@ -25,6 +25,9 @@ export function translate([status, first, second]) {
   return null;
 }
 
+/** What ends all that an input can hold. */
+const AT_REST = [{ note: "allOff" }, { pedal: false }, { play: { bend: 0, mod: 0, breath: null } }];
+
 /**
  * Listens to all inputs, also to those that are plugged in later.
  * @param {function(object): void} send Takes messages for the audio thread.
@@ -32,6 +35,7 @@ export function translate([status, first, second]) {
  */
 export async function connectMidi(send, onInputs) {
   const access = await navigator.requestMIDIAccess();
+  let heard = []; // inputs that were there the last time
   const attach = () => {
     const inputs = [...access.inputs.values()].filter(({ state }) => state !== "disconnected");
     for (const input of inputs) {
@@ -40,6 +44,9 @@ export async function connectMidi(send, onInputs) {
         if (message) send(message);
       };
     }
+    // One that is gone will not lift its keys.
+    if (heard.some((input) => !inputs.includes(input))) AT_REST.forEach(send);
+    heard = inputs;
     onInputs(inputs.map(({ name }) => name || "MIDI input"));
   };
   access.onstatechange = attach;

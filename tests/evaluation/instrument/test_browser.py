@@ -365,6 +365,38 @@ def test_midi_plays(started):
     browsers.until(lambda: latest(started)["peak"] == 0.0)
 
 
+def test_what_midi_holds_is_not_the_keyboards_to_end(started):
+    from selenium.webdriver.common import keys
+
+    hold = """
+      const { host } = ddspInstrument, message = (m) => host.send(m);
+      message({ note: "on", id: "midi72", midi: 72, share: 0.8 });
+      message({ pedal: true });
+      host.sent = [];
+      const send = host.send.bind(host);
+      host.send = (m) => { host.sent.push(m); send(m); };
+    """
+    started.execute_script(hold)
+    sent = lambda: started.execute_script("return ddspInstrument.host.sent.splice(0)")
+    keys_down(started, "x")
+    keys_up(started, "x")
+    started.execute_script("dispatchEvent(new Event('blur'))")
+    assert sent() == []
+    keys_down(started, "d", keys.Keys.SHIFT, keys.Keys.SPACE)
+    sent()
+    started.execute_script("dispatchEvent(new Event('blur'))")
+    assert sent() == [
+        {"note": "off", "id": "KeyD"},
+        {"pedal": False},
+        {"play": {"mod": 0}},
+    ]
+    keys_up(started, "d", keys.Keys.SHIFT, keys.Keys.SPACE)
+    time.sleep(0.5)
+    assert latest(started)["confidence"] > 0.9  # the note of MIDI
+    keys_down(started, keys.Keys.ESCAPE)
+    browsers.until(lambda: latest(started)["peak"] == 0.0)
+
+
 def test_the_sustain_pedal_is_a_controller_and_the_space_bar(started):
     from selenium.webdriver.common import keys
 

@@ -5,7 +5,7 @@ import test from "node:test";
 
 import { Fft } from "../../../../evaluation/instrument/js/fft.mjs";
 import { fromBase64 } from "../../../../evaluation/instrument/js/host.mjs";
-import { translate } from "../../../../evaluation/instrument/js/midi.mjs";
+import { connectMidi, translate } from "../../../../evaluation/instrument/js/midi.mjs";
 import { Reverb } from "../../../../evaluation/instrument/js/reverb.mjs";
 import { WhiteNoise } from "../../../../evaluation/instrument/js/synth.mjs";
 import { toWav } from "../../../../evaluation/instrument/js/wav.mjs";
@@ -23,6 +23,23 @@ test("MIDI messages", () => {
   assert.deepEqual(translate([0xb0, 64, 64]), { pedal: true });
   assert.deepEqual(translate([0xb0, 64, 63]), { pedal: false });
   assert.equal(translate([0xb0, 7, 127]), null);
+});
+
+test("a MIDI input that is unplugged holds nothing", async () => {
+  const inputs = ["1", "2"].map((id) => [id, { id, name: `Keys ${id}`, state: "connected" }]);
+  const access = { inputs: new Map(inputs) };
+  Object.defineProperty(globalThis, "navigator", { value: { requestMIDIAccess: async () => access }, configurable: true });
+  const sent = [], names = [];
+  await connectMidi((message) => sent.push(message), (found) => names.push(found.join()));
+  access.onstatechange();
+  assert.deepEqual(sent, []);
+  inputs[1][1].state = "disconnected";
+  access.onstatechange();
+  assert.deepEqual(sent.slice(0, 2), [{ note: "allOff" }, { pedal: false }]);
+  assert.deepEqual([sent[2].play.bend, sent[2].play.mod, sent.length], [0, 0, 3]);
+  access.onstatechange();
+  assert.equal(sent.length, 3);
+  assert.deepEqual([names[0], names.at(-1)], ["Keys 1,Keys 2", "Keys 1"]);
 });
 
 test("a wav file", async () => {
