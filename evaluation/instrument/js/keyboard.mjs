@@ -10,6 +10,7 @@ const CODES = [
 const NARROW = 560; // pixels, below which one octave is shown
 const BEND_PER_KEY = 0.5; // semitones when a finger moves as far as a key is wide
 const TAKES_SPACE = "button, input, select, summary, audio, a, [role=application]";
+const TAKES_LETTERS = "input:not([type=range]):not([type=checkbox]):not([type=file]), select, textarea";
 const START_SHARE = 0.7, SHARE_STEP = 0.1;
 
 /** A note's name for people who listen to the page. */
@@ -187,7 +188,7 @@ export class Keyboard {
       event.preventDefault();
       return;
     }
-    if (event.repeat || event.target.matches?.("input:not([type=range]):not([type=checkbox]), select, textarea")) return;
+    if (event.repeat || event.target.matches?.(TAKES_LETTERS)) return;
     if (event.key === "Shift") this.setMod(true);
     if (event.code === "Space" && !event.target.closest?.(TAKES_SPACE)) {
       this.setPedal(true);

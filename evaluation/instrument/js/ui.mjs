@@ -175,6 +175,16 @@ function connectMidiButton(host) {
   }));
 }
 
+/** Takes the focus from what a pointer used, or space would press it again. */
+function keepFocusFree() {
+  addEventListener("click", ({ detail }) => {
+    if (detail === 0) return; // by keyboard, where focus must stay
+    setTimeout(() => { // a label gives focus only after its click
+      if (document.activeElement?.matches("button, input")) document.activeElement.blur();
+    });
+  });
+}
+
 /** Connects everything. */
 export function openPage() {
   const program = JSON.parse(find("program").textContent);
@@ -216,6 +226,7 @@ export function openPage() {
   // A finger allows sound when it is lifted, not when it is set down.
   const wake = attempt(() => host.wake());
   for (const kind of ["pointerup", "touchend", "click"]) addEventListener(kind, wake);
+  keepFocusFree();
   connectSound(host);
   connectFiles(host, connectMicrophone(host));
   connectRecorder(host);

@@ -422,6 +422,36 @@ def test_the_sustain_pedal_is_a_controller_and_the_space_bar(started):
     browsers.until(lambda: latest(started)["peak"] == 0.0)
 
 
+@pytest.mark.parametrize(
+    "selector", ["#higher", "#gain", "label[for=match]", "#velocity"]
+)
+def test_what_a_mouse_used_leaves_space_to_the_pedal(started, selector):
+    from selenium.webdriver.common import keys
+
+    find(started, selector).click()
+    active = "return document.activeElement.tagName"
+    browsers.until(lambda: started.execute_script(active) == "BODY")
+    keys_down(started, keys.Keys.SPACE)
+    assert started.execute_script("return ddspInstrument.keyboard.pedal")
+    keys_up(started, keys.Keys.SPACE)
+    assert not started.execute_script("return ddspInstrument.keyboard.pedal")
+
+
+def test_keys_play_after_a_file_was_chosen(started):
+    started.execute_script("document.getElementById('file').focus()")
+    keys_down(started, "d")
+    browsers.until(lambda: latest(started)["peak"] > 0.01)
+    keys_up(started, "d")
+
+
+def test_what_the_keyboard_reached_keeps_the_focus(started):
+    from selenium.webdriver.common import keys
+
+    find(started, "#higher").send_keys(keys.Keys.ENTER)
+    time.sleep(0.2)
+    assert started.switch_to.active_element.get_attribute("id") == "higher"
+
+
 def test_the_microphone_is_followed(started):
     find(started, "#match").click()
     find(started, "#microphone").click()
