@@ -173,12 +173,18 @@ export class Keyboard {
   listenToKeys() {
     addEventListener("keydown", (event) => this.keyDown(event));
     addEventListener("keyup", (event) => {
-      const midi = this.codes.get(event.code);
-      this.codes.delete(event.code);
-      if (midi !== undefined) this.off(event.code, midi);
+      this.lift(event.code);
+      // macOS tells of no key that is let go under command.
+      if (event.key === "Meta") for (const code of [...this.codes.keys()]) this.lift(code);
       if (event.key === "Shift" && this.mod) this.setMod(false);
       if (event.code === "Space" && this.pedal) this.setPedal(false);
     });
+  }
+
+  lift(code) {
+    const midi = this.codes.get(code);
+    this.codes.delete(code);
+    if (midi !== undefined) this.off(code, midi);
   }
 
   keyDown(event) {
@@ -188,7 +194,10 @@ export class Keyboard {
       event.preventDefault();
       return;
     }
-    if (event.repeat || event.target.matches?.(TAKES_LETTERS)) return;
+    if (event.target.matches?.(TAKES_LETTERS)) return;
+    const step = CODES.indexOf(event.code);
+    if (step >= 0) event.preventDefault(); // Firefox would search the page for what follows a '
+    if (event.repeat) return;
     if (event.key === "Shift") this.setMod(true);
     if (event.code === "Space" && !event.target.closest?.(TAKES_SPACE)) {
       this.setPedal(true);
@@ -200,7 +209,6 @@ export class Keyboard {
       Escape: () => this.silence(),
     };
     commands[event.code]?.();
-    const step = CODES.indexOf(event.code);
     if (step >= 0 && !this.codes.has(event.code)) {
       this.codes.set(event.code, this.lowest + step);
       this.on(event.code, this.lowest + step, this.share);

@@ -452,6 +452,22 @@ def test_what_the_keyboard_reached_keeps_the_focus(started):
     assert started.switch_to.active_element.get_attribute("id") == "higher"
 
 
+def test_the_browser_gets_no_key_that_plays_and_command_ends_all(started):
+    press = """
+      const [kind, code, key, repeat] = arguments;
+      return document.body.dispatchEvent(new KeyboardEvent(kind,
+        { code, key, repeat, bubbles: true, cancelable: true }));
+    """
+    held = lambda: started.execute_script("return ddspInstrument.keyboard.codes.size")
+    assert not started.execute_script(press, "keydown", "Quote", "'", False)
+    assert not started.execute_script(press, "keydown", "Quote", "'", True)
+    assert started.execute_script(press, "keydown", "Slash", "/", False)
+    assert held() == 1
+    started.execute_script(press, "keyup", "MetaLeft", "Meta", False)
+    assert held() == 0
+    browsers.until(lambda: latest(started)["peak"] == 0.0)
+
+
 def test_the_microphone_is_followed(started):
     find(started, "#match").click()
     find(started, "#microphone").click()
