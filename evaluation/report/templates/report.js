@@ -26,7 +26,7 @@
       this.audio.addEventListener("play", () => this.show(true));
       this.audio.addEventListener("pause", () => this.show(false));
       this.audio.addEventListener("ended", () => { this.audio.currentTime = 0; this.clip.draw(0); });
-      this.audio.addEventListener("error", () => { this.output.textContent = "cannot be played"; });
+      this.audio.addEventListener("error", () => this.fail());
     }
     get duration() { return Number.isFinite(this.audio.duration) ? this.audio.duration : this.clip.secs; }
     show(playing) {
@@ -41,8 +41,12 @@
       }
       current = this;
       return this.audio.play().then(() => requestAnimationFrame(() => this.follow()), (error) => {
-        if (error.name !== "AbortError") this.output.textContent = "cannot be played";
+        if (error.name !== "AbortError") this.fail();
       });
+    }
+    fail() {
+      this.output.setAttribute("aria-live", "polite"); // unlike the time, worth a word
+      this.output.textContent = "cannot be played";
     }
     toggle() { return this.audio.paused ? this.play() : this.audio.pause(); }
     seek(share) {

@@ -132,6 +132,12 @@ def unfold(driver):
         driver.execute_script("arguments[0].open = true", details)
 
 
+def test_times_that_run_are_not_read_out(opened):
+    outputs = browsers.find_all(opened, "output")
+    assert outputs
+    assert {output.get_attribute("aria-live") for output in outputs} == {"off"}
+
+
 def test_a_screen_reader_finds_names_for_everything(opened):
     unfold(opened)
     browsers.check_names(opened, "button, input, svg[role=img], img, [role=region]")
