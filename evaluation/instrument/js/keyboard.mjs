@@ -11,6 +11,7 @@ const NARROW = 560; // pixels, below which one octave is shown
 const BEND_PER_KEY = 0.5; // semitones when a finger moves as far as a key is wide
 const TAKES_SPACE = "button, input, select, summary, audio, a, [role=application]";
 const TAKES_LETTERS = "input:not([type=range]):not([type=checkbox]):not([type=file]), select, textarea";
+const TAP_MS = 400; // that a note lasts which is not held
 const START_SHARE = 0.7, SHARE_STEP = 0.1;
 
 /** A note's name for people who listen to the page. */
@@ -29,7 +30,7 @@ export class Keyboard {
     Object.assign(this, { element, lowest, send, start, onChange });
     this.share = START_SHARE;
     this.pointers = new Map(); // finger -> { midi, x }
-    this.codes = new Map(); // computer key -> MIDI note
+    this.codes = new Map(); // computer key, or what taps -> MIDI note
     this.pedal = this.mod = false; // whether held by a computer key
     this.build();
     this.listenToPointers();
@@ -161,6 +162,10 @@ export class Keyboard {
         this.send({ note: "move", id: `finger${event.pointerId}`, bend, share: found.share });
       }
     });
+    element.addEventListener("click", ({ detail, target }) => {
+      const key = target.closest(".key");
+      if (detail === 0 && key) this.tap(this.lowest + Number(key.dataset.step));
+    });
     for (const kind of ["pointerup", "pointercancel"]) {
       addEventListener(kind, (event) => { // wherever the finger is by then
         const finger = this.pointers.get(event.pointerId);
@@ -170,9 +175,19 @@ export class Keyboard {
     }
   }
 
+  /** Plays a short note for what presses neither by pointer nor by key, as screen readers do. */
+  tap(midi) {
+    const id = `tap${midi}`;
+    this.lift(id);
+    this.codes.set(id, midi);
+    this.on(id, midi, this.share);
+    setTimeout(() => this.lift(id), TAP_MS);
+  }
+
   listenToKeys() {
     addEventListener("keydown", (event) => this.keyDown(event));
     addEventListener("keyup", (event) => {
+      if (this.codes.has(event.code) && event.target.closest?.(".key")) event.preventDefault(); // no click besides
       this.lift(event.code);
       // macOS tells of no key that is let go under command.
       if (event.key === "Meta") for (const code of [...this.codes.keys()]) this.lift(code);

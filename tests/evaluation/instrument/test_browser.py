@@ -607,6 +607,34 @@ def test_keyboard_alone_reaches_and_plays_the_keys(opened):
     assert "55 %" in find(opened, "#pad").get_attribute("aria-description")
 
 
+def test_a_key_that_is_activated_without_pointer_or_key_plays(started):
+    # As screen readers and voice control do.
+    record = """
+      const { host } = ddspInstrument, send = host.send.bind(host);
+      host.sent = [];
+      host.send = (m) => { host.sent.push(m.note); send(m); };
+    """
+    started.execute_script(record)
+    sent = lambda: started.execute_script("return ddspInstrument.host.sent")
+    started.execute_script("document.querySelector('.key.white').click()")
+    browsers.until(lambda: latest(started)["peak"] > 0.01)
+    browsers.until(lambda: latest(started)["peak"] == 0.0)
+    assert sent() == ["on", "off"]
+    find(started, ".key.white").send_keys(" ")  # a keydown, and no click besides
+    time.sleep(0.6)
+    find(started, ".key.white").click()
+    time.sleep(0.6)
+    assert [note for note in sent() if note != "move"] == 3 * ["on", "off"]
+
+
+def test_figures_that_change_all_the_time_are_not_read_out(opened):
+    live = """
+      return [...document.querySelectorAll("output, [aria-live], [role=status]")]
+        .filter((e) => e.getAttribute("aria-live") !== "off").map((e) => e.id);
+    """
+    assert opened.execute_script(live) == ["status"]
+
+
 def test_a_screen_reader_finds_names_for_everything(opened):
     browsers.check_names(opened, "button, input, canvas, [role]:not([role=status])")
 
