@@ -15,7 +15,7 @@ const MAX_SAMPLE = 64; // beyond it a model has lost itself
 const KNEE = 0.8; // of full scale, above which peaks are bent
 const WAITING_SECS = 0.012; // of the ear's frames that may wait to be played
 const HOLD_SECS = 0.05; // that a frame stands for an ear that is late; then it is silence
-const MIN_HZ = 20, MAX_HZ = 4000;
+const MIN_HZ = 20, MAX_HZ = 8192; // as in files
 
 /** Bends what would exceed full scale. */
 export function limit(x) {

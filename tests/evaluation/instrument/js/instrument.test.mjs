@@ -116,6 +116,13 @@ test("gain, transposition and noise", () => {
   assert.ok(Math.abs(f0Hz - 220) < 3);
 });
 
+test("the highest keys sound at their pitch", () => {
+  const instrument = make();
+  instrument.performer.noteOn("a", 119, 0.8);
+  render(instrument, 0.1);
+  assert.ok(Math.abs(1200 * Math.log2(instrument.frame.f0Hz / 7902.13)) < 5);
+});
+
 test("a voice is heard within 60 ms, at its pitch", () => {
   const instrument = make();
   instrument.listen(true, 16000);
