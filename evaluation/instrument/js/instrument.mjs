@@ -3,7 +3,7 @@
 // Runs inside the audio thread; `render` fills any number of samples, and everything else
 // is set from messages (worklet.mjs) or by a test.
 
-import { Ear } from "./ear.mjs";
+import { Ear, MIN_PITCHED_DB } from "./ear.mjs";
 import { Engine } from "./engine.mjs";
 import { Matching } from "./matching.mjs";
 import { Performer } from "./performer.mjs";
@@ -98,6 +98,8 @@ export class Instrument {
     else if (this.waiting.length) {
       this.nHeld = 0;
       Object.assign(frame, this.waiting.shift());
+      // A room's noise is silence, or matching would lift it until it plays.
+      if (frame.confidence === 0 && frame.loudnessDb <= MIN_PITCHED_DB) frame.loudnessDb = SILENT_DB;
       if (settings.match) this.matching.apply(frame);
     } else {
       if (++this.nHeld > HOLD_SECS * this.frameRate) Object.assign(frame, { loudnessDb: SILENT_DB, confidence: 0 });

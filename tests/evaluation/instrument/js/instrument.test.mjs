@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { Instrument, limit } from "../../../../evaluation/instrument/js/instrument.mjs";
+import { WhiteNoise } from "../../../../evaluation/instrument/js/synth.mjs";
 import { makeToy, peak, render } from "./toy.mjs";
 
 const make = (options) => {
@@ -162,6 +163,22 @@ test("a microphone that delivers no more is silence, not a drone", () => {
   assert.ok(peak(render(instrument, 0.04)) > 0.05); // it may only be late
   render(instrument, 0.4);
   assert.equal(peak(render(instrument, 0.5)), 0);
+});
+
+test("a room's noise is not lifted to where it plays", () => {
+  const instrument = make();
+  instrument.listen(true, 16000);
+  follow(instrument, 32000, 0.001); // a quiet voice, which is lifted
+  assert.ok(instrument.matching.shiftDb > 15, `${instrument.matching.shiftDb} dB`);
+  const noise = new Float32Array(128);
+  const source = new WhiteNoise(1);
+  const output = [];
+  for (let i = 0; i < 250; i++) { // 2 s
+    source.fill(noise);
+    instrument.hear(noise.map((x) => 3e-5 * x));
+    output.push(...render(instrument, 0.008));
+  }
+  assert.equal(peak(output.slice(16000)), 0);
 });
 
 test("an hour is played without growth, and ends in tune", () => {
