@@ -5,6 +5,17 @@ import { toWav } from "./wav.mjs";
 const MAX_RECORD_SECS = 1200; // of memory, 77 MB at 16 kHz
 const CLEAN = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 
+/** What a user is told as it stands: a sentence that says what to do. */
+export class Refusal extends Error {}
+
+function checkBrowser(isThere) {
+  if (isThere) return;
+  if (globalThis.isSecureContext === false) {
+    throw new Refusal("The browser allows no sound to a page by plain http; open it from the disk, from localhost or by https.");
+  }
+  throw new Refusal("This browser is too old for this page; update it, or open the page in another one.");
+}
+
 /** Decodes base64 into bytes. */
 export function fromBase64(text) {
   const binary = atob(text.trim());
@@ -18,12 +29,14 @@ export class Host {
   /**
    * @param {object} parts `program`, `buffer` of its tensors, `worklet`: source text.
    * @param {function(object): void} onStatus Called with every report of the audio thread.
+   * @param {function(string): void} [onFailure] Told, in a sentence, when that is no more.
    */
-  constructor({ program, buffer, worklet }, onStatus) {
+  constructor({ program, buffer, worklet }, onStatus, onFailure = () => {}) {
     this.program = program;
     this.buffer = buffer;
     this.worklet = worklet;
     this.onStatus = onStatus;
+    this.onFailure = onFailure;
     this.messages = []; // said before the start
     this.context = null;
     this.input = null; // what the worklet hears: { node, stop }
@@ -35,7 +48,11 @@ export class Host {
     const { sample_rate: sampleRate } = this.program.synth;
     this.context ??= new AudioContext({ sampleRate, latencyHint: "interactive" });
     const resumed = this.context.resume(); // before anything is awaited, or WebKit refuses
-    this.starting ??= this.open();
+    this.starting ??= this.open().catch((error) => {
+      this.context.close();
+      this.context = this.starting = null; // the next key tries again
+      throw error;
+    });
     await Promise.all([this.starting, resumed]);
   }
 
@@ -48,6 +65,7 @@ export class Host {
     this.node = await this.addNode(this.context);
     this.node.connect(this.context.destination);
     this.node.port.onmessage = ({ data }) => this.take(data);
+    this.node.onprocessorerror = () => this.fail();
     for (const message of this.messages) this.node.port.postMessage(message);
     this.messages = null;
   }
@@ -63,10 +81,11 @@ export class Host {
   }
 
   /** Brings the worklet's text into a context. */
-  addModule(context) {
+  async addModule(context) {
+    checkBrowser(context.audioWorklet);
     // A page from a disk may load nothing from there, and Chromium counts its blobs as
     // such ("Not allowed to load local resource: blob:null/..."), but not its data URLs.
-    return context.audioWorklet.addModule(`data:text/javascript;charset=utf-8,${encodeURIComponent(this.worklet)}`);
+    await context.audioWorklet.addModule(`data:text/javascript;charset=utf-8,${encodeURIComponent(this.worklet)}`);
   }
 
   /** Tells the audio thread. */
@@ -91,6 +110,7 @@ export class Host {
    */
   async hearMicrophone(onEnd) {
     await this.start();
+    checkBrowser(navigator.mediaDevices);
     const stream = await navigator.mediaDevices.getUserMedia({ audio: CLEAN });
     const stop = () => stream.getTracks().forEach((track) => track.stop());
     try {
@@ -180,7 +200,14 @@ export class Host {
     this.send({ listen: false });
   }
 
-  /** Starts a recording. */
+  /** After an error in the audio thread, which never runs again. */
+  fail() {
+    if (this.blocks) this.finishRecording();
+    this.deafen();
+    this.onFailure("The sound has stopped for an error; reload the page to go on.");
+  }
+
+  /** Starts a recording; `recorded` gives its wav file as a blob, also when it is full. */
   async record() {
     await this.start();
     this.blocks = [];
@@ -188,10 +215,9 @@ export class Host {
     this.send({ record: true });
   }
 
-  /** Ends it; gives a wav file as a blob. */
+  /** Ends it. */
   stopRecording() {
     this.send({ record: false });
-    return this.recorded;
   }
 
   finishRecording() {

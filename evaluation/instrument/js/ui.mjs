@@ -1,6 +1,6 @@
 // The page: connects what people touch with the audio.
 
-import { fromBase64, Host } from "./host.mjs";
+import { fromBase64, Host, Refusal } from "./host.mjs";
 import { Keyboard, noteName } from "./keyboard.mjs";
 import { connectMidi } from "./midi.mjs";
 import { Pad } from "./pad.mjs";
@@ -9,6 +9,7 @@ import { quantile } from "./performer.mjs";
 
 const find = (id) => document.getElementById(id);
 const METER_FLOOR_DB = -60;
+const LATE_REPORTS = 60; // of a load above 1, 2 s, that are worth a word
 
 /** Says something to everybody, also to those who listen to the page. */
 function say(text) {
@@ -17,9 +18,12 @@ function say(text) {
 
 /** What a browser's error means here. */
 function explain(error) {
+  if (error instanceof Refusal) return error.message;
   const known = {
     NotAllowedError: "The browser did not allow it. Allow it in the address bar and try again.",
-    NotFoundError: "No such device was found.",
+    NotFoundError: "No such device was found; plug one in and try again.",
+    NotReadableError: "The device is in use; close the program that has it and try again.",
+    NotSupportedError: "This browser cannot do that with this device; try another one.",
     EncodingError: "This browser cannot read that file; give wav, flac, mp3 or ogg.",
   };
   return known[error.name] ?? `It did not work: ${String(error.message).slice(0, 200)}`;
@@ -67,6 +71,17 @@ function showStatus(status, picture) {
   find("now").textContent = status.gate > 0 ? `${note} · ${Math.round(status.f0Hz)} Hz · ${Math.round(status.loudnessDb)} dB` : "silent";
   find("load").textContent = status.load ? `${Math.max(1, Math.round(100 * status.load))} % of a core` : "";
   picture.draw(status);
+}
+
+/** Says, when it begins, what is wrong with the sound. */
+function makeWatch() {
+  let lastFaults = 0, nLate = 0;
+  return ({ faults, load }) => {
+    if (faults > lastFaults) say("The model lost itself and was started anew; play on, or move the pitch to where it learned.");
+    lastFaults = faults;
+    nLate = load > 1 ? nLate + 1 : 0;
+    if (nLate === LATE_REPORTS) say("This computer is too slow for this model, so the sound has gaps; close other programs, or take a smaller run.");
+  };
 }
 
 function connectSound(host) {
@@ -143,21 +158,25 @@ function connectFiles(host, microphoneOff) {
 function connectRecorder(host) {
   const button = find("record");
   const link = find("recording");
+  let isWanted = false; // whether nobody has stopped it
   button.addEventListener("click", attempt(async () => {
     if (button.getAttribute("aria-pressed") === "true") {
-      setPressed(button, false, "Record");
-      const blob = await host.stopRecording();
-      if (link.href) URL.revokeObjectURL(link.href);
-      link.href = URL.createObjectURL(blob);
-      link.hidden = false;
-      find("playback").src = link.href;
-      find("playback").hidden = false;
-      say("The recording is ready.");
+      isWanted = false;
+      host.stopRecording();
       return;
     }
     await host.record();
+    isWanted = true;
     setPressed(button, true, "Stop recording");
     say("Recording.");
+    const blob = await host.recorded; // stopped, or full
+    setPressed(button, false, "Record");
+    if (link.href) URL.revokeObjectURL(link.href);
+    link.href = URL.createObjectURL(blob);
+    link.hidden = false;
+    find("playback").src = link.href;
+    find("playback").hidden = false;
+    say(isWanted ? "The recording ended, as long as one may be; save it and record on." : "The recording is ready.");
   }));
 }
 
@@ -190,11 +209,13 @@ export function openPage() {
   const program = JSON.parse(find("program").textContent);
   const picture = new Picture(find("picture"));
   let latest = null; // status that was not drawn yet
+  const watch = makeWatch();
   const host = new Host({
     program,
     buffer: fromBase64(find("weights").textContent),
     worklet: find("worklet").textContent,
   }, (status) => {
+    watch(status);
     if (!latest) {
       requestAnimationFrame(() => {
         showStatus(latest, picture);
@@ -202,7 +223,7 @@ export function openPage() {
       });
     }
     latest = status;
-  });
+  }, say);
   const send = (message) => host.send(message);
   const start = attempt(async () => {
     await host.start();

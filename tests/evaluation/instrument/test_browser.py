@@ -568,6 +568,29 @@ def test_what_is_recorded_is_a_wav_of_what_was_played(started):
     assert find(started, "#recording").get_attribute("download") == "test_flute.wav"
 
 
+def test_a_recording_that_is_full_is_offered(started):
+    find(started, "#record").click()
+    browsers.until(lambda: find(started, "#record").text == "Stop recording")
+    started.execute_script("ddspInstrument.host.stopRecording()")
+    browsers.until(lambda: "as long as" in find(started, "#status").text)
+    assert find(started, "#record").text == "Record"
+    assert find(started, "#recording").is_displayed()
+
+
+def test_what_is_wrong_with_the_sound_is_told(started):
+    tell = """
+      const { host } = ddspInstrument, status = window.seen[window.seen.length - 1];
+      for (let i = 0; i < arguments[1]; i++) host.onStatus({ ...status, ...arguments[0] });
+    """
+    said = lambda: find(started, "#status").text
+    started.execute_script(tell, {"faults": 1}, 1)
+    assert "started anew" in said()
+    started.execute_script(tell, {"faults": 1, "load": 1.2}, 60)
+    assert "too slow" in said()
+    started.execute_script("ddspInstrument.host.node.onprocessorerror()")
+    assert "reload the page" in said()
+
+
 def test_settings_reach_the_sound(started):
     keys_down(started, "a")
     browsers.until(lambda: latest(started)["peak"] > 0.01)

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { Host } from "../../../../evaluation/instrument/js/host.mjs";
+import { Host, Refusal } from "../../../../evaluation/instrument/js/host.mjs";
 
 const program = { synth: { sample_rate: 16000 } };
 
@@ -22,7 +22,7 @@ function makeBrowser() {
   globalThis.AudioContext = class {
     constructor({ sampleRate = 48000 } = {}) {
       Object.assign(this, { sampleRate, state: "suspended", resumed: 0, destination: {} });
-      this.audioWorklet = { addModule: (url) => browser.addModule(url) };
+      if (browser.addModule) this.audioWorklet = { addModule: (url) => browser.addModule(url) };
       this.waiting = [];
       browser.contexts.push(this);
     }
@@ -109,4 +109,52 @@ test("a microphone that is unplugged is let go, once, and only while it is heard
   assert.deepEqual([nEnds, host.node.sent.at(-1)], [0, { listen: true }]);
   browser.tracks[1].onended();
   assert.deepEqual([nEnds, host.node.sent.at(-1)], [1, { listen: false }]);
+});
+
+test("a start that failed is tried again", async () => {
+  const browser = makeBrowser();
+  const host = makeHost();
+  host.send({ set: { gain_db: 1 } });
+  browser.addModule = async () => { throw new Error("once"); };
+  await assert.rejects(host.start(), /once/);
+  assert.equal(browser.contexts[0].state, "closed");
+  browser.addModule = async () => {};
+  await host.start();
+  assert.deepEqual([host.context.state, host.node.sent], ["running", [{ set: { gain_db: 1 } }]]);
+});
+
+test("plain http is told what to do instead", async () => {
+  const browser = makeBrowser();
+  const host = makeHost();
+  globalThis.isSecureContext = false;
+  browser.addModule = null;
+  await assert.rejects(host.start(), (error) => error instanceof Refusal && /localhost or by https/.test(error.message));
+  globalThis.isSecureContext = true;
+  await assert.rejects(host.start(), /too old/);
+  delete globalThis.isSecureContext;
+});
+
+test("an error of the audio thread is told, and keeps what was recorded", async () => {
+  const browser = makeBrowser();
+  const told = [];
+  const host = new Host({ program, buffer: null, worklet: "" }, () => {}, (text) => told.push(text));
+  await host.hearMicrophone();
+  await host.record();
+  host.take({ recorded: new Float32Array(10) });
+  host.node.onprocessorerror();
+  assert.equal((await host.recorded).size, 44 + 20);
+  assert.match(told.join(), /reload the page/);
+  assert.equal(browser.tracks[0].isLive, false);
+});
+
+test("a recording that is full ends by itself", async () => {
+  makeBrowser();
+  const host = makeHost();
+  await host.record();
+  host.take({ recorded: new Float32Array(1200 * 16000) });
+  assert.equal(host.node.sent.length, 1);
+  host.take({ recorded: new Float32Array(1) });
+  assert.deepEqual(host.node.sent.at(-1), { record: false });
+  host.take({ recorded: new Float32Array(0), last: true });
+  assert.equal((await host.recorded).size, 44 + 2 * (1200 * 16000 + 1));
 });
