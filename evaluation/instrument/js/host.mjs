@@ -2,7 +2,7 @@
 
 import { toWav } from "./wav.mjs";
 
-const MAX_RECORD_SECS = 1200; // of memory, 77 MB at 16 kHz
+export const MAX_RECORD_SECS = 1200; // of memory, 77 MB at 16 kHz
 const CLEAN = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 
 /** What a user is told as it stands: a sentence that says what to do. */
@@ -201,9 +201,12 @@ export class Host {
   }
 
   /** After an error in the audio thread, which never runs again. */
-  fail() {
-    if (this.blocks) this.finishRecording();
+  async fail() {
     this.deafen();
+    if (this.blocks) {
+      this.finishRecording();
+      await new Promise((resolve) => { setTimeout(resolve); }); // the last word is the failure's
+    }
     this.onFailure("The sound has stopped for an error; reload the page to go on.");
   }
 

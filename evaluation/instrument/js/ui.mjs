@@ -1,6 +1,6 @@
 // The page: connects what people touch with the audio.
 
-import { fromBase64, Host, Refusal } from "./host.mjs";
+import { fromBase64, Host, MAX_RECORD_SECS, Refusal } from "./host.mjs";
 import { Keyboard, noteName } from "./keyboard.mjs";
 import { connectMidi } from "./midi.mjs";
 import { Pad } from "./pad.mjs";
@@ -176,7 +176,7 @@ function connectRecorder(host) {
     link.hidden = false;
     find("playback").src = link.href;
     find("playback").hidden = false;
-    say(isWanted ? "The recording ended, as long as one may be; save it and record on." : "The recording is ready.");
+    say(isWanted ? `The recording is full after ${MAX_RECORD_SECS / 60} minutes; save it, then record on.` : "The recording is ready.");
   }));
 }
 

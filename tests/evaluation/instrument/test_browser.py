@@ -572,7 +572,7 @@ def test_a_recording_that_is_full_is_offered(started):
     find(started, "#record").click()
     browsers.until(lambda: find(started, "#record").text == "Stop recording")
     started.execute_script("ddspInstrument.host.stopRecording()")
-    browsers.until(lambda: "as long as" in find(started, "#status").text)
+    browsers.until(lambda: "20 minutes" in find(started, "#status").text)
     assert find(started, "#record").text == "Record"
     assert find(started, "#recording").is_displayed()
 
@@ -587,8 +587,11 @@ def test_what_is_wrong_with_the_sound_is_told(started):
     assert "started anew" in said()
     started.execute_script(tell, {"faults": 1, "load": 1.2}, 60)
     assert "too slow" in said()
+    find(started, "#record").click()
+    browsers.until(lambda: said() == "Recording.")
     started.execute_script("ddspInstrument.host.node.onprocessorerror()")
-    assert "reload the page" in said()
+    browsers.until(lambda: "reload the page" in said())
+    assert find(started, "#recording").is_displayed()
 
 
 def test_settings_reach_the_sound(started):

@@ -141,7 +141,7 @@ test("an error of the audio thread is told, and keeps what was recorded", async 
   await host.hearMicrophone();
   await host.record();
   host.take({ recorded: new Float32Array(10) });
-  host.node.onprocessorerror();
+  await host.node.onprocessorerror();
   assert.equal((await host.recorded).size, 44 + 20);
   assert.match(told.join(), /reload the page/);
   assert.equal(browser.tracks[0].isLive, false);
