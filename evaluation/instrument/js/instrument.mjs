@@ -13,7 +13,7 @@ const CLOSE_SECS = 0.08; // in which the gate closes; it opens in a frame
 const REST_SECS = 0.25; // of a closed gate after which the model is not run
 const MAX_SAMPLE = 64; // beyond it a model has lost itself
 const KNEE = 0.8; // of full scale, above which peaks are bent
-const WAITING_SECS = 0.012; // of the ear's frames that may wait to be played
+const WAITING_SECS = 0.016; // of the ear's frames that may wait: two blocks at 16 kHz
 const HOLD_SECS = 0.05; // that a frame stands for an ear that is late; then it is silence
 const MIN_HZ = 20, MAX_HZ = 8192; // as in files
 
@@ -65,7 +65,7 @@ export class Instrument {
   listen(isListening, sampleRate, waitingSecs = WAITING_SECS) {
     this.isListening = isListening;
     this.waiting = [];
-    this.maxWaiting = Math.ceil(waitingSecs * this.frameRate);
+    this.maxWaiting = Math.max(Math.ceil(waitingSecs * this.frameRate), 2);
     if (isListening) {
       this.ear = new Ear(sampleRate, this.frameRate);
       this.matching.reset();

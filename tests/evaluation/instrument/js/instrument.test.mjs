@@ -181,6 +181,23 @@ test("a room's noise is not lifted to where it plays", () => {
   assert.equal(peak(output.slice(16000)), 0);
 });
 
+for (const rate of [50, 250, 500, 1000]) {
+  test(`at ${rate} frames a second no frame of a voice is thrown away`, () => {
+    const { program, buffer } = makeToy();
+    const hop = 16000 / rate;
+    const instrument = new Instrument({ ...program, frame_rate: rate, synth: { ...program.synth, hop_size: hop } }, buffer);
+    instrument.listen(true, 16000);
+    let nPlayed = 0;
+    instrument.matching.apply = () => nPlayed++;
+    const samples = 16000 - (16000 % 256);
+    for (let start = 0; start < samples; start += 256) { // two of the audio thread's blocks at once
+      for (let i = 0; i < 2; i++) instrument.hear(new Float32Array(128).fill(0.1));
+      render(instrument, 0.016);
+    }
+    assert.ok(nPlayed >= rate * (1 - 0.016 - 0.032) - 2, `${nPlayed} frames`);
+  });
+}
+
 test("an hour is played without growth, and ends in tune", () => {
   const { program, buffer } = makeToy();
   const instrument = new Instrument(program, buffer);
