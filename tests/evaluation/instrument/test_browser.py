@@ -302,6 +302,23 @@ def test_page_opens_without_errors(opened):
     assert len(ids) == len(set(ids))
 
 
+def test_the_picture_keeps_its_canvas_on_any_screen(opened):
+    metrics = {"width": 1003, "height": 900, "deviceScaleFactor": 1.1, "mobile": False}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    find(opened, "#start").click()
+    browsers.until(lambda: len(opened.execute_script("return window.seen")) > 5)
+    body = """
+      const canvas = document.getElementById("picture");
+      window.changes = 0;
+      new MutationObserver((list) => { window.changes += list.length; })
+        .observe(canvas, { attributes: true });
+      return canvas.clientWidth * devicePixelRatio;
+    """
+    assert opened.execute_script(body) % 1  # or nothing is tried
+    time.sleep(0.5)
+    assert opened.execute_script("return window.changes") == 0
+
+
 def test_the_computers_keys_play(started):
     lowest = started.execute_script("return ddspInstrument.keyboard.lowest")
     keys_down(started, "d")
