@@ -131,6 +131,7 @@ export class Host {
     let node;
     try {
       node = this.context.createMediaStreamSource(stream);
+      node.connect(this.node);
     } catch (error) {
       if (error.name !== "NotSupportedError") throw error;
       await this.hearElsewhere(stream, stop); // Firefox: the microphone has another rate

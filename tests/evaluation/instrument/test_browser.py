@@ -597,7 +597,8 @@ def test_a_recording_that_is_full_is_offered(started):
 def test_what_is_wrong_with_the_sound_is_told(started):
     tell = """
       const { host } = ddspInstrument, status = window.seen[window.seen.length - 1];
-      for (let i = 0; i < arguments[1]; i++) host.onStatus({ ...status, ...arguments[0] });
+      const [wrong, count] = arguments;
+      for (let i = 0; i < count; i++) host.onStatus({ ...status, ...wrong });
     """
     said = lambda: find(started, "#status").text
     started.execute_script(tell, {"faults": 1}, 1)
