@@ -71,12 +71,10 @@ export class Performer {
    */
   noteOn(id, midi, share) {
     const before = this.held[this.held.length - 1];
-    const again = before?.pedalled && before.midi === midi; // would glide nowhere: it is struck
-    if (again) this.envelopeDb = -ATTACK_DB;
-    const legato = !again && this.held.some((note) => !note.pedalled); // under fingers
     this.held = this.held.filter((note) => note.id !== id && !note.pedalled);
     this.held.push({ id, midi, share, bend: 0, pedalled: false });
-    this.turnTo(this.held[this.held.length - 1], legato);
+    this.turnTo(this.held[this.held.length - 1], Boolean(before) && !before.pedalled);
+    if (before?.pedalled) this.envelopeDb = -ATTACK_DB; // nobody holds what sounds: struck, as in files
   }
 
   /** Bends a note that is held, in semitones, or changes how loud it is. */

@@ -55,6 +55,12 @@ test("neither start, end, leap nor retrigger clicks", () => {
     performer.noteOff("b");
     parts.push(render(instrument, 0.3));
   }
+  performer.setPedal(true);
+  for (const midi of [64, 64, 69]) { // struck while the one before rings
+    performer.noteOn("a", midi, 1);
+    performer.noteOff("a");
+    parts.push(render(instrument, 0.3));
+  }
   performer.allOff();
   parts.push(render(instrument, 1));
   const all = parts.flatMap((part) => [...part]);

@@ -139,7 +139,7 @@ test("under the pedal the next note takes the voice, and a held key takes it bac
   assert.equal(frames(performer, 0.004)[0].confidence, 0);
 });
 
-test("under the pedal the next note begins anew, and a repeated one is struck again", () => {
+test("under the pedal a note after one that was let go is struck, the same or another", () => {
   const performer = make();
   performer.glideSecs = performer.vibratoCents = 0;
   performer.setPedal(true);
@@ -149,14 +149,10 @@ test("under the pedal the next note begins anew, and a repeated one is struck ag
     return frames(performer, 1.06).map(({ loudnessDb }) => loudnessDb);
   };
   const first = play(60);
-  const other = play(62);
-  const [full, decayed] = [Math.max(...first), first.at(-1)];
-  assert.ok(full - decayed > 2.5);
-  assert.ok(other[0] > decayed); // joins, and has its own decay
-  assert.ok(Math.abs(Math.max(...other) - full) < 0.1);
-  const again = play(62);
-  assert.ok(Math.abs(again[0] - first[0]) < 0.1);
-  assert.ok(Math.abs(again.at(-1) - decayed) < 0.1);
+  for (const note of [62, 62]) {
+    const next = play(note);
+    for (const place of [0, 5, 20, -1]) assert.ok(Math.abs(next.at(place) - first.at(place)) < 0.1, `frame ${place}`);
+  }
   performer.noteOn("b", 64, 1); // a finger stays
   performer.noteOn("c", 66, 1);
   performer.noteOff("c");
