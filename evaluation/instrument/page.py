@@ -26,6 +26,7 @@ from models.runs import loading
 from prep import checked_json
 from prep import errors
 from prep import files as whole_files
+from prep import loudness as loudness_lib
 
 TEMPLATES = pathlib.Path(__file__).resolve().parent / "templates"
 N_QUANTILES = 21  # of pitch and loudness that the page is told
@@ -34,6 +35,8 @@ DEFAULT_LOUDNESS_DB = (-50.0, -15.0)
 DEFAULT_PITCH_MIDI = (55.0, 79.0)
 # dB under the quietest 5 % of notes, below which the page falls silent.
 FLOOR_MARGIN_DB = 12.0
+# Above the ear's silence, or a page would never fall silent.
+LEAST_FLOOR_DB = loudness_lib.MIN_DB + 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,10 +148,11 @@ def read_profile(data_dir: pathlib.Path) -> checked_json.Json:
     shares = np.linspace(0.0, 1.0, N_QUANTILES)
     at = lambda values: np.interp(shares, np.linspace(0.0, 1.0, len(values)), values)
     quantiles = at(loudness)
+    floor_db = max(float(quantiles[1]) - FLOOR_MARGIN_DB, LEAST_FLOOR_DB)
     return {
         "pitch_midi": [round(float(value), 2) for value in at(pitch)],
         "loudness_db": [round(float(value), 2) for value in quantiles],
-        "floor_db": round(float(quantiles[1]) - FLOOR_MARGIN_DB, 2),
+        "floor_db": round(floor_db, 2),
     }
 
 

@@ -8,7 +8,7 @@ import { PITCH_RATE, PITCH_WINDOW, PitchTracker } from "./pitch.mjs";
 import { Resampler } from "./resampler.mjs";
 
 const CLEAR = 0.95, UNCLEAR = 0.6; // likeness that counts as certain, as no pitch
-const MIN_PITCHED_DB = -60; // below, a room's hum is no pitch
+export const MIN_PITCHED_DB = -60; // below, a room's hum is no pitch
 
 /** Listens to a stream. */
 export class Ear {

@@ -3,7 +3,7 @@
 // Runs inside the audio thread; `render` fills any number of samples, and everything else
 // is set from messages (worklet.mjs) or by a test.
 
-import { Ear } from "./ear.mjs";
+import { Ear, MIN_PITCHED_DB } from "./ear.mjs";
 import { Engine } from "./engine.mjs";
 import { Matching } from "./matching.mjs";
 import { Performer } from "./performer.mjs";
@@ -13,8 +13,9 @@ const CLOSE_SECS = 0.08; // in which the gate closes; it opens in a frame
 const REST_SECS = 0.25; // of a closed gate after which the model is not run
 const MAX_SAMPLE = 64; // beyond it a model has lost itself
 const KNEE = 0.8; // of full scale, above which peaks are bent
-const MAX_WAITING = 3; // frames of the ear that may wait to be played
-const MIN_HZ = 20, MAX_HZ = 4000;
+const WAITING_SECS = 0.016; // of the ear's frames that may wait: two blocks at 16 kHz
+const HOLD_SECS = 0.05; // that a frame stands for an ear that is late; then it is silence
+const MIN_HZ = 20, MAX_HZ = 8192; // as in files
 
 /** Bends what would exceed full scale. */
 export function limit(x) {
@@ -40,6 +41,7 @@ export class Instrument {
     this.ear = null;
     this.isListening = false;
     this.waiting = []; // frames of the ear
+    this.nHeld = 0; // frames since the ear's last
     this.settings = { gain_db: 0, transpose: 0, reverb: 1, noise: 1, match: true };
     const { hopSize } = this.engine;
     this.block = new Float32Array(hopSize);
@@ -54,10 +56,16 @@ export class Instrument {
     this.frame = { f0Hz: 440, loudnessDb: SILENT_DB, confidence: 0 };
   }
 
-  /** Starts or ends listening to `hear`. */
-  listen(isListening, sampleRate) {
+  /**
+   * Starts or ends listening to `hear`.
+   * @param {boolean} isListening Whether to.
+   * @param {number} sampleRate Of what will be heard, Hz.
+   * @param {number} [waitingSecs] Of frames that may wait: as much as comes at once.
+   */
+  listen(isListening, sampleRate, waitingSecs = WAITING_SECS) {
     this.isListening = isListening;
     this.waiting = [];
+    this.maxWaiting = Math.max(Math.ceil(waitingSecs * this.frameRate), 2);
     if (isListening) {
       this.ear = new Ear(sampleRate, this.frameRate);
       this.matching.reset();
@@ -68,7 +76,7 @@ export class Instrument {
   hear(samples) {
     if (!this.isListening) return;
     this.ear.push(samples, (frame) => this.waiting.push(frame));
-    if (this.waiting.length > MAX_WAITING) this.waiting.splice(0, this.waiting.length - MAX_WAITING);
+    if (this.waiting.length > this.maxWaiting) this.waiting.splice(0, this.waiting.length - this.maxWaiting);
   }
 
   /** Fills samples. */
@@ -88,9 +96,15 @@ export class Instrument {
     const { frame, settings } = this;
     if (this.performer.active || !this.isListening) Object.assign(frame, this.performer.next());
     else if (this.waiting.length) {
+      this.nHeld = 0;
       Object.assign(frame, this.waiting.shift());
+      // A room's noise is silence, or matching would lift it until it plays.
+      if (frame.confidence === 0 && frame.loudnessDb <= MIN_PITCHED_DB) frame.loudnessDb = SILENT_DB;
       if (settings.match) this.matching.apply(frame);
-    } else return frame; // the ear is late: hold
+    } else {
+      if (++this.nHeld > HOLD_SECS * this.frameRate) Object.assign(frame, { loudnessDb: SILENT_DB, confidence: 0 });
+      return frame;
+    }
     frame.f0Hz = Math.min(Math.max(frame.f0Hz * 2 ** (settings.transpose / 12), MIN_HZ), MAX_HZ);
     return frame;
   }

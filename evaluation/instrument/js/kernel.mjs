@@ -5,7 +5,7 @@
 // play in real time. Where WebAssembly has no SIMD, JavaScript does the work.
 //
 // Matrices are [nOut, nIn], row by row. In 32-bit floats, or in 8-bit integers with one
-// scale for each row; then the vector is rounded to 16 bits on the way.
+// scale for each row; then the vector is rounded on the way, to 16 bits or as many as fit.
 
 const LANES = 32; // numbers to which rows and vectors are padded with zeros
 const PAGE = 65536; // bytes of a page of WebAssembly memory
@@ -190,8 +190,9 @@ export class Arena {
       output.fill(largest === 0 ? 0 : NaN);
       return;
     }
-    // A lane adds up width / 4 products of 127 and this, and must stay below 2^31.
-    const limit = Math.min(MAX_I16, Math.floor(2 ** 31 / (127 * (matrix.width / 4))) - 1);
+    // A row's lanes are added as integers too: width products of 128 and this must stay
+    // below 2^31.
+    const limit = Math.min(MAX_I16, Math.floor(2 ** 31 / (128 * matrix.width)) - 1);
     const factor = limit / largest;
     for (let i = 0; i < matrix.nIn; i++) rounded[i] = Math.round(vector[i] * factor);
     rounded.fill(0, matrix.nIn, matrix.width);

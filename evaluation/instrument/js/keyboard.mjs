@@ -10,6 +10,8 @@ const CODES = [
 const NARROW = 560; // pixels, below which one octave is shown
 const BEND_PER_KEY = 0.5; // semitones when a finger moves as far as a key is wide
 const TAKES_SPACE = "button, input, select, summary, audio, a, [role=application]";
+const TAKES_LETTERS = "input:not([type=range]):not([type=checkbox]):not([type=file]), select, textarea";
+const TAP_MS = 400; // that a note lasts which is not held
 const START_SHARE = 0.7, SHARE_STEP = 0.1;
 
 /** A note's name for people who listen to the page. */
@@ -28,7 +30,8 @@ export class Keyboard {
     Object.assign(this, { element, lowest, send, start, onChange });
     this.share = START_SHARE;
     this.pointers = new Map(); // finger -> { midi, x }
-    this.codes = new Map(); // computer key -> MIDI note
+    this.codes = new Map(); // computer key, or what taps -> MIDI note
+    this.pedal = this.mod = false; // whether held by a computer key
     this.build();
     this.listenToPointers();
     this.listenToKeys();
@@ -85,7 +88,13 @@ export class Keyboard {
   }
 
   setPedal(isDown) {
+    this.pedal = isDown;
     this.send({ pedal: isDown });
+  }
+
+  setMod(isDown) {
+    this.mod = isDown;
+    this.send({ play: { mod: isDown ? 1 : 0 } });
   }
 
   on(id, midi, share) {
@@ -103,15 +112,22 @@ export class Keyboard {
     this.element.children[midi - this.lowest]?.classList.toggle("down", isDown);
   }
 
-  /** Lets go of everything. */
+  /** Lets go of what these keyboards hold, and of nothing else: MIDI plays on. */
   release() {
     for (const [id, { midi }] of this.pointers) this.off(`finger${id}`, midi);
     for (const [code, midi] of this.codes) this.off(code, midi);
     this.pointers.clear();
     this.codes.clear();
+    if (this.pedal) this.setPedal(false);
+    if (this.mod) this.setMod(false);
+  }
+
+  /** Ends all that sounds, whoever plays it. */
+  silence() {
+    this.release();
     this.setPedal(false);
+    this.setMod(false);
     this.send({ note: "allOff" });
-    this.send({ play: { mod: 0 } });
   }
 
   listenToPointers() {
@@ -146,6 +162,10 @@ export class Keyboard {
         this.send({ note: "move", id: `finger${event.pointerId}`, bend, share: found.share });
       }
     });
+    element.addEventListener("click", ({ detail, target }) => {
+      const key = target.closest(".key");
+      if (detail === 0 && key) this.tap(this.lowest + Number(key.dataset.step));
+    });
     for (const kind of ["pointerup", "pointercancel"]) {
       addEventListener(kind, (event) => { // wherever the finger is by then
         const finger = this.pointers.get(event.pointerId);
@@ -155,15 +175,31 @@ export class Keyboard {
     }
   }
 
+  /** Plays a short note for what presses neither by pointer nor by key, as screen readers do. */
+  tap(midi) {
+    const id = `tap${midi}`;
+    this.lift(id);
+    this.codes.set(id, midi);
+    this.on(id, midi, this.share);
+    setTimeout(() => this.lift(id), TAP_MS);
+  }
+
   listenToKeys() {
     addEventListener("keydown", (event) => this.keyDown(event));
     addEventListener("keyup", (event) => {
-      const midi = this.codes.get(event.code);
-      this.codes.delete(event.code);
-      if (midi !== undefined) this.off(event.code, midi);
-      if (event.key === "Shift") this.send({ play: { mod: 0 } });
-      if (event.code === "Space") this.setPedal(false);
+      if (this.codes.has(event.code) && event.target.closest?.(".key")) event.preventDefault(); // no click besides
+      this.lift(event.code);
+      // macOS tells of no key that is let go under command.
+      if (event.key === "Meta") for (const code of [...this.codes.keys()]) this.lift(code);
+      if (event.key === "Shift" && this.mod) this.setMod(false);
+      if (event.code === "Space" && this.pedal) this.setPedal(false);
     });
+  }
+
+  lift(code) {
+    const midi = this.codes.get(code);
+    this.codes.delete(code);
+    if (midi !== undefined) this.off(code, midi);
   }
 
   keyDown(event) {
@@ -173,8 +209,11 @@ export class Keyboard {
       event.preventDefault();
       return;
     }
-    if (event.repeat || event.target.matches?.("input:not([type=range]):not([type=checkbox]), select, textarea")) return;
-    if (event.key === "Shift") this.send({ play: { mod: 1 } });
+    if (event.target.matches?.(TAKES_LETTERS)) return;
+    const step = CODES.indexOf(event.code);
+    if (step >= 0) event.preventDefault(); // Firefox would search the page for what follows a '
+    if (event.repeat) return;
+    if (event.key === "Shift") this.setMod(true);
     if (event.code === "Space" && !event.target.closest?.(TAKES_SPACE)) {
       this.setPedal(true);
       event.preventDefault(); // it would scroll
@@ -182,10 +221,9 @@ export class Keyboard {
     const commands = {
       KeyZ: () => this.shift(-1), KeyX: () => this.shift(1),
       KeyC: () => this.setShare(this.share - SHARE_STEP), KeyV: () => this.setShare(this.share + SHARE_STEP),
-      Escape: () => this.release(),
+      Escape: () => this.silence(),
     };
     commands[event.code]?.();
-    const step = CODES.indexOf(event.code);
     if (step >= 0 && !this.codes.has(event.code)) {
       this.codes.set(event.code, this.lowest + step);
       this.on(event.code, this.lowest + step, this.share);

@@ -34,10 +34,10 @@ export class Matching {
     this.octaves = 0;
   }
 
-  /** Moves a frame, in place. */
+  /** Moves a frame, in place; silence stays silence. */
   apply(frame) {
     if (frame.confidence > 0.5) this.learn(frame);
-    frame.loudnessDb = Math.max(frame.loudnessDb + this.shiftDb, LOWEST_DB);
+    if (frame.loudnessDb > LOWEST_DB) frame.loudnessDb = Math.max(frame.loudnessDb + this.shiftDb, LOWEST_DB);
     frame.f0Hz *= 2 ** this.octaves;
   }
 

@@ -21,6 +21,11 @@ export function midiToHz(midi) {
   return A4_HZ * 2 ** ((midi - A4_MIDI) / 12);
 }
 
+/** Breath or expression, 0 to 1 -> dB, 0 at 1 (General MIDI 2). */
+export function controllerDb(value) {
+  return 40 * Math.log10(Math.max(value, 1e-6));
+}
+
 /** A number from quantiles at equal steps. */
 export function quantile(quantiles, share) {
   const place = Math.min(Math.max(share, 0), 1) * (quantiles.length - 1);
@@ -41,7 +46,7 @@ export class Performer {
     this.pedal = false;
     this.bend = 0; // semitones, of the wheel
     this.mod = 0; // 0 to 1, vibrato at once
-    this.breath = null; // 0 to 1 in place of velocity
+    this.breath = this.expression = 1; // 0 to 1, what they leave of the loudness
     this.glideSecs = 0.03;
     this.vibratoCents = 20;
     this.sounding = null; // the note that sounds, or rings out
@@ -65,10 +70,11 @@ export class Performer {
    * @param {number} share 0 quiet to 1 loud.
    */
   noteOn(id, midi, share) {
-    const legato = this.held.length > 0;
+    const before = this.held[this.held.length - 1];
     this.held = this.held.filter((note) => note.id !== id && !note.pedalled);
     this.held.push({ id, midi, share, bend: 0, pedalled: false });
-    this.turnTo(this.held[this.held.length - 1], legato);
+    this.turnTo(this.held[this.held.length - 1], Boolean(before) && !before.pedalled);
+    if (before?.pedalled) this.envelopeDb = -ATTACK_DB; // nobody holds what sounds: struck, as in files
   }
 
   /** Bends a note that is held, in semitones, or changes how loud it is. */
@@ -119,8 +125,8 @@ export class Performer {
   }
 
   targetDb() {
-    const share = this.breath ?? this.sounding.share;
-    return quantile(this.loudnessDb, QUIET + (LOUD - QUIET) * share);
+    const db = quantile(this.loudnessDb, QUIET + (LOUD - QUIET) * this.sounding.share);
+    return Math.max(db + controllerDb(this.breath) + controllerDb(this.expression), SILENT_DB);
   }
 
   /** The next frame; overwritten by the next call. */

@@ -19,7 +19,7 @@ export class Picture {
   draw({ harmonics, noise }) {
     const { canvas, context } = this;
     const ratio = devicePixelRatio || 1;
-    const [width, height] = [canvas.clientWidth * ratio, canvas.clientHeight * ratio];
+    const [width, height] = [canvas.clientWidth, canvas.clientHeight].map((size) => Math.round(size * ratio));
     if (canvas.width !== width || canvas.height !== height) {
       canvas.width = width;
       canvas.height = height;

@@ -1,6 +1,6 @@
 // The page: connects what people touch with the audio.
 
-import { fromBase64, Host } from "./host.mjs";
+import { fromBase64, Host, MAX_RECORD_SECS, Refusal } from "./host.mjs";
 import { Keyboard, noteName } from "./keyboard.mjs";
 import { connectMidi } from "./midi.mjs";
 import { Pad } from "./pad.mjs";
@@ -9,6 +9,7 @@ import { quantile } from "./performer.mjs";
 
 const find = (id) => document.getElementById(id);
 const METER_FLOOR_DB = -60;
+const LATE_REPORTS = 60; // of a load above 1, 2 s, that are worth a word
 
 /** Says something to everybody, also to those who listen to the page. */
 function say(text) {
@@ -17,9 +18,12 @@ function say(text) {
 
 /** What a browser's error means here. */
 function explain(error) {
+  if (error instanceof Refusal) return error.message;
   const known = {
     NotAllowedError: "The browser did not allow it. Allow it in the address bar and try again.",
-    NotFoundError: "No such device was found.",
+    NotFoundError: "No such device was found; plug one in and try again.",
+    NotReadableError: "The device is in use; close the program that has it and try again.",
+    NotSupportedError: "This browser cannot do that with this device; try another one.",
     EncodingError: "This browser cannot read that file; give wav, flac, mp3 or ogg.",
   };
   return known[error.name] ?? `It did not work: ${String(error.message).slice(0, 200)}`;
@@ -69,6 +73,17 @@ function showStatus(status, picture) {
   picture.draw(status);
 }
 
+/** Says, when it begins, what is wrong with the sound. */
+function makeWatch() {
+  let lastFaults = 0, nLate = 0;
+  return ({ faults, load }) => {
+    if (faults > lastFaults) say("The model lost itself and was started anew; play on, or move the pitch to where it learned.");
+    lastFaults = faults;
+    nLate = load > 1 ? nLate + 1 : 0;
+    if (nLate === LATE_REPORTS) say("This computer is too slow for this model, so the sound has gaps; close other programs, or take a smaller run.");
+  };
+}
+
 function connectSound(host) {
   const sound = {};
   const pitch = () => host.send({ set: { transpose: sound.transpose + 12 * sound.octave } });
@@ -93,9 +108,12 @@ function connectMicrophone(host) {
       say("The microphone is off.");
       return;
     }
-    await host.hearMicrophone();
+    await host.hearMicrophone(() => {
+      off();
+      say("The microphone is gone; plug it in or allow it again, then press the button.");
+    });
     setPressed(button, true, "Stop the microphone");
-    setPressed(find("stop-file"), false);
+    find("stop-file").hidden = true;
     say("Listening. Wear headphones, or the instrument hears itself.");
   }));
   return off;
@@ -104,11 +122,11 @@ function connectMicrophone(host) {
 function connectFiles(host, microphoneOff) {
   const stop = find("stop-file");
   const play = attempt(async (file) => {
-    microphoneOff();
     const secs = await host.hearFile(file, () => {
       stop.hidden = true;
       say(`${file.name} is over.`);
     });
+    microphoneOff();
     stop.hidden = false;
     say(`Playing ${file.name}, ${secs.toFixed(1)} s.`);
   });
@@ -118,6 +136,7 @@ function connectFiles(host, microphoneOff) {
   });
   stop.addEventListener("click", () => {
     host.deafen();
+    microphoneOff();
     stop.hidden = true;
     say("Stopped.");
   });
@@ -139,21 +158,25 @@ function connectFiles(host, microphoneOff) {
 function connectRecorder(host) {
   const button = find("record");
   const link = find("recording");
+  let isWanted = false; // whether nobody has stopped it
   button.addEventListener("click", attempt(async () => {
     if (button.getAttribute("aria-pressed") === "true") {
-      setPressed(button, false, "Record");
-      const blob = await host.stopRecording();
-      if (link.href) URL.revokeObjectURL(link.href);
-      link.href = URL.createObjectURL(blob);
-      link.hidden = false;
-      find("playback").src = link.href;
-      find("playback").hidden = false;
-      say("The recording is ready.");
+      isWanted = false;
+      host.stopRecording();
       return;
     }
     await host.record();
+    isWanted = true;
     setPressed(button, true, "Stop recording");
     say("Recording.");
+    const blob = await host.recorded; // stopped, or full
+    setPressed(button, false, "Record");
+    if (link.href) URL.revokeObjectURL(link.href);
+    link.href = URL.createObjectURL(blob);
+    link.hidden = false;
+    find("playback").src = link.href;
+    find("playback").hidden = false;
+    say(isWanted ? `The recording is full after ${MAX_RECORD_SECS / 60} minutes; save it, then record on.` : "The recording is ready.");
   }));
 }
 
@@ -171,16 +194,28 @@ function connectMidiButton(host) {
   }));
 }
 
+/** Takes the focus from what a pointer used, or space would press it again. */
+function keepFocusFree() {
+  addEventListener("click", ({ detail }) => {
+    if (detail === 0) return; // by keyboard, where focus must stay
+    setTimeout(() => { // a label gives focus only after its click
+      if (document.activeElement?.matches("button, input")) document.activeElement.blur();
+    });
+  });
+}
+
 /** Connects everything. */
 export function openPage() {
   const program = JSON.parse(find("program").textContent);
   const picture = new Picture(find("picture"));
   let latest = null; // status that was not drawn yet
+  const watch = makeWatch();
   const host = new Host({
     program,
     buffer: fromBase64(find("weights").textContent),
     worklet: find("worklet").textContent,
   }, (status) => {
+    watch(status);
     if (!latest) {
       requestAnimationFrame(() => {
         showStatus(latest, picture);
@@ -188,7 +223,7 @@ export function openPage() {
       });
     }
     latest = status;
-  });
+  }, say);
   const send = (message) => host.send(message);
   const start = attempt(async () => {
     await host.start();
@@ -209,6 +244,10 @@ export function openPage() {
   find("higher").addEventListener("click", () => keyboard.shift(1));
   const pad = new Pad(find("pad"), { middle, send, start, onMove: (text) => find("pad").setAttribute("aria-description", text) });
   find("start").addEventListener("click", start);
+  // A finger allows sound when it is lifted, not when it is set down.
+  const wake = attempt(() => host.wake());
+  for (const kind of ["pointerup", "touchend", "click"]) addEventListener(kind, wake);
+  keepFocusFree();
   connectSound(host);
   connectFiles(host, connectMicrophone(host));
   connectRecorder(host);

@@ -1,13 +1,15 @@
 // The audio thread: plays the instrument and reports what it does.
 //
 // Messages in: { note: "on" | "off" | "move" | "allOff", id, ... }, { set: {...} },
-// { play: {...} } for the performer's settings, { listen }, { record }.
+// { play: {...} } for the performer's settings, { listen }, { record }. With a port and its
+// rate, { listen } takes samples from there, not from the node's input.
 // Messages out: { status } about 30 times a second, { recorded } with samples.
 
 import { Instrument } from "./instrument.mjs";
 
 const REPORT_SECS = 0.033;
 const RECORD_SAMPLES = 4096; // sent at once
+const BURST_SECS = 0.04; // of samples that another context may send at once
 
 class InstrumentProcessor extends AudioWorkletProcessor {
   constructor({ processorOptions: { program, buffer, messages } }) {
@@ -19,11 +21,12 @@ class InstrumentProcessor extends AudioWorkletProcessor {
     this.load = 0;
     this.loadSamples = 0;
     this.recording = null;
+    this.elsewhere = null; // port of a microphone in another context
     this.port.onmessage = ({ data }) => this.take(data);
     for (const message of messages ?? []) this.take(message);
   }
 
-  take({ note, id, pedal, set, play, listen, record, ...rest }) {
+  take({ note, id, pedal, set, play, listen, port, rate, record, ...rest }) {
     const { performer } = this.instrument;
     if (note === "on") performer.noteOn(id, rest.midi, rest.share);
     if (note === "off") performer.noteOff(id);
@@ -32,16 +35,23 @@ class InstrumentProcessor extends AudioWorkletProcessor {
     if (pedal !== undefined) performer.setPedal(pedal);
     if (set) Object.assign(this.instrument.settings, set);
     if (play) Object.assign(performer, play);
-    if (listen !== undefined) this.instrument.listen(listen, sampleRate);
+    if (listen !== undefined) this.listen(listen, port, rate);
     if (record === true) this.recording = { samples: new Float32Array(RECORD_SAMPLES), count: 0 };
     if (record === false) this.endRecording();
+  }
+
+  listen(isListening, port = null, rate = sampleRate) {
+    this.elsewhere?.close();
+    this.elsewhere = port;
+    if (port) port.onmessage = ({ data }) => this.instrument.hear(data);
+    this.instrument.listen(isListening, rate, port ? BURST_SECS : undefined);
   }
 
   process(inputs, outputs) {
     const begin = Date.now();
     const output = outputs[0][0];
     const heard = inputs[0]?.[0];
-    if (heard) this.instrument.hear(heard);
+    if (heard && !this.elsewhere) this.instrument.hear(heard);
     this.instrument.render(output);
     for (let channel = 1; channel < outputs[0].length; channel++) outputs[0][channel].set(output);
     for (const sample of output) this.peak = Math.max(this.peak, Math.abs(sample));
@@ -93,4 +103,19 @@ class InstrumentProcessor extends AudioWorkletProcessor {
   }
 }
 
+/** Hands what its context hears to the port that it is sent. */
+class MicrophoneProcessor extends AudioWorkletProcessor {
+  constructor() {
+    super();
+    this.port.onmessage = ({ data }) => { this.instrument = data; };
+  }
+
+  process(inputs) {
+    const heard = inputs[0]?.[0];
+    if (heard) this.instrument?.postMessage(heard.slice());
+    return true;
+  }
+}
+
 registerProcessor("ddsp-instrument", InstrumentProcessor);
+registerProcessor("ddsp-microphone", MicrophoneProcessor);

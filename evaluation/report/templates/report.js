@@ -26,7 +26,7 @@
       this.audio.addEventListener("play", () => this.show(true));
       this.audio.addEventListener("pause", () => this.show(false));
       this.audio.addEventListener("ended", () => { this.audio.currentTime = 0; this.clip.draw(0); });
-      this.audio.addEventListener("error", () => { this.output.textContent = "cannot be played"; });
+      this.audio.addEventListener("error", () => this.fail());
     }
     get duration() { return Number.isFinite(this.audio.duration) ? this.audio.duration : this.clip.secs; }
     show(playing) {
@@ -40,9 +40,13 @@
         if (from.clip === this.clip) this.audio.currentTime = from.audio.currentTime;
       }
       current = this;
-      return this.audio.play().then(() => requestAnimationFrame(() => this.follow()), (error) => {
-        if (error.name !== "AbortError") this.output.textContent = "cannot be played";
+      return this.audio.play().then(() => this.follow(), (error) => {
+        if (error.name !== "AbortError") this.fail();
       });
+    }
+    fail() {
+      this.output.setAttribute("aria-live", "polite"); // unlike the time, worth a word
+      this.output.textContent = "cannot be played";
     }
     toggle() { return this.audio.paused ? this.play() : this.audio.pause(); }
     seek(share) {
@@ -54,8 +58,11 @@
       this.clip.draw(bounded);
     }
     follow() {
-      this.clip.draw(this.audio.currentTime / this.duration);
-      if (!this.audio.paused) requestAnimationFrame(() => this.follow());
+      cancelAnimationFrame(this.frame); // playing again while it plays begins no second loop
+      this.frame = requestAnimationFrame(() => {
+        this.clip.draw(this.audio.currentTime / this.duration);
+        if (!this.audio.paused) this.follow();
+      });
     }
     draw(share) {
       this.slider.value = Math.round(share * 1000);
@@ -87,10 +94,10 @@
     if (!clip) return;
     if (/^[1-9]$/.test(event.key)) {
       const player = clip.players[Number(event.key) - 1];
-      if (player) { event.preventDefault(); player.play(); }
+      if (player) { event.preventDefault(); if (!event.repeat) player.play(); }
     } else if (event.key === " " && !event.target.closest("button, summary, a, [tabindex]")) {
-      event.preventDefault();
-      (current || clip.players[0]).toggle();
+      event.preventDefault(); // it would scroll, held down too
+      if (!event.repeat) (current || clip.players[0]).toggle();
     }
   });
 })();

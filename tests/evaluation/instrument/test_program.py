@@ -7,6 +7,7 @@ from evaluation.instrument import decoder_program
 from evaluation.instrument import page
 from evaluation.instrument import program as program_lib
 from evaluation.instrument import tensors
+from evaluation.render import transfer
 from prep import errors
 from tests.helpers import instrument_helpers as helpers
 from tests.helpers import render_helpers
@@ -164,6 +165,12 @@ def test_profile_of_a_missing_dataset_is_a_middling_instrument(tmp_path):
     profile = page.read_profile(tmp_path)
     assert len(profile["loudness_db"]) == page.N_QUANTILES
     assert profile["floor_db"] < profile["loudness_db"][0]
+
+
+def test_a_page_of_quiet_notes_falls_silent_all_the_same(tmp_path, monkeypatch):
+    quiet = transfer.Heard(np.linspace(60.0, 70.0, 5), np.linspace(-79.0, -40.0, 5))
+    monkeypatch.setattr(page.transfer, "read_heard", lambda _: quiet)
+    assert page.read_profile(tmp_path)["floor_db"] == -79.0  # silence is at -80
 
 
 def test_models_of_power_are_refused():

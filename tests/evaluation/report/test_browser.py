@@ -87,6 +87,43 @@ def test_audio_plays_and_tracks_change_at_the_same_moment(opened):
     assert opened.get_log("browser") == []
 
 
+def test_a_player_that_is_played_again_draws_once_a_frame(opened):
+    body = """
+      const done = arguments[0], output = document.querySelector(".track output");
+      document.querySelector(".track audio").playbackRate = 0.25;
+      for (let i = 0; i < 3; i++) {
+        document.body.dispatchEvent(
+          new KeyboardEvent("keydown", { key: "1", bubbles: true }));
+      }
+      let frame = 0, drawn = 0, most = 0;
+      const observer = new MutationObserver((list) => { drawn += list.length; });
+      const next = () => {
+        most = Math.max(most, drawn);
+        drawn = 0;
+        if (frame++ < 20) requestAnimationFrame(next);
+        else done(most);
+      };
+      setTimeout(() => {
+        observer.observe(output, { childList: true });
+        requestAnimationFrame(next);
+      }, 500);
+    """
+    assert opened.execute_async_script(body) == 1
+
+
+def test_a_key_that_is_held_acts_once(opened):
+    body = """
+      const { HTMLMediaElement: { prototype } } = window, own = prototype.play;
+      let nPlays = 0;
+      prototype.play = function () { nPlays++; return own.call(this); };
+      const press = (key, repeat) => document.body.dispatchEvent(new KeyboardEvent(
+        "keydown", { key, repeat, bubbles: true, cancelable: true }));
+      const scrolls = [press("1", false), press("1", true), press(" ", true)];
+      return [scrolls, nPlays, document.querySelector(".track audio").paused];
+    """
+    assert opened.execute_script(body) == [[False] * 3, 1, False]
+
+
 def test_tables_sort_both_ways_and_keep_missing_last(opened):
     table = browsers.find_all(opened, "#clip-table")[0]
     heads = table.find_elements("css selector", "thead th")
@@ -130,6 +167,12 @@ def unfold(driver):
     """Opens what is folded: it has no name, and cannot be seen."""
     for details in browsers.find_all(driver, "details"):
         driver.execute_script("arguments[0].open = true", details)
+
+
+def test_times_that_run_are_not_read_out(opened):
+    outputs = browsers.find_all(opened, "output")
+    assert outputs
+    assert {output.get_attribute("aria-live") for output in outputs} == {"off"}
 
 
 def test_a_screen_reader_finds_names_for_everything(opened):

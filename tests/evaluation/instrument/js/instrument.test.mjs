@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { Instrument, limit } from "../../../../evaluation/instrument/js/instrument.mjs";
+import { WhiteNoise } from "../../../../evaluation/instrument/js/synth.mjs";
 import { makeToy, peak, render } from "./toy.mjs";
 
 const make = (options) => {
@@ -52,6 +53,12 @@ test("neither start, end, leap nor retrigger clicks", () => {
     performer.noteOn("b", midi + 5, 1);
     parts.push(render(instrument, 0.3));
     performer.noteOff("b");
+    parts.push(render(instrument, 0.3));
+  }
+  performer.setPedal(true);
+  for (const midi of [64, 64, 69]) { // struck while the one before rings
+    performer.noteOn("a", midi, 1);
+    performer.noteOff("a");
     parts.push(render(instrument, 0.3));
   }
   performer.allOff();
@@ -116,6 +123,13 @@ test("gain, transposition and noise", () => {
   assert.ok(Math.abs(f0Hz - 220) < 3);
 });
 
+test("the highest keys sound at their pitch", () => {
+  const instrument = make();
+  instrument.performer.noteOn("a", 119, 0.8);
+  render(instrument, 0.1);
+  assert.ok(Math.abs(1200 * Math.log2(instrument.frame.f0Hz / 7902.13)) < 5);
+});
+
 test("a voice is heard within 60 ms, at its pitch", () => {
   const instrument = make();
   instrument.listen(true, 16000);
@@ -136,6 +150,59 @@ test("a voice is heard within 60 ms, at its pitch", () => {
   const cents = 1200 * Math.log2(instrument.frame.f0Hz / 330);
   assert.ok(Math.abs(cents - 1200 * Math.round(cents / 1200)) < 5, `${cents} cents`);
 });
+
+/** Listens to so many samples of a tone in the audio thread's blocks; returns what is played. */
+function follow(instrument, count, level = 0.3) {
+  const output = [];
+  const tone = (n) => level * Math.sin((2 * Math.PI * 330 * n) / 16000);
+  for (let start = 0; start < count; start += 128) {
+    instrument.hear(Float32Array.from({ length: 128 }, (_, i) => tone(start + i)));
+    output.push(...render(instrument, 0.008));
+  }
+  return output;
+}
+
+test("a microphone that delivers no more is silence, not a drone", () => {
+  const instrument = make();
+  instrument.listen(true, 16000);
+  assert.ok(peak(follow(instrument, 16000)) > 0.05);
+  assert.ok(peak(render(instrument, 0.04)) > 0.05); // it may only be late
+  render(instrument, 0.4);
+  assert.equal(peak(render(instrument, 0.5)), 0);
+});
+
+test("a room's noise is not lifted to where it plays", () => {
+  const instrument = make();
+  instrument.listen(true, 16000);
+  follow(instrument, 32000, 0.001); // a quiet voice, which is lifted
+  assert.ok(instrument.matching.shiftDb > 15, `${instrument.matching.shiftDb} dB`);
+  const noise = new Float32Array(128);
+  const source = new WhiteNoise(1);
+  const output = [];
+  for (let i = 0; i < 250; i++) { // 2 s
+    source.fill(noise);
+    instrument.hear(noise.map((x) => 3e-5 * x));
+    output.push(...render(instrument, 0.008));
+  }
+  assert.equal(peak(output.slice(16000)), 0);
+});
+
+for (const rate of [50, 250, 500, 1000]) {
+  test(`at ${rate} frames a second no frame of a voice is thrown away`, () => {
+    const { program, buffer } = makeToy();
+    const hop = 16000 / rate;
+    const instrument = new Instrument({ ...program, frame_rate: rate, synth: { ...program.synth, hop_size: hop } }, buffer);
+    instrument.listen(true, 16000);
+    let nPlayed = 0;
+    instrument.matching.apply = () => nPlayed++;
+    const samples = 16000 - (16000 % 256);
+    for (let start = 0; start < samples; start += 256) { // two of the audio thread's blocks at once
+      for (let i = 0; i < 2; i++) instrument.hear(new Float32Array(128).fill(0.1));
+      render(instrument, 0.016);
+    }
+    assert.ok(nPlayed >= rate * (1 - 0.016 - 0.032) - 2, `${nPlayed} frames`);
+  });
+}
 
 test("an hour is played without growth, and ends in tune", () => {
   const { program, buffer } = makeToy();

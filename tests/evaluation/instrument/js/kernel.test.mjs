@@ -44,6 +44,18 @@ for (const plain of [false, true]) {
   }
 }
 
+test("the largest sums in 8 bits do not overflow", () => {
+  for (const nIn of [512, 544, 1536]) {
+    const arena = new Arena(2 * nIn * 8 + 65536);
+    const input = arena.vector(nIn), output = arena.vector(2);
+    input.fill(1);
+    const whole = new Int8Array(2 * nIn).fill(127).fill(-128, nIn);
+    arena.multiply(arena.matrix(whole, 2, nIn, new Float32Array([1, 1])), input, output);
+    assert.ok(Math.abs(output[0] / (127 * nIn) - 1) < 1e-5, `${output[0]} of ${nIn}`);
+    assert.ok(Math.abs(output[1] / (-128 * nIn) - 1) < 1e-5, `${output[1]} of ${nIn}`);
+  }
+});
+
 test("what is no number stays none in 8 bits", () => {
   const arena = new Arena(65536);
   const input = arena.vector(4), output = arena.vector(2);

@@ -5,7 +5,7 @@ import test from "node:test";
 
 import { Fft } from "../../../../evaluation/instrument/js/fft.mjs";
 import { fromBase64 } from "../../../../evaluation/instrument/js/host.mjs";
-import { translate } from "../../../../evaluation/instrument/js/midi.mjs";
+import { connectMidi, translate } from "../../../../evaluation/instrument/js/midi.mjs";
 import { Reverb } from "../../../../evaluation/instrument/js/reverb.mjs";
 import { WhiteNoise } from "../../../../evaluation/instrument/js/synth.mjs";
 import { toWav } from "../../../../evaluation/instrument/js/wav.mjs";
@@ -18,11 +18,30 @@ test("MIDI messages", () => {
   assert.deepEqual(translate([0xe0, 0, 0]), { play: { bend: -2 } });
   assert.deepEqual(translate([0xb0, 1, 127]), { play: { mod: 1 } });
   assert.deepEqual(translate([0xb0, 2, 0]), { play: { breath: 0 } });
+  assert.deepEqual(translate([0xb0, 11, 127]), { play: { expression: 1 } });
+  assert.deepEqual(translate([0xb0, 121, 0]), { pedal: false, play: { bend: 0, mod: 0, expression: 1 } });
   assert.deepEqual(translate([0xb0, 123, 0]), { note: "allOff" });
   assert.equal(translate([0xf8, 0, 0]), null);
   assert.deepEqual(translate([0xb0, 64, 64]), { pedal: true });
   assert.deepEqual(translate([0xb0, 64, 63]), { pedal: false });
   assert.equal(translate([0xb0, 7, 127]), null);
+});
+
+test("a MIDI input that is unplugged holds nothing", async () => {
+  const inputs = ["1", "2"].map((id) => [id, { id, name: `Keys ${id}`, state: "connected" }]);
+  const access = { inputs: new Map(inputs) };
+  Object.defineProperty(globalThis, "navigator", { value: { requestMIDIAccess: async () => access }, configurable: true });
+  const sent = [], names = [];
+  await connectMidi((message) => sent.push(message), (found) => names.push(found.join()));
+  access.onstatechange();
+  assert.deepEqual(sent, []);
+  inputs[1][1].state = "disconnected";
+  access.onstatechange();
+  assert.deepEqual(sent.slice(0, 2), [{ note: "allOff" }, { pedal: false }]);
+  assert.deepEqual(sent.slice(2), [{ play: { bend: 0, mod: 0, breath: 1, expression: 1 } }]);
+  access.onstatechange();
+  assert.equal(sent.length, 3);
+  assert.deepEqual([names[0], names.at(-1)], ["Keys 1,Keys 2", "Keys 1"]);
 });
 
 test("a wav file", async () => {

@@ -90,9 +90,17 @@ test("bend, breath and modulation", () => {
   assert.ok(Math.abs(midi(frames(performer, 0.004)[0]) - 71) < 1e-6);
   performer.noteMove("a", { bend: -1 });
   assert.ok(Math.abs(midi(frames(performer, 0.004)[0]) - 70) < 1e-6);
-  const before = frames(performer, 0.2).at(-1).loudnessDb;
-  performer.breath = 1;
-  assert.ok(frames(performer, 0.3).at(-1).loudnessDb > before + 20);
+  performer.noteMove("a", { share: 1 });
+  const before = frames(performer, 1.2).at(-1).loudnessDb;
+  performer.breath = 0.5; // takes from the velocity, as in files
+  const halved = frames(performer, 0.3).at(-1).loudnessDb;
+  assert.ok(Math.abs(before - halved - 12.04) < 0.1, `${before - halved} dB`);
+  performer.expression = 0.5;
+  assert.ok(Math.abs(before - frames(performer, 0.3).at(-1).loudnessDb - 24.08) < 0.1);
+  performer.expression = 0;
+  assert.equal(frames(performer, 0.3).at(-1).loudnessDb, -80);
+  performer.breath = performer.expression = 1;
+  assert.ok(Math.abs(frames(performer, 0.3).at(-1).loudnessDb - before) < 0.1);
   performer.mod = 1;
   const moved = frames(performer, 1).map(midi);
   assert.ok(Math.abs(Math.max(...moved) - 70.6) < 0.02);
@@ -129,6 +137,28 @@ test("under the pedal the next note takes the voice, and a held key takes it bac
   performer.setPedal(false);
   performer.noteOff("c");
   assert.equal(frames(performer, 0.004)[0].confidence, 0);
+});
+
+test("under the pedal a note after one that was let go is struck, the same or another", () => {
+  const performer = make();
+  performer.glideSecs = performer.vibratoCents = 0;
+  performer.setPedal(true);
+  const play = (note) => {
+    performer.noteOn("a", note, 1);
+    performer.noteOff("a");
+    return frames(performer, 1.06).map(({ loudnessDb }) => loudnessDb);
+  };
+  const first = play(60);
+  for (const note of [62, 62]) {
+    const next = play(note);
+    for (const place of [0, 5, 20, -1]) assert.ok(Math.abs(next.at(place) - first.at(place)) < 0.1, `frame ${place}`);
+  }
+  performer.noteOn("b", 64, 1); // a finger stays
+  performer.noteOn("c", 66, 1);
+  performer.noteOff("c");
+  frames(performer, 1);
+  performer.noteOn("c", 66, 1);
+  assert.ok(Math.abs(frames(performer, 0.004)[0].loudnessDb - first[0]) < 0.1);
 });
 
 test("an unknown note is let go without harm", () => {
