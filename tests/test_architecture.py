@@ -77,7 +77,7 @@ ARROWS = {
             models.streaming prep.dataset prep.features prep.files prep.loudness
             prep.pitch prep.recordings prep.report report scoring
         instrument: models.autoencoder models.controls models.decoders models.runs
-            models.streaming models.synths prep.files render report
+            models.streaming models.synths prep.files prep.loudness render report
         derive_collapse_index: collapse_index models.measures prep.command_line
             prep.pitch prep.recordings scoring
         run_demo: prep.command_line
