@@ -143,6 +143,7 @@ def test_cache_that_is_gone_when_all_shards_are_written_is_made_again(
     )
 
 
+@pytest.mark.long
 def test_samples_that_are_cut_off_are_decoded_anew(source, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(preparation, "_finish", lambda job, say: None)

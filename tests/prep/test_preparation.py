@@ -67,6 +67,7 @@ def test_second_run_has_nothing_to_do(source, tmp_path):
     assert after == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", ["train.tfrecord-00000*", "dataset_info.json", "dataset.html"]
 )
@@ -79,6 +80,7 @@ def test_file_that_is_gone_from_a_dataset_is_made_again(source, tmp_path, name):
     assert prep_helpers.contents(tmp_path / "out") == before
 
 
+@pytest.mark.long
 def test_damaged_files_are_replaced_as_the_message_says(source, tmp_path):
     prep_helpers.prepare(source, tmp_path / "out")
     before = prep_helpers.contents(tmp_path / "out")
@@ -327,6 +329,7 @@ def test_too_many_unusable_recordings_stop_the_job(source, tmp_path):
     assert "not used: bad.wav" in said[0]
 
 
+@pytest.mark.long
 def test_recordings_of_both_flags_have_names_of_their_own(source, tmp_path):
     (tmp_path / "held").mkdir()
     soundfile.write(tmp_path / "held" / "tone0.wav", prep_helpers.tone(2.2), 16000)

@@ -347,6 +347,7 @@ def test_gallery_holds_everything_and_escapes_names(opened, tmp_path):
     assert page.read_bytes() == first
 
 
+@pytest.mark.long
 def test_a_model_that_plays_no_numbers_is_one_sentence(opened, tmp_path, monkeypatch):
     """A file would hold not-a-number as full scale, or as silence."""
     original = renderer.Renderer.synthesize
