@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from collections.abc import Mapping
 
+from models.runs import configurations
 from prep import checked_json
 
 _SEED_BINDING = re.compile(r"(^|[._])seed$", re.IGNORECASE)
@@ -18,7 +19,10 @@ def differences(runs: Mapping[str, checked_json.Json]) -> list[checked_json.Json
     Returns:
         `{"binding": name, "values": {run: value or None}}`, sorted by name.
     """
-    parsed = {name: parse_bindings(run.get("config", "")) for name, run in runs.items()}
+    parsed = {
+        name: configurations.parse_bindings(run.get("config", ""))
+        for name, run in runs.items()
+    }
     names = sorted({binding for bindings in parsed.values() for binding in bindings})
     rows = []
     for binding in names:
@@ -26,31 +30,6 @@ def differences(runs: Mapping[str, checked_json.Json]) -> list[checked_json.Json
         if len(set(values.values())) > 1:
             rows.append({"binding": binding, "values": values})
     return rows
-
-
-def parse_bindings(config: str) -> dict[str, str]:
-    r"""Bindings of a gin configuration text, `name = value`.
-
-    Args:
-        config: Text as gin writes it; values may go on over lines by brackets or `\`.
-
-    Returns:
-        Value by name, white space joined.
-    """
-    bindings: dict[str, str] = {}
-    current = ""
-    for line in config.splitlines():
-        stripped = line.strip()
-        if not stripped or stripped.startswith(("#", "import ", "include ", "from ")):
-            continue
-        if not line[0].isspace() and re.search(r" =( |$)", line):
-            current, value = (part.strip() for part in stripped.split("=", 1))
-            bindings[current] = value.rstrip("\\").strip()
-        elif current:
-            bindings[current] = (
-                f"{bindings[current]} {stripped.rstrip(chr(92))}".strip()
-            )
-    return bindings
 
 
 def beyond_the_seed(

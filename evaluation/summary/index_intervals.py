@@ -67,7 +67,7 @@ class _RunSums:
         ]
 
     def determined(self) -> np.ndarray:
-        """Whether each unit by itself has an index, in every run. Shape [n_units]."""
+        """Tells which units by themselves have an index, in all runs. [n_units]."""
         alone = np.eye(len(self.arrays[0]))
         runs = range(len(self.arrays))
         each = [np.isfinite(self.run_indices(alone, run=run)) for run in runs]

@@ -218,7 +218,7 @@ def _widen(
 
 
 def unit_of(recordings: Sequence[str]) -> str:
-    """What a report compares by: "recording", or "clip" where recordings are few.
+    """Names what a report compares by: "recording", or "clip" where recordings are few.
 
     Args:
         recordings: Recording of each of its clips, whether or not it has a score.

@@ -44,8 +44,6 @@ STOCK_BLOCKS = (
     "ddsp.training.eval_util.evaluate",
     "ddsp.training.eval_util.sample",
 )
-# A binding's first line, its value perhaps indented in those that follow.
-_BINDING = re.compile(r"([\w./]+) = (.*)")
 
 
 class ConfigError(errors.InputError, ValueError):
@@ -170,31 +168,6 @@ def config_text() -> str:
         merged[key] = {**config.get(key, {}), **called}
     with gin.config._OPERATIVE_CONFIG_LOCK:
         return gin.config._config_str(merged)
-
-
-def changed(before: str, after: str) -> list[str]:
-    """Names what two configurations, as `config_text` writes them, bind differently.
-
-    What only one of them binds is left out: it is a function that the other did not
-    call, or did not have.
-    """
-    first, second = _bindings_of(before), _bindings_of(after)
-    return [name for name in first if second.get(name, first[name]) != first[name]]
-
-
-def _bindings_of(text: str) -> dict[str, str]:
-    """Returns name → value as written, of each binding in a configuration's text."""
-    found: dict[str, str] = {}
-    name = None
-    for line in text.splitlines():
-        if binding := _BINDING.match(line):
-            name, value = binding.groups()
-            found[name] = value
-        elif name and line.startswith(" "):
-            found[name] += line
-        else:
-            name = None
-    return found
 
 
 def current() -> dict[tuple[str, str], dict[str, Any]]:

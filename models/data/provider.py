@@ -93,10 +93,6 @@ class PreparedDataset(data.DataProvider):
         self.include_audio_16k = include_audio_16k
         self._require_completed = require_completed
         self._companions: dict[str, np.ndarray] = {}
-        if split not in self.info.splits:
-            raise ValueError(
-                f"split={split!r}; {self.info.data_dir} has {sorted(self.info.splits)}."
-            )
         self._records = record_index.RecordIndex(self.info.record_paths(split))
         self.n_examples = len(self._records)
         self._check_counts(max_examples)

@@ -136,10 +136,7 @@ def give(
     measured = prepare(model, provider, run_dir=run_dir)
     measuring_secs = time.monotonic() - begin
     # The warm-up comes once, before the first step of a new run.
-    if not is_new:
-        forget_warm_up(run_dir)
-        return None
-    if not settings.warm_up_steps:
+    if not is_new or not settings.warm_up_steps:
         return None
     return teach(
         model,

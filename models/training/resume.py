@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from absl import logging
 
-from models.config import gin_config
 from models.runs import checkpoints
+from models.runs import configurations
 from models.runs import record
 from models.training import assembly
 from prep import errors
@@ -130,7 +130,7 @@ def differences(run_dir: pathlib.Path, *, config_text: str, seed: int) -> str | 
     """
     before = record.read_record(run_dir)
     names = ["seed"] if before.fields.get("seed", seed) != seed else []
-    names += gin_config.changed(before.config, config_text)
+    names += configurations.changed(before.config, config_text)
     names = [name for name in names if name not in _MAY_CHANGE]
     if not names:
         return None

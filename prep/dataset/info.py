@@ -189,11 +189,11 @@ class DatasetInfo:
         A dataset may have been moved since it was written: only the name counts.
 
         Raises:
-            KeyError: If the dataset has no such split.
+            ValueError: If the dataset has no such split.
         """
         if split not in self.splits:
             known = sorted(self.splits)
-            raise KeyError(
+            raise ValueError(
                 f"split {split!r} is not in {self.data_dir}; it has {known}."
             )
         return self.data_dir / pathlib.PurePath(self.splits[split].file_pattern).name
@@ -202,7 +202,7 @@ class DatasetInfo:
         """Returns the record files of a split, sorted.
 
         Raises:
-            KeyError: If the dataset has no such split.
+            ValueError: If the dataset has no such split.
             FileNotFoundError: If the split's files are missing.
         """
         pattern = self.record_pattern(split)

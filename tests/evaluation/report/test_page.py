@@ -19,6 +19,7 @@ from evaluation.report import view as report_view
 from evaluation.scoring import rows as rows_lib
 from evaluation.summary import builder
 from evaluation.summary import configurations
+from models.runs import configurations as run_configurations
 from tests.helpers import evaluation_helpers as helpers
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
@@ -187,7 +188,9 @@ def test_differences_of_configuration_are_found():
         {"binding": "a.b", "values": {"p": "1", "q": "2"}},
         {"binding": "new", "values": {"p": None, "q": "'y'"}},
     ]
-    assert configurations.parse_bindings(first)["splits"] == "(('amps', 1), ('x', 2))"
+    assert (
+        run_configurations.parse_bindings(first)["splits"] == "(('amps', 1), ('x', 2))"
+    )
 
 
 def test_reasons_count_clips_however_many_trainings_there_are(folder):

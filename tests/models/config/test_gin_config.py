@@ -149,15 +149,3 @@ def test_files_that_never_end_are_refused_in_a_sentence(
     files = (*asked.gin_files, str(path))
     with pytest.raises(gin_config.ConfigError, match=message):
         request.configure(dataclasses.replace(asked, gin_files=files))
-
-
-def test_what_two_configurations_bind_differently_is_named():
-    before = (
-        "import models.registry\n\n# Macros:\n# ====\nbatch_size = 4\n"
-        "SPLITS = \\\n    (('amps', 1),\n     ('noise', 65))\n\n"
-        "# Parameters for Lessons:\nlate/Lessons.steps = 0\nOnly.before = 1\n"
-    )
-    assert gin_config.changed(before, before) == []
-    after = before.replace("65", "33").replace("steps = 0", "steps = 600")
-    after = after.replace("Only.before", "Only.after")
-    assert gin_config.changed(before, after) == ["SPLITS", "late/Lessons.steps"]

@@ -136,7 +136,7 @@ def _edit_info(directory, **changes):
         (lambda d: (d / "dataset_info.json").unlink(), FileNotFoundError, "ddsp_prep"),
         (lambda d: (d / "dataset_info.json").write_text("{"), ValueError, "not valid"),
         (lambda d: _edit_info(d, n_samples=7999), ValueError, "contradicts itself"),
-        (lambda d: _edit_info(d, splits={}), ValueError, r"split='train'; .* has \[\]"),
+        (lambda d: _edit_info(d, splits={}), ValueError, "split 'train' is not in"),
         (
             lambda d: [path.unlink() for path in d.glob("train.*")],
             FileNotFoundError,
