@@ -14,7 +14,7 @@ const DECAY_DB = 3; // lost in the first second after the attack
 const RELEASE_DB_PER_SEC = 240;
 const LEVEL_SECS = 0.03; // in which loudness follows a moved finger
 const VIBRATO_HZ = 5.5, VIBRATO_DELAY_SECS = 0.25;
-const MOD_SEMITONES = 0.6; // of vibrato at full modulation
+const MOD_SEMITONES = 0.5; // of vibrato at full modulation, as of a MIDI file
 
 /** MIDI note number -> Hz. */
 export function midiToHz(midi) {
