@@ -278,7 +278,7 @@ def test_training_stays_finite_at_ten_times_the_learning_rate(rng, name):
     optimizer = tf.keras.optimizers.Adam(FAST_RATE)
     optimizer.build(model.trainable_variables)
 
-    @tf.function
+    @tf.function(autograph=False)
     def train():
         with tf.GradientTape() as tape:
             _, losses = model(batch, return_losses=True, training=True)

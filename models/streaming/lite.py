@@ -20,7 +20,6 @@ import numpy as np
 import tensorflow as tf
 
 from models.streaming import block_model
-from prep import files
 
 OUTPUTS = ("harmonic", "noise_audio", "state")
 
@@ -117,14 +116,11 @@ def convert(step: FlatStep, *, quantize: bool = False) -> bytes:
     """
     holder = tf.Module()
     holder.variables_read = step.variables
-    holder.step = step.as_function()
-    with files.scratch_folder("ddsp-lite") as folder:
-        # By way of a saved model, because only so inputs and outputs keep their names.
-        tf.saved_model.save(holder, str(folder), signatures=holder.step)
-        converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
-        if quantize:
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        return converter.convert()
+    function = step.as_function().get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], holder)
+    if quantize:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    return converter.convert()
 
 
 class LiteRunner:

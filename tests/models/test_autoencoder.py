@@ -307,7 +307,7 @@ def test_schedules_move_without_retracing(rng):
     model(batch)
     n_traces = 0
 
-    @tf.function
+    @tf.function(autograph=False)
     def mse():
         nonlocal n_traces
         n_traces += 1

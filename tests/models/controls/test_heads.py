@@ -256,7 +256,7 @@ def test_softmax_temperature_follows_its_schedule_without_retracing():
     raw, f0_hz = one_frame(0.0, [np.log(3.0), 0.0]), tf.fill([1, 1, 1], 100.0)
     n_traces = 0
 
-    @tf.function
+    @tf.function(autograph=False)
     def share(step):
         nonlocal n_traces
         n_traces += 1

@@ -192,7 +192,7 @@ def test_training_stays_finite_at_ten_times_the_learning_rate(rng, name):
     optimizer = tf.keras.optimizers.Adam(3e-3)
     optimizer.build(decoder.trainable_variables)
 
-    @tf.function
+    @tf.function(autograph=False)
     def train():
         with tf.GradientTape() as tape:
             outputs = tf.concat(list(decoder(inputs).values()), axis=-1)

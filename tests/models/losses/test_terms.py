@@ -190,7 +190,7 @@ def test_a_weight_follows_its_schedule_without_retracing(rng):
     outputs = make_outputs(rng)
     n_traces = 0
 
-    @tf.function
+    @tf.function(autograph=False)
     def logmag(step):
         nonlocal n_traces
         n_traces += 1

@@ -49,7 +49,7 @@ def whole_audio(model, played, *, seed=0):
 def controls_in_blocks(model, played, block_frames):
     """Controls by name, decoded block by block."""
     blocks = block_controls.BlockControls(model)
-    run = tf.function(blocks.__call__, reduce_retracing=False)
+    run = tf.function(blocks.__call__, reduce_retracing=False, autograph=False)
     state, parts = blocks.initial_state(1), []
     batch = render_helpers.as_batch(played)
     for start in range(0, played.n_frames, block_frames):
@@ -146,7 +146,7 @@ def test_phase_stays_exact_over_hours():
     f0_hz = np.full([1, 2], 443.21, np.float32)
     ticks, rest = tf.zeros([1, 1]), tf.zeros([1, 1])
     n_frames = 3000
-    run = tf.function(phase.advance)
+    run = tf.function(phase.advance, autograph=False)
     for _ in range(0, n_frames, 1000):
         block = np.full([1, 1001], f0_hz[0, 0])
         all_ticks, all_rest = run(
