@@ -296,5 +296,5 @@ def _show(interval: paired.Interval) -> str:
     if math.isnan(interval.mean):
         return "not measured"
     if not np.isfinite(interval.low):
-        return f"{interval.mean:.3f} (too few clips for an interval)"
+        return f"{interval.mean:.3f} (too few for an interval)"
     return f"{interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]"

@@ -163,7 +163,7 @@ def test_a_rung_resolves_collapse_beside_the_lowest_and_the_gru(state, answer):
         "The legacy MLP (stage 0): collapse index not measured over 5 recordings.",
         "The framewise MLP (stage 1): collapse index 0.100 [0.000, 0.200] over 5 "
         "recordings, mean of a 0.050, b 0.150.",
-        "The paper's GRU (stage 5): collapse index 0.250 (too few clips for an "
+        "The paper's GRU (stage 5): collapse index 0.250 (too few for an "
         "interval) over 1 recording.",
     ]
 
