@@ -51,7 +51,7 @@ ARROWS = {
         losses: layers measures schedules synths
         autoencoder: controls decoders layers losses measures
         runs: config prep.dataset prep.files prep.processes
-        streaming: autoencoder controls decoders prep.files prep.tensorflow_setup synths
+        streaming: autoencoder controls decoders prep.tensorflow_setup synths
         export: autoencoder controls data decoders measures prep.files runs streaming
             synths
         monitoring: data layers losses measures synths
