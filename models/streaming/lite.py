@@ -117,6 +117,7 @@ def convert(step: FlatStep, *, quantize: bool = False) -> bytes:
     holder = tf.Module()
     holder.variables_read = step.variables
     function = step.as_function().get_concrete_function()
+    # The converter makes a signature of the function's names, which LiteRunner reads.
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], holder)
     if quantize:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -38,10 +38,14 @@ def write_program(folder: pathlib.Path, program: program_lib.EngineProgram) -> N
 
 
 def player_audio(
-    model, played: performance.Performance, *, with_reverb: bool = False
+    model,
+    played: performance.Performance,
+    *,
+    with_reverb: bool = False,
+    content: bytes | None = None,
 ) -> np.ndarray:
     """What the models' own player makes of a performance, frame by frame."""
-    player = player_lib.Player(model, with_reverb=with_reverb)
+    player = player_lib.Player(model, with_reverb=with_reverb, content=content)
     state = player.initial_state()
     parts = []
     for f0_hz, loudness_db, f0_confidence in zip(

@@ -94,10 +94,19 @@ def start(tmp_path, worker_path):
 
 
 @pytest.mark.slow
-def test_killed_process_is_explained_and_many_give_the_same_dataset(
+def test_many_processes_give_the_same_dataset(
     source, wanted, tmp_path, worker_path, monkeypatch
 ):
     monkeypatch.setattr(probing, "MIN_BYTES", 0.0)  # the processes probe, too
+    options = runners.make_options(workers=2)
+    prep_helpers.prepare(source, tmp_path / "out", options=options)
+    assert prep_helpers.contents(tmp_path / "out") == wanted
+
+
+@pytest.mark.slow
+def test_process_that_is_killed_is_explained_and_gone_on_with(
+    source, wanted, tmp_path, worker_path
+):
     (tmp_path / "once").touch()
     options = runners.make_options(workers=2)
     changed = {
